@@ -1,0 +1,1 @@
+"""Grids, pairs, tasks and their symmetries: pure numpy, no files, no models."""

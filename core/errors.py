@@ -1,0 +1,10 @@
+"""The one error that people see.
+
+Everything that a person can cause and mend (a missing source, a misspelt key, a full disk) is raised
+as `UserError`; the command line and the pages print its sentence without a traceback. Anything else
+that escapes is a defect of this project.
+"""
+
+
+class UserError(Exception):
+    """One sentence that says what is wrong, followed by what to do about it."""

@@ -1,0 +1,1 @@
+"""Specs, run folders and the stages that fill them."""

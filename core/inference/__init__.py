@@ -1,0 +1,1 @@
+"""Attempts from a model: many views of each task, answered by vLLM or transformers."""

@@ -1,0 +1,1 @@
+"""Tasks become text and answers become grids: encoders, templates, the embedded tokenizer."""

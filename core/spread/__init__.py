@@ -1,0 +1,1 @@
+"""Mean ± std, intervals, components, tests, planning: pure functions on arrays."""

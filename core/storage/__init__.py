@@ -1,0 +1,1 @@
+"""Files: whole-file writes, appended lines, parquet schemas, and DuckDB over parquet."""

@@ -1,0 +1,177 @@
+"""Whole-file writes, appended lines, locks and checksums.
+
+A file is written beside its place and moved with `os.replace`, so a reader never sees half of one and
+"the file exists" means "the work is done". Lines that people or runs append go out in one `O_APPEND`
+write under a lock; a line torn by a crash is repaired at the next append and skipped with a warning.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from core.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` (ending in `.tmp`) that takes its place when the block succeeds.
+
+    On an error the temporary file or folder is removed and whatever stood at `path` stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+        if temporary.is_dir():
+            _replace_folder(temporary, path)
+        else:
+            _flush(temporary)
+            temporary.replace(path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _replace_folder(temporary: Path, path: Path) -> None:
+    """Folders can't be replaced in one step unless the target is empty: move the old one aside first."""
+    for file in temporary.rglob("*"):
+        if file.is_file():
+            _flush(file)
+    if path.exists():
+        aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old.tmp")
+        path.rename(aside)
+        temporary.rename(path)
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        temporary.rename(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole."""
+    with writing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file whole, indented for people."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file. Raises `UserError` where the file is absent or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist. Check the name.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as problem:
+        raise UserError(f"{path} is no valid JSON ({problem}). Restore it or delete it.") from None
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold an exclusive lock on the file `path` (made if absent), which the kernel frees when we die.
+
+    Yields whether the lock is held; without `wait` that may be False.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(descriptor)
+
+
+def append_record(path: Path, record: dict[str, Any]) -> None:
+    """Append one record as one line, in one write, under a lock on the file itself."""
+    append_records(path, [record])
+
+
+def append_records(path: Path, records: list[dict[str, Any]]) -> None:
+    """Append records as lines, all in one write; a torn last line is closed first."""
+    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            log.warning("%s ended in a torn line, which is skipped from now on.", path)
+            text = "\n" + text
+        data = text.encode()
+        written = os.write(descriptor, data)
+        if written != len(data):
+            os.ftruncate(descriptor, size)
+            raise UserError(f"The disk is full: {path} could not be written. Free some space and try again.")
+    finally:
+        os.close(descriptor)
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The records of a file of JSON lines; none where it is absent. Torn lines are skipped with a warning."""
+    records, _ = read_records_from(path, 0)
+    return records
+
+
+def read_records_from(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
+    """Records from byte `offset` on, and the offset behind the last whole line (for polling)."""
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read()
+    except FileNotFoundError:
+        return [], 0
+    whole = data.rfind(b"\n") + 1
+    records = []
+    for number, line in enumerate(data[:whole].splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+            log.warning("%s: line %d from byte %d is torn and was skipped.", path, number, offset)
+            continue
+        if isinstance(record, dict):
+            records.append(record)
+    return records, offset + whole
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(value: Any) -> str:
+    """The sha256 (hex) of a value's canonical JSON: equal for equal settings, whatever their order."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def bytes_of(folder: Path, keep: Callable[[Path], bool] = lambda _: True) -> int:
+    """Bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and keep(path))

@@ -1,0 +1,63 @@
+"""DuckDB over parquet files: an in-memory database, a cursor for each query.
+
+There is no database file, because a process that holds one read-write blocks every reader. Each query
+gets a cursor of its own: one connection shared by threads returns wrong rows without an error.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from core.errors import UserError
+
+_SQL_TYPES = {
+    pa.string(): "VARCHAR",
+    pa.binary(): "BLOB",
+    pa.uint8(): "UTINYINT",
+    pa.int32(): "INTEGER",
+    pa.int64(): "BIGINT",
+    pa.float64(): "DOUBLE",
+}
+
+
+@functools.cache
+def _database() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(":memory:", config={"preserve_insertion_order": True})
+
+
+def query(sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+    """The rows of one SQL statement; `$name` stands for a parameter.
+
+    Raises `UserError` where a parquet file is corrupt or columns do not fit.
+    """
+    cursor = _database().cursor()
+    try:
+        return cursor.sql(sql, params=dict(parameters) if parameters else None).to_arrow_table()
+    except (duckdb.InvalidInputException, duckdb.IOException, duckdb.BinderException) as problem:
+        reason = str(problem).split("\n")[0]
+        raise UserError(
+            f"A data file can't be read ({reason}). Delete the file that is named and run the stage again."
+        ) from problem
+    finally:
+        cursor.close()
+
+
+def rows(sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """The same, as a list of records."""
+    return query(sql, parameters).to_pylist()
+
+
+def parquet(paths: Sequence[Path], schema: pa.Schema) -> str:
+    """SQL for the rows of many parquet files, to stand behind FROM.
+
+    Columns are matched by name; no file at all is a typed, empty table (DuckDB would raise).
+    """
+    if not paths:
+        columns = ", ".join(f'NULL::{_SQL_TYPES[field.type]} AS "{field.name}"' for field in schema)
+        return f"(SELECT {columns} WHERE false)"
+    names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+    return f"read_parquet([{names}], union_by_name = true)"

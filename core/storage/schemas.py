@@ -1,0 +1,105 @@
+"""The columns of every parquet file, and how grids enter and leave them.
+
+A grid is three columns: `<name>_cells` (row-major uint8 bytes), `<name>_h` and `<name>_w`; NULL in all
+three where there is no grid. Bytes beat nested lists by 30× in votes and 46× in writing.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.arc.grids import Grid
+from core.storage.files import writing
+
+
+def _grid(name: str) -> list[tuple[str, pa.DataType]]:
+    return [(f"{name}_cells", pa.binary()), (f"{name}_h", pa.uint8()), (f"{name}_w", pa.uint8())]
+
+
+_EVALUATION: list[tuple[str, pa.DataType]] = [
+    ("experiment", pa.string()),
+    ("variant", pa.string()),
+    ("train_seed", pa.int64()),
+    ("eval_seed", pa.int64()),
+    ("source", pa.string()),
+    ("task_id", pa.string()),
+    ("test_index", pa.int32()),
+]
+
+PAIRS = pa.schema(
+    [
+        ("source", pa.string()),
+        ("task_id", pa.string()),
+        ("family", pa.string()),
+        ("role", pa.string()),
+        ("pair_index", pa.int32()),
+        *_grid("input"),
+        *_grid("output"),
+    ]
+)
+
+PREDICTIONS = pa.schema(
+    [
+        *_EVALUATION,
+        ("attempt", pa.int32()),
+        ("symmetry", pa.uint8()),
+        ("colours", pa.binary()),
+        ("pair_order", pa.binary()),
+        ("prompt_tokens", pa.int32()),
+        ("output_tokens", pa.int32()),
+        ("finish_reason", pa.string()),
+        ("logprob", pa.float64()),
+        ("text", pa.string()),
+        *_grid("output"),
+    ]
+)
+
+SCORES = pa.schema(
+    [
+        *_EVALUATION,
+        ("attempts", pa.int32()),
+        ("correct", pa.int32()),
+        ("right_size", pa.int32()),
+        ("pixels_sum", pa.float64()),
+        ("pixels_max", pa.float64()),
+        ("unanswered", pa.int32()),
+        ("distinct", pa.int32()),
+        ("votes_above", pa.int32()),
+        ("votes_tied", pa.int32()),
+        ("vote_rank", pa.int32()),
+    ]
+)
+
+
+def grid_columns(name: str, grids: Iterable[Grid | None]) -> dict[str, list[Any]]:
+    """The three columns of a list of grids (None becomes NULL)."""
+    columns: dict[str, list[Any]] = {f"{name}_cells": [], f"{name}_h": [], f"{name}_w": []}
+    for grid in grids:
+        columns[f"{name}_cells"].append(None if grid is None else grid.tobytes())
+        columns[f"{name}_h"].append(None if grid is None else grid.shape[0])
+        columns[f"{name}_w"].append(None if grid is None else grid.shape[1])
+    return columns
+
+
+def grid_of(cells: bytes | None, height: int | None, width: int | None) -> Grid | None:
+    """The grid behind three column values, or None."""
+    if cells is None or height is None or width is None:
+        return None
+    return np.frombuffer(cells, dtype=np.uint8).reshape(int(height), int(width))
+
+
+def grids_of(table: pa.Table, name: str) -> Iterator[Grid | None]:
+    """The grids of a table, row by row."""
+    columns = (table.column(f"{name}_{part}").to_pylist() for part in ("cells", "h", "w"))
+    for cells, height, width in zip(*columns, strict=True):
+        yield grid_of(cells, height, width)
+
+
+def write_table(path: Path, table: pa.Table, schema: pa.Schema) -> None:
+    """Write a parquet file whole, in exactly this schema."""
+    with writing(path) as temporary:
+        pq.write_table(table.select(schema.names).cast(schema), temporary, compression="zstd")

@@ -1,0 +1,1 @@
+"""The pages: inputs, one core call, one chart. Nothing is computed here."""

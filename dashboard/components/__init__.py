@@ -1,0 +1,1 @@
+"""Grid images and charts, shared by the pages."""
