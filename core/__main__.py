@@ -1,0 +1,44 @@
+"""The command line, `python -m core VERB …`: parse, call, print.
+
+Verbs import what they need when they run, so that help and listings start at once. A `UserError` is
+printed as its sentence and exits with 2; a failed run exits with 1.
+"""
+
+import errno
+import sys
+
+import typer
+
+from core.errors import UserError
+
+app = typer.Typer(
+    name="core",
+    help="An experiment workbench for ARC fine-tuning.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+_REMEDIES = {
+    errno.ENOSPC: "The disk is full. Free some space and give the same command again; nothing is lost.",
+    errno.EROFS: "The disk is read-only. Choose a writable folder with --root.",
+    errno.EACCES: "You may not write there. Change the rights of the folder or choose another with --root.",
+}
+
+
+def main() -> None:
+    """Run a verb; show a person's errors as one sentence."""
+    try:
+        app()
+    except UserError as error:
+        typer.secho(str(error), err=True, fg=typer.colors.RED)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in _REMEDIES:
+            raise
+        typer.secho(f"{error.filename or ''}: {_REMEDIES[error.errno]}", err=True, fg=typer.colors.RED)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""How verbs speak: records as a table for people or as JSON for programs, and the common options."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Root = Annotated[
+    Path,
+    typer.Option(
+        "--root", envvar="ARC_WORKBENCH_ROOT", help="The project folder, which holds data/ and runs/."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one list of flat records, unrounded.")]
+
+HERE = Path()
+
+
+def print_records(
+    records: Sequence[Mapping[str, Any]], *, as_json: bool, columns: Iterable[str] = (), title: str = ""
+) -> None:
+    """Print records as JSON or as a table of the named columns (all of them where none are named)."""
+    if as_json:
+        typer.echo(json.dumps([_plain(record) for record in records], ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    names = list(columns) or list(records[0] if records else [])
+    table = Table(title=title or None, title_justify="left", header_style="bold")
+    for name in names:
+        numeric = any(isinstance(record.get(name), int | float) for record in records)
+        table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
+    for record in records:
+        table.add_row(*(_cell(record.get(name)) for name in names))
+    Console().print(table)
+
+
+def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Unknown is null in JSON, whatever form it had."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in record.items()
+    }
+
+
+def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(str(part) for part in value)
+    return str(value)

@@ -1,0 +1,73 @@
+"""What all settings have in common: frozen, typed, unknown keys refused, read from YAML.
+
+Each room's settings sit beside the code that reads them; this module only turns a person's YAML into
+them and a validation error into one sentence.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from core.errors import UserError
+
+
+class Settings(BaseModel):
+    """Base of every settings model. Each field carries a `description`, which help and forms show."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def validated(kind: type[S], value: Any, where: str) -> S:
+    """`value` (plain YAML data) as settings of this kind.
+
+    Raises `UserError` naming the place, the key and, for a misspelt key, the nearest known one.
+    """
+    try:
+        return kind.model_validate(value)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        if first["type"] == "extra_forbidden":
+            known = _keys_at(kind, first["loc"][:-1])
+            near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+            hint = f"Did you mean '{near[0]}'?" if near else f"Known keys: {', '.join(sorted(known))}."
+            raise UserError(f"{where}: unknown key '{key}'. {hint}") from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{where}: '{key}': {message}. Correct it in the file.") from None
+
+
+def read_yaml(path: Path) -> Any:
+    """The plain data of a YAML file, safely loaded. Raises `UserError` where it can't be read."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist. Check the name.") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as problem:
+        reason = str(problem).replace("\n", " ")
+        raise UserError(f"{path} is no valid YAML ({reason}). Correct the file.") from None
+
+
+def _keys_at(kind: Any, location: tuple[Any, ...]) -> list[str]:
+    """Known keys of the settings model that stands at `location` inside `kind`."""
+    for part in location:
+        if isinstance(part, str) and isinstance(kind, type) and issubclass(kind, BaseModel):
+            field = kind.model_fields.get(part)
+            kind = _model_inside(field.annotation) if field else kind
+    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
+
+
+def _model_inside(annotation: Any) -> Any:
+    """The settings model in an annotation such as `dict[str, Variant]` or `Model | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _model_inside(argument)
+        if found is not None:
+            return found
+    return None
