@@ -9,6 +9,7 @@ import sys
 
 import typer
 
+from core.commands import data, flags
 from core.errors import UserError
 
 app = typer.Typer(
@@ -18,6 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(data.app, name="data", help="Sources of tasks: import, list, show.")
+app.add_typer(flags.app, name="flags", help="Judgements of tasks: add, list, export, import.")
 
 _REMEDIES = {
     errno.ENOSPC: "The disk is full. Free some space and give the same command again; nothing is lost.",

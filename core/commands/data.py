@@ -1,0 +1,142 @@
+"""`data …`: sources of tasks, from import to a look at a single task."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from core.commands.printing import HERE, AsJson, Root, print_records
+
+if TYPE_CHECKING:
+    from core.arc.grids import Grid
+    from core.arc.tasks import Task
+
+app = typer.Typer(no_args_is_help=True)
+
+COLUMNS = ("source", "tasks", "pairs", "dropped", "licence", "version")
+
+# ARC's palette, colours 0–9.
+PALETTE = (
+    "#000000", "#0074D9", "#FF4136", "#2ECC40", "#FFDC00",
+    "#AAAAAA", "#F012BE", "#FF851B", "#7FDBFF", "#870C25",
+)  # fmt: skip
+
+
+@app.command("import")
+def import_(
+    origin: Annotated[
+        str,
+        typer.Argument(help="A known set (arc1, arc2, …), a folder of ARC JSON files, or a challenges file."),
+    ],
+    name: Annotated[str, typer.Option("--name", help="Name of the source, for a folder or a file.")] = "",
+    solutions: Annotated[
+        Path | None, typer.Option(help="Kaggle's solutions file that belongs to the challenges.")
+    ] = None,
+    licence: Annotated[str, typer.Option(help="Licence to note, for a folder or a file.")] = "unknown",
+    as_json: AsJson = False,
+    root: Root = HERE,
+) -> None:
+    """Import tasks as sources under data/sources."""
+    from core.curation.imports import import_origin
+
+    infos = import_origin(root, origin, name=name, solutions=solutions, licence=licence)
+    print_records([_source_record(info) for info in infos], as_json=as_json, columns=COLUMNS)
+    if not as_json:
+        for info in infos:
+            for dropped in info.dropped:
+                typer.echo(f"dropped from {info.source}: {dropped.task_id}: {dropped.reason}")
+
+
+@app.command("list")
+def list_(as_json: AsJson = False, root: Root = HERE) -> None:
+    """List the imported sources."""
+    from core.curation.stored import list_sources
+
+    records = [_source_record(info) for info in list_sources(root)]
+    if not records and not as_json:
+        typer.echo("No source is imported yet. Run: python -m core data import arc1")
+        return
+    print_records(records, as_json=as_json, columns=COLUMNS)
+
+
+def _source_record(info: Any) -> dict[str, Any]:
+    return {
+        "source": info.source,
+        "tasks": info.tasks,
+        "pairs": info.pairs,
+        "dropped": len(info.dropped),
+        "licence": info.licence,
+        "version": info.version,
+        "origin": info.origin,
+        "sha256": info.sha256,
+    }
+
+
+@app.command()
+def show(
+    task_id: Annotated[str, typer.Argument(help="Id of the task.")],
+    source: Annotated[str | None, typer.Option(help="Where to look; everywhere if absent.")] = None,
+    reverse: Annotated[bool, typer.Option("--reversed", help="Show it from outputs to inputs.")] = False,
+    as_json: AsJson = False,
+    root: Root = HERE,
+) -> None:
+    """Show a task as coloured grids."""
+    from core.curation.sources import find_task
+
+    task = find_task(root, task_id, source)
+    if reverse:
+        task = task.reverse()
+    if as_json:
+        print_records(_pair_records(task), as_json=True)
+    else:
+        _draw(task)
+
+
+def _pair_records(task: "Task") -> list[dict[str, Any]]:
+    train_role = "pool" if task.is_pool else "train"
+    roles = [train_role] * len(task.train) + ["test"] * len(task.test)
+    places = [*range(len(task.train)), *range(len(task.test))]
+    return [
+        {
+            "source": task.source,
+            "task_id": task.task_id,
+            "family": task.family,
+            "role": role,
+            "pair_index": place,
+            "input": pair.input.tolist(),
+            "output": None if pair.output is None else pair.output.tolist(),
+        }
+        for role, place, pair in zip(roles, places, task.pairs, strict=True)
+    ]
+
+
+def _draw(task: "Task") -> None:
+    from rich.columns import Columns
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.text import Text
+
+    panels = []
+    for record, pair in zip(_pair_records(task), task.pairs, strict=True):
+        body = [_picture(pair.input), Text(" → ")]
+        body.append(Text("?") if pair.output is None else _picture(pair.output))
+        sizes = [f"{g.shape[1]}×{g.shape[0]}" for g in (pair.input, pair.output) if g is not None]
+        title = f"{record['role']} {record['pair_index']}"
+        panels.append(Panel(Columns(body), title=title, subtitle=" → ".join(sizes), expand=False))
+    console = Console()
+    console.print(f"{task.source} {task.task_id} (family {task.family})", highlight=False)
+    console.print(Columns(panels))
+
+
+def _picture(grid: "Grid") -> Any:
+    """The grid as text: two cells of width for each cell, the digit shown for readers without colours."""
+    from rich.text import Text
+
+    text = Text()
+    for y, row in enumerate(grid.tolist()):
+        for colour in row:
+            ink = "#FFFFFF" if colour in (0, 1, 9) else "#000000"
+            text.append(f"{colour} ", style=f"{ink} on {PALETTE[colour]}")
+        if y < grid.shape[0] - 1:
+            text.append("\n")
+    return text

@@ -1,0 +1,72 @@
+"""`flags …`: judgements of tasks, such as whether a task can be reversed."""
+
+import getpass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.commands.printing import HERE, AsJson, Root, print_records
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def add(
+    task_id: Annotated[str, typer.Argument(help="Id of the task.")],
+    value: Annotated[str, typer.Argument(help="yes, no or unsure; none withdraws the flag.")],
+    source: Annotated[str | None, typer.Option(help="Source of the task; found by its id if absent.")] = None,
+    by: Annotated[str, typer.Option(help="Who says so; your user name if absent.")] = "",
+    note: Annotated[str, typer.Option(help="Why, in a few words.")] = "",
+    flag: Annotated[str, typer.Option(help="What is judged.")] = "reversible",
+    root: Root = HERE,
+) -> None:
+    """Flag a task."""
+    from core.curation.flags import add_flag
+    from core.curation.sources import find_task
+
+    place = source or find_task(root, task_id).source
+    mark = add_flag(root, task_id, place, value, by or getpass.getuser(), note, flag)
+    typer.echo(f"{mark['source']} {mark['task_id']}: {mark['flag']} {mark['value']}")
+
+
+@app.command("list")
+def list_(
+    source: Annotated[str | None, typer.Option(help="Only flags of this source.")] = None,
+    flag: Annotated[str, typer.Option(help="What is judged.")] = "reversible",
+    disputed: Annotated[bool, typer.Option("--disputed", help="Only tasks on which people differ.")] = False,
+    as_json: AsJson = False,
+    root: Root = HERE,
+) -> None:
+    """List the flags that hold."""
+    from core.curation.flags import disagreements, latest_flags
+
+    marks = latest_flags(root, source, flag)
+    if disputed:
+        marks = [mark for group in disagreements(root, flag) for mark in group]
+        marks = [mark for mark in marks if source in (None, mark["source"])]
+    if not marks and not as_json:
+        typer.echo("No flag yet. Run: python -m core flags add TASK_ID yes")
+        return
+    print_records(marks, as_json=as_json)
+
+
+@app.command()
+def export(
+    target: Annotated[Path, typer.Argument(help="File to write, as JSON lines.")], root: Root = HERE
+) -> None:
+    """Write the flags that hold to a file."""
+    from core.curation.flags import export_flags
+
+    typer.echo(f"{export_flags(root, target)} flags written to {target}")
+
+
+@app.command("import")
+def import_(
+    origin: Annotated[Path, typer.Argument(help="File that `flags export` wrote.")], root: Root = HERE
+) -> None:
+    """Add the flags of a file to those here."""
+    from core.curation.flags import import_flags
+
+    added, overruled = import_flags(root, origin)
+    typer.echo(f"{added} flags added, {overruled} of them overrule a flag that held until now")

@@ -1,0 +1,221 @@
+"""Stored sources: tasks as `data/sources/<source>.parquet` beside a JSON record.
+
+The record says where the tasks came from, their licence, what was dropped and why. It is written last,
+so a source exists when its record does. Tasks are values: what was read once is kept until its file
+changes.
+"""
+
+import difflib
+import functools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.arc.grids import COLOURS, MAX_SIDE
+from core.arc.tasks import Pair, Task
+from core.errors import UserError
+from core.storage.files import read_json, write_json
+from core.storage.schemas import PAIRS, grid_columns, grids_of, write_table
+
+DEFAULT_N_TRAIN = 3  # the median number of demonstrations in ARC-1, for a pool that does not say
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){0,3}")
+_ROLES = ("train", "test", "pool")
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A task that was not imported, and why."""
+
+    task_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """The record of a source. `sha256` is of the bytes it was imported from; `n_train` holds the
+    number of demonstrations that is drawn from each pool task."""
+
+    source: str
+    origin: str
+    version: str
+    licence: str
+    sha256: str
+    tasks: int = 0
+    families: int = 0
+    pairs: int = 0
+    dropped: tuple[Dropped, ...] = ()
+    n_train: Mapping[str, int] = field(default_factory=dict)
+
+
+def parquet_path(root: Path, source: str) -> Path:
+    """Where the pairs of a source lie. Raises `UserError` for a name that is no plain path."""
+    if not _NAME.fullmatch(source) or ".." in source:
+        raise UserError(
+            f"'{source}' is no name for a source. Use letters, digits, '.', '_', '-', and '/' between parts."
+        )
+    return root / "data" / "sources" / f"{source}.parquet"
+
+
+def list_sources(root: Path) -> list[SourceInfo]:
+    """All imported sources, by name, from their JSON records alone."""
+    folder = root / "data" / "sources"
+    return [_read_info(path) for path in sorted(folder.rglob("*.json")) if path.is_file()]
+
+
+def source_info(root: Path, source: str) -> SourceInfo:
+    """The record of one source. Raises `UserError` naming the known sources where there is none."""
+    path = parquet_path(root, source).with_suffix(".json")
+    if not path.is_file():
+        raise _unknown(root, source)
+    return _read_info(path)
+
+
+def _read_info(path: Path) -> SourceInfo:
+    record = read_json(path)
+    names = {part.name for part in fields(SourceInfo)}
+    try:
+        known = {name: value for name, value in record.items() if name in names}
+        known["dropped"] = tuple(Dropped(**dropped) for dropped in record.get("dropped", ()))
+        return SourceInfo(**known)
+    except (AttributeError, TypeError):
+        raise UserError(f"{path} is no record of a source. Delete it and import the source again.") from None
+
+
+def store_source(root: Path, info: SourceInfo, tasks: Iterable[Task]) -> SourceInfo:
+    """Write tasks and record of a source whole; the record, written last, gets the counts."""
+    path = parquet_path(root, info.source)
+    ordered = sorted(tasks, key=lambda task: task.task_id)
+    rows = [row for task in ordered for row in _rows(task)]
+    write_table(path, _table(info.source, rows), PAIRS)
+    counts = {
+        "tasks": len(ordered),
+        "families": len({task.family for task in ordered}),
+        "pairs": len(rows),
+        "n_train": {task.task_id: task.n_train for task in ordered if task.n_train is not None},
+    }
+    stored = SourceInfo(**{**_shallow(info), **counts})
+    write_json(path.with_suffix(".json"), asdict(stored))
+    return stored
+
+
+def _shallow(info: SourceInfo) -> dict[str, Any]:
+    return {part.name: getattr(info, part.name) for part in fields(info)}
+
+
+def _rows(task: Task) -> list[tuple[Task, str, int, Pair]]:
+    train_role = "pool" if task.is_pool else "train"
+    return [(task, train_role, index, pair) for index, pair in enumerate(task.train)] + [
+        (task, "test", index, pair) for index, pair in enumerate(task.test)
+    ]
+
+
+def _table(source: str, rows: Sequence[tuple[Task, str, int, Pair]]) -> pa.Table:
+    columns = {
+        "source": [source] * len(rows),
+        "task_id": [task.task_id for task, *_ in rows],
+        "family": [task.family for task, *_ in rows],
+        "role": [role for _, role, _, _ in rows],
+        "pair_index": [index for _, _, index, _ in rows],
+        **grid_columns("input", (pair.input for *_, pair in rows)),
+        **grid_columns("output", (pair.output for *_, pair in rows)),
+    }
+    return pa.table(columns, schema=PAIRS)
+
+
+def load_stored(root: Path, source: str) -> dict[str, Task]:
+    """The tasks of an imported source by id, ordered by id.
+
+    Raises `UserError` for a source that was not imported, naming the known ones, and for a damaged file.
+    """
+    return dict(_load_stored(root, source, source_stamp(root, source)))
+
+
+def unknown_task(task_id: str, known: Sequence[str], where: str) -> UserError:
+    """The error for a task that does not exist, with the nearest known id."""
+    near = difflib.get_close_matches(task_id, known, n=1)
+    hint = f"Did you mean '{near[0]}'?" if near else "Run: python -m core data list"
+    return UserError(f"No task '{task_id}' in {where}. {hint}")
+
+
+Stamp = tuple[int, int]
+
+
+def file_stamp(path: Path) -> Stamp:
+    """Modification time (ns) and size: what changes when a file does. Zeros where it is absent."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return (0, 0)
+    return (status.st_mtime_ns, status.st_size)
+
+
+def source_stamp(root: Path, source: str) -> tuple[Stamp, Stamp]:
+    path = parquet_path(root, source)
+    record = path.with_suffix(".json")
+    if not record.is_file() or not path.is_file():
+        raise _unknown(root, source)
+    return file_stamp(path), file_stamp(record)
+
+
+def _unknown(root: Path, source: str) -> UserError:
+    known = [info.source for info in list_sources(root)]
+    listed = f"Known sources: {', '.join(known)}." if known else "No source is imported yet."
+    near = difflib.get_close_matches(source, known, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    collection = source.split("/")[0]
+    return UserError(
+        f"There is no source '{source}'. {listed}{hint} Run: python -m core data import {collection}"
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _load_stored(root: Path, source: str, _stamps: tuple[Stamp, Stamp]) -> Mapping[str, Task]:
+    path = parquet_path(root, source)
+    info = source_info(root, source)
+    try:
+        table = pq.read_table(path, schema=PAIRS)
+        return {task.task_id: task for task in _tasks_of(table, info)}
+    except (pa.ArrowException, OSError, ValueError) as problem:
+        reason = str(problem).split("\n")[0]
+        raise UserError(
+            f"{path} is damaged ({reason}). Run: python -m core data import {source.split('/')[0]}"
+        ) from problem
+
+
+def _tasks_of(table: pa.Table, info: SourceInfo) -> Iterable[Task]:
+    _check_grids(table)
+    pairs = map(Pair, grids_of(table, "input"), grids_of(table, "output"))  # type: ignore[arg-type]
+    keys = [table.column(name).to_pylist() for name in ("task_id", "family", "role", "pair_index")]
+    rows = sorted(zip(*keys, pairs, strict=True), key=lambda row: (row[0], _ROLES.index(row[2]), row[3]))
+    for (task_id, family), group in groupby(rows, key=lambda row: (row[0], row[1])):
+        members = list(group)
+        test = tuple(pair for _, _, role, _, pair in members if role == "test")
+        train = tuple(pair for _, _, role, _, pair in members if role != "test")
+        is_pool = members[0][2] == "pool"
+        n_train = info.n_train.get(task_id, DEFAULT_N_TRAIN) if is_pool else None
+        yield Task(task_id, info.source, family, train, test, n_train)
+
+
+def _check_grids(table: pa.Table) -> None:
+    """Raise ValueError unless every grid has 1–30 × 1–30 cells of colours 0–9 (only outputs may lack)."""
+    for name, missing_allowed in (("input", False), ("output", True)):
+        cells, heights, widths = (table.column(f"{name}_{part}") for part in ("cells", "h", "w"))
+        if cells.null_count and not missing_allowed:
+            raise ValueError("an input grid is missing")
+        h, w = (np.asarray(side.drop_null(), dtype=np.int64) for side in (heights, widths))
+        data = cells.drop_null().to_pylist()
+        lengths = np.array([len(blob) for blob in data], dtype=np.int64)
+        if not len(h) == len(w) == len(lengths) or (h * w != lengths).any():
+            raise ValueError("a grid does not have the cells that its size says")
+        if len(h) and (min(h.min(), w.min()) < 1 or max(h.max(), w.max()) > MAX_SIDE):
+            raise ValueError("a grid is not between 1 × 1 and 30 × 30")
+        if len(h) and np.frombuffer(b"".join(data), dtype=np.uint8).max() >= COLOURS:
+            raise ValueError("a colour is above 9")

@@ -1,0 +1,152 @@
+"""Sources survive the disk, are derived from flags, and speak up when something is wrong."""
+
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from core.arc.tasks import parse_task
+from core.curation.flags import add_flag
+from core.curation.imports import BUNDLES, import_bundle
+from core.curation.sources import find_task, list_sources, load_tasks, source_fingerprint
+from core.curation.stored import SourceInfo, parquet_path, store_source
+from core.errors import UserError
+from core.storage.schemas import PAIRS, grid_columns
+
+from .conftest import make_task
+
+
+@pytest.fixture(scope="module")
+def arc(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("arc")
+    started = time.perf_counter()
+    import_bundle(root, "arc1")
+    import_bundle(root, "arc2")
+    assert time.perf_counter() - started < 10
+    return root
+
+
+def test_a_source_comes_back_as_it_was_stored(tmp_path: Path) -> None:
+    tasks = [make_task("b", tests=2), make_task("a"), make_task("pool", demonstrations=4)]
+    pool = parse_task(
+        {"train": [{"input": [[n]], "output": [[n, n]]} for n in range(5)], "n_train": 2},
+        task_id="z",
+        source="toy",
+        family="elsewhere",
+    )
+    hidden = parse_task(
+        {"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[3]]}]}, task_id="h", source="toy"
+    )
+    info = store_source(
+        tmp_path, SourceInfo("toy", "made up", "1", "none", "0"), reversed([*tasks, pool, hidden])
+    )
+    assert load_tasks(tmp_path, "toy") == {
+        task.task_id: task for task in sorted([*tasks, pool, hidden], key=lambda task: task.task_id)
+    }
+    assert list(load_tasks(tmp_path, "toy")) == ["a", "b", "h", "pool", "z"]
+    assert (info.tasks, info.families, info.n_train) == (5, 5, {"z": 2})
+    assert list_sources(tmp_path) == [info]
+
+
+def test_arc_has_its_public_counts_and_loads_at_once(arc: Path) -> None:
+    counts = {info.source: (info.tasks, info.pairs, len(info.dropped)) for info in list_sources(arc)}
+    assert counts == {
+        "arc1/evaluation": (400, 1782, 0),
+        "arc1/training": (400, 1718, 0),
+        "arc2/evaluation": (120, 526, 0),
+        "arc2/training": (1000, 4308, 0),
+    }
+    started = time.perf_counter()
+    assert len(load_tasks(arc, "arc1/evaluation")) == 400
+    assert time.perf_counter() - started < 0.2
+    assert find_task(arc, "007bbfb7").train[0].output.shape == (9, 9)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", [name for name in BUNDLES if name not in ("arc1", "arc2")])
+def test_other_editions_get_names_of_their_own(tmp_path: Path, name: str) -> None:
+    infos = import_bundle(tmp_path, name)
+    assert [info.source for info in infos] == [f"{name}/training", f"{name}/evaluation"]
+    assert all(info.tasks >= 120 and not info.dropped for info in infos)
+
+
+def test_a_missing_source_names_the_known_ones_and_the_command(root: Path) -> None:
+    with pytest.raises(UserError, match=r"There is no source 'tox'. Known sources: toy. Did you mean 'toy'"):
+        load_tasks(root, "tox")
+    with pytest.raises(UserError, match=r"Run: python -m core data import arc1$"):
+        load_tasks(root, "arc1/training")
+    with pytest.raises(UserError, match="No source is imported yet"):
+        load_tasks(root / "empty", "toy")
+
+
+@pytest.mark.parametrize(
+    "name", ["../flags", "/etc/passwd", "a//b", "", "a/../b", ".hidden", "reversed:../x"]
+)
+def test_a_name_cannot_leave_the_folder(root: Path, name: str) -> None:
+    with pytest.raises(UserError, match="is no name for a source"):
+        load_tasks(root, name)
+
+
+def test_a_damaged_file_is_named_with_a_remedy(root: Path) -> None:
+    path = parquet_path(root, "toy")
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", whole[:200] + b"\xff" * 40 + whole[240:]):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"toy.parquet is damaged .* Run: python -m core data import toy"):
+            load_tasks(root, "toy")
+    path.with_suffix(".json").write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match="no valid JSON"):
+        load_tasks(root, "toy")
+    path.with_suffix(".json").write_text("[]", encoding="utf-8")
+    with pytest.raises(UserError, match="no record of a source"):
+        load_tasks(root, "toy")
+
+
+@pytest.mark.parametrize(
+    ("cells", "height", "width"), [(b"\x0a", 1, 1), (b"\x01", 1, 2), (b"\1" * 31, 1, 31)]
+)
+def test_impossible_grids_in_a_file_are_refused(root: Path, cells: bytes, height: int, width: int) -> None:
+    row = {"source": ["toy"], "task_id": ["a"], "family": ["a"], "role": ["train"], "pair_index": [0]}
+    columns = {**row, **grid_columns("input", [None]), **grid_columns("output", [None])}
+    columns |= {"input_cells": [cells], "input_h": [height], "input_w": [width]}
+    pq.write_table(pa.table(columns, schema=PAIRS), parquet_path(root, "toy"))
+    with pytest.raises(UserError, match="is damaged"):
+        load_tasks(root, "toy")
+
+
+def test_what_was_read_is_kept_until_the_file_changes(root: Path) -> None:
+    first = load_tasks(root, "toy")
+    again = load_tasks(root, "toy")
+    assert first is not again
+    assert all(first[task_id] is again[task_id] for task_id in first)
+    again.clear()
+    store_source(root, SourceInfo("toy", "made up", "2", "none", "0"), [make_task("new")])
+    assert list(load_tasks(root, "toy")) == ["new"]
+
+
+def test_the_reversed_source_follows_the_flags(root: Path) -> None:
+    before = load_tasks(root, "toy")
+    assert load_tasks(root, "reversed:toy") == {}
+    add_flag(root, "bb11", "toy", "yes", "me")
+    add_flag(root, "cc22", "toy", "no", "me")
+    turned = load_tasks(root, "reversed:toy")
+    assert list(turned) == ["bb11-reversed"]
+    task = turned["bb11-reversed"]
+    assert (task.source, task.family) == ("reversed:toy", "bb11")
+    assert task.reverse().pairs == before["bb11"].pairs
+    add_flag(root, "bb11", "toy", "none", "me")
+    assert load_tasks(root, "reversed:toy") == {}
+
+
+def test_the_fingerprint_follows_the_tasks_alone(root: Path) -> None:
+    first = source_fingerprint(root, "toy")
+    store_source(root, SourceInfo("toy", "another origin", "9", "x", "1"), load_tasks(root, "toy").values())
+    assert source_fingerprint(root, "toy") == first
+    store_source(root, SourceInfo("toy", "made up", "1", "none", "0"), [make_task("aa00")])
+    assert source_fingerprint(root, "toy") != first
+
+
+def test_an_unknown_task_names_the_nearest(root: Path) -> None:
+    with pytest.raises(UserError, match=r"No task 'bb12' in any imported source. Did you mean 'bb11'\?"):
+        find_task(root, "bb12")
