@@ -1,0 +1,114 @@
+"""The whole set-up, called by `make setup`: make `.venv`, find a GPU or none, install, see it work.
+
+Standard library only, and safe to repeat: once everything is installed, a second call sees so and does
+nothing; an interrupted one goes on. It is steered by two variables, ENGINE (cpu or gpu, instead of what is
+found) and PYTHON (the interpreter to use). A person's errors are one sentence, and exit with 2.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from environment import Environment, stamp_of
+from failures import AGAIN, SetupError, explain_import
+from installing import Pip, install_for_cpu, install_for_gpu
+from machine import bytes_in, candidates, check_space, find_engine, find_python
+from progress import Progress
+
+ROOT = Path(__file__).resolve().parents[1]
+BYTES_NEEDED = {"cpu": 6 * 10**9, "gpu": 16 * 10**9}
+STEPS = {"cpu": 5, "gpu": 3}
+
+# The engine only warns when its compiled part can't be loaded; explain_import reads the warning.
+_SEE_IT_WORK = """
+import importlib.metadata, json, platform
+import torch, vllm, streamlit, duckdb
+from vllm.platforms import current_platform
+current_platform.import_kernels()
+parts = {"Python": platform.python_version(), "torch": torch.__version__, "vLLM": vllm.__version__}
+for name in ("transformers", "peft", "streamlit", "duckdb"):
+    parts[name] = importlib.metadata.version(name)
+print()
+print(json.dumps({"parts": parts, "cuda": torch.cuda.is_available()}))
+"""
+
+
+def set_up(root: Path) -> None:
+    """Bring `root/.venv` to what the requirements files say. Raises `SetupError`."""
+    engine = find_engine(os.environ)
+    stamp = stamp_of(root, engine)
+    environment = Environment(root / ".venv")
+    if environment.is_complete(stamp):
+        print(f"Set-up: nothing to do, .venv is complete ({engine.upper()} engine).")
+        return
+    python = find_python(candidates(os.environ))
+    environment.claim()
+    with environment.locked() as lock:
+        if environment.is_complete(stamp):
+            print("Set-up: the other one has done it all.")
+            return
+        check_space(environment.folder, BYTES_NEEDED[engine])
+        progress = Progress(STEPS[engine])
+        progress.step(
+            f"Making .venv with {python.path} for the {engine.upper()} engine; log: {environment.log}"
+        )
+        environment.make(python, engine)
+        progress.done()
+        pip = Pip(environment, progress, lock)
+        if engine == "gpu":
+            install_for_gpu(root, pip, progress)
+        else:
+            install_for_cpu(root, environment.cache, pip, progress)
+        parts = see_it_work(engine, pip, progress)
+        environment.complete(stamp, parts["Python"])
+    told = ", ".join(f"{name} {version}" for name, version in parts.items())
+    size = bytes_in(environment.folder) / 10**9
+    print(f"Set-up complete in {progress.seconds:.0f} s, {size:.1f} GB: {told}.", flush=True)
+
+
+def see_it_work(engine: str, pip: Pip, progress: Progress) -> dict[str, str]:
+    """Import the heavy parts, as the workbench will; return their versions by name."""
+    progress.step("Seeing that it works: importing torch, vLLM, Streamlit and DuckDB")
+    code, output = pip.python("-c", _SEE_IT_WORK)
+    problem = explain_import(output, pip.log)
+    if problem:
+        raise SetupError(problem)
+    if code != 0:
+        reason = (output.strip().splitlines() or ["no reason given"])[-1]
+        raise SetupError(f"The installed parts don't import: {reason} Delete .venv, {AGAIN} Log: {pip.log}")
+    seen = json.loads(output.strip().splitlines()[-1])
+    if engine == "gpu" and not seen["cuda"]:
+        raise SetupError(
+            "torch does not see the GPU. Update the NVIDIA driver, or use the CPU engine (ENGINE=cpu),"
+            " then give the same command again."
+        )
+    progress.done()
+    return dict(seen["parts"])
+
+
+def main() -> int:
+    """Run the set-up; show what a person can mend as one sentence."""
+    try:
+        set_up(ROOT)
+    except SetupError as problem:
+        print(f"\nSet-up failed. {problem}", file=sys.stderr)
+        return 2
+    except OSError as problem:
+        if problem.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS):
+            raise
+        print(f"\nSet-up failed. {problem}: free some space or make .venv writable, {AGAIN}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nSet-up stopped. Give the same command again; it goes on where it stopped.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+# Everything a newcomer types. Each target does the set-up it needs; repeating one does no work twice.
+
+PYTHON ?= python3
+RUN := .venv/bin/python
+
+.PHONY: help setup demo dashboard test lint types format browser
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       set up, run the demo experiment, open its results (OPEN=0 stops after the table)"
+	@echo "make test       set up, then lint, check types and run all tests"
+	@echo "make dashboard  set up, then open the dashboard on data/ and runs/"
+	@echo "make setup      only make .venv and install everything (ENGINE=cpu or gpu, PYTHON=python3.12)"
+	@echo "make lint       ruff: lint and format, nothing is changed"
+	@echo "make types      mypy"
+	@echo "make format     let ruff put the code into its format"
+	@echo
+	@echo "Afterwards: .venv/bin/python -m core --help"
+
+setup:
+	@$(PYTHON) .ci/setup.py
+
+demo: setup
+	@$(RUN) -m core demo $(if $(filter 0,$(OPEN)),--no-open)
+
+dashboard: setup
+	@$(RUN) -m streamlit run dashboard/app.py --server.address 127.0.0.1
+
+test: setup browser
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(RUN) -m pytest
+
+lint: setup
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+types: setup
+	$(RUN) -m mypy
+
+format: setup
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+browser:
+	@bash .ci/browser
