@@ -107,6 +107,16 @@ def _follow(process: subprocess.Popen[bytes], file: TextIO, progress: Progress) 
                 output += text
                 file.write(text)
                 file.flush()
-                *lines, rest = (rest + text).splitlines(keepends=False) or [""]
-                latest = next((line.strip() for line in reversed([*lines, rest]) if line.strip()), latest)
+                *lines, rest = (rest + text).split("\n")
+                latest = next((shown for shown in map(in_short, reversed(lines)) if shown), latest)
             progress.live(latest)
+
+
+def in_short(line: str) -> str:
+    """What a line of pip tells a person who waits; empty where it tells nothing."""
+    line = line.strip()
+    if line.startswith(("WARNING:", "Looking in ", "Requirement already satisfied", "[notice]")):
+        return ""
+    if line.startswith("Installing collected packages:"):
+        return f"Installing {line.count(',') + 1} packages"
+    return line.split(" (from ")[0]
