@@ -18,6 +18,8 @@ help:
 	@echo "Afterwards: .venv/bin/python -m core --help"
 
 setup:
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON). Install Python 3.11 or newer" \
+		"(Debian/Ubuntu: sudo apt-get install python3 python3-venv), or name one: make PYTHON=..." >&2; exit 2; }
 	@$(PYTHON) .ci/setup.py
 
 demo: setup

@@ -70,6 +70,11 @@ def explain_pip(output: str, what: str, log: str) -> str:
     return f"pip failed while installing {what}: {reason} All of pip's words: {log}"
 
 
+def names_no_match(output: str) -> bool:
+    """Whether pip found no such package (it says so as well where it could not reach its indexes)."""
+    return "No matching distribution found" in output
+
+
 def explain_import(output: str, log: str) -> str | None:
     """The sentence for what importing the engine printed; None where it names nothing that is missing.
 

@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 from environment import Environment, requirement_files, requirements_in
-from failures import SetupError, explain_pip
+from failures import AGAIN, SetupError, explain_pip, names_no_match
 from progress import Progress, run_logged
 
 PYTORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -100,14 +100,16 @@ def install_cpu_torch(requirement: str, pip: Pip) -> str:
     code, output = pip.run("install", "--no-deps", requirement)
     if code == 0:
         return "from the configured packages"
-    if "No matching distribution found" not in output:
+    if not names_no_match(output):
         raise SetupError(explain_pip(output, requirement, pip.log))
-    pip.install(
-        requirement,
-        "--no-deps",
-        "--retries=2",
-        "--timeout=30",
-        f"--index-url={PYTORCH_CPU_INDEX}",
-        requirement,
-    )
-    return f"from {PYTORCH_CPU_INDEX}"
+    patience = ["--retries=2", "--timeout=30"]
+    code, output = pip.run("install", "--no-deps", *patience, f"--index-url={PYTORCH_CPU_INDEX}", requirement)
+    if code == 0:
+        return f"from {PYTORCH_CPU_INDEX}"
+    if names_no_match(output):
+        raise SetupError(
+            f"{requirement} is not in the packages that pip is configured with, and could not be had from"
+            f" {PYTORCH_CPU_INDEX} either. Make that address reachable, or put the wheel for this Python into a"
+            f" folder and name the folder in PIP_FIND_LINKS, {AGAIN} All of pip's words: {pip.log}"
+        )
+    raise SetupError(explain_pip(output, requirement, pip.log))
