@@ -109,7 +109,7 @@ def install_cpu_torch(requirement: str, pip: Pip) -> str:
     if names_no_match(output):
         raise SetupError(
             f"{requirement} is not in the packages that pip is configured with, and could not be had from"
-            f" {PYTORCH_CPU_INDEX} either. Make that address reachable, or put the wheel for this Python into a"
-            f" folder and name the folder in PIP_FIND_LINKS, {AGAIN} All of pip's words: {pip.log}"
+            f" {PYTORCH_CPU_INDEX} either. Make that address reachable, or put the wheel for this Python into"
+            f" a folder and name the folder in PIP_FIND_LINKS, {AGAIN} All of pip's words: {pip.log}"
         )
     raise SetupError(explain_pip(output, requirement, pip.log))

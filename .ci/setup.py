@@ -24,6 +24,11 @@ from progress import Progress
 ROOT = Path(__file__).resolve().parents[1]
 BYTES_NEEDED = {"cpu": 6 * 10**9, "gpu": 16 * 10**9}
 STEPS = {"cpu": 5, "gpu": 3}
+_REMEDIES = {
+    errno.ENOSPC: "The disk is full. Free some space",
+    errno.EACCES: "Some files may not be written. Make this folder and its .venv yours",
+    errno.EROFS: "The disk is read-only. Clone to a writable one",
+}
 
 # The engine only warns when its compiled part can't be loaded; explain_import reads the warning.
 _SEE_IT_WORK = """
@@ -100,9 +105,10 @@ def main() -> int:
         print(f"\nSet-up failed. {problem}", file=sys.stderr)
         return 2
     except OSError as problem:
-        if problem.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS):
+        remedy = _REMEDIES.get(problem.errno or 0)
+        if remedy is None:
             raise
-        print(f"\nSet-up failed. {problem}: free some space or make .venv writable, {AGAIN}", file=sys.stderr)
+        print(f"\nSet-up failed. {remedy}, {AGAIN} ({problem})", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nSet-up stopped. Give the same command again; it goes on where it stopped.", file=sys.stderr)
