@@ -1,0 +1,77 @@
+"""The command line starts at once: help loads nothing heavy, and every verb says what it is for."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from core.__main__ import app
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = {"torch", "transformers", "peft", "vllm", "ray", "streamlit", "pandas", "scipy", "duckdb"}
+HEAVY |= {"statsmodels", "sklearn", "plotly"}
+SECONDS = 0.5
+
+STARTS = {"import core": ["-c", "import core"], "help": ["-m", "core", "--help"]}
+
+
+def _start(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Start the project's Python in its root, with a plain environment."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV_"))}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+    )
+
+
+def _packages_loaded(*arguments: str) -> set[str]:
+    """The top packages that a start imports, from the interpreter's own list (`-X importtime`)."""
+    lines = _start("-X", "importtime", *arguments).stderr.splitlines()
+    names = {line.rsplit("|", 1)[1].strip() for line in lines if line.startswith("import time:")}
+    return {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_a_start_loads_nothing_heavy(start: str) -> None:
+    loaded = _packages_loaded(*STARTS[start])
+    assert "core" in loaded
+    assert loaded & HEAVY == set()
+
+
+def test_what_is_loaded_is_seen() -> None:
+    assert "sqlite3" in _packages_loaded("-c", "import sqlite3.dbapi2")
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_a_start_takes_less_than_half_a_second(start: str) -> None:
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        assert _start(*STARTS[start]).returncode == 0
+        seconds.append(time.perf_counter() - began)
+    assert min(seconds) < SECONDS
+
+
+def _verbs(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Every command and group below `command`, with its full name."""
+    for name, child in getattr(command, "commands", {}).items():
+        yield " ".join((*path, name)), child
+        yield from _verbs(child, (*path, name))
+
+
+def test_every_verb_has_help() -> None:
+    verbs = dict(_verbs(typer.main.get_command(app)))
+    assert len(verbs) >= 6
+    assert [name for name, command in verbs.items() if not (command.help or "").strip()] == []
+
+
+def test_every_option_has_help() -> None:
+    verbs = dict(_verbs(typer.main.get_command(app)))
+    parameters = [(name, part) for name, verb in verbs.items() for part in verb.params if part.name != "help"]
+    assert len(parameters) >= 6
+    assert [f"{name} {part.name}" for name, part in parameters if not getattr(part, "help", None)] == []
