@@ -73,7 +73,7 @@ class Environment:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                print("Another set-up of this folder is at work; waiting for its end.", flush=True)
+                print("Another set-up of this folder, or its pip, is still at work; waiting.", flush=True)
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield descriptor
         finally:

@@ -17,6 +17,15 @@ from pathlib import Path
 from typing import TextIO
 
 _SECONDS_BETWEEN_LINES = 20.0
+_TELL_NOTHING = (
+    "WARNING:",
+    "Looking in ",
+    "Requirement already satisfied",
+    "Attempting uninstall",
+    "Found existing installation",
+    "Uninstalling ",
+    "Successfully uninstalled",
+)
 
 
 class Progress:
@@ -115,8 +124,9 @@ def _follow(process: subprocess.Popen[bytes], file: TextIO, progress: Progress) 
 def in_short(line: str) -> str:
     """What a line of pip tells a person who waits; empty where it tells nothing."""
     line = line.strip()
-    if line.startswith(("WARNING:", "Looking in ", "Requirement already satisfied", "[notice]")):
+    if line.startswith(_TELL_NOTHING):
         return ""
-    if line.startswith("Installing collected packages:"):
-        return f"Installing {line.count(',') + 1} packages"
+    start, _, names = line.partition(": ")
+    if start == "Installing collected packages" and "," in names:
+        return f"Installing {names.count(',') + 1} packages"
     return line.split(" (from ")[0]

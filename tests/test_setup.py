@@ -226,6 +226,8 @@ def test_the_live_line_shows_only_what_tells_something() -> None:
         progress.in_short("Collecting numpy>=2 (from -r requirements.txt (line 6))") == "Collecting numpy>=2"
     )
     assert progress.in_short("Installing collected packages: a, b, c") == "Installing 3 packages"
+    assert progress.in_short("Installing collected packages: a") == "Installing collected packages: a"
+    assert progress.in_short("    Successfully uninstalled setuptools-65.5.0") == ""
 
 
 # ---- pip
