@@ -1,0 +1,249 @@
+"""Where the spread comes from: tasks, trainings, their interplay, evaluations, the rest.
+
+Tasks are crossed with trainings, evaluations are nested in trainings:
+y[task, training, evaluation] = mean + task + training + task×training + evaluation(training) + residual.
+In come cells, or runs of evaluations; out come mean squares and, by the method of moments, a variance for
+each source. Negative estimates are kept: they say "not distinguishable from 0".
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from core.spread.intervals import ROUNDING, satterthwaite
+from core.spread.metrics import Floats
+from core.spread.scopes import Runs, cells_of
+
+SOURCES = ("task", "training", "task×training", "evaluation", "residual")
+
+
+@dataclass(frozen=True)
+class Component:
+    """One source of spread. None is unknown: the data can't tell this source from others.
+
+    `variance` is the estimate by moments, negative where the mean square is below its noise.
+    `degrees_of_freedom` belong to the mean square, `effective_freedom` (Satterthwaite) to the variance.
+    `low`, `high` bound the variance; they are known where the estimate is positive, exact for a variance
+    that is one mean square and approximate otherwise. `includes` names sources that can't be told apart
+    from this one here and are part of its variance.
+    """
+
+    name: str
+    degrees_of_freedom: float
+    sum_of_squares: float | None
+    mean_square: float | None
+    variance: float | None
+    effective_freedom: float | None = None
+    low: float | None = None
+    high: float | None = None
+    includes: tuple[str, ...] = ()
+
+    @property
+    def sd(self) -> float | None:
+        """Square root of the variance, 0 where the estimate is negative."""
+        return None if self.variance is None else max(0.0, self.variance) ** 0.5
+
+
+@dataclass(frozen=True)
+class Components:
+    """The five sources by name, `components["training"].sd`, with the sizes behind them.
+
+    `sums`, `freedoms` (5,) and `expected` (5, 5) are the sums of squares, their degrees of freedom and the
+    coefficients of the expected mean squares, in the order of `SOURCES`; `pooled` needs them.
+    """
+
+    parts: tuple[Component, ...]
+    tasks: int
+    trainings: int
+    evaluations: int
+    tasks_left_out: int
+    sums: tuple[float, ...]
+    freedoms: tuple[float, ...]
+    expected: tuple[tuple[float, ...], ...]
+
+    def __getitem__(self, name: str) -> Component:
+        return self.parts[SOURCES.index(name)]
+
+
+def crossed_components(cells: Sequence[Sequence[Any]] | Floats, level: float = 0.95) -> Components:
+    """Components from `cells[task][training][evaluation]`; trainings may have unequal evaluations.
+
+    With E_r evaluations of training r, N = ΣE_r, e₀ = (N − ΣE_r²/N)/(R − 1), e₁ = ΣE_r²/N and T tasks,
+    the expected mean squares are (Searle, Casella & McCulloch 1992, chapter 4, written for this design)
+        task           residual + e₁·task×training + N·task
+        training       residual + e₀·task×training + T·evaluation + T·e₀·training
+        task×training  residual + e₀·task×training
+        evaluation     residual + T·evaluation
+        residual       residual
+    and are solved for the variances. Evaluations that are NaN for every task are padding; tasks with an
+    unknown cell are left out and counted. Sources without degrees of freedom (one evaluation per
+    training, one training, one task) are None, and whoever absorbs them says so in `includes`.
+    """
+    trainings = len(cells[0]) if len(cells) else 0
+    if any(len(task) != trainings for task in cells):
+        raise ValueError("every task needs the same trainings; mark unknown cells as NaN")
+    tables = []
+    for training in range(trainings):
+        longest = max(np.size(task[training]) for task in cells)
+        columns = [np.full(longest, np.nan) for _ in cells]
+        for column, task in zip(columns, cells, strict=True):
+            column[: np.size(task[training])] = np.ravel(np.asarray(task[training], dtype=np.float64))
+        tables.append(np.array(columns).T)
+    return _components(tables, level)
+
+
+def components(runs: Runs, level: float = 0.95) -> Components:
+    """Components of one variant from runs → evaluations → tasks (or numbers: then see `run_components`)."""
+    arrays = [np.asarray(run, dtype=np.float64) for run in runs]
+    if arrays and all(run.ndim == 2 for run in arrays):
+        return _components(arrays, level)
+    return run_components(runs, level)
+
+
+def run_components(runs: Runs, level: float = 0.95) -> Components:
+    """Evaluation and training variance from the table of run means: one-way analysis, unbalanced too.
+
+    Each evaluation is one number (tasks averaged). Evaluation variance = mean square within runs; training
+    variance = (mean square between − within) / n₀ with n₀ = (N − Σn_r²/N)/(R − 1). For the same cells,
+    evaluation here = evaluation + residual/T of `crossed_components`, training = training + task×training/T.
+    """
+    return _components([run.mean(axis=1, keepdims=True) for run in cells_of(runs).runs], level)
+
+
+def pooled(many: Iterable[Components], level: float = 0.95) -> Components:
+    """Components common to several variants: sums of squares and degrees of freedom added.
+
+    Variants differ in their means; only what varies within a variant enters. Exact for unequal sizes: the
+    coefficients of the expected mean squares are averaged with the degrees of freedom as weights. Give
+    either run tables or crossed cells, not a mixture.
+    """
+    every = list(many)
+    if not every:
+        raise ValueError("nothing to pool")
+    sums = np.sum([one.sums for one in every], axis=0)
+    freedoms = np.sum([one.freedoms for one in every], axis=0)
+    weighted = sum(np.array(one.freedoms)[:, None] * np.array(one.expected) for one in every)
+    expected = np.divide(weighted, freedoms[:, None], out=np.zeros((5, 5)), where=freedoms[:, None] > 0)
+    sizes = [max(one.tasks for one in every), sum(one.trainings for one in every)]
+    sizes += [sum(one.evaluations for one in every), max(one.tasks_left_out for one in every)]
+    return _solved(sums, freedoms, expected, sizes, level)
+
+
+def variance_interval(variance: float, freedom: float, level: float = 0.95) -> tuple[float, float]:
+    """Chi-square interval of a variance: (ν·s²/χ²_{(1+level)/2}, ν·s²/χ²_{(1−level)/2})."""
+    low, high = stats.chi2.ppf([(1 - level) / 2, (1 + level) / 2], freedom)
+    return float(freedom * variance / high), float(freedom * variance / low) if low > 0 else float("inf")
+
+
+def _components(tables: Sequence[Floats], level: float) -> Components:
+    """From one (evaluations, tasks) table per training, NaN for unknown cells."""
+    filled = [table[~np.isnan(table).all(axis=1)] for table in tables]
+    filled = [table for table in filled if len(table)]
+    if not filled:
+        raise ValueError("there are no known scores to decompose")
+    sound = ~np.isnan(np.concatenate(filled)).any(axis=0)
+    runs = [table[:, sound] for table in filled]
+    counts = np.array([len(run) for run in runs], dtype=np.float64)
+    sizes = [int(sound.sum()), len(runs), int(counts.sum()), int((~sound).sum())]
+    if sizes[0] == 0:
+        raise ValueError("every task has an unknown score; nothing is left to decompose")
+    return _solved(*_analysis(runs, counts), sizes, level)
+
+
+def _analysis(runs: list[Floats], counts: Floats) -> tuple[Floats, Floats, Floats]:
+    """Sums of squares, degrees of freedom and coefficients of the expected mean squares."""
+    tasks, trainings, total = runs[0].shape[1], len(runs), counts.sum()
+    every = np.concatenate(runs)
+    every = every - every.flat[0]
+    owner = np.repeat(np.arange(trainings), counts.astype(int))
+    cell = np.add.reduceat(every, np.searchsorted(owner, np.arange(trainings)), axis=0) / counts[:, None]
+    by_task, by_run, by_evaluation = every.mean(axis=0), cell.mean(axis=1), every.mean(axis=1)
+    grand = every.mean()
+    inside = by_evaluation - by_run[owner]
+    rest = every - cell[owner] - inside[:, None]
+    sums = np.array(
+        [
+            total * ((by_task - grand) ** 2).sum(),
+            tasks * (counts * (by_run - grand) ** 2).sum(),
+            (counts[:, None] * (cell - by_run[:, None] - by_task[None, :] + grand) ** 2).sum(),
+            tasks * (inside**2).sum(),
+            (rest**2).sum(),
+        ]
+    )
+    sums[sums <= every.size * (ROUNDING * np.abs(np.concatenate(runs)).max()) ** 2] = 0.0
+    t, r, e = tasks - 1.0, trainings - 1.0, total - trainings
+    freedoms = np.array([t, r, t * r, e, e * t])
+    largest = (counts**2).sum() / total
+    typical = (total - largest) / r if r else 0.0
+    expected = np.array(
+        [
+            [total, 0, largest, 0, 1],
+            [0, tasks * typical, typical, tasks, 1],
+            [0, 0, typical, 0, 1],
+            [0, 0, 0, tasks, 1],
+            [0, 0, 0, 0, 1],
+        ]
+    )
+    return sums, freedoms, expected
+
+
+def _solved(sums: Floats, freedoms: Floats, expected: Floats, sizes: list[int], level: float) -> Components:
+    """Variances from mean squares: the triangular system of those sources that have degrees of freedom."""
+    present = np.flatnonzero(freedoms > 0)
+    weights = np.linalg.inv(expected[np.ix_(present, present)]) if present.size else np.zeros((0, 0))
+    squares = sums[present] / freedoms[present]
+    absorbed = _absorbed(set(present.tolist()), sizes)
+    parts = []
+    for place, name in enumerate(SOURCES):
+        if place not in present:
+            parts.append(Component(name, 0.0, None, None, None))
+            continue
+        row = weights[int(np.searchsorted(present, place))]
+        terms = [
+            (float(w * m), float(f)) for w, m, f in zip(row, squares, freedoms[present], strict=True) if w
+        ]
+        variance = sum(part for part, _ in terms)
+        freedom = satterthwaite(terms) if variance > 0 else None
+        low, high = variance_interval(variance, freedom, level) if freedom else (None, None)
+        square = float(sums[place] / freedoms[place])
+        included = tuple(SOURCES[guest] for guest, host in absorbed.items() if host == place)
+        parts.append(
+            Component(
+                name,
+                float(freedoms[place]),
+                float(sums[place]),
+                square,
+                variance,
+                freedom,
+                low,
+                high,
+                included,
+            )
+        )
+    table = tuple(tuple(float(value) for value in row) for row in expected)
+    return Components(
+        tuple(parts),
+        *sizes,
+        sums=tuple(map(float, sums)),
+        freedoms=tuple(map(float, freedoms)),
+        expected=table,
+    )
+
+
+def _absorbed(present: set[int], sizes: list[int]) -> dict[int, int]:
+    """Which present source (its place) each absent one hides in; the coefficients then coincide."""
+    task, training, interplay, evaluation, residual = range(5)
+    hosts: dict[int, list[int]] = {
+        evaluation: [training],
+        interplay: [task] if sizes[0] > 1 else [training],
+        residual: [interplay, task] if sizes[0] > 1 else [evaluation, training],
+    }
+    found = {}
+    for guest, choices in hosts.items():
+        host = next((choice for choice in choices if choice in present), None)
+        if guest not in present and host is not None:
+            found[guest] = host
+    return found

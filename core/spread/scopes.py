@@ -1,0 +1,173 @@
+"""The three scopes of spread: checkpoint, recipe, new tasks.
+
+In comes a ragged structure, runs → evaluations → a number or an array of tasks; out comes a `Summary`, or
+the `Estimate` from which two variants are compared. Runs count equally whatever the number of their
+evaluations, so all scopes share one mean and differ in what may vary around it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from core.errors import UserError
+from core.spread.intervals import SCOPES, Estimate, Summary, known, mean_and_variance, summarize
+from core.spread.metrics import Floats
+
+Runs = Sequence[Any]
+"""Runs of one variant: each a sequence of evaluations, each a number or an array of one number per task."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Known evaluations of one variant. `runs[r]` has shape (evaluations, tasks) or (evaluations, 1)."""
+
+    runs: tuple[Floats, ...]
+    unknown: int
+    has_tasks: bool
+
+
+def cells_of(values: Runs) -> Cells:
+    """Runs as arrays; evaluations with an unknown (NaN) score, and runs without any, are left out.
+
+    Raises ValueError for a ragged task axis (every evaluation answers all tasks of its source) and for
+    infinite scores.
+    """
+    arrays = [np.asarray(run, dtype=np.float64) for run in values]
+    arrays = [run.reshape(1) if run.ndim == 0 else run for run in arrays if run.size]
+    if any(run.ndim > 2 for run in arrays) or len({(run.ndim, *run.shape[1:]) for run in arrays}) > 1:
+        raise ValueError(
+            "each evaluation must be a number, or an array with one number for each of the tasks"
+        )
+    if any(np.isinf(run).any() for run in arrays):
+        raise ValueError("a score is infinite")
+    has_tasks = bool(arrays) and arrays[0].ndim == 2
+    tables = [run if has_tasks else run[:, None] for run in arrays]
+    kept = [run[~np.isnan(run).any(axis=1)] for run in tables]
+    unknown = sum(len(run) for run in tables) - sum(len(run) for run in kept)
+    return Cells(tuple(run for run in kept if len(run)), unknown, has_tasks)
+
+
+def run_means(values: Runs) -> Floats:
+    """One number per run: the mean over its evaluations (and tasks). What `summarize` and `compare` take.
+
+    A run without known evaluations is NaN, so that runs keep their places.
+    """
+    means = [cells_of([run]).runs for run in values]
+    return np.array([float(kept[0].mean()) if kept else np.nan for kept in means])
+
+
+def task_means(values: Runs) -> Floats:
+    """One number per task, shape (tasks,): evaluations averaged within runs, then over runs."""
+    cells = cells_of(values)
+    if not cells.has_tasks:
+        raise UserError("These results have no values per task. Choose a source with predictions.")
+    return np.asarray(np.mean([run.mean(axis=0) for run in cells.runs], axis=0))
+
+
+def scope_estimate(values: Runs, scope: str = "recipe") -> Estimate:
+    """The mean of a variant and the variance of that mean at a scope.
+
+    checkpoint: pooled variance within runs s_w² (Σ(e_r − 1) degrees of freedom) · Σ(1/e_r) / R².
+    recipe: sample variance of run means / R (R − 1 degrees of freedom).
+    new_tasks: random tasks crossed with random trainings. With mean squares of the runs × tasks table
+    (evaluations averaged), Var = (MS_task + MS_training − MS_interaction) / (R·T), where a mean square
+    below the interaction's is replaced by it (a component is no less than 0), so that this variance is
+    never below that of "recipe"; degrees of freedom by Satterthwaite. Unknown with one run or one task.
+    """
+    return _estimate(cells_of(values), _check_scope(scope))
+
+
+def summarize_scope(values: Runs, scope: str = "recipe", level: float = 0.95) -> Summary:
+    """Mean ± std and interval of one variant at a scope, from runs → evaluations (→ tasks).
+
+    std is what one more unit would show: at "checkpoint" one evaluation of the same model (n counts
+    evaluations), at "recipe" one training (n counts runs), at "new_tasks" one training on as many new
+    tasks (n counts runs, `tasks` the tasks). Unknown evaluations are left out and counted. Raises
+    `UserError` for an unknown scope and for "new_tasks" where the values have no tasks.
+    """
+    cells = cells_of(values)
+    over = _estimate(cells, _check_scope(scope))
+    low, high = over.interval(level)
+    tasks = cells.runs[0].shape[1] if cells.has_tasks and cells.runs else None
+    if scope == "recipe":
+        per_run = summarize([run.mean() for run in cells.runs], level)
+        std, n = per_run.std, per_run.n
+    elif scope == "checkpoint":
+        variance, _ = _within(cells)
+        std, n = None if variance is None else variance**0.5, sum(len(run) for run in cells.runs)
+    else:
+        std, n = _new_tasks_std(cells), len(cells.runs)
+    shown = tasks if scope == "new_tasks" else None
+    return Summary(over.mean, std, n, low, high, over.degrees_of_freedom, scope, cells.unknown, shown)
+
+
+def mean_squares(table: Floats) -> tuple[float, float, float]:
+    """Mean squares (task, training, interaction) of a runs × tasks table with one value per cell."""
+    runs, tasks = table.shape
+    shifted = table - table.flat[0]
+    by_run, by_task, grand = shifted.mean(axis=1), shifted.mean(axis=0), shifted.mean()
+    rest = shifted - by_run[:, None] - by_task[None, :] + grand
+    return (
+        float(runs * ((by_task - grand) ** 2).sum() / (tasks - 1)),
+        float(tasks * ((by_run - grand) ** 2).sum() / (runs - 1)),
+        float((rest**2).sum() / ((runs - 1) * (tasks - 1))),
+    )
+
+
+def _estimate(cells: Cells, scope: str) -> Estimate:
+    per_run = np.array([run.mean() for run in cells.runs])
+    mean, variance = mean_and_variance(per_run)
+    if scope == "recipe":
+        return Estimate(mean, () if variance is None else ((variance / len(per_run), len(per_run) - 1.0),))
+    if scope == "checkpoint":
+        within, freedom = _within(cells)
+        if within is None:
+            return Estimate(mean)
+        return Estimate(
+            mean, ((within * sum(1 / len(run) for run in cells.runs) / len(per_run) ** 2, freedom),)
+        )
+    table = _table(cells)
+    if table is None:
+        return Estimate(mean)
+    (runs, tasks), (task, training, rest) = table.shape, mean_squares(table)
+    parts = [(task, tasks - 1.0)] if task > rest else []
+    parts += [(training, runs - 1.0)] if training > rest else []
+    sign = 1 if not parts else 1 - len(parts)
+    if sign:
+        parts.append((sign * rest, (runs - 1.0) * (tasks - 1.0)))
+    return Estimate(mean, tuple((part / (runs * tasks), freedom) for part, freedom in parts))
+
+
+def _within(cells: Cells) -> tuple[float | None, float]:
+    """Variance between evaluations of one run, pooled over runs, and its degrees of freedom."""
+    freedom = sum(len(run) - 1 for run in cells.runs)
+    if freedom == 0:
+        return None, 0.0
+    variances = [mean_and_variance(run.mean(axis=1))[1] for run in cells.runs]
+    squares = sum((len(run) - 1) * (v or 0.0) for run, v in zip(cells.runs, variances, strict=True))
+    return squares / freedom, float(freedom)
+
+
+def _table(cells: Cells) -> Floats | None:
+    """Runs × tasks with evaluations averaged; None with fewer than two of either."""
+    if cells.runs and not cells.has_tasks:
+        raise UserError("Scope 'new_tasks' needs values per task. Choose scope 'recipe' for these results.")
+    if len(cells.runs) < 2 or cells.runs[0].shape[1] < 2:
+        return None
+    return np.array([run.mean(axis=0) for run in cells.runs])
+
+
+def _new_tasks_std(cells: Cells) -> float | None:
+    table = _table(cells)
+    if table is None:
+        return None
+    (runs, tasks), (task, training, rest) = table.shape, mean_squares(table)
+    return float(np.sqrt(max(training, rest) / tasks + max(0.0, task - rest) / (runs * tasks)))
+
+
+def _check_scope(scope: str) -> str:
+    if scope not in SCOPES:
+        raise UserError(f"Unknown scope '{scope}'. Known: {', '.join(SCOPES)}.")
+    return scope
