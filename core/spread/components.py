@@ -17,6 +17,7 @@ from core.spread.intervals import ROUNDING, satterthwaite
 from core.spread.metrics import Floats
 from core.spread.scopes import Runs, cells_of
 
+Sizes = tuple[int, int, int, int]
 SOURCES = ("task", "training", "task×training", "evaluation", "residual")
 
 
@@ -127,8 +128,12 @@ def pooled(many: Iterable[Components], level: float = 0.95) -> Components:
     freedoms = np.sum([one.freedoms for one in every], axis=0)
     weighted = sum(np.array(one.freedoms)[:, None] * np.array(one.expected) for one in every)
     expected = np.divide(weighted, freedoms[:, None], out=np.zeros((5, 5)), where=freedoms[:, None] > 0)
-    sizes = [max(one.tasks for one in every), sum(one.trainings for one in every)]
-    sizes += [sum(one.evaluations for one in every), max(one.tasks_left_out for one in every)]
+    sizes = (
+        max(one.tasks for one in every),
+        sum(one.trainings for one in every),
+        sum(one.evaluations for one in every),
+        max(one.tasks_left_out for one in every),
+    )
     return _solved(sums, freedoms, expected, sizes, level)
 
 
@@ -147,7 +152,7 @@ def _components(tables: Sequence[Floats], level: float) -> Components:
     sound = ~np.isnan(np.concatenate(filled)).any(axis=0)
     runs = [table[:, sound] for table in filled]
     counts = np.array([len(run) for run in runs], dtype=np.float64)
-    sizes = [int(sound.sum()), len(runs), int(counts.sum()), int((~sound).sum())]
+    sizes = (int(sound.sum()), len(runs), int(counts.sum()), int((~sound).sum()))
     if sizes[0] == 0:
         raise ValueError("every task has an unknown score; nothing is left to decompose")
     return _solved(*_analysis(runs, counts), sizes, level)
@@ -190,7 +195,7 @@ def _analysis(runs: list[Floats], counts: Floats) -> tuple[Floats, Floats, Float
     return sums, freedoms, expected
 
 
-def _solved(sums: Floats, freedoms: Floats, expected: Floats, sizes: list[int], level: float) -> Components:
+def _solved(sums: Floats, freedoms: Floats, expected: Floats, sizes: Sizes, level: float) -> Components:
     """Variances from mean squares: the triangular system of those sources that have degrees of freedom."""
     present = np.flatnonzero(freedoms > 0)
     weights = np.linalg.inv(expected[np.ix_(present, present)]) if present.size else np.zeros((0, 0))
@@ -202,9 +207,8 @@ def _solved(sums: Floats, freedoms: Floats, expected: Floats, sizes: list[int], 
             parts.append(Component(name, 0.0, None, None, None))
             continue
         row = weights[int(np.searchsorted(present, place))]
-        terms = [
-            (float(w * m), float(f)) for w, m, f in zip(row, squares, freedoms[present], strict=True) if w
-        ]
+        weighted = zip(row * squares, freedoms[present], row, strict=True)
+        terms = [(float(part), float(freedom)) for part, freedom, weight in weighted if weight]
         variance = sum(part for part, _ in terms)
         freedom = satterthwaite(terms) if variance > 0 else None
         low, high = variance_interval(variance, freedom, level) if freedom else (None, None)
@@ -224,16 +228,10 @@ def _solved(sums: Floats, freedoms: Floats, expected: Floats, sizes: list[int], 
             )
         )
     table = tuple(tuple(float(value) for value in row) for row in expected)
-    return Components(
-        tuple(parts),
-        *sizes,
-        sums=tuple(map(float, sums)),
-        freedoms=tuple(map(float, freedoms)),
-        expected=table,
-    )
+    return Components(tuple(parts), *sizes, tuple(map(float, sums)), tuple(map(float, freedoms)), table)
 
 
-def _absorbed(present: set[int], sizes: list[int]) -> dict[int, int]:
+def _absorbed(present: set[int], sizes: Sizes) -> dict[int, int]:
     """Which present source (its place) each absent one hides in; the coefficients then coincide."""
     task, training, interplay, evaluation, residual = range(5)
     hosts: dict[int, list[int]] = {

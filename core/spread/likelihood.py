@@ -17,7 +17,7 @@ from core.spread.scopes import Runs, cells_of
 
 @dataclass(frozen=True)
 class Likelihood:
-    """REML variances of training and evaluation; None where no run has two evaluations or no variant two runs.
+    """REML variances of training and evaluation; None where the data can't tell them.
 
     `training_freedom` (runs − variants) and `evaluation_freedom` (evaluations − runs) say how much data
     stands behind each.
@@ -50,8 +50,6 @@ def reml(variants: Sequence[Runs]) -> Likelihood:
         return Likelihood(None, within / freedom[1], *freedom)
     if within <= 1e-20 * between:
         return Likelihood(between / freedom[0], 0.0, *freedom)
-    if between == 0 and within == 0:
-        return Likelihood(0.0, 0.0, *freedom)
     ratio = _best_ratio(means, counts, within, sum(freedom))
     residual = (within + _quadratic(ratio, means, counts)) / sum(freedom)
     return Likelihood(ratio * residual, residual, *freedom)
@@ -68,7 +66,7 @@ def _best_ratio(means: list[Floats], counts: list[Floats], within: float, freedo
     best = int(np.argmin([criterion(ratio) for ratio in grid]))
     low, high = grid[max(best - 1, 0)], grid[min(best + 1, grid.size - 1)]
     found = optimize.minimize_scalar(
-        criterion, bounds=(low, high), method="bounded", options={"xatol": low * 1e-9}
+        criterion, bounds=(low, high), method="bounded", options={"xatol": max(low, 1e-8) * 1e-9}
     )
     return float(found.x) if criterion(found.x) < criterion(0.0) else 0.0
 

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 METRICS: dict[str, str] = {
     "accuracy": "Share of all attempts that are exactly right.",
-    "correct_pixels": "Share of equal cells, averaged over the attempts; an attempt of the wrong size has none.",
+    "correct_pixels": "Share of equal cells, averaged over attempts; 0 for an attempt of the wrong size.",
     "max_correct_pixels": "Share of equal cells of the best attempt.",
     "correct_size": "Share of attempts whose grid has the right height and width.",
     "any_correct_size": "1 if at least one attempt has the right height and width.",
@@ -27,7 +27,7 @@ METRICS: dict[str, str] = {
     "pass_n": "1 if any attempt is right, however many there were; only compare equal numbers of attempts.",
     "pass_k": "Chance that at least one of k attempts, drawn from those made, is right.",
     "vote_k": "1 if the truth is among the k answers with the most votes; ties go to the likelier answer.",
-    "expected_vote_k": "Chance that the truth is among the k answers with the most votes, ties drawn at random.",
+    "expected_vote_k": "Chance that the truth is among the k most voted answers, ties drawn at random.",
 }
 """Every base metric with one plain sentence; `_k` stands for a number, as in `pass_8` or `vote_2`."""
 
@@ -215,5 +215,5 @@ def _column(columns: Mapping[str, Any], name: str) -> Floats:
         raise UserError(f"The scores have no column '{name}'. Score the predictions again.")
     column = columns[name]
     if isinstance(column, np.ma.MaskedArray):
-        column = column.astype(np.float64).filled(np.nan)
+        column = np.ma.filled(column.astype(np.float64), np.nan)
     return np.asarray(column, dtype=np.float64)

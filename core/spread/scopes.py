@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import UserError
-from core.spread.intervals import SCOPES, Estimate, Summary, known, mean_and_variance, summarize
+from core.spread.intervals import SCOPES, Estimate, Summary, mean_and_variance, summarize
 from core.spread.metrics import Floats
 
 Runs = Sequence[Any]
