@@ -1,1 +1,29 @@
-"""Mean ± std, intervals, components, tests, planning: pure functions on arrays."""
+"""Mean ± std, intervals, components, tests, planning: pure functions on arrays.
+
+A results table from scores, in few calls. `columns` holds the columns of `scores.parquet` of one
+evaluation, `task_index` says which task each of its outputs belongs to:
+
+    values = task_values(output_metric("vote_2", columns), task_index)   # one evaluation
+    variants = {"plain": [[values, ...], ...], "longer": ...}   # variant → runs → evaluations → tasks
+
+    for name, runs in variants.items():
+        summarize_scope(runs, "recipe")        # Summary: 41.2 ± 0.8 (n = 3), and its interval
+        components(runs)["training"].sd        # where the spread comes from
+    noise = pooled(components(runs) for runs in variants.values())
+    verdicts = against_baseline(variants, "plain")           # name → Comparison
+    per_run = {name: run_means(runs) for name, runs in variants.items()}
+    letters = letters_of_pairs(per_run, all_pairs(per_run))  # name → "a", "ab", "b"
+    detectable_difference(pooled_std(per_run.values()), runs=3)
+
+Results from elsewhere, known only as one number per evaluation, enter as variant → runs → numbers; scope
+"new_tasks" and the paired task test are then out of reach.
+
+The modules: `metrics` and `budgets` (one output), `intervals` and `scopes` (one variant), `components` and
+`likelihood` (sources of spread), `comparisons`, `pairs`, `letters` and `second_opinions` (several variants),
+`planning`, and `distributions` beneath them.
+
+The trap that this room is made against, from a lab note with two trained models, A and B. Judged by five
+evaluations of each, B's correct_size differs from A's with p = 2e−5. Judged by three and two trainings of
+the same recipes, p = .11. Both are right: the first says that these two models differ, the second that
+the recipes may not. Evaluations of one model know nothing of what another training would do.
+"""
