@@ -152,7 +152,8 @@ def pooled_std(groups: Iterable[ArrayLike]) -> float | None:
 
 def verdict(difference: float, p: float | None, level: float = 0.95, higher_is_better: bool = True) -> str:
     """The word for a difference b − a: "better" or "worse" where p < 1 − level, else "cannot tell"."""
-    if p is None or np.isnan(p) or p >= 1 - level or difference == 0:
+    # Rounded, as 1 − 0.95 is a little more than 0.05 in floats.
+    if p is None or np.isnan(p) or p >= round(1 - level, 12) or difference == 0:
         return CANNOT_TELL
     return BETTER if (difference > 0) == higher_is_better else WORSE
 

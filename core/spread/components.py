@@ -27,8 +27,8 @@ class Component:
 
     `variance` is the estimate by moments, negative where the mean square is below its noise.
     `degrees_of_freedom` belong to the mean square, `effective_freedom` (Satterthwaite) to the variance.
-    `low`, `high` bound the variance; they are known where the estimate is positive, exact for a variance
-    that is one mean square and approximate otherwise. `includes` names sources that can't be told apart
+    `low`, `high` bound the variance; they are known where the estimate is positive (`high` only where it is
+    finite), exact for a variance that is one mean square and approximate otherwise. `includes` names sources that can't be told apart
     from this one here and are part of its variance.
     """
 
@@ -107,7 +107,8 @@ def components(runs: Runs, level: float = 0.95) -> Components:
 def run_components(runs: Runs, level: float = 0.95) -> Components:
     """Evaluation and training variance from the table of run means: one-way analysis, unbalanced too.
 
-    Each evaluation is one number (tasks averaged). Evaluation variance = mean square within runs; training
+    Each evaluation is one number (tasks averaged); evaluations with an unknown score are left out.
+    Evaluation variance = mean square within runs; training
     variance = (mean square between − within) / n₀ with n₀ = (N − Σn_r²/N)/(R − 1). For the same cells,
     evaluation here = evaluation + residual/T of `crossed_components`, training = training + task×training/T.
     """
@@ -139,14 +140,18 @@ def pooled(many: Iterable[Components], level: float = 0.95) -> Components:
 
 def variance_interval(variance: float, freedom: float, level: float = 0.95) -> tuple[float, float]:
     """Chi-square interval of a variance: (ν·s²/χ²_{(1+level)/2}, ν·s²/χ²_{(1−level)/2})."""
-    low, high = stats.chi2.ppf([(1 - level) / 2, (1 + level) / 2], freedom)
-    return float(freedom * variance / high), float(freedom * variance / low) if low > 0 else float("inf")
+    quantiles = stats.chi2.ppf([(1 + level) / 2, (1 - level) / 2], freedom)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        low, high = freedom * variance / quantiles
+    return float(low), float(high)
 
 
 def _components(tables: Sequence[Floats], level: float) -> Components:
     """From one (evaluations, tasks) table per training, NaN for unknown cells."""
     filled = [table[~np.isnan(table).all(axis=1)] for table in tables]
     filled = [table for table in filled if len(table)]
+    if any(np.isinf(table).any() for table in filled):
+        raise ValueError("a score is infinite")
     if not filled:
         raise ValueError("there are no known scores to decompose")
     sound = ~np.isnan(np.concatenate(filled)).any(axis=0)
@@ -212,6 +217,7 @@ def _solved(sums: Floats, freedoms: Floats, expected: Floats, sizes: Sizes, leve
         variance = sum(part for part, _ in terms)
         freedom = satterthwaite(terms) if variance > 0 else None
         low, high = variance_interval(variance, freedom, level) if freedom else (None, None)
+        high = high if high is None or np.isfinite(high) else None
         square = float(sums[place] / freedoms[place])
         included = tuple(SOURCES[guest] for guest, host in absorbed.items() if host == place)
         parts.append(
@@ -235,8 +241,8 @@ def _absorbed(present: set[int], sizes: Sizes) -> dict[int, int]:
     """Which present source (its place) each absent one hides in; the coefficients then coincide."""
     task, training, interplay, evaluation, residual = range(5)
     hosts: dict[int, list[int]] = {
-        evaluation: [training],
         interplay: [task] if sizes[0] > 1 else [training],
+        evaluation: [training],
         residual: [interplay, task] if sizes[0] > 1 else [evaluation, training],
     }
     found = {}

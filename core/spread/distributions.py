@@ -41,11 +41,12 @@ def studentized_range_tail(q: ArrayLike, groups: int, freedom: ArrayLike) -> Flo
 
 def studentized_range_quantile(level: float, groups: int, freedom: ArrayLike) -> Floats:
     """The q with P(Q ≤ q) = level, one for each `freedom`; by bisection on log q, to 1e-10."""
-    nu = np.asarray(freedom, dtype=np.float64)
-    low, high = np.full(nu.shape, -10.0), np.full(nu.shape, 25.0)
+    scale, weights = _scaled_chi(np.asarray(freedom, dtype=np.float64), 500)
+    tail = _range_tail(groups)
+    low, high = np.full(scale.shape[:-1], -10.0), np.full(scale.shape[:-1], 25.0)
     for _ in range(46):
         middle = (low + high) / 2
-        above = studentized_range_tail(np.exp(middle), groups, nu) > 1 - level
+        above = (weights * tail(np.exp(middle)[..., None] * scale)).sum(axis=-1) > 1 - level
         low, high = np.where(above, middle, low), np.where(above, high, middle)
     return np.asarray(np.exp((low + high) / 2))
 

@@ -97,7 +97,7 @@ def letters_of_pairs(
     sign = -1 if higher_is_better else 1
     names = sorted(means, key=lambda name: (np.isnan(means[name]), sign * means[name]))
     return grouping_letters(
-        names, [(p.first, p.second) for p in pairs if p.p is not None and p.p < 1 - level]
+        names, [(p.first, p.second) for p in pairs if p.p is not None and p.p < round(1 - level, 12)]
     )
 
 

@@ -17,6 +17,9 @@ from core.spread.components import variance_interval
 from core.spread.distributions import t_test_power
 from core.spread.metrics import Floats
 
+MOST_STEPPED = 10**6
+MOST_RUNS = 10**12
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -102,8 +105,9 @@ def detectable_difference(
 def runs_needed(difference: float, std: float, power_wanted: float = 0.8, level: float = 0.95) -> int | None:
     """The smallest whole number of runs per variant that finds this difference with this power; at least 2.
 
-    From the normal approximation, then step by step over whole numbers. None for a difference of 0 or an
-    unknown input: no number would do.
+    From the normal approximation, then step by step over whole numbers (beyond a million the approximation
+    is right to 1 in a million and stands). None for a difference of 0, an unknown input, or more than 10¹²
+    runs: no number would do.
     """
     effect = _effect(difference, std, power_wanted)
     if effect is None:
@@ -112,8 +116,8 @@ def runs_needed(difference: float, std: float, power_wanted: float = 0.8, level:
         return 2
     quantiles = float(stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(power_wanted))
     runs = max(2, math.ceil(2 * (max(quantiles, 0.0) / effect) ** 2))
-    if runs > 10**12:
-        return None
+    if runs > MOST_STEPPED:
+        return runs if runs <= MOST_RUNS else None
     while float(power(effect, 1.0, runs, level)) < power_wanted:
         runs += 1
     while runs > 2 and float(power(effect, 1.0, runs - 1, level)) >= power_wanted:
@@ -126,8 +130,10 @@ def fractional_runs(
 ) -> float | None:
     """`runs_needed` before rounding up: where power, taken over real n ≥ 2, is the one wanted."""
     whole, effect = runs_needed(difference, std, power_wanted, level), _effect(difference, std, power_wanted)
-    if whole is None or effect is None or whole == 2:
-        return None if whole is None else 2.0
+    if whole is None or effect is None:
+        return None
+    if whole == 2 or whole > MOST_STEPPED:
+        return float(whole)
     return float(
         optimize.brentq(
             lambda n: float(power(effect, 1.0, n, level)) - power_wanted, whole - 1, whole, xtol=1e-10
