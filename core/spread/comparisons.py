@@ -191,6 +191,8 @@ def _common_std(first: Floats, second: Floats, otherwise: float | None) -> float
 
 def _shared_tasks(first: Cells, second: Cells) -> Estimate:
     """The difference second − first with trainings and shared tasks random."""
+    if not first.runs or not second.runs:
+        return Estimate(float("nan"))
     if not (first.has_tasks and second.has_tasks):
         raise UserError("Scope 'new_tasks' needs values per task. Choose scope 'recipe' for these results.")
     tables = [np.array([run.mean(axis=0) for run in cells.runs]) for cells in (first, second)]

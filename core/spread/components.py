@@ -27,9 +27,9 @@ class Component:
 
     `variance` is the estimate by moments, negative where the mean square is below its noise.
     `degrees_of_freedom` belong to the mean square, `effective_freedom` (Satterthwaite) to the variance.
-    `low`, `high` bound the variance; they are known where the estimate is positive (`high` only where it is
-    finite), exact for a variance that is one mean square and approximate otherwise. `includes` names sources that can't be told apart
-    from this one here and are part of its variance.
+    `low`, `high` bound the variance: known where the estimate is positive (`high` where it is finite), exact
+    for a variance that is one mean square, approximate otherwise. `includes` names sources that can't be
+    told apart from this one here and are part of its variance.
     """
 
     name: str
@@ -107,10 +107,10 @@ def components(runs: Runs, level: float = 0.95) -> Components:
 def run_components(runs: Runs, level: float = 0.95) -> Components:
     """Evaluation and training variance from the table of run means: one-way analysis, unbalanced too.
 
-    Each evaluation is one number (tasks averaged); evaluations with an unknown score are left out.
-    Evaluation variance = mean square within runs; training
-    variance = (mean square between − within) / n₀ with n₀ = (N − Σn_r²/N)/(R − 1). For the same cells,
-    evaluation here = evaluation + residual/T of `crossed_components`, training = training + task×training/T.
+    Each evaluation is one number (tasks averaged); evaluations with an unknown score are left out. The
+    evaluation variance is the mean square within runs, the training variance (mean square between −
+    within) / n₀ with n₀ = (N − Σn_r²/N)/(R − 1). For the same cells, evaluation here = evaluation +
+    residual/T of `crossed_components`, and training = training + task×training/T.
     """
     return _components([run.mean(axis=1, keepdims=True) for run in cells_of(runs).runs], level)
 

@@ -169,6 +169,9 @@ def test_scopes_of_a_difference() -> None:
         stats.ttest_ind(a.mean(2).ravel(), b.mean(2).ravel()).df - 4, abs=3
     )
     assert compare_scope(a[:1], b, "new_tasks").p is None
+    for scope in ("checkpoint", "recipe", "new_tasks"):
+        nothing = against_baseline({"a": a, "empty": []}, "a", scope)["empty"]
+        assert np.isnan(nothing.difference) and (nothing.p, nothing.n_b) == (None, 0)
     with pytest.raises(UserError, match="values per task"):
         compare_scope([[1.0], [2.0]], [[1.0], [2.0]], "new_tasks")
     with pytest.raises(ValueError, match="same tasks"):
@@ -182,7 +185,7 @@ def alarms(found: list[float | None]) -> float:
 @pytest.mark.parametrize("runs", [2, 3, 5])
 def test_equal_recipes_raise_few_alarms_over_runs_and_many_over_tasks(runs: int) -> None:
     """Both variants share the tasks; each training has an effect of its own."""
-    repeats, tasks = 1200, 100
+    repeats, tasks = 800, 100
     shared = crossed_scores("shared", repeats, 1, tasks, sd_training=0, sd_interplay=0, sd_residual=0)
     first, second = (
         shared + crossed_scores(name, repeats, runs, tasks, sd_task=0, sd_training=0.35)
