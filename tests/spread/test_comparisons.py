@@ -188,13 +188,13 @@ def test_equal_recipes_raise_few_alarms_over_runs_and_many_over_tasks(runs: int)
     repeats, tasks = 800, 100
     shared = crossed_scores("shared", repeats, 1, tasks, sd_training=0, sd_interplay=0, sd_residual=0)
     first, second = (
-        shared + crossed_scores(name, repeats, runs, tasks, sd_task=0, sd_training=0.35)
+        shared + crossed_scores(name, repeats, runs, tasks, sd_task=0, sd_training=0.24)
         for name in ("first", "second")
     )
     pairs = list(zip(first, second, strict=True))
     assert alarms([compare(run_means(a), run_means(b)).p for a, b in pairs]) <= 0.07
     wrong = alarms([paired_tasks(a.mean(axis=(0, 1)), b.mean(axis=(0, 1))).p for a, b in pairs])
-    assert 0.3 <= wrong <= 0.6
+    assert 0.33 <= wrong <= 0.47, wrong
 
 
 def test_new_tasks_and_new_trainings_raise_few_alarms() -> None:
