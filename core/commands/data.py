@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.commands.printing import HERE, AsJson, Root, print_records
+from core.commands.printing import HERE, AsJson, Root, print_records, progress_bar
 
 if TYPE_CHECKING:
     from core.arc.grids import Grid
@@ -24,27 +24,48 @@ PALETTE = (
 
 @app.command("import")
 def import_(
-    origin: Annotated[
+    name: Annotated[
         str,
-        typer.Argument(help="A known set (arc1, arc2, …), a folder of ARC JSON files, or a challenges file."),
+        typer.Argument(
+            help="A known set (arc1, arc1-2019, arc1-kaggle2024, arc2, arc2-kaggle2025, re-arc, concept-arc,"
+            " mini-arc), or the name of a new source for what --from gives."
+        ),
     ],
-    name: Annotated[str, typer.Option("--name", help="Name of the source, for a folder or a file.")] = "",
+    origin: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="A file, folder, zip or http(s) address: ARC JSON tasks, Kaggle challenges,"
+            " {id: {train, n_train}} pools or {id: [task, …]} variations.",
+        ),
+    ] = None,
     solutions: Annotated[
         Path | None, typer.Option(help="Kaggle's solutions file that belongs to the challenges.")
     ] = None,
-    licence: Annotated[str, typer.Option(help="Licence to note, for a folder or a file.")] = "unknown",
+    licence: Annotated[str | None, typer.Option(help="Licence to note for a source of your own.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="Refuse a download of another checksum.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Download again what is in the cache.")] = False,
     as_json: AsJson = False,
     root: Root = HERE,
 ) -> None:
-    """Import tasks as sources under data/sources."""
-    from core.curation.imports import import_origin
+    """Import tasks as a source under data/sources."""
+    from core.curation.imports import import_set
 
-    infos = import_origin(root, origin, name=name, solutions=solutions, licence=licence)
+    with progress_bar() as progress:
+        infos = import_set(
+            root,
+            name,
+            origin,
+            solutions=solutions,
+            licence=licence,
+            sha256=sha256,
+            fresh=fresh,
+            progress=progress,
+        )
     print_records([_source_record(info) for info in infos], as_json=as_json, columns=COLUMNS)
-    if not as_json:
-        for info in infos:
-            for dropped in info.dropped:
-                typer.echo(f"dropped from {info.source}: {dropped.task_id}: {dropped.reason}")
+    for info in infos if not as_json else ():
+        for dropped in info.dropped:
+            typer.echo(f"dropped from {info.source}: {dropped.task_id}: {dropped.reason}")
 
 
 @app.command("list")

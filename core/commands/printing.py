@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +38,23 @@ def print_records(
     for record in records:
         table.add_row(*(_cell(record.get(name)) for name in names))
     Console().print(table)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
+    """A function of (what, done, total) that shows a bar on the terminal's error output for each `what`."""
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    bars: dict[str, TaskID] = {}
+    with Progress(console=Console(stderr=True), transient=True) as shown:
+
+        def progress(what: str, done: int, total: int | None) -> None:
+            if what not in bars:
+                bars[what] = shown.add_task(what, total=total)
+            shown.update(bars[what], completed=done, total=total)
+
+        yield progress
 
 
 def _plain(record: Mapping[str, Any]) -> dict[str, Any]:

