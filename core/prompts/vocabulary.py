@@ -1,31 +1,51 @@
-"""The tokenizer of the embedded models: one token per character, 32 tokens in all.
+"""Tokenizers: that of any model, and that of the embedded ones, with one token per character, 32 in all.
 
-It is an ordinary `tokenizer.json`, so transformers and vLLM load it like any other.
+The embedded one is an ordinary `tokenizer.json`, so transformers and vLLM load it like any other.
 """
 
 from typing import TYPE_CHECKING
 
+from core.storage.models import unreadable
+
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 SPECIAL = ["<pad>", "<bos>", "<eos>"]
 CHARACTERS = list("0123456789\nIO x,:|;.#+-=>?()/")
 VOCABULARY = SPECIAL + CHARACTERS
 PAD, BOS, EOS = range(3)
 
+# Byte-level tokenizers write these two bytes as printable characters.
+_BYTE_LEVEL = {"\n": "Ċ", " ": "Ġ"}
+
 
 def embedded_tokenizer() -> "PreTrainedTokenizerFast":
-    """A character tokenizer that puts `<bos>` before a prompt."""
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+    """A character tokenizer that puts `<bos>` before a prompt.
+
+    It is byte-level BPE without merges, because transformers loads any tokenizer beside a Qwen2 model
+    as that, whatever its file says.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    tokens = {token: number for number, token in enumerate(VOCABULARY)}
-    tokenizer = Tokenizer(models.WordLevel(tokens, unk_token="<pad>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
-    tokenizer.decoder = decoders.Fuse()
+    tokens = {_BYTE_LEVEL.get(token, token): number for number, token in enumerate(VOCABULARY)}
+    tokenizer = Tokenizer(models.BPE(tokens, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<bos> $A", special_tokens=[("<bos>", BOS)]
     )
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>"
+        tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>", unk_token=None
     )
+
+
+def load_tokenizer(location: str) -> "PreTrainedTokenizerBase":
+    """The tokenizer of a model folder or hub model. Raises `UserError` where there is none."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(location, trust_remote_code=False)
+    except (OSError, ValueError) as problem:
+        raise unreadable("tokenizer", location, problem) from problem
+    return tokenizer

@@ -4,11 +4,11 @@ A base model is named in a spec by the name of a folder in `data/models/`, by a 
 a model hub. Weights are safetensors only; code that comes with a model is never run.
 """
 
-import json
 from pathlib import Path
+from typing import Any
 
 from core.errors import UserError
-from core.storage.files import fingerprint, sha256_of
+from core.storage.files import fingerprint, read_json, sha256_of
 
 
 def model_location(root: Path, name: str) -> str:
@@ -35,16 +35,23 @@ def list_models(root: Path) -> list[str]:
     return sorted(str(path.parent.relative_to(folder)) for path in folder.rglob("config.json"))
 
 
+def model_summary(folder: Path, name: str) -> dict[str, Any]:
+    """A flat record of a model folder: name, architecture, weights_bytes, context."""
+    settings = read_json(folder / "config.json")
+    return {
+        "name": name,
+        "architecture": ", ".join(settings.get("architectures") or []) or None,
+        "weights_bytes": sum(path.stat().st_size for path in folder.glob("*.safetensors")),
+        "context": settings.get("max_position_embeddings"),
+    }
+
+
 def check_model_folder(folder: Path) -> None:
     """Raise `UserError` unless the folder holds a config, a tokenizer and safetensors, and no code to run."""
     config = folder / "config.json"
-    try:
-        settings = json.loads(config.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{folder} holds no config.json. Point to a folder that holds a model.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError):
-        raise UserError(f"{config} is no valid JSON. Download or make the model again.") from None
-    if "auto_map" in settings:
+    if not config.is_file():
+        raise UserError(f"{folder} holds no config.json. Point to a folder that holds a model.")
+    if "auto_map" in read_json(config):
         raise UserError(f"{folder} wants to run code of its own, which is refused. Choose another model.")
     if not any(folder.glob("*.safetensors")):
         raise UserError(f"{folder} holds no .safetensors weights. Convert the model to safetensors first.")
@@ -57,3 +64,11 @@ def model_fingerprint(location: str) -> str:
         return location
     files = sorted(path for path in folder.iterdir() if path.suffix in {".json", ".safetensors"})
     return fingerprint({path.name: sha256_of(path) for path in files})
+
+
+def unreadable(part: str, location: str, problem: Exception) -> UserError:
+    """The error to raise where a library can't load a part (model, tokenizer) of a model."""
+    reason = str(problem).strip().split("\n")[0]
+    return UserError(
+        f"The {part} of '{location}' can't be loaded ({reason}). Check the folder or the hub name."
+    )

@@ -29,15 +29,19 @@ def _database() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(":memory:", config={"preserve_insertion_order": True})
 
 
-def query(sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-    """The rows of one SQL statement; `$name` stands for a parameter.
+def query(
+    sql: str, parameters: Mapping[str, Any] | None = None, tables: Mapping[str, pa.Table] | None = None
+) -> pa.Table:
+    """The rows of one SQL statement; `$name` stands for a parameter, and `tables` can be named in it.
 
-    Raises `UserError` where a parquet file is corrupt or columns do not fit.
+    Raises `UserError` where a parquet file is corrupt or missing.
     """
     cursor = _database().cursor()
     try:
+        for name, table in (tables or {}).items():
+            cursor.register(name, table)
         return cursor.sql(sql, params=dict(parameters) if parameters else None).to_arrow_table()
-    except (duckdb.InvalidInputException, duckdb.IOException, duckdb.BinderException) as problem:
+    except (duckdb.InvalidInputException, duckdb.IOException) as problem:
         reason = str(problem).split("\n")[0]
         raise UserError(
             f"A data file can't be read ({reason}). Delete the file that is named and run the stage again."

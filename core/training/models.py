@@ -1,0 +1,113 @@
+"""Models for training: fresh embedded ones, and any causal language model of transformers.
+
+Weights are read and written as safetensors only, and code that comes with a model is never run.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, model_validator
+
+from core.errors import UserError
+from core.prompts.vocabulary import BOS, EOS, PAD, VOCABULARY, embedded_tokenizer
+from core.settings import Settings
+from core.storage.files import writing
+from core.storage.models import unreadable
+from core.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class ModelShape(Settings):
+    """The shape of a fresh embedded model of Qwen2's architecture."""
+
+    hidden_size: int = Field(128, ge=16, description="Width of the residual stream.")
+    layers: int = Field(4, ge=1, description="Number of blocks.")
+    heads: int = Field(4, ge=1, description="Attention heads; they divide hidden_size.")
+    mlp_size: int = Field(512, ge=16, description="Width inside each block's MLP.")
+    context: int = Field(4096, ge=64, description="Longest sequence in tokens.")
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "ModelShape":
+        if self.hidden_size % (2 * self.heads):
+            raise ValueError(f"heads ({self.heads}) must divide hidden_size ({self.hidden_size}) evenly")
+        return self
+
+
+def init_model(folder: Path, shape: ModelShape, seed: int) -> int:
+    """Write a model with random weights and its character tokenizer to `folder`; its number of weights.
+
+    The weights depend on shape and seed alone. Raises `UserError` where the folder exists.
+    """
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    if folder.exists():
+        raise UserError(f"{folder} exists already. Choose another name or delete the folder first.")
+    config = Qwen2Config(
+        vocab_size=len(VOCABULARY),
+        hidden_size=shape.hidden_size,
+        intermediate_size=shape.mlp_size,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.heads,
+        max_position_embeddings=shape.context,
+        tie_word_embeddings=True,
+        bos_token_id=BOS,
+        eos_token_id=EOS,
+        pad_token_id=PAD,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Qwen2ForCausalLM(config)
+    with writing(folder) as temporary:
+        model.save_pretrained(temporary)
+        embedded_tokenizer().save_pretrained(temporary)
+    return sum(weights.numel() for weights in model.parameters())
+
+
+def load_for_training(location: str, settings: TrainingSettings, device: str) -> "PreTrainedModel":
+    """The base model on a device: float32 where all weights are trained or on CPU, else bfloat16."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    small = device != "cpu" and settings.method == "lora"
+    try:
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            location,
+            dtype=torch.bfloat16 if small else torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError) as problem:
+        raise unreadable("model", location, problem) from problem
+    model.config.use_cache = False
+    return model.to(device)
+
+
+def with_adapter(model: "PreTrainedModel", settings: TrainingSettings, seed: int) -> Any:
+    """The model with a fresh adapter whose first factor depends on the seed; only the adapter is trained.
+
+    Raises `UserError` where the model has none of the named layers.
+    """
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    lora = settings.lora
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,  # type: ignore[arg-type]
+        lora_dropout=lora.dropout,
+        target_modules=list(lora.target_modules),
+        task_type="CAUSAL_LM",
+    )
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return get_peft_model(model, config, autocast_adapter_dtype=True)
+    except ValueError as problem:
+        names = ", ".join(lora.target_modules)
+        raise UserError(
+            f"The model has no linear layers named {names}. Correct training.lora.target_modules."
+        ) from problem

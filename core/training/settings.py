@@ -1,0 +1,49 @@
+"""What can be chosen about a training."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from core.settings import Settings
+
+
+class LoraSettings(Settings):
+    """The low-rank adapter that is trained when the method is `lora`."""
+
+    rank: int = Field(16, ge=1, le=512, description="Rank of the two factors.")
+    alpha: float = Field(32.0, gt=0, description="The update is scaled by alpha / rank.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the first factor.")
+    target_modules: tuple[str, ...] = Field(
+        ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
+        description="Names of the linear layers that get an adapter.",
+    )
+
+
+class TrainingSettings(Settings):
+    """One training, apart from its data and its seed."""
+
+    method: Literal["full", "lora"] = Field("lora", description="Train all weights, or an adapter.")
+    lora: LoraSettings = Field(LoraSettings(), description="The adapter, where the method is lora.")
+    steps: int = Field(500, ge=1, description="Optimizer steps.")
+    samples_per_step: int = Field(32, ge=1, description="Samples whose gradients make one step.")
+    max_seq_len: int = Field(
+        2048, ge=16, description="Longest sample in tokens; longer ones are dropped and counted."
+    )
+    tokens_per_batch: int = Field(
+        16384,
+        ge=16,
+        description="Most tokens, padding included, in one forward pass; lower it if memory ends.",
+    )
+    loss_on: Literal["answer", "outputs"] = Field(
+        "answer",
+        description="answer: the loss counts the test output. outputs: those of demonstrations 2… as well.",
+    )
+    learning_rate: float = Field(1e-3, gt=0, description="Highest learning rate.")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "cosine", description="How the learning rate goes from its highest value to final_share of it."
+    )
+    warmup_share: float = Field(0.05, ge=0, le=1, description="Share of the steps that warms up.")
+    final_share: float = Field(0.1, ge=0, le=1, description="Learning rate at the end, as a share.")
+    weight_decay: float = Field(0.01, ge=0, description="Decay of matrices; biases and norms have none.")
+    clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    checkpoint_every: int = Field(100, ge=1, description="Steps between two checkpoints.")

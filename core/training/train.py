@@ -1,0 +1,174 @@
+"""One training: draw samples, step, report, checkpoint, and leave the trained model in a folder.
+
+Comes in: settings, a mixture, a base model, a seed. Goes out: `adapter/` or `model/` (safetensors),
+whose existence means that the training is done, and a report for each step. What is drawn and what is
+random depends on seed and step alone, so a killed training goes on with the losses it would have had.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.curation.mixtures import Mixture
+from core.errors import UserError
+from core.prompts.templates import PromptSettings, check_tokenizer
+from core.prompts.vocabulary import load_tokenizer
+from core.seeds import derived_seed
+from core.storage.files import writing
+from core.training.batches import IGNORED, Batch, draw_step
+from core.training.checkpoints import load_checkpoint, save_checkpoint
+from core.training.models import load_for_training, with_adapter
+from core.training.schedules import learning_rate_at
+from core.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Training:
+    """Everything one training is made of; `base` is a model folder or a hub name."""
+
+    settings: TrainingSettings
+    prompt: PromptSettings
+    mixture: Mixture
+    base: str
+    seed: int
+
+
+def trained_folder(folder: Path, settings: TrainingSettings) -> Path:
+    """Where the result of a training lies inside its run folder."""
+    return folder / ("adapter" if settings.method == "lora" else "model")
+
+
+def train(training: Training, folder: Path, report: Report) -> Path:
+    """Train, resuming from `folder/checkpoint` where there is one; the folder of the result.
+
+    Each step is reported as a record: step (counted from 1), total, loss (mean over counted tokens,
+    nats), learning_rate, tokens_per_second (padding not counted), dropped (samples too long), eta_seconds.
+    Raises `UserError` where the loss is no number, memory ends, or no sample fits.
+    """
+    import torch
+
+    target = trained_folder(folder, training.settings)
+    if target.exists():
+        return target
+    loop = _Loop.start(training)
+    first = load_checkpoint(folder / "checkpoint", loop.trained, loop.optimizer)
+    begin = time.monotonic()
+    for step in range(first, training.settings.steps):
+        try:
+            record = loop.step(step)
+        except torch.OutOfMemoryError as problem:
+            raise UserError(
+                "The device has too little memory. Lower training.tokens_per_batch or training.max_seq_len."
+            ) from problem
+        done = step + 1
+        per_step = (time.monotonic() - begin) / (done - first)
+        report({**record, "eta_seconds": per_step * (training.settings.steps - done)})
+        if done % training.settings.checkpoint_every == 0 and done < training.settings.steps:
+            save_checkpoint(folder / "checkpoint", done, loop.trained, loop.optimizer)
+    loop.save(target)
+    return target
+
+
+@dataclass
+class _Loop:
+    """The live objects of a training."""
+
+    training: Training
+    device: str
+    tokenizer: "PreTrainedTokenizerBase"
+    model: Any
+    trained: dict[str, "torch.nn.Parameter"]
+    optimizer: "torch.optim.Optimizer"
+
+    @classmethod
+    def start(cls, training: Training) -> "_Loop":
+        import torch
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        settings = training.settings
+        tokenizer = load_tokenizer(training.base)
+        check_tokenizer(tokenizer, training.prompt)
+        model: Any = load_for_training(training.base, settings, device)
+        if settings.method == "lora":
+            model = with_adapter(model, settings, derived_seed(training.seed, "adapter"))
+        model.train()
+        trained = {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
+        groups = [
+            {"params": [w for w in trained.values() if w.ndim >= 2], "weight_decay": settings.weight_decay},
+            {"params": [w for w in trained.values() if w.ndim < 2], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95))
+        return cls(training, device, tokenizer, model, trained, optimizer)
+
+    def step(self, step: int) -> dict[str, Any]:
+        """One optimizer step on the samples that belong to it."""
+        import torch
+
+        settings = self.training.settings
+        begin = time.monotonic()
+        batches, dropped = draw_step(
+            step, self.training.mixture, self.training.prompt, settings, self.tokenizer
+        )
+        answer_tokens = sum(batch.answer_tokens for batch in batches)
+        if not answer_tokens:
+            raise UserError(
+                f"None of the {settings.samples_per_step} samples of step {step + 1} fits"
+                f" max_seq_len {settings.max_seq_len}. Raise it, or choose smaller tasks with max_cells."
+            )
+        rate = learning_rate_at(step, settings)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            torch.manual_seed(derived_seed(self.training.seed, "step", step))
+            loss = sum(self._backward(batch, answer_tokens) for batch in batches)
+        if not math.isfinite(loss):
+            raise UserError(f"The loss of step {step + 1} is {loss}. Lower training.learning_rate.")
+        torch.nn.utils.clip_grad_norm_(self.trained.values(), settings.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        useful = sum(batch.useful_tokens for batch in batches)
+        return {
+            "step": step + 1,
+            "total": settings.steps,
+            "loss": loss,
+            "learning_rate": rate,
+            "tokens_per_second": useful / (time.monotonic() - begin),
+            "dropped": dropped,
+        }
+
+    def _backward(self, batch: Batch, answer_tokens: int) -> float:
+        """Add a batch's gradients; its share of the mean loss over all counted tokens of the step.
+
+        Logits are computed from the first counted position on, which is all the loss looks at.
+        """
+        import torch
+
+        tokens = torch.from_numpy(batch.tokens).to(self.device)
+        labels = torch.from_numpy(batch.labels[:, 1:]).to(self.device)
+        first = int((batch.labels[:, 1:] != IGNORED).any(axis=0).argmax())
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.device != "cpu"):
+            logits = self.model(input_ids=tokens, logits_to_keep=tokens.shape[1] - first).logits
+        loss = torch.nn.functional.cross_entropy(
+            logits[:, :-1].float().flatten(0, 1),
+            labels[:, first:].flatten(),
+            ignore_index=IGNORED,
+            reduction="sum",
+        )
+        loss = loss / answer_tokens
+        loss.backward()
+        return float(loss.detach())
+
+    def save(self, target: Path) -> None:
+        """Leave adapter or model, with the tokenizer, as a whole folder."""
+        with writing(target) as temporary:
+            self.model.save_pretrained(temporary)
+            self.tokenizer.save_pretrained(temporary)
