@@ -1,0 +1,62 @@
+"""The attempts of an evaluation: which view of which test input is asked about.
+
+The view of attempt j of test i of task t depends on (eval_seed, t, i, j) alone: adding tasks, resuming
+or sharding changes nothing. Symmetries are balanced: each block of 8 attempts sees all 8 once.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from core.arc.tasks import Task
+from core.arc.views import (
+    IDENTITY_COLOURS,
+    SYMMETRIES,
+    View,
+    draw_colours,
+    draw_pair_order,
+)
+from core.inference.settings import InferenceSettings, Views
+from core.seeds import generator
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One question: a task with a single test pair, as its view shows it."""
+
+    source: str
+    task_id: str
+    test_index: int
+    number: int
+    view: View
+    task: Task
+
+    @property
+    def key(self) -> tuple[str, str, int, int]:
+        return (self.source, self.task_id, self.test_index, self.number)
+
+
+def plan_attempts(tasks: Iterable[Task], settings: InferenceSettings, eval_seed: int) -> Iterator[Attempt]:
+    """All attempts of an evaluation, task by task."""
+    for task in tasks:
+        for test_index, test in enumerate(task.test):
+            single = replace(task, test=(test,))
+            for number in range(settings.attempts):
+                view = draw_view(settings.views, eval_seed, task.task_id, test_index, number, len(task.train))
+                yield Attempt(task.source, task.task_id, test_index, number, view, view.apply(single))
+
+
+def draw_view(
+    views: Views, eval_seed: int, task_id: str, test_index: int, number: int, demonstrations: int
+) -> View:
+    """The view of one attempt."""
+    key = (task_id, test_index)
+    rng = generator(eval_seed, "view", *key, number)
+    symmetry = 0
+    if views.symmetries:
+        block, place = divmod(number, SYMMETRIES)
+        symmetry = int(generator(eval_seed, "symmetries", *key, block).permutation(SYMMETRIES)[place])
+    colours = IDENTITY_COLOURS
+    if views.colours != "none":
+        colours = draw_colours(rng, keep_black=views.colours == "keep_black")
+    order = draw_pair_order(rng, demonstrations) if views.pair_order else None
+    return View(symmetry, colours, order)

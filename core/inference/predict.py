@@ -1,0 +1,206 @@
+"""One evaluation: ask about every attempt and write predictions as they finish.
+
+While it runs, finished attempts lie in whole part files; when the last one is in, they become
+`predictions.parquet` and the parts go. A killed evaluation asks only about what the parts lack.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.arc.tasks import Task
+from core.errors import UserError
+from core.inference.attempts import Attempt, plan_attempts
+from core.inference.engines import Completion, Engine, Request
+from core.inference.settings import InferenceSettings
+from core.prompts.templates import PromptSettings, longest_answer, prompt_tokens, read_answer
+from core.seeds import derived_seed
+from core.storage.schemas import PREDICTIONS, grid_columns, write_table
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Report = Callable[[dict[str, Any]], None]
+SECONDS_PER_PART = 3.0
+TOO_LONG = "prompt_too_long"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything one evaluation is made of."""
+
+    experiment: str
+    variant: str
+    train_seed: int
+    eval_seed: int
+    tasks: Sequence[Task]
+    settings: InferenceSettings
+    prompt: PromptSettings
+
+
+@dataclass(frozen=True)
+class Question:
+    """An attempt with its prompt; `request` is None where the prompt is longer than the context."""
+
+    attempt: Attempt
+    prompt_tokens: int
+    request: Request | None
+
+
+def predictions_path(folder: Path) -> Path:
+    """Where the predictions of an evaluation lie in its folder."""
+    return folder / "predictions.parquet"
+
+
+def questions_of(evaluation: Evaluation, tokenizer: "PreTrainedTokenizerBase") -> list[Question]:
+    """Every attempt of the evaluation with its prompt."""
+    settings = evaluation.settings
+    limit = settings.max_output_tokens or longest_answer(evaluation.prompt)
+    questions = []
+    for attempt in plan_attempts(evaluation.tasks, settings, evaluation.eval_seed):
+        tokens = prompt_tokens(attempt.task, evaluation.prompt, tokenizer)
+        room = min(limit, settings.max_model_len - len(tokens))
+        seed = derived_seed(evaluation.eval_seed, "sampling", *attempt.key[1:])
+        request = Request(tokens, room, seed) if room > 0 else None
+        questions.append(Question(attempt, len(tokens), request))
+    return questions
+
+
+def predict(
+    evaluation: Evaluation,
+    engine: Engine,
+    tokenizer: "PreTrainedTokenizerBase",
+    folder: Path,
+    report: Report,
+) -> Path:
+    """Answer all questions that have no answer on disk yet, then write `predictions.parquet`.
+
+    Each part is reported as a record: step (attempts done), total, tokens_per_second (prompt and
+    output), eta_seconds.
+    """
+    target = predictions_path(folder)
+    if target.exists():
+        return target
+    parts = folder / "parts"
+    finished = _finished(parts)
+    questions = questions_of(evaluation, tokenizer)
+    open_questions = [question for question in questions if question.attempt.key not in finished]
+    writer = _Writer(evaluation, parts, report, total=len(questions), done=len(finished))
+    for question in open_questions:
+        if question.request is None:
+            writer.add(question, None)
+    asked = [question for question in open_questions if question.request is not None]
+    for completion in engine.complete([question.request for question in asked if question.request]):
+        writer.add(asked[completion.index], completion)
+    writer.flush()
+    _combine(parts, target, len(questions))
+    return target
+
+
+class _Writer:
+    """Collects answers and writes a part every few seconds."""
+
+    def __init__(self, evaluation: Evaluation, parts: Path, report: Report, *, total: int, done: int) -> None:
+        self.evaluation, self.parts, self.report = evaluation, parts, report
+        self.total, self.done, self.begun_with = total, done, done
+        self.pending: list[tuple[Question, Completion | None]] = []
+        self.tokens = 0
+        self.begin = self.last = time.monotonic()
+        self.number = 1 + max(
+            (int(path.stem.removeprefix("part-")) for path in parts.glob("*.parquet")), default=0
+        )
+
+    def add(self, question: Question, completion: Completion | None) -> None:
+        self.pending.append((question, completion))
+        if completion is not None:
+            self.tokens += question.prompt_tokens + completion.output_tokens
+        if time.monotonic() - self.last >= SECONDS_PER_PART:
+            self.flush()
+
+    def flush(self) -> None:
+        if self.pending:
+            path = self.parts / f"part-{self.number:05d}.parquet"
+            write_table(path, _table(self.evaluation, self.pending), PREDICTIONS)
+            self.number += 1
+            self.done += len(self.pending)
+            self.pending = []
+        self.last = time.monotonic()
+        elapsed = max(self.last - self.begin, 1e-9)
+        fresh = self.done - self.begun_with
+        self.report(
+            {
+                "step": self.done,
+                "total": self.total,
+                "eval_seed": self.evaluation.eval_seed,
+                "tokens_per_second": self.tokens / elapsed,
+                "eta_seconds": elapsed / fresh * (self.total - self.done) if fresh else None,
+            }
+        )
+
+
+def _table(evaluation: Evaluation, answers: Sequence[tuple[Question, Completion | None]]) -> pa.Table:
+    """Answers as rows of the predictions schema, grids turned back to the original view."""
+    records = [_record(evaluation, question, completion) for question, completion in answers]
+    grids = []
+    for question, completion in answers:
+        seen = None if completion is None else read_answer(completion.text, evaluation.prompt)
+        grids.append(None if seen is None else question.attempt.view.undo(seen))
+    columns = {name: [record[name] for record in records] for name in records[0]}
+    return pa.table({**columns, **grid_columns("output", grids)}, schema=PREDICTIONS)
+
+
+def _record(evaluation: Evaluation, question: Question, completion: Completion | None) -> dict[str, Any]:
+    attempt = question.attempt
+    order = attempt.view.pair_order
+    return {
+        "experiment": evaluation.experiment,
+        "variant": evaluation.variant,
+        "train_seed": evaluation.train_seed,
+        "eval_seed": evaluation.eval_seed,
+        "source": attempt.source,
+        "task_id": attempt.task_id,
+        "test_index": attempt.test_index,
+        "attempt": attempt.number,
+        "symmetry": attempt.view.symmetry,
+        "colours": bytes(attempt.view.colours),
+        "pair_order": bytes(range(len(attempt.task.train)) if order is None else order),
+        "prompt_tokens": question.prompt_tokens,
+        "output_tokens": completion.output_tokens if completion else 0,
+        "finish_reason": completion.finish_reason if completion else TOO_LONG,
+        "logprob": completion.logprob if completion else None,
+        "text": completion.text if completion else None,
+    }
+
+
+def _finished(parts: Path) -> set[tuple[str, str, int, int]]:
+    """Keys of the attempts that lie in part files; a broken part is removed and asked again."""
+    finished: set[tuple[str, str, int, int]] = set()
+    for path in sorted(parts.glob("*.parquet")):
+        try:
+            table = pq.read_table(path, columns=["source", "task_id", "test_index", "attempt"])
+        except (pa.ArrowInvalid, OSError):
+            path.unlink()
+            continue
+        finished.update(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    return finished
+
+
+def _combine(parts: Path, target: Path, expected: int) -> None:
+    """All parts as one file, in the order of tasks, tests and attempts."""
+    table = pa.concat_tables(
+        [pq.read_table(path, schema=PREDICTIONS) for path in sorted(parts.glob("*.parquet"))]
+    )
+    if table.num_rows != expected:
+        raise UserError(
+            f"{parts} holds {table.num_rows} attempts instead of {expected}."
+            " Delete that folder and start the run again."
+        )
+    keys = [(name, "ascending") for name in ("source", "task_id", "test_index", "attempt")]
+    write_table(target, table.sort_by(keys), PREDICTIONS)
+    shutil.rmtree(parts)

@@ -1,0 +1,35 @@
+"""What can be chosen about inference."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from core.settings import Settings
+
+
+class Views(Settings):
+    """Which transformations the attempts look through."""
+
+    symmetries: bool = Field(True, description="Draw one of the 8 symmetries, balanced over attempts.")
+    colours: Literal["none", "keep_black", "all"] = Field(
+        "keep_black", description="Permute no colours, all but black, or all ten."
+    )
+    pair_order: bool = Field(True, description="Draw the order of the demonstrations.")
+
+
+class InferenceSettings(Settings):
+    """One evaluation, apart from its tasks and its seed."""
+
+    engine: Literal["vllm", "transformers"] = Field("vllm", description="The library that generates.")
+    attempts: int = Field(8, ge=1, le=4096, description="Attempts for each test output.")
+    views: Views = Field(Views(), description="How the attempts look at a task.")
+    temperature: float = Field(0.0, ge=0, le=5, description="0 is greedy.")
+    top_p: float = Field(
+        1.0, gt=0, le=1, description="Nucleus of the sampling, where temperature is above 0."
+    )
+    max_model_len: int = Field(2048, ge=32, description="Prompt and answer together, in tokens.")
+    max_output_tokens: int | None = Field(
+        None, ge=1, description="Longest answer in tokens; empty: as long as a 30 × 30 grid."
+    )
+    max_concurrent: int = Field(64, ge=1, description="Sequences that are generated at the same time.")
+    kv_cache_gigabytes: float = Field(1.0, gt=0, description="Memory for keys and values (vLLM on CPU).")
