@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from core.commands import data, flags
+from core.commands import data, flags, model, runs
 from core.errors import UserError
 
 app = typer.Typer(
@@ -21,6 +21,10 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data", help="Sources of tasks: import, list, show.")
 app.add_typer(flags.app, name="flags", help="Judgements of tasks: add, list, export, import.")
+app.add_typer(model.app, name="model", help="Base models: make one with random weights, list them.")
+app.add_typer(runs.app, name="runs", help="Runs: list, show, stop, delete.")
+app.command()(runs.launch)
+app.command()(runs.run)
 
 _REMEDIES = {
     errno.ENOSPC: "The disk is full. Free some space and give the same command again; nothing is lost.",

