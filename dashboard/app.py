@@ -1,0 +1,49 @@
+"""The dashboard's entry: navigation on top, one line for each page. Start it with `streamlit run`."""
+
+import html
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+HERE = Path(__file__).resolve().parent
+if str(HERE.parent) not in sys.path:
+    sys.path.insert(0, str(HERE.parent))
+
+from dashboard.components.grids import icon  # noqa: E402
+from dashboard.root import project_root  # noqa: E402
+
+# The address of each page, which is also its file in `screens/`, and its name in the navigation.
+PAGES = {
+    "curate": "Curate",
+}
+
+STYLE = """<style>
+.stMainBlockContainer { padding-left: 2rem; padding-right: 2rem; }
+.project-root {
+  position: fixed; top: 0; right: 4rem; z-index: 999991; height: 3.75rem; display: flex; align-items: center;
+  font-size: 0.8rem; opacity: 0.6; pointer-events: none;
+}
+</style>"""
+
+root = project_root()
+st.set_page_config(
+    page_title=f"{root.name} · ARC workbench",
+    page_icon=icon(),
+    layout="wide",
+    menu_items={"About": f"**ARC workbench**\n\nProject: `{root}`"},
+)
+
+
+def home() -> None:
+    """The bare address leads to the first page."""
+    st.switch_page(pages[0])
+
+
+pages = [
+    st.Page(HERE / "screens" / f"{path}.py", title=title, url_path=path) for path, title in PAGES.items()
+]
+start = st.Page(home, title="ARC workbench", default=True, visibility="hidden")
+page = st.navigation([start, *pages], position="top")
+page.run()
+st.html(f'{STYLE}<div class="project-root">root: …/{html.escape(root.name)}</div>')

@@ -1,0 +1,151 @@
+"""The curation deck: one task fills the screen, and keys are handled in the browser.
+
+The browser fetches a source's tasks once, by URL, and keeps what a person decides until this side has
+written it to the flags and said so (see `ledger`). The component is one JavaScript module, written as
+the parts in `static/`; Streamlit takes a component's code as text, so the parts are joined here.
+"""
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from streamlit.runtime import get_instance
+
+from core.arc.grids import Grid
+from core.arc.tasks import Pair, Task
+from core.curation.flags import disagreements, latest_flags
+from core.curation.sources import load_tasks
+from core.curation.stored import file_stamp, parquet_path
+from dashboard.components.ledger import Ledger
+
+KEY = "deck"
+
+_STATIC = Path(__file__).parent / "static"
+_PARTS = ("deck_grids.js", "deck_outbox.js", "deck_view.js", "deck.js")
+_SHOWN_POOL_PAIRS = 5
+_MARKS = "deck marks"
+
+_component = st.components.v2.component(
+    "arc_deck",
+    js="\n".join((_STATIC / part).read_text(encoding="utf-8") for part in _PARTS),
+    css=(_STATIC / "deck.css").read_text(encoding="utf-8"),
+)
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """How likely a task is reversible (0 to 1) and why; tasks of low `rank` deserve a person's time first."""
+
+    probability: float
+    reasons: str
+    rank: int
+
+
+def deck(
+    root: Path,
+    sources: Sequence[str],
+    *,
+    start: Mapping[str, str | None],
+    by: str,
+    suggestions: Mapping[str, Mapping[str, Suggestion]] | None = None,
+) -> None:
+    """Write what the browser has sent, then show the deck; call it inside a fragment.
+
+    `start` holds the `source`, `show` (a filter) and `task` of a deep link, each possibly None;
+    `suggestions` are by source and task id.
+    """
+    message = _message()
+    receipt = _ledger(root).receive(message.get("boxes"), by)
+    source = _known([message.get("source"), start.get("source")], sources)
+    data = {
+        "project": hashlib.sha256(str(root).encode()).hexdigest()[:12],
+        "sources": list(sources),
+        "source": source,
+        "start": {"show": start.get("show"), "task": start.get("task")},
+        "tasks_url": _tasks_url(root, source, (suggestions or {}).get(source, {})),
+        **_marks(root, source, keep=bool(message.get("boxes"))),
+        "attempt": message.get("attempt"),
+        "acknowledged": dict(receipt.acknowledged),
+        "problem": receipt.problem,
+    }
+    _component(key=KEY, data=data, on_message_change=lambda: None)
+
+
+@st.cache_resource(show_spinner=False)
+def _ledger(root: Path) -> Ledger:
+    return Ledger(root)
+
+
+def _known(wished: Sequence[Any], sources: Sequence[str]) -> str:
+    """The first wish that is a source, else the first source."""
+    return next((name for name in wished if name in sources), sources[0])
+
+
+def _message() -> dict[str, Any]:
+    """What the browser sent last: `{attempt, source, boxes}`; nothing at first."""
+    state = st.session_state.get(KEY)
+    message = state.get("message") if isinstance(state, Mapping) else None
+    return dict(message) if isinstance(message, Mapping) else {}
+
+
+def _marks(root: Path, source: str, *, keep: bool) -> dict[str, Any]:
+    """The flags that hold, and the tasks on which people differ; `keep` reuses those of the last call.
+
+    A page that is flagging knows its own flags, so nothing is read again for each key.
+    """
+    kept = st.session_state.get(_MARKS)
+    if not keep or kept is None or kept[0] != source:
+        flags = {mark["task_id"]: mark["value"] for mark in latest_flags(root, source)}
+        disputed = [marks[0]["task_id"] for marks in disagreements(root) if marks[0]["source"] == source]
+        kept = (source, {"flags": flags, "disputed": disputed})
+        st.session_state[_MARKS] = kept
+    return dict(kept[1])
+
+
+def _tasks_url(root: Path, source: str, suggestions: Mapping[str, Suggestion]) -> str:
+    """Where the browser fetches the tasks: an address made from their content."""
+    stamp = file_stamp(parquet_path(root, source))
+    document = _document(root, source, stamp, tuple(sorted(suggestions.items(), key=lambda item: item[0])))
+    return get_instance().media_file_mgr.add(document, "application/json", f"deck {source}")
+
+
+@functools.lru_cache(maxsize=8)
+def _document(
+    root: Path, source: str, _stamp: tuple[int, int], suggestions: tuple[tuple[str, Suggestion], ...]
+) -> bytes:
+    return tasks_document(load_tasks(root, source).values(), dict(suggestions))
+
+
+def tasks_document(tasks: Iterable[Task], suggestions: Mapping[str, Suggestion]) -> bytes:
+    """The tasks as the browser reads them: JSON, each grid a list of rows of digits, null where hidden."""
+    records = [_record(task, suggestions.get(task.task_id)) for task in tasks]
+    return json.dumps({"tasks": records}, separators=(",", ":")).encode()
+
+
+def _record(task: Task, suggestion: Suggestion | None) -> dict[str, Any]:
+    train = task.train[:_SHOWN_POOL_PAIRS] if task.is_pool else task.train
+    record: dict[str, Any] = {
+        "id": task.task_id,
+        "train": [_pair(pair) for pair in train],
+        "test": [_pair(pair) for pair in task.test],
+    }
+    if len(train) < len(task.train):
+        record["more"] = len(task.train) - len(train)
+    if suggestion is not None:
+        record["suggestion"] = asdict(suggestion)
+    return record
+
+
+def _pair(pair: Pair) -> list[list[str] | None]:
+    return [_rows(pair.input), None if pair.output is None else _rows(pair.output)]
+
+
+def _rows(grid: Grid) -> list[str]:
+    digits = (grid + ord("0")).tobytes().decode("ascii")
+    width = grid.shape[1]
+    return [digits[start : start + width] for start in range(0, len(digits), width)]

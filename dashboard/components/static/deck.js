@@ -1,0 +1,317 @@
+// The curation deck: one task fills the screen, forwards beside reversed. Keys act here, at once, and the
+// outbox carries what was decided to the server. Streamlit calls the exported
+// function again whenever the server answers, so a deck is kept per place in the page.
+
+const FILTERS = {
+  unreviewed: (task, flags) => !flags.get(task.id),
+  all: () => true,
+  yes: (task, flags) => flags.get(task.id) === "yes",
+  no: (task, flags) => flags.get(task.id) === "no",
+  unsure: (task, flags) => flags.get(task.id) === "unsure",
+  disagreements: (task, flags, disputed) => disputed.has(task.id),
+  suggested: (task, flags) => task.suggestion && !flags.get(task.id),
+};
+const REMEMBERED = 50;
+const decks = new WeakMap();
+
+export default function (component) {
+  const { parentElement, data } = component;
+  if (!decks.has(parentElement)) decks.set(parentElement, new Deck(parentElement, data));
+  const deck = decks.get(parentElement);
+  deck.update(component);
+  return () => deck.close(parentElement);
+}
+
+class Deck extends DeckView {
+  constructor(parent, data) {
+    super(parent);
+    this.tasks = new Map();
+    this.queue = [];
+    this.index = 0;
+    this.flags = new Map();
+    this.disputed = new Set();
+    this.times = [];
+    this.page = null;
+    this.view = { show: data.start.show in FILTERS ? data.start.show : null, task: data.start.task, digits: false };
+    this.outbox = new Outbox(data.project, (boxes) => this.tell({ boxes }), () => this.showSaved());
+    this.attempt = 0;
+    this.listen(data.project);
+  }
+
+  // ------------------------------------------------------------------ talking with the server
+
+  update({ data, setStateValue }) {
+    this.setState = setStateValue;
+    this.data = data;
+    this.fillSources();
+    this.outbox.acknowledge(data.acknowledged);
+    this.alarm(data.problem);
+    this.fit();
+    if (data.tasks_url !== this.tasksUrl) this.load(data);
+    this.outbox.flush();
+    this.showSaved();
+  }
+
+  /** One state value carries everything to the server; it changes with every attempt. */
+  tell(news) {
+    this.attempt += 1;
+    this.setState("message", { attempt: this.attempt, source: this.wanted ?? this.data.source, boxes: news.boxes ?? {} });
+  }
+
+  async load(data) {
+    this.tasksUrl = data.tasks_url;
+    const began = performance.now();
+    let listed;
+    try {
+      const answer = await fetch(data.tasks_url);
+      if (!answer.ok) throw new Error(`status ${answer.status}`);
+      listed = (await answer.json()).tasks;
+    } catch (problem) {
+      this.tasksUrl = null;
+      this.alarm(`The tasks could not be fetched (${problem.message}). Reload the page.`);
+      return;
+    }
+    if (this.tasksUrl !== data.tasks_url) return;
+    const moved = this.source !== undefined && this.source !== data.source;
+    this.source = data.source;
+    this.tasks = new Map(listed.map((task) => [task.id, { ...task, pairs: [...task.train, ...task.test] }]));
+    this.flags = new Map(Object.entries(data.flags));
+    this.disputed = new Set(data.disputed);
+    for (const actions of Object.values(this.outbox.boxes)) {
+      for (const [, , source, task, value] of actions) if (source === this.source) this.setFlag(task, value);
+    }
+    this.history = this.remembered();
+    if (moved) Object.assign(this.view, { task: null });
+    this.view.show ??= listed.some((task) => !this.flags.get(task.id)) ? "unreviewed" : "all";
+    this.fillFilters();
+    this.enqueue(this.view.task);
+    this.frame.dataset.loaded = String(Math.round(performance.now() - began));
+  }
+
+  // ------------------------------------------------------------------ the queue
+
+  /** Fix the queue by the filter now, so that it does not move while one works through it. */
+  enqueue(start) {
+    const chosen = [...this.tasks.values()].filter(
+      (task) => task.id === start || FILTERS[this.view.show](task, this.flags, this.disputed));
+    if (this.view.show === "suggested") chosen.sort((a, b) => a.suggestion.rank - b.suggestion.rank);
+    this.queue = chosen.map((task) => task.id);
+    this.index = Math.max(0, this.queue.indexOf(start));
+    this.show();
+  }
+
+  get current() {
+    return this.tasks.get(this.queue[this.index]);
+  }
+
+  go(step) {
+    this.index = Math.max(0, Math.min(this.queue.length, this.index + step));
+    this.show();
+  }
+
+  open(id) {
+    if (!this.queue.includes(id)) this.enqueue(id);
+    this.index = this.queue.indexOf(id);
+    this.page = null;
+    this.show();
+  }
+
+  // ------------------------------------------------------------------ deciding
+
+  decide(value) {
+    const task = this.current;
+    if (!task || this.page !== null) return;
+    this.history.push([task.id, value, this.flags.get(task.id) ?? "none"]);
+    this.history = this.history.slice(-REMEMBERED);
+    this.times.push(performance.now());
+    this.send("flag", task.id, value);
+    this.go(1);
+  }
+
+  undo() {
+    const last = this.history.pop();
+    if (!last) return;
+    const [id, , before] = last;
+    this.times.pop();
+    this.send("undo", id, before);
+    this.open(id);
+  }
+
+  send(action, id, value) {
+    this.setFlag(id, value);
+    this.outbox.push(action, this.source, id, value);
+    this.otherTabs?.postMessage([this.source, id, value]);
+    this.remember();
+  }
+
+  setFlag(id, value) {
+    if (value === "none") this.flags.delete(id);
+    else this.flags.set(id, value);
+  }
+
+  remembered() {
+    try {
+      return JSON.parse(sessionStorage.getItem(`arc-deck/${this.data.project}/${this.source}`)) ?? [];
+    } catch {
+      return [];
+    }
+  }
+
+  remember() {
+    try {
+      sessionStorage.setItem(`arc-deck/${this.data.project}/${this.source}`, JSON.stringify(this.history));
+    } catch {
+      this.history = this.history.slice(-10);
+    }
+  }
+
+  // ------------------------------------------------------------------ controls
+
+  listen(project) {
+    this.onKey = (event) => this.key(event);
+    document.addEventListener("keydown", this.onKey, true);
+    this.onResize = () => this.fit();
+    window.addEventListener("resize", this.onResize);
+    this.resized = new ResizeObserver(() => requestAnimationFrame(() => this.tasks.size && this.show()));
+    this.resized.observe(this.part(".panels"));
+    this.frame.addEventListener("mousedown", (event) => event.target.closest("button") && event.preventDefault());
+    this.frame.addEventListener("click", (event) => this.click(event));
+    this.part('[data-choice="source"]').addEventListener("change", (event) => this.choose("source", event));
+    this.part('[data-choice="show"]').addEventListener("change", (event) => this.choose("show", event));
+    this.part('[data-choice="search"]').addEventListener("input", (event) => this.search(event.target.value, false));
+    if (typeof BroadcastChannel === "undefined") return;
+    this.otherTabs = new BroadcastChannel(`arc-deck/${project}`);
+    this.otherTabs.onmessage = ({ data: [source, id, value] }) => {
+      if (source !== this.source) return;
+      this.setFlag(id, value);
+      this.show();
+    };
+  }
+
+  key(event) {
+    if (!this.frame.isConnected || event.ctrlKey || event.metaKey || event.altKey) return;
+    const [origin] = event.composedPath();
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if (origin.matches?.("input, textarea, select, [contenteditable]")) {
+      if (key === "Enter" && origin.dataset.choice === "search") this.search(origin.value, true);
+      if (key === "Escape" || key === "Enter") origin.blur();
+      return;
+    }
+    const names = { u: "undo", j: "next", ArrowRight: "next", k: "back", ArrowLeft: "back", d: "digits", g: "gallery",
+      "?": "help", "/": "search", Escape: "close", f: "yes", x: "no", s: "unsure" };
+    const name = names[key];
+    if (!name) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const mayRepeat = name === "next" || name === "back";
+    if (!event.repeat || mayRepeat) this.act(name);
+  }
+
+  click(event) {
+    const button = event.target.closest("[data-do], [data-open]");
+    if (button?.dataset.open) this.open(button.dataset.open);
+    else if (button) this.act(button.dataset.do);
+    else if (event.target.closest(".help")) this.act("close");
+  }
+
+  act(name) {
+    if (!this.tasks.size) return;
+    const help = this.part(".help");
+    if (name === "help") help.hidden = !help.hidden;
+    else help.hidden = true;
+    const step = { next: 1, back: -1 }[name];
+    if (name in VALUES) this.decide(name);
+    else if (name === "undo") this.undo();
+    else if (step && this.page !== null) this.turn(step);
+    else if (step) this.go(step);
+    else if (name === "digits") this.toggleDigits();
+    else if (name === "gallery") this.turnTo(this.page === null ? Math.floor(this.index / PER_PAGE) : null);
+    else if (name === "search") this.part('[data-choice="search"]').focus();
+    else if (name === "everything") this.filter("all");
+    else if (name === "close" && this.page !== null) this.turnTo(null);
+  }
+
+  turn(step) {
+    this.turnTo(Math.max(0, this.page + step));
+  }
+
+  turnTo(page) {
+    this.page = page;
+    this.show();
+  }
+
+  toggleDigits() {
+    this.view.digits = !this.view.digits;
+    this.part('[data-do="digits"]').classList.toggle("on", this.view.digits);
+    this.show();
+  }
+
+  choose(what, event) {
+    event.target.blur();
+    if (what === "show") return this.filter(event.target.value);
+    this.wanted = event.target.value;
+    return this.tell({});
+  }
+
+  filter(name) {
+    this.view.show = name;
+    this.part('[data-choice="show"]').value = name;
+    this.enqueue(null);
+  }
+
+  /** Go to the first task whose id begins with the text; Enter also accepts a part of an id. */
+  search(text, anywhere) {
+    const wanted = text.trim().toLowerCase();
+    if (wanted.length < 2) return;
+    const ids = [...this.tasks.keys()];
+    const found = ids.find((id) => id.startsWith(wanted)) ?? (anywhere ? ids.find((id) => id.includes(wanted)) : undefined);
+    this.part('[data-choice="search"]').classList.toggle("nothing", !found);
+    if (found) this.open(found);
+  }
+
+  fillSources() {
+    const select = this.part('[data-choice="source"]');
+    const names = this.data.sources.join("\n");
+    if (select.dataset.names !== names) {
+      select.replaceChildren(...this.data.sources.map((name) => new Option(name, name)));
+      select.dataset.names = names;
+    }
+    select.value = this.wanted ?? this.data.source;
+  }
+
+  fillFilters() {
+    const suggestions = [...this.tasks.values()].some((task) => task.suggestion);
+    this.part(".suggestion").hidden = !suggestions;
+    const names = Object.keys(FILTERS).filter((name) => name !== "suggested" || suggestions);
+    if (!names.includes(this.view.show)) this.view.show = "all";
+    const select = this.part('[data-choice="show"]');
+    select.replaceChildren(...names.map((name) => new Option(name, name)));
+    select.value = this.view.show;
+  }
+
+  /** The address names source, filter and task; browsers refuse too many changes, so wait for a pause. */
+  addressSoon() {
+    clearTimeout(this.addressTimer);
+    this.addressTimer = setTimeout(() => {
+      if (!this.frame.isConnected) return;
+      const address = new URL(window.location.href);
+      address.searchParams.set("source", this.source);
+      address.searchParams.set("show", this.view.show);
+      if (this.current) address.searchParams.set("task", this.current.id);
+      else address.searchParams.delete("task");
+      window.history.replaceState(window.history.state, "", address);
+    }, 400);
+  }
+
+  /** Streamlit also calls this for a call that a newer one overtook; only a deck that left the page closes. */
+  close(parent) {
+    if (this.frame.isConnected) return;
+    document.removeEventListener("keydown", this.onKey, true);
+    window.removeEventListener("resize", this.onResize);
+    this.resized.disconnect();
+    this.otherTabs?.close();
+    this.outbox.close();
+    clearTimeout(this.addressTimer);
+    decks.delete(parent);
+  }
+}

@@ -1,0 +1,241 @@
+// How a deck looks: the frame once, then the current task, the gallery, the progress and the last ten.
+// The view draws what `Deck` (which extends it) decides; it changes nothing itself.
+
+const VALUES = {
+  yes: { key: "f", mark: "✓", label: "yes" },
+  no: { key: "x", mark: "✗", label: "no" },
+  unsure: { key: "s", mark: "?", label: "unsure" },
+};
+const KEYS = [
+  ["F", "reversible: yes"], ["X", "reversible: no"], ["S", "unsure"], ["U", "undo"], ["J  →", "next"], ["K  ←", "back"],
+  ["D", "digits"], ["G", "gallery"], ["/", "search by id"], ["?", "this help"], ["Esc", "close"],
+];
+const PER_PAGE = 100;
+const LONGEST_PAUSE_MS = 30000;
+const FRAME = `
+<header>
+  <label class="choice"><span>source</span><select data-choice="source"></select></label>
+  <label class="choice"><span>show</span><select data-choice="show"></select></label>
+  <input type="search" data-choice="search" placeholder="task id" aria-label="search by id" spellcheck="false">
+  <div class="progress"><div class="numbers"><b data-text="done"></b><span data-text="rate"></span><span data-text="left"></span></div>
+    <div class="bar"><i></i></div></div>
+  <span class="saved" data-text="saved" role="status"></span>
+  <div class="tools"><button data-do="gallery">gallery</button><button data-do="digits">digits</button><button data-do="help">?</button></div>
+</header>
+<p class="alarm" role="alert" hidden></p>
+<main>
+  <div class="title"><code data-text="id"></code><span class="flag" data-text="flag"></span><span class="note" data-text="note"></span>
+    <span class="place" data-text="place"></span></div>
+  <div class="panels">
+    <section class="panel" data-panel="forwards"><h3>forwards</h3><div class="pairs"></div></section>
+    <section class="panel" data-panel="reversed"><h3>reversed</h3><div class="pairs"></div></section>
+  </div>
+  <p class="suggestion" data-text="suggestion"></p>
+</main>
+<div class="gallery" hidden></div>
+<div class="end" hidden></div>
+<footer>
+  <div class="answers">
+    <button data-do="yes"><kbd>F</kbd>yes</button><button data-do="no"><kbd>X</kbd>no</button><button data-do="unsure"><kbd>S</kbd>unsure</button>
+    <span class="gap"></span>
+    <button data-do="undo"><kbd>U</kbd>undo</button><button data-do="back"><kbd>K</kbd>back</button><button data-do="next"><kbd>J</kbd>next</button>
+  </div>
+  <div class="last"><span>last ten</span><div class="strip"></div></div>
+</footer>
+<div class="help" hidden><div><h3>Keys</h3><dl></dl></div></div>`;
+
+class DeckView {
+  constructor(parent) {
+    this.frame = document.createElement("div");
+    this.frame.className = "deck";
+    this.frame.innerHTML = FRAME;
+    parent.appendChild(this.frame);
+    this.fillHelp();
+  }
+
+  fillHelp() {
+    this.part(".help dl").innerHTML = KEYS.map(([key, meaning]) => `<dt><kbd>${key}</kbd></dt><dd>${meaning}</dd>`).join("");
+  }
+
+  /** Take the height that the window leaves below what stands above. */
+  fit() {
+    const top = this.frame.getBoundingClientRect().top + document.documentElement.scrollTop;
+    this.frame.style.setProperty("--above", `${Math.max(0, Math.round(top))}px`);
+  }
+
+  text(name, value) {
+    this.frame.querySelector(`[data-text="${name}"]`).textContent = value;
+  }
+
+  show() {
+    const began = performance.now();
+    const task = this.current;
+    const gallery = this.page !== null;
+    this.part(".gallery").hidden = !gallery;
+    this.part("main").hidden = gallery || !task;
+    this.part(".end").hidden = gallery || Boolean(task);
+    this.showProgress();
+    this.showLast();
+    if (gallery) this.showGallery();
+    else if (task) this.showTask(task);
+    else this.showEnd();
+    this.frame.dataset.task = task && !gallery ? task.id : "";
+    this.frame.dataset.redraw = (performance.now() - began).toFixed(2);
+    this.addressSoon();
+  }
+
+  part(selector) {
+    return this.frame.querySelector(selector);
+  }
+
+  showTask(task) {
+    const value = this.flags.get(task.id);
+    this.text("id", task.id);
+    this.text("flag", value ? `${VALUES[value].mark} ${VALUES[value].label}` : "not reviewed");
+    this.part(".flag").dataset.value = value ?? "";
+    this.text("note", task.more ? `${task.more} more pairs in the pool` : "");
+    this.text("place", `${this.index + 1} of ${this.queue.length}`);
+    this.text("suggestion", suggestionText(task.suggestion));
+    const turned = task.pairs.map(([input, output]) => [output, input]);
+    const space = this.part(".panel .pairs");
+    const cell = largestCell(task.pairs, space.clientWidth, space.clientHeight);
+    this.showPairs("forwards", task.pairs, task.train.length, cell);
+    this.showPairs("reversed", turned, task.train.length, cell);
+  }
+
+  showPairs(panel, pairs, demonstrations, cell) {
+    const place = this.part(`[data-panel="${panel}"] .pairs`);
+    place.replaceChildren(...pairs.map((pair, index) => this.pair(pair, index >= demonstrations, cell)));
+  }
+
+  pair([input, output], isTest, cell) {
+    const pair = document.createElement("div");
+    pair.className = isTest ? "pair test" : "pair";
+    const arrow = document.createElement("span");
+    arrow.className = "arrow";
+    arrow.textContent = "→";
+    if (isTest) arrow.dataset.test = "test";
+    pair.append(this.grid(input, cell), arrow, this.grid(output, cell));
+    return pair;
+  }
+
+  grid(grid, cell) {
+    const figure = document.createElement("figure");
+    const label = document.createElement("figcaption");
+    if (grid) {
+      const canvas = document.createElement("canvas");
+      drawGrid(canvas, grid, cell, { digits: this.view.digits });
+      figure.append(canvas);
+      label.textContent = `${widthOf(grid)}×${heightOf(grid)}`;
+    } else {
+      const unknown = document.createElement("div");
+      unknown.className = "unknown";
+      unknown.textContent = "?";
+      figure.append(unknown);
+      label.textContent = "hidden";
+    }
+    figure.append(label);
+    return figure;
+  }
+
+  showEnd() {
+    const end = this.part(".end");
+    const total = this.queue.length;
+    const sentence = total
+      ? `You have come to the end of this queue (${count(total, "task")}).`
+      : `No task of ${this.source} is in “${this.view.show}”.`;
+    const button = document.createElement("button");
+    button.dataset.do = "everything";
+    button.textContent = "Show all tasks";
+    end.replaceChildren(Object.assign(document.createElement("p"), { textContent: sentence }), button);
+  }
+
+  showProgress() {
+    const total = this.tasks.size;
+    const done = [...this.tasks.keys()].filter((id) => this.flags.has(id)).length;
+    this.text("done", `${done} / ${total}`);
+    this.part(".bar i").style.width = total ? `${(100 * done) / total}%` : "0";
+    const recent = this.times.slice(-20);
+    const pauses = recent.slice(1).map((time, index) => Math.min(time - recent[index], LONGEST_PAUSE_MS));
+    const perSecond = pauses.length >= 2 ? (1000 * pauses.length) / pauses.reduce((sum, pause) => sum + pause, 0) : null;
+    this.text("rate", perSecond === null ? "" : rateText(perSecond));
+    this.text("left", perSecond === null || done === total ? "" : leftText((total - done) / perSecond));
+  }
+
+  showSaved() {
+    const pending = this.outbox.pending;
+    this.text("saved", pending ? `saving ${pending}…` : "all saved");
+    this.part(".saved").dataset.pending = String(pending);
+  }
+
+  showLast() {
+    const cards = this.history.slice(-10).reverse().map(([id, value]) => {
+      const card = document.createElement("button");
+      card.dataset.open = id;
+      card.dataset.value = value;
+      card.title = `${id}: ${value}`;
+      const canvas = document.createElement("canvas");
+      const task = this.tasks.get(id);
+      if (task) drawThumbnail(canvas, task.pairs[0][0], 28);
+      card.append(canvas, Object.assign(document.createElement("span"), { textContent: VALUES[value].mark }));
+      return card;
+    });
+    this.part(".strip").replaceChildren(...cards);
+  }
+
+  showGallery() {
+    const pages = Math.max(1, Math.ceil(this.queue.length / PER_PAGE));
+    this.page = Math.max(0, Math.min(this.page, pages - 1));
+    const shown = this.queue.slice(this.page * PER_PAGE, (this.page + 1) * PER_PAGE);
+    const cards = shown.map((id) => this.card(this.tasks.get(id)));
+    const turner = document.createElement("nav");
+    turner.innerHTML = `<button data-do="back"><kbd>K</kbd>back</button><span>page ${this.page + 1} of ${pages}</span>`
+      + '<button data-do="next"><kbd>J</kbd>next</button>';
+    const list = document.createElement("div");
+    list.className = "cards";
+    list.append(...cards);
+    this.part(".gallery").replaceChildren(turner, list);
+  }
+
+  card(task) {
+    const card = document.createElement("button");
+    card.className = "card";
+    card.dataset.open = task.id;
+    card.dataset.value = this.flags.get(task.id) ?? "";
+    const [input, output] = task.pairs[0].map((grid) => {
+      const canvas = document.createElement("canvas");
+      if (grid) drawThumbnail(canvas, grid, 56);
+      return canvas;
+    });
+    const grids = document.createElement("div");
+    grids.append(input, "→", output);
+    card.append(grids, Object.assign(document.createElement("code"), { textContent: task.id }));
+    return card;
+  }
+
+  alarm(sentence) {
+    const place = this.part(".alarm");
+    place.hidden = !sentence;
+    place.textContent = sentence ?? "";
+  }
+}
+
+function count(number, noun) {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+function rateText(perSecond) {
+  return perSecond >= 0.95 ? `${perSecond.toFixed(1)} per s` : `${Math.round(60 * perSecond)} per min`;
+}
+
+function leftText(seconds) {
+  if (seconds < 90) return `${Math.ceil(seconds)} s left`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min left` : `${(seconds / 3600).toFixed(1)} h left`;
+}
+
+function suggestionText(suggestion) {
+  if (!suggestion) return "";
+  const percent = Math.round(100 * suggestion.probability);
+  const verdict = percent >= 50 ? `likely reversible ${percent} %` : `likely not reversible ${100 - percent} %`;
+  return suggestion.reasons ? `${verdict}: ${suggestion.reasons}` : verdict;
+}

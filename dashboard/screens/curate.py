@@ -1,0 +1,46 @@
+"""Curate: is this task reversible? One task fills the screen, keyboard only, faster than one a second."""
+
+import streamlit as st
+
+from core.curation.imports import import_bundle
+from core.curation.sources import list_sources
+from core.errors import UserError
+from dashboard.components.deck import deck
+from dashboard.root import person, project_root
+
+root = project_root()
+by = person()
+start = {name: st.query_params.get(name) for name in ("source", "show", "task")}
+
+
+def by_collection(name: str) -> tuple[str, bool, str]:
+    """Order of the sources: by collection, training before evaluation."""
+    return name.split("/")[0], not name.endswith("training"), name
+
+
+@st.fragment
+def curate(names: list[str]) -> None:
+    """The deck; a key reruns this fragment alone."""
+    deck(root, names, start=start, by=by)
+
+
+def empty() -> None:
+    """What to do while there is no source."""
+    st.subheader("No tasks yet")
+    st.write(
+        "Import ARC-1 (400 training and 400 evaluation tasks, part of the installation), then flag them here."
+    )
+    if st.button("Import ARC-1", type="primary"):
+        with st.spinner("Importing ARC-1 …"):
+            import_bundle(root, "arc1")
+        st.rerun()
+
+
+try:
+    names = sorted((info.source for info in list_sources(root) if info.tasks), key=by_collection)
+    if names:
+        curate(names)
+    else:
+        empty()
+except UserError as problem:
+    st.error(str(problem))
