@@ -74,14 +74,17 @@ class Deck extends DeckView {
     if (this.tasksUrl !== data.tasks_url) return;
     const moved = this.source !== undefined && this.source !== data.source;
     this.source = data.source;
+    this.frame.dataset.source = data.source;
     this.tasks = new Map(listed.map((task) => [task.id, { ...task, pairs: [...task.train, ...task.test] }]));
     this.flags = new Map(Object.entries(data.flags));
     this.disputed = new Set(data.disputed);
     for (const actions of Object.values(this.outbox.boxes)) {
       for (const [, , source, task, value] of actions) if (source === this.source) this.setFlag(task, value);
     }
-    this.history = this.remembered();
-    if (moved) Object.assign(this.view, { task: null });
+    const memory = this.remembered();
+    this.history = memory.history ?? [];
+    // The address lags behind fast keys; after a reload this tab knows better where it was.
+    if (moved || isReload()) this.view.task = memory.task ?? null;
     this.view.show ??= listed.some((task) => !this.flags.get(task.id)) ? "unreviewed" : "all";
     this.fillFilters();
     this.enqueue(this.view.task);
@@ -141,7 +144,6 @@ class Deck extends DeckView {
     this.setFlag(id, value);
     this.outbox.push(action, this.source, id, value);
     this.otherTabs?.postMessage([this.source, id, value]);
-    this.remember();
   }
 
   setFlag(id, value) {
@@ -149,17 +151,19 @@ class Deck extends DeckView {
     else this.flags.set(id, value);
   }
 
+  /** What this tab remembers of a source over a reload: the last decisions and the task on the screen. */
   remembered() {
     try {
-      return JSON.parse(sessionStorage.getItem(`arc-deck/${this.data.project}/${this.source}`)) ?? [];
+      return JSON.parse(sessionStorage.getItem(`arc-deck/${this.data.project}/${this.source}`)) ?? {};
     } catch {
-      return [];
+      return {};
     }
   }
 
   remember() {
+    const memory = { history: this.history, task: this.current?.id };
     try {
-      sessionStorage.setItem(`arc-deck/${this.data.project}/${this.source}`, JSON.stringify(this.history));
+      sessionStorage.setItem(`arc-deck/${this.data.project}/${this.source}`, JSON.stringify(memory));
     } catch {
       this.history = this.history.slice(-10);
     }
@@ -314,4 +318,8 @@ class Deck extends DeckView {
     clearTimeout(this.addressTimer);
     decks.delete(parent);
   }
+}
+
+function isReload() {
+  return performance.getEntriesByType("navigation")[0]?.type === "reload";
 }

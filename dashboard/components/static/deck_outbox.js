@@ -41,6 +41,7 @@ class Outbox {
     this.last += 1;
     (this.boxes[this.nonce] ??= []).push([this.last, action, source, task, value]);
     this.store(this.nonce, this.boxes[this.nonce]);
+    this.changed();
     this.flush();
   }
 

@@ -12,6 +12,7 @@ const KEYS = [
 ];
 const PER_PAGE = 100;
 const LONGEST_PAUSE_MS = 30000;
+const SILENT_SAVING_MS = 700;
 const FRAME = `
 <header>
   <label class="choice"><span>source</span><select data-choice="source"></select></label>
@@ -81,6 +82,7 @@ class DeckView {
     else this.showEnd();
     this.frame.dataset.task = task && !gallery ? task.id : "";
     this.frame.dataset.redraw = (performance.now() - began).toFixed(2);
+    this.remember();
     this.addressSoon();
   }
 
@@ -162,10 +164,13 @@ class DeckView {
     this.text("left", perSecond === null || done === total ? "" : leftText((total - done) / perSecond));
   }
 
+  /** Saving usually takes a moment that is not worth a word. */
   showSaved() {
-    const pending = this.outbox.pending;
-    this.text("saved", pending ? `saving ${pending}…` : "all saved");
+    const { pending } = this.outbox;
     this.part(".saved").dataset.pending = String(pending);
+    clearTimeout(this.savingTimer);
+    if (pending === 0) this.text("saved", "all saved");
+    else this.savingTimer = setTimeout(() => this.text("saved", `saving ${this.outbox.pending}…`), SILENT_SAVING_MS);
   }
 
   showLast() {

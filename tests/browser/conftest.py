@@ -1,0 +1,206 @@
+"""A project with real tasks, a dashboard that serves it, and a Chromium that complains about every error.
+
+The server listens on a free port of this machine in a process group of its own, and is stopped by its id.
+Tests wait for content, never for time.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from core.curation.flags import flags_path
+from core.curation.imports import import_bundle
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM_OPTIONS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+START_SECONDS = 60
+PATIENCE_MS = 30_000
+
+
+class Dashboard:
+    """A `streamlit run` of the dashboard on one project; it can die and come back on the same port."""
+
+    def __init__(self, root: Path, log: Path) -> None:
+        self.root = root
+        self.log = log
+        self.port = _free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        command = [sys.executable, "-m", "streamlit", "run", str(REPOSITORY / "dashboard" / "app.py")]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "--server.port", str(self.port)],
+                cwd=REPOSITORY,
+                env={**os.environ, "ARC_WORKBENCH_ROOT": str(self.root)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                pytest.fail(f"The dashboard did not start:\n{self.log.read_text(errors='replace')[-3000:]}")
+            time.sleep(0.1)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.address}/_stcore/health", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def kill(self) -> None:
+        """End the server as a crash would, without any farewell."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End the server politely, then by force."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self.process is None or self.process.poll() is not None:
+            return
+        os.killpg(self.process.pid, how)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(10)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium; where there is none, the browser tests are skipped with a warning."""
+    found = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    if found is None:
+        reason = "No Chromium is installed, so NO BROWSER TEST RAN. Install it with: apt-get install chromium"
+        warnings.warn(reason, stacklevel=1)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=CHROMIUM_OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def _arc_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("project")
+    import_bundle(root, "arc1")
+    return root
+
+
+@pytest.fixture(scope="session")
+def _shared_dashboard(_arc_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    dashboard = Dashboard(_arc_project, tmp_path_factory.mktemp("log") / "dashboard.log")
+    dashboard.start()
+    yield dashboard
+    dashboard.stop()
+
+
+@pytest.fixture
+def dashboard(_shared_dashboard: Dashboard) -> Dashboard:
+    """A running dashboard on a project with ARC-1 and without flags (one server for all tests)."""
+    flags_path(_shared_dashboard.root).unlink(missing_ok=True)
+    return _shared_dashboard
+
+
+class Watch:
+    """The tabs of a test and the errors that they report; a test that provokes some clears them."""
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+        self._tabs: list[Page] = []
+
+    def over(self, page: Page) -> Page:
+        """Watch a new tab."""
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self._tabs.append(page)
+        return page
+
+    def close(self) -> None:
+        """Note the exceptions that the tabs show, and close them."""
+        while self._tabs:
+            tab = self._tabs.pop()
+            self.errors += tab.locator(".stException").all_inner_texts()
+            tab.close()
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        # A page's address below the server's is probed for a server of its own; Streamlit expects the 404.
+        place = urlparse(message.location.get("url", "")).path
+        probe = place.count("/") > 2 and place.endswith(("/_stcore/health", "/_stcore/host-config"))
+        if message.type == "error" and not probe:
+            self.errors.append(f"{message.text} ({place})")
+
+
+@pytest.fixture
+def watch() -> Watch:
+    """The errors of this test's pages."""
+    return Watch()
+
+
+@pytest.fixture
+def own_dashboard(tmp_path: Path, watch: Watch) -> Iterator[Dashboard]:
+    """A dashboard for one test alone, on an empty project; the test starts it and may kill it."""
+    dashboard = Dashboard(tmp_path / "project", tmp_path / "dashboard.log")
+    dashboard.root.mkdir()
+    yield dashboard
+    watch.close()  # before the server goes, or the pages complain
+    dashboard.stop()
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    """A fresh browser profile; pages in it are tabs that share their storage."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def new_tab(context: BrowserContext, watch: Watch) -> Iterator[Callable[[], Page]]:
+    """Makes watched tabs; afterwards there was no console error, page error or exception in any of them."""
+    yield lambda: watch.over(context.new_page())
+    watch.close()
+    assert watch.errors == []
+
+
+@pytest.fixture
+def page(new_tab: Callable[[], Page]) -> Page:
+    """One watched tab."""
+    return new_tab()

@@ -1,0 +1,228 @@
+"""Curating in a real browser: no key lost, none on the wrong task, whatever happens to page and server."""
+
+import io
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from core.curation.flags import flags_path
+from core.curation.imports import import_bundle
+from core.curation.sources import load_tasks
+from dashboard.components.grids import ARC_COLOURS
+from tests.browser.conftest import Dashboard, Watch
+
+pytestmark = pytest.mark.browser
+
+SOURCE = "arc1/training"
+VALUES = {"f": "yes", "x": "no", "s": "unsure"}
+KEYS_PER_SECOND = 20
+
+
+def open_deck(page: Page, dashboard: Dashboard, query: str = "") -> None:
+    page.goto(f"{dashboard.address}/curate{query}")
+    wait_for_deck(page)
+
+
+def wait_for_deck(page: Page) -> None:
+    expect(page.locator(".deck[data-loaded] .pair canvas").first).to_be_visible(timeout=30_000)
+
+
+def shown_task(page: Page) -> str:
+    return page.locator(".deck").get_attribute("data-task") or ""
+
+
+def wait_until_saved(page: Page) -> None:
+    expect(page.locator('.saved[data-pending="0"]')).to_be_attached(timeout=30_000)
+
+
+def decisions(root: Path) -> list[tuple[str, str]]:
+    path = flags_path(root)
+    if not path.exists():
+        return []
+    lines = map(json.loads, path.read_text().splitlines())
+    return [(line["task_id"], line["value"]) for line in lines]
+
+
+def press(page: Page, keys: str) -> None:
+    """Press the keys at a person's fastest pace."""
+    began = time.monotonic()
+    for number, key in enumerate(keys, 1):
+        page.keyboard.press(key)
+        ahead = number / KEYS_PER_SECOND - (time.monotonic() - began)
+        if ahead > 0:
+            page.wait_for_timeout(1000 * ahead)
+
+
+def expected(root: Path, keys: str, first: int = 0) -> list[tuple[str, str]]:
+    ids = list(load_tasks(root, SOURCE))[first:]
+    return [(task_id, VALUES[key]) for task_id, key in zip(ids, keys, strict=False)]
+
+
+def test_a_key_flags_the_task_on_the_screen_and_shows_the_next(page: Page, dashboard: Dashboard) -> None:
+    open_deck(page, dashboard)
+    first = shown_task(page)
+    page.keyboard.press("f")
+    assert shown_task(page) != first
+    wait_until_saved(page)
+    assert decisions(dashboard.root) == [(first, "yes")]
+    assert page.locator(".strip button").count() == 1
+
+
+def test_a_button_does_what_its_key_does(page: Page, dashboard: Dashboard) -> None:
+    open_deck(page, dashboard)
+    first = shown_task(page)
+    page.locator('[data-do="no"]').click()
+    page.keyboard.press("s")
+    wait_until_saved(page)
+    assert decisions(dashboard.root)[0] == (first, "no")
+    assert [value for _, value in decisions(dashboard.root)] == ["no", "unsure"]
+
+
+def test_undo_restores_what_held_and_returns_to_the_task(page: Page, dashboard: Dashboard) -> None:
+    open_deck(page, dashboard, "?show=all")
+    first = shown_task(page)
+    page.keyboard.press("f")
+    page.keyboard.press("k")
+    page.keyboard.press("x")
+    page.keyboard.press("u")
+    assert shown_task(page) == first
+    page.keyboard.press("u")
+    wait_until_saved(page)
+    assert decisions(dashboard.root) == [(first, value) for value in ("yes", "no", "yes", "none")]
+    expect(page.locator(".flag")).to_have_text("not reviewed")
+
+
+def test_two_hundred_keys_at_twenty_a_second(page: Page, dashboard: Dashboard) -> None:
+    open_deck(page, dashboard)
+    redraws = []
+    keys = ("ffxsxfffxx" * 20)[:200]
+    for start in range(0, len(keys), 20):
+        press(page, keys[start : start + 20])
+        redraws.append(float(page.locator(".deck").get_attribute("data-redraw") or "nan"))
+    wait_until_saved(page)
+    assert decisions(dashboard.root) == expected(dashboard.root, keys)
+    assert shown_task(page) == list(load_tasks(dashboard.root, SOURCE))[200]
+    assert statistics.median(redraws) < 50
+
+
+def test_a_reload_in_the_middle_loses_and_doubles_nothing(page: Page, dashboard: Dashboard) -> None:
+    open_deck(page, dashboard)
+    keys = "fxsxf" * 8
+    press(page, keys[:20])
+    page.reload()
+    wait_for_deck(page)
+    press(page, keys[20:])
+    wait_until_saved(page)
+    assert sorted(decisions(dashboard.root)) == sorted(expected(dashboard.root, keys))
+
+
+def test_two_tabs_do_not_disturb_each_other(new_tab: Callable[[], Page], dashboard: Dashboard) -> None:
+    ids = list(load_tasks(dashboard.root, SOURCE))
+    left, right = new_tab(), new_tab()
+    open_deck(left, dashboard)
+    open_deck(right, dashboard, f"?show=all&task={ids[50]}")
+    for _ in range(5):
+        press(left, "fx")
+        press(right, "ss")
+    for tab in (left, right):
+        wait_until_saved(tab)
+        expect(tab.locator('[data-text="done"]')).to_have_text("20 / 400")
+    wanted = expected(dashboard.root, "fx" * 5) + expected(dashboard.root, "s" * 10, first=50)
+    assert sorted(decisions(dashboard.root)) == sorted(wanted)
+
+
+def test_a_killed_server_loses_nothing(page: Page, own_dashboard: Dashboard, watch: Watch) -> None:
+    import_bundle(own_dashboard.root, "arc1")
+    own_dashboard.start()
+    open_deck(page, own_dashboard)
+    press(page, "fxs")
+    wait_until_saved(page)
+    press(page, "ff")
+    own_dashboard.kill()
+    assert decisions(own_dashboard.root)[:3] == expected(own_dashboard.root, "fxs")
+    press(page, "xxs")
+    assert int(page.locator(".saved").get_attribute("data-pending") or "0") >= 3
+    own_dashboard.start()
+    wait_until_saved(page)
+    assert decisions(own_dashboard.root) == expected(own_dashboard.root, "fxsffxxs")
+    watch.errors.clear()  # the refused connections while the server was dead
+
+
+def test_the_grids_are_painted_cell_by_cell(page: Page, dashboard: Dashboard) -> None:
+    task = load_tasks(dashboard.root, SOURCE)["007bbfb7"]
+    open_deck(page, dashboard, "?show=all&task=007bbfb7")
+    forwards = page.locator('[data-panel="forwards"] canvas')
+    backwards = page.locator('[data-panel="reversed"] canvas')
+    assert forwards.count() == backwards.count() == 2 * len(task.pairs)
+    for pair_index, pair in enumerate(task.pairs):
+        assert pair.output is not None
+        for canvas, grid in (
+            (forwards.nth(2 * pair_index), pair.input),
+            (forwards.nth(2 * pair_index + 1), pair.output),
+            (backwards.nth(2 * pair_index), pair.output),
+            (backwards.nth(2 * pair_index + 1), pair.input),
+        ):
+            assert painted_cells(canvas.screenshot(), *grid.shape) == grid.tolist()
+    labels = page.locator('[data-panel="forwards"] figcaption').all_inner_texts()
+    assert labels == ["3×3", "9×9"] * len(task.pairs)
+
+
+def painted_cells(screenshot: bytes, height: int, width: int) -> list[list[int]]:
+    """The colours that a person sees in the middle of each cell, -1 where it is no ARC colour."""
+    picture = Image.open(io.BytesIO(screenshot)).convert("RGB")
+    seen = {}
+    for y in range(height):
+        for x in range(width):
+            place = (int((x + 0.5) * picture.width / width), int((y + 0.5) * picture.height / height))
+            seen[y, x] = "#{:02X}{:02X}{:02X}".format(*picture.getpixel(place))  # type: ignore[misc]
+    numbers = {colour: index for index, colour in enumerate(ARC_COLOURS)}
+    return [[numbers.get(seen[y, x], -1) for x in range(width)] for y in range(height)]
+
+
+def test_a_task_is_found_by_address_by_id_and_in_the_gallery(page: Page, dashboard: Dashboard) -> None:
+    ids = list(load_tasks(dashboard.root, SOURCE))
+    open_deck(page, dashboard, f"?source={SOURCE}&show=all&task={ids[7]}")
+    assert shown_task(page) == ids[7]
+    page.keyboard.press("/")
+    page.keyboard.type(ids[120])
+    page.keyboard.press("Enter")
+    assert shown_task(page) == ids[120]
+    page.wait_for_url(f"**task={ids[120]}**")
+    page.keyboard.press("g")
+    assert page.locator(".card").count() == 100
+    page.locator(f'.card[data-open="{ids[130]}"]').click()
+    assert shown_task(page) == ids[130]
+    assert decisions(dashboard.root) == []
+
+
+def test_filters_choose_the_queue(page: Page, dashboard: Dashboard) -> None:
+    ids = list(load_tasks(dashboard.root, SOURCE))
+    open_deck(page, dashboard)
+    press(page, "fxf")
+    page.locator('[data-choice="show"]').select_option("yes")
+    expect(page.locator('[data-text="place"]')).to_have_text("1 of 2")
+    assert shown_task(page) == ids[0]
+    page.locator('[data-choice="show"]').select_option("disagreements")
+    expect(page.locator(".end")).to_contain_text("No task")
+    page.locator('[data-choice="source"]').select_option("arc1/evaluation")
+    expect(page.locator('.deck[data-source="arc1/evaluation"]')).to_be_attached()
+    page.locator('[data-do="everything"]').click()
+    expect(page.locator('[data-text="place"]')).to_have_text("1 of 400")
+    page.keyboard.press("f")
+    wait_until_saved(page)
+    evaluation = next(iter(load_tasks(dashboard.root, "arc1/evaluation")))
+    assert decisions(dashboard.root)[-1] == (evaluation, "yes")
+
+
+def test_an_empty_project_offers_to_import(page: Page, own_dashboard: Dashboard) -> None:
+    own_dashboard.start()
+    page.goto(own_dashboard.address)
+    page.get_by_role("button", name="Import ARC-1").click()
+    wait_for_deck(page)
+    expect(page.locator('[data-text="done"]')).to_have_text("0 / 400")
