@@ -8,7 +8,7 @@ the parts in `static/`; Streamlit takes a component's code as text, so the parts
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ KEY = "deck"
 _STATIC = Path(__file__).parent / "static"
 _PARTS = ("deck_grids.js", "deck_outbox.js", "deck_view.js", "deck.js")
 _SHOWN_POOL_PAIRS = 5
-_MARKS = "deck marks"
+_SHOWN = "deck shown"
 
 _component = st.components.v2.component(
     "arc_deck",
@@ -46,29 +46,44 @@ class Suggestion:
     rank: int
 
 
+Suggest = Callable[[Path, str], Mapping[str, Suggestion]]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A source as a page shows it: the flags that hold, tasks on which people differ, and its tasks."""
+
+    source: str
+    flags: Mapping[str, str]
+    disputed: Sequence[str]
+    document: bytes
+
+
 def deck(
     root: Path,
     sources: Sequence[str],
     *,
     start: Mapping[str, str | None],
     by: str,
-    suggestions: Mapping[str, Mapping[str, Suggestion]] | None = None,
+    suggest: Suggest | None = None,
 ) -> None:
     """Write what the browser has sent, then show the deck; call it inside a fragment.
 
     `start` holds the `source`, `show` (a filter) and `task` of a deep link, each possibly None;
-    `suggestions` are by source and task id.
+    `suggest(root, source)` gives suggestions by task id.
     """
     message = _message()
     receipt = _ledger(root).receive(message.get("boxes"), by)
     source = _known([message.get("source"), start.get("source")], sources)
+    shown = _shown(root, source, suggest, keep=bool(message.get("boxes")))
     data = {
         "project": hashlib.sha256(str(root).encode()).hexdigest()[:12],
         "sources": list(sources),
         "source": source,
         "start": {"show": start.get("show"), "task": start.get("task")},
-        "tasks_url": _tasks_url(root, source, (suggestions or {}).get(source, {})),
-        **_marks(root, source, keep=bool(message.get("boxes"))),
+        "tasks_url": get_instance().media_file_mgr.add(shown.document, "application/json", KEY),
+        "flags": shown.flags,
+        "disputed": shown.disputed,
         "attempt": message.get("attempt"),
         "acknowledged": dict(receipt.acknowledged),
         "problem": receipt.problem,
@@ -93,25 +108,23 @@ def _message() -> dict[str, Any]:
     return dict(message) if isinstance(message, Mapping) else {}
 
 
-def _marks(root: Path, source: str, *, keep: bool) -> dict[str, Any]:
-    """The flags that hold, and the tasks on which people differ; `keep` reuses those of the last call.
+def _shown(root: Path, source: str, suggest: Suggest | None, *, keep: bool) -> Shown:
+    """What the page shows of a source; `keep` takes it from the last call.
 
     A page that is flagging knows its own flags, so nothing is read again for each key.
     """
-    kept = st.session_state.get(_MARKS)
-    if not keep or kept is None or kept[0] != source:
-        flags = {mark["task_id"]: mark["value"] for mark in latest_flags(root, source)}
-        disputed = [marks[0]["task_id"] for marks in disagreements(root) if marks[0]["source"] == source]
-        kept = (source, {"flags": flags, "disputed": disputed})
-        st.session_state[_MARKS] = kept
-    return dict(kept[1])
-
-
-def _tasks_url(root: Path, source: str, suggestions: Mapping[str, Suggestion]) -> str:
-    """Where the browser fetches the tasks: an address made from their content."""
+    kept = st.session_state.get(_SHOWN)
+    if keep and isinstance(kept, Shown) and kept.source == source:
+        return kept
+    suggestions = suggest(root, source) if suggest else {}
     stamp = file_stamp(parquet_path(root, source))
-    document = _document(root, source, stamp, tuple(sorted(suggestions.items(), key=lambda item: item[0])))
-    return get_instance().media_file_mgr.add(document, "application/json", f"deck {source}")
+    st.session_state[_SHOWN] = Shown(
+        source,
+        {mark["task_id"]: mark["value"] for mark in latest_flags(root, source)},
+        [marks[0]["task_id"] for marks in disagreements(root) if marks[0]["source"] == source],
+        _document(root, source, stamp, tuple(sorted(suggestions.items(), key=lambda item: item[0]))),
+    )
+    return st.session_state[_SHOWN]
 
 
 @functools.lru_cache(maxsize=8)

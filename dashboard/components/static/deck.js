@@ -97,7 +97,7 @@ class Deck extends DeckView {
   enqueue(start) {
     const chosen = [...this.tasks.values()].filter(
       (task) => task.id === start || FILTERS[this.view.show](task, this.flags, this.disputed));
-    if (this.view.show === "suggested") chosen.sort((a, b) => a.suggestion.rank - b.suggestion.rank);
+    if (this.view.show === "suggested") chosen.sort((a, b) => (a.suggestion?.rank ?? -1) - (b.suggestion?.rank ?? -1));
     this.queue = chosen.map((task) => task.id);
     this.index = Math.max(0, this.queue.indexOf(start));
     this.show();

@@ -51,6 +51,7 @@ class DeckView {
     this.frame.className = "deck";
     this.frame.innerHTML = FRAME;
     parent.appendChild(this.frame);
+    this.lastCards = new Map();
     this.fillHelp();
   }
 
@@ -173,19 +174,27 @@ class DeckView {
     else this.savingTimer = setTimeout(() => this.text("saved", `saving ${this.outbox.pending}…`), SILENT_SAVING_MS);
   }
 
+  /** The last ten decisions, latest first; cards that stay are not drawn again. */
   showLast() {
-    const cards = this.history.slice(-10).reverse().map(([id, value]) => {
-      const card = document.createElement("button");
-      card.dataset.open = id;
-      card.dataset.value = value;
-      card.title = `${id}: ${value}`;
-      const canvas = document.createElement("canvas");
-      const task = this.tasks.get(id);
-      if (task) drawThumbnail(canvas, task.pairs[0][0], 28);
-      card.append(canvas, Object.assign(document.createElement("span"), { textContent: VALUES[value].mark }));
-      return card;
-    });
-    this.part(".strip").replaceChildren(...cards);
+    const cards = new Map();
+    for (const [id, value] of this.history.slice(-10).reverse()) {
+      const key = `${this.source}/${id}/${value}`;
+      cards.set(key, this.lastCards.get(key) ?? this.lastCard(id, value));
+    }
+    this.lastCards = cards;
+    this.part(".strip").replaceChildren(...cards.values());
+  }
+
+  lastCard(id, value) {
+    const card = document.createElement("button");
+    card.dataset.open = id;
+    card.dataset.value = value;
+    card.title = `${id}: ${value}`;
+    const canvas = document.createElement("canvas");
+    const task = this.tasks.get(id);
+    if (task) drawThumbnail(canvas, task.pairs[0][0], 28);
+    card.append(canvas, Object.assign(document.createElement("span"), { textContent: VALUES[value].mark }));
+    return card;
   }
 
   showGallery() {
