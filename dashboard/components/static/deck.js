@@ -1,6 +1,6 @@
 // The curation deck: one task fills the screen, forwards beside reversed. Keys act here, at once, and the
-// outbox carries what was decided to the server. Streamlit calls the exported
-// function again whenever the server answers, so a deck is kept per place in the page.
+// outbox carries what was decided to the server. Streamlit calls the exported function again whenever the
+// server answers, so a deck is kept per place in the page.
 
 const FILTERS = {
   unreviewed: (task, flags) => !flags.get(task.id),
@@ -296,8 +296,9 @@ class Deck extends DeckView {
   /** The address names source, filter and task; browsers refuse too many changes, so wait for a pause. */
   addressSoon() {
     clearTimeout(this.addressTimer);
+    const { pathname } = window.location;
     this.addressTimer = setTimeout(() => {
-      if (!this.frame.isConnected) return;
+      if (!this.frame.isConnected || window.location.pathname !== pathname) return;
       const address = new URL(window.location.href);
       address.searchParams.set("source", this.source);
       address.searchParams.set("show", this.view.show);
