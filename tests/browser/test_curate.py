@@ -155,8 +155,8 @@ def test_a_killed_server_loses_nothing(page: Page, own_dashboard: Dashboard, wat
 
 
 def test_the_grids_are_painted_cell_by_cell(page: Page, dashboard: Dashboard) -> None:
-    task = load_tasks(dashboard.root, SOURCE)["007bbfb7"]
-    open_deck(page, dashboard, "?show=all&task=007bbfb7")
+    task = load_tasks(dashboard.root, SOURCE)["29c11459"]  # all ten colours, and wider than high
+    open_deck(page, dashboard, "?show=all&task=29c11459")
     forwards = page.locator('[data-panel="forwards"] canvas')
     backwards = page.locator('[data-panel="reversed"] canvas')
     assert forwards.count() == backwards.count() == 2 * len(task.pairs)
@@ -170,7 +170,7 @@ def test_the_grids_are_painted_cell_by_cell(page: Page, dashboard: Dashboard) ->
         ):
             assert painted_cells(canvas.screenshot(), *grid.shape) == grid.tolist()
     labels = page.locator('[data-panel="forwards"] figcaption').all_inner_texts()
-    assert labels == ["3×3", "9×9"] * len(task.pairs)
+    assert labels == ["11×5"] * 2 * len(task.pairs)
 
 
 def painted_cells(screenshot: bytes, height: int, width: int) -> list[list[int]]:
