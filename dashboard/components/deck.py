@@ -63,24 +63,24 @@ def deck(
     root: Path,
     sources: Sequence[str],
     *,
-    start: Mapping[str, str | None],
     by: str,
+    source: str | None = None,
     suggest: Suggest | None = None,
 ) -> None:
     """Write what the browser has sent, then show the deck; call it inside a fragment.
 
-    `start` holds the `source`, `show` (a filter) and `task` of a deep link, each possibly None;
+    `source` is shown at first; everything else of a deep link the browser reads from its address.
     `suggest(root, source)` gives suggestions by task id.
     """
     message = _message()
     receipt = _ledger(root).receive(message.get("boxes"), by)
-    source = _known([message.get("source"), start.get("source")], sources)
-    shown = _shown(root, source, suggest, keep=bool(message.get("boxes")))
+    wished = (message.get("source"), source)
+    chosen = str(next((name for name in wished if name in sources), sources[0]))
+    shown = _shown(root, chosen, suggest, keep=bool(message.get("boxes")))
     data = {
         "project": hashlib.sha256(str(root).encode()).hexdigest()[:12],
         "sources": list(sources),
-        "source": source,
-        "start": {"show": start.get("show"), "task": start.get("task")},
+        "source": chosen,
         "tasks_url": get_instance().media_file_mgr.add(shown.document, "application/json", KEY),
         "flags": shown.flags,
         "disputed": shown.disputed,
@@ -94,11 +94,6 @@ def deck(
 @st.cache_resource(show_spinner=False)
 def _ledger(root: Path) -> Ledger:
     return Ledger(root)
-
-
-def _known(wished: Sequence[Any], sources: Sequence[str]) -> str:
-    """The first wish that is a source, else the first source."""
-    return next((name for name in wished if name in sources), sources[0])
 
 
 def _message() -> dict[str, Any]:

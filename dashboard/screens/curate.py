@@ -10,7 +10,7 @@ from dashboard.root import person, project_root
 
 root = project_root()
 by = person()
-start = {name: st.query_params.get(name) for name in ("source", "show", "task")}
+start = st.query_params.get("source")
 
 
 def by_collection(name: str) -> tuple[str, bool, str]:
@@ -21,7 +21,7 @@ def by_collection(name: str) -> tuple[str, bool, str]:
 @st.fragment
 def curate(names: list[str]) -> None:
     """The deck; a key reruns this fragment alone."""
-    deck(root, names, start=start, by=by)
+    deck(root, names, by=by, source=start)
 
 
 def empty() -> None:

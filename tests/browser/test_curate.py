@@ -196,6 +196,9 @@ def test_a_task_is_found_by_address_by_id_and_in_the_gallery(page: Page, dashboa
     page.wait_for_url(f"**task={ids[120]}**")
     page.keyboard.press("g")
     assert page.locator(".card").count() == 100
+    page.wait_for_url("**gallery=2**")
+    page.reload()
+    expect(page.locator(".card")).to_have_count(100)
     page.locator(f'.card[data-open="{ids[130]}"]').click()
     assert shown_task(page) == ids[130]
     assert decisions(dashboard.root) == []

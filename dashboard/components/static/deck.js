@@ -31,8 +31,10 @@ class Deck extends DeckView {
     this.flags = new Map();
     this.disputed = new Set();
     this.times = [];
-    this.page = null;
-    this.view = { show: data.start.show in FILTERS ? data.start.show : null, task: data.start.task, digits: false };
+    const address = new URL(window.location.href).searchParams;
+    this.page = address.has("gallery") ? Math.max(0, Number.parseInt(address.get("gallery"), 10) - 1 || 0) : null;
+    const show = address.get("show");
+    this.view = { show: show in FILTERS ? show : null, task: address.get("task"), digits: address.has("digits") };
     this.outbox = new Outbox(data.project, (boxes) => this.tell({ boxes }), () => this.showSaved());
     this.attempt = 0;
     this.listen(data.project);
@@ -246,7 +248,6 @@ class Deck extends DeckView {
 
   toggleDigits() {
     this.view.digits = !this.view.digits;
-    this.part('[data-do="digits"]').classList.toggle("on", this.view.digits);
     this.show();
   }
 
@@ -293,17 +294,19 @@ class Deck extends DeckView {
     select.value = this.view.show;
   }
 
-  /** The address names source, filter and task; browsers refuse too many changes, so wait for a pause. */
+  /** The address names what is shown; browsers refuse too many changes, so wait for a pause. */
   addressSoon() {
     clearTimeout(this.addressTimer);
     const { pathname } = window.location;
     this.addressTimer = setTimeout(() => {
       if (!this.frame.isConnected || window.location.pathname !== pathname) return;
       const address = new URL(window.location.href);
-      address.searchParams.set("source", this.source);
-      address.searchParams.set("show", this.view.show);
-      if (this.current) address.searchParams.set("task", this.current.id);
-      else address.searchParams.delete("task");
+      const parts = { source: this.source, show: this.view.show, task: this.current?.id,
+        digits: this.view.digits ? "1" : undefined, gallery: this.page === null ? undefined : String(this.page + 1) };
+      for (const [name, value] of Object.entries(parts)) {
+        if (value === undefined) address.searchParams.delete(name);
+        else address.searchParams.set(name, value);
+      }
       window.history.replaceState(window.history.state, "", address);
     }, 400);
   }

@@ -76,6 +76,8 @@ class DeckView {
     this.part(".gallery").hidden = !gallery;
     this.part("main").hidden = gallery || !task;
     this.part(".end").hidden = gallery || Boolean(task);
+    this.part('[data-do="digits"]').classList.toggle("on", this.view.digits);
+    this.part('[data-do="gallery"]').classList.toggle("on", gallery);
     this.showProgress();
     this.showLast();
     if (gallery) this.showGallery();
