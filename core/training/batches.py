@@ -38,6 +38,8 @@ def draw_step(
     prompt: PromptSettings,
     settings: TrainingSettings,
     tokenizer: "PreTrainedTokenizerBase",
+    *,
+    tokens_per_batch: int,
 ) -> tuple[list[Batch], int]:
     """The batches of a step, and how many of its samples were too long and dropped."""
     first = step * settings.samples_per_step
@@ -47,7 +49,7 @@ def draw_step(
     ]
     fitting = [sample for sample in samples if len(sample.tokens) <= settings.max_seq_len]
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    groups = group_by_length([len(sample.tokens) for sample in fitting], settings.tokens_per_batch)
+    groups = group_by_length([len(sample.tokens) for sample in fitting], tokens_per_batch)
     batches = [make_batch([fitting[index] for index in group], int(pad)) for group in groups]
     return batches, len(samples) - len(fitting)
 

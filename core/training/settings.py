@@ -29,10 +29,11 @@ class TrainingSettings(Settings):
     max_seq_len: int = Field(
         2048, ge=16, description="Longest sample in tokens; longer ones are dropped and counted."
     )
-    tokens_per_batch: int = Field(
-        16384,
+    tokens_per_batch: int | None = Field(
+        None,
         ge=16,
-        description="Most tokens, padding included, in one forward pass; lower it if memory ends.",
+        description="Most tokens, padding included, in one forward pass; lower it if memory ends. "
+        "Empty: 2,048 on a CPU, whose caches they fit, and 32,768 on a GPU.",
     )
     loss_on: Literal["answer", "outputs"] = Field(
         "answer",
