@@ -5,6 +5,7 @@ call the same functions, and prompt and answer are tokenized apart, so the bound
 same in both.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -38,15 +39,20 @@ class Sample:
     is_answer: list[bool]
 
 
-def prompt_text(task: Task, settings: PromptSettings) -> str:
-    """The demonstrations and the test input, up to where the answer begins."""
-    encode = settings.encoding
-    parts = [
-        f"I{grid_to_text(pair.input, encode)}\nO{grid_to_text(_known(pair.output), encode)}\n"
-        for pair in task.train
-    ]
+def prompt_text(task: Task, settings: PromptSettings, end: str = "\n") -> str:
+    """The demonstrations and the test input, up to where the answer begins; `end` follows each output."""
+    return "".join(
+        text if not is_output else text + end for text, is_output in _segments(task, settings.encoding)
+    )
+
+
+def _segments(task: Task, encoding: GridEncoding) -> Iterator[tuple[str, bool]]:
+    """The pieces of a prompt in order, and whether a piece is the output of a demonstration."""
+    for pair in task.train:
+        yield f"I{grid_to_text(pair.input, encoding)}\nO", False
+        yield grid_to_text(_known(pair.output), encoding), True
     (test,) = task.test
-    return "".join([*parts, f"I{grid_to_text(test.input, encode)}\nO"])
+    yield f"I{grid_to_text(test.input, encoding)}\nO", False
 
 
 def answer_text(grid: Grid, settings: PromptSettings) -> str:
@@ -69,19 +75,37 @@ def longest_answer(settings: PromptSettings) -> int:
 def prompt_tokens(task: Task, settings: PromptSettings, tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     """The tokens of the prompt, special tokens at its beginning included.
 
-    Raises `UserError` where a chat template is asked for and the tokenizer has none.
+    In the base template each output ends with the end token, as the answer does, so a demonstration
+    shows where an answer stops. Raises `UserError` where a chat template is asked for and the
+    tokenizer has none.
     """
-    text = prompt_text(task, settings)
     if settings.template == "base":
-        return list(tokenizer(text)["input_ids"])
+        return _base_prompt(task, settings, tokenizer)[0]
     if not tokenizer.chat_template:
         raise UserError(
             f"The tokenizer of {tokenizer.name_or_path} has no chat template."
             " Set prompt.template to 'base' or choose a chat model."
         )
-    messages = [{"role": "user", "content": text}]
+    messages = [{"role": "user", "content": prompt_text(task, settings)}]
     tokens: Any = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
     return list(tokens)
+
+
+def _base_prompt(
+    task: Task, settings: PromptSettings, tokenizer: "PreTrainedTokenizerBase"
+) -> tuple[list[int], list[bool]]:
+    """Tokens of the base template, and which of them belong to the outputs of demonstrations 2…"""
+    tokens: list[int] = list(tokenizer("")["input_ids"])
+    counted = [False] * len(tokens)
+    outputs = 0
+    for text, is_output in _segments(task, settings.encoding):
+        piece = _tokens(text, tokenizer)
+        if is_output:
+            piece.append(int(tokenizer.eos_token_id))
+            outputs += 1
+        tokens += piece
+        counted += [is_output and outputs > 1] * len(piece)
+    return tokens, counted
 
 
 def training_sample(
@@ -93,37 +117,21 @@ def training_sample(
 ) -> Sample:
     """Prompt, answer and end token of a task whose test output is known.
 
-    The loss counts the answer and the end token; with `every_output` (base template only) the outputs
-    of the demonstrations after the first as well, each with the newline behind it.
+    The loss counts the answer and its end token; with `every_output` (base template only) those of the
+    demonstrations after the first as well.
     """
-    prompt = prompt_tokens(task, settings, tokenizer)
     answer = _tokens(answer_text(_known(task.test[0].output), settings), tokenizer)
     answer.append(int(tokenizer.eos_token_id))
-    counted = [False] * len(prompt)
-    if every_output:
-        _count_outputs(task, settings, tokenizer, counted)
-    return Sample(prompt + answer, counted + [True] * len(answer))
-
-
-def _count_outputs(
-    task: Task, settings: PromptSettings, tokenizer: "PreTrainedTokenizerBase", counted: list[bool]
-) -> None:
-    """Mark the outputs of demonstrations 2… in a prompt whose tokens are single characters."""
-    if settings.template != "base":
+    if not every_output:
+        prompt = prompt_tokens(task, settings, tokenizer)
+        counted = [False] * len(prompt)
+    elif settings.template == "base":
+        prompt, counted = _base_prompt(task, settings, tokenizer)
+    else:
         raise UserError(
             "Loss on every output needs prompt.template 'base'. Set training.loss_on to 'answer'."
         )
-    text = prompt_text(task, settings)
-    start = len(counted) - len(text)
-    if start != len(tokenizer("")["input_ids"]):
-        raise UserError(
-            "Loss on every output needs a tokenizer with one token per character."
-            " Set training.loss_on to 'answer'."
-        )
-    outputs = [position for position, character in enumerate(text) if character == "O"][1:-1]
-    for position in outputs:
-        end = text.index("I", position)
-        counted[start + position + 1 : start + end] = [True] * (end - position - 1)
+    return Sample(prompt + answer, counted + [True] * len(answer))
 
 
 def _tokens(text: str, tokenizer: "PreTrainedTokenizerBase") -> list[int]:
