@@ -80,6 +80,27 @@ def list_(as_json: AsJson = False, root: Root = HERE) -> None:
     print_records(records, as_json=as_json, columns=COLUMNS)
 
 
+@app.command()
+def leaks(
+    a: Annotated[str, typer.Argument(help="A source, the start of several (arc1), or all.")],
+    b: Annotated[str, typer.Argument(help="The source that must not be given away.")],
+    as_json: AsJson = False,
+    root: Root = HERE,
+) -> None:
+    """Find tasks of A that give away tasks of B: same id, same family, or the same pairs up to symmetry
+    and recolouring, forwards or reversed."""
+    from dataclasses import asdict
+
+    from core.curation.leaks import leaks_between
+    from core.curation.sources import sources_named
+
+    found = leaks_between(root, sources_named(root, a), sources_named(root, b))
+    if not found and not as_json:
+        typer.echo(f"No task of {a} gives away a task of {b}.")
+        return
+    print_records([asdict(leak) for leak in found], as_json=as_json)
+
+
 def _source_record(info: Any) -> dict[str, Any]:
     return {
         "source": info.source,

@@ -22,7 +22,7 @@ from core.curation.stored import (
     unknown_task,
 )
 
-__all__ = ["SourceInfo", "find_task", "list_sources", "load_tasks", "source_fingerprint"]
+__all__ = ["SourceInfo", "find_task", "list_sources", "load_tasks", "source_fingerprint", "sources_named"]
 
 REVERSED = "reversed:"
 
@@ -37,6 +37,21 @@ def load_tasks(root: Path, source: str) -> dict[str, Task]:
         marks = file_stamp(flags_path(root))
         return dict(_load_reversed(root, original, source_stamp(root, original), marks))
     return load_stored(root, source)
+
+
+def sources_named(root: Path, name: str) -> list[str]:
+    """The sources behind a name: itself, all below it (`arc1` stands for `arc1/…`), or `all` of them.
+
+    Raises `UserError` where there is none.
+    """
+    known = [info.source for info in list_sources(root)]
+    if name == "all" and known:
+        return known
+    below = [source for source in known if source.startswith(f"{name}/")]
+    if name not in known and below:
+        return below
+    load_tasks(root, name)  # raises, with the nearest name, where there is none
+    return [name]
 
 
 def find_task(root: Path, task_id: str, source: str | None = None) -> Task:
