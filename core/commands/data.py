@@ -10,6 +10,8 @@ from core.commands.printing import HERE, AsJson, Root, print_records, progress_b
 if TYPE_CHECKING:
     from core.arc.grids import Grid
     from core.arc.tasks import Task
+    from core.curation.partitions import Partition
+    from core.curation.stored import SourceInfo
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -70,10 +72,10 @@ def import_(
 
 @app.command("list")
 def list_(as_json: AsJson = False, root: Root = HERE) -> None:
-    """List the imported sources."""
-    from core.curation.stored import list_sources
+    """List the imported sources, and the reversed ones that the flags make of them."""
+    from core.curation.sources import derived_sources, list_sources
 
-    records = [_source_record(info) for info in list_sources(root)]
+    records = [_source_record(info) for info in [*list_sources(root), *derived_sources(root)]]
     if not records and not as_json:
         typer.echo("No source is imported yet. Run: python -m core data import arc1")
         return
@@ -101,7 +103,49 @@ def leaks(
     print_records([asdict(leak) for leak in found], as_json=as_json)
 
 
-def _source_record(info: Any) -> dict[str, Any]:
+@app.command()
+def split(
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="Sources, or the start of several; arc1 if absent.")
+    ] = None,
+    train: Annotated[int, typer.Option(help="Tasks on the list `train`.")] = 700,
+    val: Annotated[int, typer.Option(help="Tasks on the list `val`.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
+    name: Annotated[str, typer.Option(help="Name of the partition; made of sizes and seed if absent.")] = "",
+    as_json: AsJson = False,
+    root: Root = HERE,
+) -> None:
+    """Deal tasks out to the lists `train` and `val`, related tasks always to the same one."""
+    from core.curation.partitions import split as deal
+    from core.curation.sources import sources_named
+
+    chosen = [source for one in sources or ["arc1"] for source in sources_named(root, one)]
+    name = name or f"{train}-{val}-seed-{seed}"
+    made = deal(root, name, list(dict.fromkeys(chosen)), {"train": train, "val": val}, seed)
+    print_records(_list_records(made), as_json=as_json)
+
+
+@app.command()
+def partitions(as_json: AsJson = False, root: Root = HERE) -> None:
+    """List the partitions and what stands on their lists."""
+    from core.curation.partitions import list_partitions
+
+    records = [record for made in list_partitions(root) for record in _list_records(made)]
+    if not records and not as_json:
+        typer.echo("No partition yet. Run: python -m core data split arc1 --train 700 --val 100 --seed 7")
+        return
+    print_records(records, as_json=as_json)
+
+
+def _list_records(made: "Partition") -> list[dict[str, Any]]:
+    return [
+        {"list": f"{made.name}/{name}", "source": source, "tasks": len(ids), "seed": made.seed}
+        for name, members in made.lists.items()
+        for source, ids in members.items()
+    ]
+
+
+def _source_record(info: "SourceInfo") -> dict[str, Any]:
     return {
         "source": info.source,
         "tasks": info.tasks,

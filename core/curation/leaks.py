@@ -13,7 +13,6 @@ from pathlib import Path
 
 from core.arc.tasks import REVERSED_SUFFIX, Pair, Task
 from core.curation.canonical import bits, canonical_pair, colour_counts, signatures
-from core.curation.mixtures import MixtureSettings, eligible_tasks
 from core.curation.sources import list_sources, load_tasks
 from core.curation.stored import Stamp, source_stamp
 
@@ -224,18 +223,3 @@ def leaks_between(root: Path, sources_a: Iterable[str], sources_b: Iterable[str]
         for sources in (sources_a, sources_b)
     ]
     return find_leaks(loaded[0], loaded[1], related_families(root))
-
-
-def mixture_leaks(root: Path, settings: MixtureSettings, evaluated: Iterable[Task]) -> list[Leak]:
-    """What the training mixture gives away of the tasks that it will be evaluated on: the gate that a
-    launch passes. Task a is in the mixture, task b is evaluated."""
-    trained = [
-        task for share in settings.sources for task in eligible_tasks(root, share, settings.augmentation)
-    ]
-    tasks = {key(task): task for task in evaluated}
-    leaks = find_leaks(trained, tasks.values(), related_families(root))
-    # A task that is trained and evaluated under one key gives itself away; find_leaks leaves it out.
-    itself = [Leak(*one, *one, "same id", len(tasks[one].pairs)) for one in map(key, trained) if one in tasks]
-    return sorted(
-        {*leaks, *itself}, key=lambda leak: (leak.source_a, leak.task_a, leak.source_b, leak.task_b)
-    )

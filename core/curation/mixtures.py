@@ -6,20 +6,24 @@ drawn, and several workers may share one stream. The probability of a source is 
 the sum of all weights, however many tasks it has; within a source all tasks are equally likely.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from core.arc.tasks import Pair, Task
-from core.arc.views import IDENTITY_COLOURS, SYMMETRIES, View, draw_colours
+from core.arc.tasks import Task
+from core.curation.augmentations import Augmentation, can_be_asked, draw_composed, draw_question, draw_view
+from core.curation.leaks import Leak, find_leaks, key, related_families
+from core.curation.partitions import listed_tasks
 from core.curation.sources import load_tasks
+from core.curation.stored import unknown_task
 from core.errors import UserError
 from core.seeds import generator
 from core.settings import Settings
+
+__all__ = ["Augmentation", "Mixture", "MixtureSettings", "SourceShare", "load_mixture", "mixture_leaks"]
 
 
 class SourceShare(Settings):
@@ -27,25 +31,21 @@ class SourceShare(Settings):
 
     source: str = Field(description="Name of the source, such as arc1/training or reversed:arc1/training.")
     weight: float = Field(
-        default=1.0, gt=0, description="Its share of the samples, relative to the other weights."
+        default=1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Its share of the samples, relative to the others.",
     )
     max_cells: int | None = Field(
         default=None,
         ge=1,
         description="Leave out tasks with more cells than this (demonstrations and one test).",
     )
-
-
-class Augmentation(Settings):
-    """How a sample may differ from the task that it was drawn from."""
-
-    symmetries: bool = Field(default=True, description="Show the task under one of the 8 symmetries.")
-    colours: Literal["none", "keep_black", "all"] = Field(
-        default="keep_black", description="Permute the colours: not at all, all but black, or all ten."
+    partition: str | None = Field(
+        default=None, description="Use only the tasks on this list of a partition, such as mine/train."
     )
-    pair_order: bool = Field(default=True, description="Draw the order of the demonstrations.")
-    swap_train_test: bool = Field(
-        default=True, description="Ask about any pair of the task, not only about its test pairs."
+    exclude: tuple[str, ...] = Field(
+        default=(), description="Ids of tasks to leave out, such as those that leak into the evaluation."
     )
 
 
@@ -81,61 +81,32 @@ class Mixture:
         self._bounds = weights / weights[-1]
 
     def sample(self, number: int) -> Task:
-        """Sample `number` of the stream: demonstrations and one test pair, seen through its view."""
+        """Sample `number` of the stream: demonstrations and one test pair, changed and seen as drawn."""
         rng = generator(self.seed, "sample", number)
         place = int(np.searchsorted(self._bounds, rng.random(), side="right"))
         members = self._tasks[min(place, len(self._tasks) - 1)]
         task = members[int(rng.integers(len(members)))]
         augmentation = self.settings.augmentation
-        return draw_view(rng, augmentation).apply(draw_question(rng, task, augmentation))
-
-
-def draw_question(rng: np.random.Generator, task: Task, augmentation: Augmentation) -> Task:
-    """The task with one test pair. A pool task draws `n_train` demonstrations and the test pair; another
-    task keeps its number of demonstrations where it has enough other pairs.
-
-    With `swap_train_test` every pair is equally likely to be the test, the original test pairs
-    included; without, only those are. The test pair always has a known output.
-    """
-    tests = [pair for pair in task.test if pair.output is not None]
-    wanted = len(task.train) if task.n_train is None else task.n_train
-    others: list[Pair]
-    if task.is_pool or augmentation.swap_train_test:
-        others = [*task.train, *tests]
-        test = others.pop(int(rng.integers(len(others))))
-    else:
-        others = list(task.train)
-        test = tests[int(rng.integers(len(tests)))]
-    # Some are left over where tests were added or a pool is large: which ones is drawn as well.
-    chosen = rng.permutation(len(others))[:wanted]
-    if not augmentation.pair_order:
-        chosen = np.sort(chosen)
-    return replace(task, train=tuple(others[index] for index in chosen), test=(test,), n_train=None)
-
-
-def draw_view(rng: np.random.Generator, augmentation: Augmentation) -> View:
-    """A view with the symmetries and colours that the augmentation allows."""
-    symmetry = int(rng.integers(SYMMETRIES)) if augmentation.symmetries else 0
-    colours = IDENTITY_COLOURS
-    if augmentation.colours != "none":
-        colours = draw_colours(rng, keep_black=augmentation.colours == "keep_black")
-    return View(symmetry, colours)
+        question = draw_question(rng, task, augmentation)
+        view = draw_view(rng, augmentation)
+        return view.apply(draw_composed(rng, question, augmentation))
 
 
 def eligible_tasks(root: Path, share: SourceShare, augmentation: Augmentation) -> list[Task]:
-    """The tasks of a share that are small enough and have a pair to ask about, ordered by id."""
+    """The tasks of a share that are on its partition's list, not excluded, small enough, and have a pair
+    to ask about; ordered by id. Raises `UserError` where source, list or an excluded task is unknown."""
+    known = load_tasks(root, share.source)
+    for task_id in share.exclude:
+        if task_id not in known:
+            raise unknown_task(task_id, list(known), f"source '{share.source}', though it is to be excluded")
+    tasks = known if share.partition is None else listed_tasks(root, share.source, share.partition)
     return [
         task
-        for task in load_tasks(root, share.source).values()
-        if (share.max_cells is None or task.cells <= share.max_cells) and _can_be_asked(task, augmentation)
+        for task in tasks.values()
+        if task.task_id not in share.exclude
+        and (share.max_cells is None or task.cells <= share.max_cells)
+        and can_be_asked(task, augmentation)
     ]
-
-
-def _can_be_asked(task: Task, augmentation: Augmentation) -> bool:
-    known_tests = sum(pair.output is not None for pair in task.test)
-    if task.is_pool or augmentation.swap_train_test:
-        return len(task.train) + known_tests >= 2
-    return known_tests >= 1
 
 
 def load_mixture(root: Path, settings: MixtureSettings, seed: int) -> Mixture:
@@ -145,3 +116,18 @@ def load_mixture(root: Path, settings: MixtureSettings, seed: int) -> Mixture:
     """
     tasks = {share.source: eligible_tasks(root, share, settings.augmentation) for share in settings.sources}
     return Mixture(tasks, settings, seed)
+
+
+def mixture_leaks(root: Path, settings: MixtureSettings, evaluated: Iterable[Task]) -> list[Leak]:
+    """What the training mixture gives away of the tasks that it will be evaluated on: the gate that a
+    launch passes. Task a is in the mixture, task b is evaluated."""
+    trained = [
+        task for share in settings.sources for task in eligible_tasks(root, share, settings.augmentation)
+    ]
+    tasks = {key(task): task for task in evaluated}
+    leaks = find_leaks(trained, tasks.values(), related_families(root))
+    # A task that is trained and evaluated under one key gives itself away; find_leaks leaves it out.
+    itself = [Leak(*one, *one, "same id", len(tasks[one].pairs)) for one in map(key, trained) if one in tasks]
+    return sorted(
+        {*leaks, *itself}, key=lambda leak: (leak.source_a, leak.task_a, leak.source_b, leak.task_b)
+    )

@@ -1,7 +1,8 @@
 """Sources as the rest of the workbench sees them: tasks by name, imported or derived.
 
 An imported source is read from its files. `reversed:<source>` is no file: it is derived, each time, from
-the flags and the tasks of `<source>`, so it changes as soon as a flag does.
+the flags and the tasks of `<source>`, so it changes as soon as a flag does. A task that is its own
+reversal up to symmetry and recolouring is left out of it, for it would be the same task again.
 """
 
 import functools
@@ -11,18 +12,30 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.arc.tasks import Task
+from core.curation.canonical import is_own_reversal
 from core.curation.flags import flags_path, latest_flags
 from core.curation.stored import (
+    Dropped,
     SourceInfo,
     Stamp,
     file_stamp,
     list_sources,
     load_stored,
+    source_info,
     source_stamp,
     unknown_task,
 )
 
-__all__ = ["SourceInfo", "find_task", "list_sources", "load_tasks", "source_fingerprint", "sources_named"]
+__all__ = [
+    "SourceInfo",
+    "derived_sources",
+    "find_task",
+    "list_sources",
+    "load_tasks",
+    "reversed_info",
+    "source_fingerprint",
+    "sources_named",
+]
 
 REVERSED = "reversed:"
 
@@ -33,9 +46,7 @@ def load_tasks(root: Path, source: str) -> dict[str, Task]:
     Raises `UserError` for a source that was not imported, naming the known ones, and for a damaged file.
     """
     if source.startswith(REVERSED):
-        original = source.removeprefix(REVERSED)
-        marks = file_stamp(flags_path(root))
-        return dict(_load_reversed(root, original, source_stamp(root, original), marks))
+        return dict(_reversed(root, source.removeprefix(REVERSED))[0])
     return load_stored(root, source)
 
 
@@ -80,16 +91,60 @@ def source_fingerprint(root: Path, source: str) -> str:
     return digest.hexdigest()
 
 
+def reversed_info(root: Path, source: str) -> SourceInfo:
+    """The record of `reversed:<source>` as the flags stand, with the flagged tasks that it leaves out."""
+    tasks, dropped = _reversed(root, source)
+    original = source_info(root, source)
+    return SourceInfo(
+        REVERSED + source,
+        f"{source}, turned around where flagged reversible",
+        original.version,
+        original.licence,
+        original.sha256,
+        tasks=len(tasks),
+        families=len({task.family for task in tasks.values()}),
+        pairs=sum(len(task.pairs) for task in tasks.values()),
+        dropped=dropped,
+        n_train={task.task_id: task.n_train for task in tasks.values() if task.n_train is not None},
+    )
+
+
+def derived_sources(root: Path) -> list[SourceInfo]:
+    """The records of the reversed sources of which at least one task is flagged."""
+    flagged = {mark["source"] for mark in latest_flags(root) if mark["value"] == "yes"}
+    return [reversed_info(root, info.source) for info in list_sources(root) if info.source in flagged]
+
+
+def _reversed(root: Path, source: str) -> tuple[Mapping[str, Task], tuple[Dropped, ...]]:
+    return _load_reversed(root, source, source_stamp(root, source), file_stamp(flags_path(root)))
+
+
 @functools.lru_cache(maxsize=8)
 def _load_reversed(
     root: Path, source: str, _stamps: tuple[Stamp, Stamp], _marks: Stamp
-) -> Mapping[str, Task]:
+) -> tuple[Mapping[str, Task], tuple[Dropped, ...]]:
     tasks = load_stored(root, source)
-    wanted = [
-        task
-        for mark in latest_flags(root, source=source)
-        if mark["value"] == "yes" and (task := tasks.get(mark["task_id"])) is not None
-    ]
-    known = [task for task in wanted if all(pair.output is not None for pair in task.pairs)]
-    turned = [replace(task.reverse(), source=REVERSED + source) for task in known]
-    return {task.task_id: task for task in sorted(turned, key=lambda task: task.task_id)}
+    kept: dict[str, Task] = {}
+    dropped: list[Dropped] = []
+    for mark in latest_flags(root, source=source):
+        task = tasks.get(mark["task_id"])
+        if mark["value"] != "yes":
+            continue
+        reason = _why_not_reversed(task)
+        if task is None or reason:
+            dropped.append(Dropped(mark["task_id"], reason))
+        else:
+            turned = replace(task.reverse(), source=REVERSED + source)
+            kept[turned.task_id] = turned
+    return dict(sorted(kept.items())), tuple(dropped)
+
+
+def _why_not_reversed(task: Task | None) -> str:
+    """Why a flagged task has no place in the reversed source; empty where it has one."""
+    if task is None:
+        return "The source no longer holds it."
+    if any(pair.output is None for pair in task.pairs):
+        return "Its test outputs are not known."
+    if is_own_reversal(task):
+        return "It is its own reversal up to symmetry and recolouring."
+    return ""

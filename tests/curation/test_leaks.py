@@ -10,8 +10,8 @@ from core.arc.tasks import Pair, Task
 from core.arc.views import View
 from core.curation.flags import add_flag
 from core.curation.imports import import_bundle, import_set
-from core.curation.leaks import Leak, find_leaks, leaks_between, mixture_leaks, related_families
-from core.curation.mixtures import MixtureSettings, SourceShare
+from core.curation.leaks import Leak, find_leaks, leaks_between, related_families
+from core.curation.mixtures import MixtureSettings, SourceShare, mixture_leaks
 from core.curation.sources import load_tasks
 from core.curation.stored import SourceInfo, store_source
 

@@ -10,7 +10,15 @@ import pytest
 from core.arc.tasks import parse_task
 from core.curation.flags import add_flag
 from core.curation.imports import BUNDLES, import_bundle
-from core.curation.sources import find_task, list_sources, load_tasks, source_fingerprint
+from core.curation.sources import (
+    derived_sources,
+    find_task,
+    list_sources,
+    load_tasks,
+    reversed_info,
+    source_fingerprint,
+    sources_named,
+)
 from core.curation.stored import SourceInfo, parquet_path, store_source
 from core.errors import UserError
 from core.storage.schemas import PAIRS, grid_columns
@@ -137,6 +145,43 @@ def test_the_reversed_source_follows_the_flags(root: Path) -> None:
     assert task.reverse().pairs == before["bb11"].pairs
     add_flag(root, "bb11", "toy", "none", "me")
     assert load_tasks(root, "reversed:toy") == {}
+
+
+def test_a_task_that_is_its_own_reversal_is_left_out_and_reported(root: Path) -> None:
+    grid = [[1, 2], [3, 0]]
+    flip = [[1, 3], [2, 0]]
+    pair = {"input": grid, "output": flip}
+    hidden = {"train": [pair], "test": [{"input": grid}]}
+    tasks = [
+        parse_task({"train": [pair, pair], "test": [pair]}, task_id="flip", source="toy"),
+        parse_task(hidden, task_id="hidden", source="toy"),
+        make_task("aa00"),
+        make_task("gone"),
+    ]
+    store_source(root, SourceInfo("toy", "made up", "1", "MIT", "0"), tasks)
+    for task in tasks:
+        add_flag(root, task.task_id, "toy", "yes", "me")
+    store_source(root, SourceInfo("toy", "made up", "2", "MIT", "0"), tasks[:-1])
+    assert list(load_tasks(root, "reversed:toy")) == ["aa00-reversed"]
+    info = reversed_info(root, "toy")
+    assert {dropped.task_id: dropped.reason for dropped in info.dropped} == {
+        "flip": "It is its own reversal up to symmetry and recolouring.",
+        "gone": "The source no longer holds it.",
+        "hidden": "Its test outputs are not known.",
+    }
+    assert (info.source, info.tasks, info.pairs, info.licence) == ("reversed:toy", 1, 3, "MIT")
+    assert derived_sources(root) == [info]
+
+
+def test_a_name_may_stand_for_several_sources(root: Path) -> None:
+    for name in ("set/b", "set/a"):
+        store_source(root, SourceInfo(name, "made up", "1", "none", "0"), [make_task("x", name)])
+    assert sources_named(root, "set") == ["set/a", "set/b"]
+    assert sources_named(root, "toy") == ["toy"]
+    assert sources_named(root, "all") == ["set/a", "set/b", "toy"]
+    assert sources_named(root, "reversed:toy") == ["reversed:toy"]
+    with pytest.raises(UserError, match="There is no source 'se'"):
+        sources_named(root, "se")
 
 
 def test_the_fingerprint_follows_the_tasks_alone(root: Path) -> None:
