@@ -70,3 +70,44 @@ def import_(
 
     added, overruled = import_flags(root, origin)
     typer.echo(f"{added} flags added, {overruled} of them overrule a flag that held until now")
+
+
+@app.command()
+def suggest(
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="Sources, or the start of several; all if absent.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="How many to show; 0 shows all.")] = 20,
+    show_quality: Annotated[
+        bool, typer.Option("--quality", help="Show how well suggestions agree with the flags instead.")
+    ] = False,
+    as_json: AsJson = False,
+    root: Root = HERE,
+) -> None:
+    """Say how likely tasks without a flag are reversible, and why; the least certain first."""
+    from dataclasses import asdict
+
+    from core.curation.sources import sources_named
+    from core.curation.suggestions import quality
+    from core.curation.suggestions import suggest as suggestions
+
+    if show_quality:
+        print_records([asdict(quality(root))], as_json=as_json)
+        return
+    chosen = [source for one in sources or ["all"] for source in sources_named(root, one)]
+    found = suggestions(root, list(dict.fromkeys(chosen)))
+    print_records([asdict(one) for one in found[: limit or None]], as_json=as_json)
+    if not as_json:
+        typer.echo(_quality_in_words(root))
+
+
+def _quality_in_words(root: Path) -> str:
+    from core.curation.suggestions import FEWEST, quality
+
+    found = quality(root)
+    if found.auc is None or found.prior_auc is None:
+        return f"How good these are is unknown below {FEWEST} flags of yes and of no; they rest on the prior."
+    return (
+        f"AUC {found.auc:.2f} on flags not seen before ({found.flags} flags, cross-validated);"
+        f" the prior alone {found.prior_auc:.2f}."
+    )
