@@ -83,6 +83,29 @@ def list_(as_json: AsJson = False, root: Root = HERE) -> None:
 
 
 @app.command()
+def stats(
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="Sources, or the start of several; all if absent.")
+    ] = None,
+    as_json: AsJson = False,
+    root: Root = HERE,
+) -> None:
+    """Show counts and sizes: medians of demonstrations and cells per task, shares as fractions."""
+    from dataclasses import asdict
+
+    from core.curation.sources import load_tasks, sources_named
+    from core.curation.stats import statistics
+
+    chosen = [source for one in sources or ["all"] for source in sources_named(root, one)]
+    records = [
+        {"source": source, **asdict(statistics(load_tasks(root, source).values()))}
+        for source in dict.fromkeys(chosen)
+    ]
+    columns = ("source", "tasks", "pairs", "demonstrations", "cells", "largest", "colours", "same_size")
+    print_records(records, as_json=as_json, columns=columns)
+
+
+@app.command()
 def leaks(
     a: Annotated[str, typer.Argument(help="A source, the start of several (arc1), or all.")],
     b: Annotated[str, typer.Argument(help="The source that must not be given away.")],

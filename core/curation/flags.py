@@ -102,12 +102,13 @@ def export_flags(root: Path, target: Path) -> int:
 
 
 def import_flags(root: Path, origin: Path) -> tuple[int, int]:
-    """Append the flags of an exported file that are not here yet, all or none.
+    """Append the flags of an exported file that are not here yet, all or none; a flag that was
+    withdrawn since comes back.
 
     Returns how many were new, and how many of these overrule a different flag that held until now.
     Raises `UserError` naming the line that is no flag.
     """
-    known = {_identity(mark) for mark in all_flags(root)}
+    known = _since_withdrawn(all_flags(root))
     fresh: list[Flag] = []
     for number, line in enumerate(_lines_of(origin), 1):
         try:
@@ -122,6 +123,17 @@ def import_flags(root: Path, origin: Path) -> tuple[int, int]:
     if fresh:
         append_records(flags_path(root), fresh)
     return len(fresh), overruled
+
+
+def _since_withdrawn(marks: Sequence[Flag]) -> set[tuple[str, ...]]:
+    """The identities of all lines, except those about a task that were withdrawn later."""
+    known: dict[tuple[str, str, str], set[tuple[str, ...]]] = {}
+    for mark in marks:
+        about = known.setdefault((mark["source"], mark["task_id"], mark["flag"]), set())
+        if mark["value"] == "none":
+            about.clear()
+        about.add(_identity(mark))
+    return set().union(*known.values())
 
 
 def _lines_of(origin: Path) -> list[str]:
