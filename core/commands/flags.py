@@ -96,7 +96,9 @@ def suggest(
         return
     chosen = [source for one in sources or ["all"] for source in sources_named(root, one)]
     found = suggestions(root, list(dict.fromkeys(chosen)))
-    print_records([asdict(one) for one in found[: limit or None]], as_json=as_json)
+    columns = ("source", "task_id", "probability", "reasons")
+    records = [{name: getattr(one, name) for name in columns} for one in found[: limit or None]]
+    print_records(records, as_json=as_json)
     if not as_json:
         typer.echo(_quality_in_words(root))
 

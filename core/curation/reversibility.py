@@ -6,45 +6,18 @@ nothing, so that a weight tells at once how much a feature can move a judgement.
 """
 
 import math
-import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from core.arc.grids import COLOURS, Grid
 from core.arc.tasks import Task
-from core.arc.views import SYMMETRIES, apply_symmetry
+from core.curation.information import Pairs, compressed, conditional_entropy, contains, edges, shape_of
 
 MOST_PAIRS = 12  # of a pool: more would not change the picture
-
-Object = tuple[int, frozenset[tuple[int, int]]]
-"""A region of one colour: the colour and the (row, column) of its cells."""
-
-
-class Pairs(tuple[tuple[Grid, Grid], ...]):
-    """Inputs and outputs of one task, with what several features need of them."""
-
-    @cached_property
-    def colours(self) -> npt.NDArray[np.int64]:
-        """Counts of (input colour, output colour) over all cells, shape (10, 10), under the symmetry of the
-        outputs that leaves least open about the inputs, so that a task that only turns or flips its
-        grids counts as one that keeps them. Pairs of different size are passed over."""
-        tables = [_counted(self, symmetry) for symmetry in range(SYMMETRIES)]
-        most = max(table.sum() for table in tables)
-        return min((table for table in tables if table.sum() == most), key=conditional_entropy)
-
-    @cached_property
-    def objects(self) -> list[tuple[list[Object], list[Object]]]:
-        """The objects of each input and output."""
-        return [(objects(a), objects(b)) for a, b in self]
-
-    def reversed(self) -> "Pairs":
-        """Outputs as inputs."""
-        return Pairs((b, a) for a, b in self)
 
 
 @dataclass(frozen=True)
@@ -126,20 +99,10 @@ def _new_colours(pairs: Pairs) -> float:
     return _mean([float(bool(set(b.flat) - set(a.flat))) for a, b in pairs])
 
 
-def _compressed(grids: Sequence[Grid]) -> int:
-    """Bytes that the grids take, compressed by rows or by columns, whichever is less."""
-    rows = b"".join(b"".join(bytes(row) + b"\n" for row in grid) + b"\n" for grid in grids)
-    columns = b"".join(b"".join(bytes(row) + b"\n" for row in grid.T) + b"\n" for grid in grids)
-    return min(len(zlib.compress(rows, 9)), len(zlib.compress(columns, 9)))
-
-
-_EMPTY = len(zlib.compress(b"", 9))
-
-
 def _kept_complexity(pairs: Pairs) -> float:
     """log2 of the compressed size of all outputs over that of all inputs, halved, within −1 and 1."""
-    before = _compressed([a for a, _ in pairs]) - _EMPTY
-    after = _compressed([b for _, b in pairs]) - _EMPTY
+    before = compressed([a for a, _ in pairs])
+    after = compressed([b for _, b in pairs])
     return max(-1.0, min(1.0, math.log2(after / before) / 2))
 
 
@@ -147,35 +110,13 @@ def _unexplained(pairs: Pairs) -> float:
     """Share of the inputs' compressed size that knowing the outputs does not save."""
     inputs, outputs = [a for a, _ in pairs], [b for _, b in pairs]
     both = [grid for pair in pairs for grid in reversed(pair)]
-    alone = _compressed(inputs) - _EMPTY
-    return max(0.0, min(1.0, (_compressed(both) - _compressed(outputs)) / alone))
+    alone = compressed(inputs)
+    return max(0.0, min(1.0, (compressed(both) - compressed(outputs)) / alone))
 
 
 def _same_size(pairs: Pairs) -> float:
     """Share of pairs with outputs as large as their inputs."""
     return _mean([float(a.shape == b.shape) for a, b in pairs])
-
-
-def _counted(pairs: Pairs, symmetry: int) -> npt.NDArray[np.int64]:
-    """Counts of (input colour, output colour) over all cells where the turned output has the input's
-    size, shape (10, 10)."""
-    counts = np.zeros(COLOURS * COLOURS, dtype=np.int64)
-    for a, b in pairs:
-        turned = apply_symmetry(symmetry, b)
-        if a.shape == turned.shape:
-            joint = a.ravel().astype(np.int64) * COLOURS + turned.ravel()
-            counts += np.bincount(joint, minlength=COLOURS * COLOURS)
-    return counts.reshape(COLOURS, COLOURS)
-
-
-def conditional_entropy(counts: npt.NDArray[np.int64]) -> float:
-    """H(row | column) in bits of a table of joint counts; 0 for an empty table."""
-    total = counts.sum()
-    if not total:
-        return 0.0
-    columns = np.broadcast_to(counts.sum(axis=0, keepdims=True), counts.shape)
-    filled = counts > 0
-    return float(-(counts[filled] * np.log2(counts[filled] / columns[filled])).sum() / total)
 
 
 def _cell_entropy(pairs: Pairs) -> float:
@@ -217,41 +158,14 @@ def _rearranged(pairs: Pairs) -> float:
     return _mean([float(Counter(a.flat) == Counter(b.flat)) for a, b in pairs])
 
 
-def _contains(large: Grid, small: Grid) -> bool:
-    if large.shape[0] < small.shape[0] or large.shape[1] < small.shape[1]:
-        return False
-    windows = np.lib.stride_tricks.sliding_window_view(large, small.shape)
-    return bool((windows == small).all(axis=(2, 3)).any())
-
-
 def _cut_out(pairs: Pairs) -> float:
     """Share of pairs whose output is a part of the input."""
-    return _mean([float(a.size > b.size and _contains(a, b)) for a, b in pairs])
+    return _mean([float(a.size > b.size and contains(a, b)) for a, b in pairs])
 
 
 def _input_inside(pairs: Pairs) -> float:
     """Share of pairs whose larger output holds the input as it is."""
     return _cut_out(pairs.reversed())
-
-
-def objects(grid: Grid) -> list[Object]:
-    """The regions of one colour, cells joined by their sides, without the commonest colour."""
-    ground = int(np.bincount(grid.ravel(), minlength=COLOURS).argmax())
-    rows = grid.tolist()
-    cells = {(y, x): c for y, row in enumerate(rows) for x, c in enumerate(row) if c != ground}
-    found = []
-    while cells:
-        place, colour = cells.popitem()
-        region, edge = {place}, [place]
-        while edge:
-            y, x = edge.pop()
-            for near in ((y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1)):
-                if cells.get(near) == colour:
-                    del cells[near]
-                    region.add(near)
-                    edge.append(near)
-        found.append((colour, frozenset(region)))
-    return found
 
 
 def _fewer_objects(pairs: Pairs) -> float:
@@ -266,21 +180,10 @@ def _moved(pairs: Pairs) -> float:
     for (a, b), (before, after) in zip(pairs, pairs.objects, strict=True):
         if a.shape == b.shape:
             still = set(after)
-            shapes = {(colour, _shape(places)) for colour, places in after}
+            shapes = {(colour, shape_of(places)) for colour, places in after}
             total += len(before)
-            moved += sum(one not in still and (one[0], _shape(one[1])) in shapes for one in before)
+            moved += sum(one not in still and (one[0], shape_of(one[1])) in shapes for one in before)
     return moved / total if total else 0.0
-
-
-def _shape(places: frozenset[tuple[int, int]]) -> frozenset[tuple[int, int]]:
-    """The places counted from the upper left corner."""
-    top, left = min(y for y, _ in places), min(x for _, x in places)
-    return frozenset((y - top, x - left) for y, x in places)
-
-
-def edges(grid: Grid) -> int:
-    """The number of neighbouring cells that differ in colour."""
-    return int((grid[1:] != grid[:-1]).sum() + (grid[:, 1:] != grid[:, :-1]).sum())
 
 
 def _kept_edges(pairs: Pairs) -> float:

@@ -30,12 +30,14 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Suggestion:
-    """How likely a task is reversible (0–1), with reasons in words, the weightiest first."""
+    """How likely a task is reversible (0–1), with reasons in words, the weightiest first. The tasks of low
+    `rank`, which are the least certain of their source, deserve a person's time first."""
 
     source: str
     task_id: str
     probability: float
     reasons: str
+    rank: int
 
 
 @dataclass(frozen=True)
@@ -150,9 +152,10 @@ def judge(root: Path, source: str) -> dict[str, Suggestion]:
     model = fit(*flagged_features(root), everything)
     usual = everything.mean(axis=0) if len(everything) else np.zeros(len(FEATURES))
     chances = model.probability(everything)
+    ranks = np.argsort(np.argsort(abs(chances - 0.5), kind="stable"))
     return {
-        task_id: Suggestion(source, task_id, float(chance), reasons(model, features, usual))
-        for (task_id, features), chance in zip(known.items(), chances, strict=True)
+        task_id: Suggestion(source, task_id, float(chance), reasons(model, features, usual), int(rank))
+        for (task_id, features), chance, rank in zip(known.items(), chances, ranks, strict=True)
     }
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 
 from core.arc.grids import Grid
 from core.arc.tasks import Pair, Task
-from core.curation.reversibility import FEATURES, conditional_entropy, edges, features_of, objects
+from core.curation.information import conditional_entropy, edges, objects
+from core.curation.reversibility import FEATURES, features_of
 from core.curation.suggestions import PRIOR
 from tests.arc.strategies import tasks
 

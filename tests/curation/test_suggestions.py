@@ -49,6 +49,7 @@ def test_the_least_certain_come_first_and_the_flagged_not_at_all(arc: Path) -> N
     flag_by(arc, {first[0].task_id: True})
     assert first[0].task_id not in {one.task_id for one in suggest(arc, ["arc1/training"])}
     assert all(one.reasons for one in first)
+    assert [one.rank for one in first] == list(range(400))
 
 
 def test_proof_is_the_only_reason_that_is_given(tmp_path: Path) -> None:
