@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from core.errors import UserError
 from core.spread.metrics import Floats
@@ -74,7 +74,7 @@ class Estimate:
         variance, freedom = self.variance, self.degrees_of_freedom
         if variance is None or freedom is None:
             return None, None
-        half = float(stats.t.ppf((1 + level) / 2, freedom)) * variance**0.5
+        half = float(special.stdtrit(freedom, (1 + level) / 2)) * variance**0.5
         return self.mean - half, self.mean + half
 
 
@@ -151,7 +151,7 @@ def wilson(successes: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[Flo
     hits, total = (np.asarray(part, dtype=np.float64) for part in (successes, n))
     if np.any(hits < 0) or np.any(hits > total):
         raise ValueError("successes must lie between 0 and n")
-    z2 = float(stats.norm.ppf((1 + level) / 2)) ** 2
+    z2 = float(special.ndtri((1 + level) / 2)) ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
         share = hits / total
         centre = (share + z2 / (2 * total)) / (1 + z2 / total)
