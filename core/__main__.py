@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from core.commands import data, flags, model, runs
+from core.commands import data, flags, model, results, runs
 from core.errors import UserError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.add_typer(data.app, name="data", help="Sources of tasks: import, list, show.
 app.add_typer(flags.app, name="flags", help="Judgements of tasks: add, list, export, import.")
 app.add_typer(model.app, name="model", help="Base models: make one with random weights, list them.")
 app.add_typer(runs.app, name="runs", help="Runs: list, show, stop, delete.")
+app.add_typer(results.app, name="results", help="Results: mean ± std per variant, import from elsewhere.")
 app.command()(runs.launch)
 app.command()(runs.run)
 

@@ -40,6 +40,24 @@ def print_records(
     Console().print(table)
 
 
+def print_texts(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table of texts such as `41.2 ± 0.8 (n = 3)`; in narrow windows on two lines."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    columns = list(zip(header, *rows, strict=True))
+    width = sum(max(map(len, column)) + 3 for column in columns)
+    narrow = console.is_terminal and width > console.width
+    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for place, name in enumerate(header):
+        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(cell.replace(" (", "\n(") if narrow else cell for cell in row))
+    wide = console if narrow else Console(width=max(width, console.width))
+    wide.print(table, highlight=False)
+
+
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
     """A function of (what, done, total) that shows a bar on the terminal's error output for each `what`."""

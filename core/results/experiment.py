@@ -1,0 +1,72 @@
+"""What an experiment asks, as its folder in `runs/` says: question, variants, seeds, metrics.
+
+A launched experiment is described by its frozen `experiment.yaml`, one imported from elsewhere by
+`imported.json`. Only what tables need is read; a spec is checked as a whole where it is launched.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from core.errors import UserError
+from core.settings import Settings, read_yaml, validated
+from core.storage.files import read_json
+
+LAUNCHED, IMPORTED = "experiment.yaml", "imported.json"
+
+
+class Experiment(Settings):
+    """The part of an experiment's description that results are read by; other keys are left alone."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str = Field(description="Name of the folder in runs/.")
+    question: str = Field("", description="What the experiment is to find out, in words.")
+    baseline: str = Field(description="The variant that the others are held against.")
+    metrics: tuple[str, ...] = Field(min_length=1, description="Metrics of the table, the main one first.")
+    variants: tuple[str, ...] = Field(min_length=1, description="Variants in the order of the spec.")
+    train_seeds: tuple[int, ...] = Field((), description="Trainings that were asked for.")
+    eval_seeds: tuple[int, ...] = Field((), description="Evaluations of each training that were asked for.")
+    imported: bool = Field(False, description="Whether the numbers come from elsewhere.")
+    origin: str = Field("", description="Where imported numbers come from.")
+
+
+def experiment_folder(root: Path, name: str) -> Path:
+    """The folder of an experiment, launched or imported. Raises `UserError` where there is none."""
+    folder = root / "runs" / name
+    known = list_experiments(root)
+    if name not in known:
+        listed = f"Known: {', '.join(known)}." if known else "Launch one: python -m core launch demo --wait"
+        raise UserError(f"There is no experiment '{name}' in runs/. {listed}")
+    return folder
+
+
+def list_experiments(root: Path) -> list[str]:
+    """Names of the experiments that have a folder, launched and imported, the latest first."""
+    found = [path for name in (LAUNCHED, IMPORTED) for path in (root / "runs").glob(f"*/{name}")]
+    latest = sorted(found, key=lambda path: (-path.stat().st_mtime, path.parent.name))
+    return list(dict.fromkeys(path.parent.name for path in latest))
+
+
+def read_experiment(root: Path, name: str) -> Experiment:
+    """The description of an experiment. Raises `UserError` naming the file where it can't be read."""
+    path = experiment_folder(root, name) / LAUNCHED
+    if path.exists():
+        value = read_yaml(path)
+    else:
+        path = path.with_name(IMPORTED)
+        value = read_json(path)
+    return validated(Experiment, _plain(value, name), str(path))
+
+
+def _plain(value: Any, name: str) -> Any:
+    """The name is the folder's, which may have been renamed; a spec's variants are the keys of a mapping."""
+    if not isinstance(value, dict):
+        return value
+    variants = value.get("variants")
+    return {
+        **value,
+        "name": name,
+        "variants": list(variants) if isinstance(variants, dict) else variants,
+    }

@@ -1,0 +1,211 @@
+"""All scores of an experiment in memory: evaluations × test outputs, one array per column.
+
+In come the `scores.parquet` of every evaluation, read by one DuckDB query; out come arrays on which
+`core.spread` works. An output that one evaluation has and another lacks counts there as one without any
+attempt, which is wrong, and is counted in `missing`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.errors import UserError
+from core.results.experiment import Experiment, experiment_folder, read_experiment
+from core.results.imports import imported_table
+from core.storage.queries import parquet, query
+from core.storage.schemas import SCORES
+
+Floats = npt.NDArray[np.float64]
+
+COLUMNS = (
+    *("attempts", "correct", "right_size", "pixels_sum", "pixels_max"),
+    *("unanswered", "distinct", "votes_above", "votes_tied", "vote_rank"),
+)
+
+_QUERY = """
+SELECT filename, variant, train_seed, eval_seed, source, task_id, test_index, {columns},
+       dense_rank() OVER (ORDER BY source, task_id, test_index) - 1 AS output
+FROM {scores}
+"""
+
+
+@dataclass(frozen=True, order=True)
+class Evaluation:
+    """One inference pass of one run."""
+
+    variant: str
+    train_seed: int
+    eval_seed: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of an experiment.
+
+    `columns` hold arrays of shape (evaluations, outputs), in the order of `evaluations` and `outputs`
+    (source, task_id, test_index); `task_index` (outputs,) says which of `tasks` an output belongs to.
+    Results from elsewhere have no outputs, but `numbers`: for each metric one per evaluation.
+    """
+
+    experiment: Experiment
+    evaluations: tuple[Evaluation, ...]
+    outputs: tuple[tuple[str, str, int], ...] = ()
+    tasks: tuple[tuple[str, str], ...] = ()
+    task_index: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    columns: dict[str, Floats] = field(default_factory=dict)
+    missing: int = 0
+    numbers: dict[str, Floats] = field(default_factory=dict)
+
+    @property
+    def variants(self) -> list[str]:
+        """Variants in the order of the spec, then those that it no longer names."""
+        found = sorted({evaluation.variant for evaluation in self.evaluations})
+        return list(dict.fromkeys([*self.experiment.variants, *found]))
+
+    @property
+    def runs(self) -> dict[str, dict[int, list[int]]]:
+        """For each variant and train seed the places of its evaluations, all in ascending order."""
+        runs: dict[str, dict[int, list[int]]] = {variant: {} for variant in self.variants}
+        for place, evaluation in enumerate(self.evaluations):
+            runs[evaluation.variant].setdefault(evaluation.train_seed, []).append(place)
+        return runs
+
+    @property
+    def attempts(self) -> int:
+        """The most attempts at any test output; 0 where they are not known."""
+        return int(self.columns["attempts"].max(initial=0)) if self.columns else 0
+
+
+def load_scores(root: Path, name: str) -> Scores:
+    """Read the scores of an experiment; without any evaluation so far they are empty.
+
+    Raises `UserError` for an unknown experiment and for a file that can't be read, naming it.
+    """
+    experiment = read_experiment(root, name)
+    folder = experiment_folder(root, name)
+    if experiment.imported:
+        return _imported(experiment, folder)
+    paths = score_paths(folder)
+    table = _read(paths)
+    evaluations = [_evaluation(path) for path in paths]
+    order = {str(path): place for place, path in enumerate(paths)}
+    files = table.column("filename").combine_chunks().dictionary_encode()
+    place_of_file = np.array([order[file] for file in files.dictionary.to_pylist()], dtype=np.int64)
+    rows = place_of_file[np.from_dlpack(files.indices)]
+    _check_places(table, rows, paths, evaluations)
+    return _scores(experiment, evaluations, table, rows)
+
+
+def score_paths(folder: Path) -> list[Path]:
+    """The score files of an experiment, by variant, train seed and eval seed."""
+    paths = [path for path in folder.glob("*/train-*/eval-*/scores.parquet") if _is_numbered(path)]
+    return sorted(paths, key=_evaluation)
+
+
+def _is_numbered(path: Path) -> bool:
+    seeds = (path.parents[1].name.removeprefix("train-"), path.parent.name.removeprefix("eval-"))
+    return all(seed.isdecimal() for seed in seeds)
+
+
+def _evaluation(path: Path) -> Evaluation:
+    """The evaluation that a file belongs to, as its folders say."""
+    train, evaluation = path.parents[1].name, path.parent.name
+    return Evaluation(
+        path.parents[2].name, int(train.removeprefix("train-")), int(evaluation.removeprefix("eval-"))
+    )
+
+
+def _read(paths: Sequence[Path]) -> pa.Table:
+    import duckdb
+
+    source = parquet(paths, SCORES) if paths else f"(SELECT '' AS filename, * FROM {parquet([], SCORES)})"
+    columns = ", ".join(f"""COALESCE("{name}"::DOUBLE, 'nan') AS "{name}\"""" for name in COLUMNS)
+    try:
+        return query(_QUERY.format(columns=columns, scores=source))
+    except (UserError, duckdb.Error) as problem:
+        raise UserError(_what_is_wrong(paths, problem)) from None
+
+
+def _what_is_wrong(paths: Sequence[Path], problem: Exception) -> str:
+    """Which file is at fault: the first that can't be read alone, or lacks a column."""
+    for path in paths:
+        try:
+            lacking = set(SCORES.names) - set(pq.read_table(path, partitioning=None).column_names)
+        except (pa.ArrowException, OSError) as error:
+            reason = str(error).split("\n")[0]
+            return (
+                f"{path} can't be read ({reason}). Delete it and launch the experiment again:"
+                " only the scoring is repeated."
+            )
+        if lacking:
+            return (
+                f"{path} lacks the columns {', '.join(sorted(lacking))}. Delete it and launch the experiment"
+                " again: only the scoring is repeated."
+            )
+    return f"The scores can't be read ({str(problem).splitlines()[0]})."
+
+
+def _check_places(
+    table: pa.Table, rows: npt.NDArray[np.int64], paths: Sequence[Path], evaluations: Sequence[Evaluation]
+) -> None:
+    """Raise `UserError` where a file says that it belongs to another folder than its own."""
+    places, first = np.unique(rows, return_index=True)
+    for place, said in zip(places, _rows(table, ("variant", "train_seed", "eval_seed"), first), strict=True):
+        if Evaluation(*said) != evaluations[place]:
+            raise UserError(
+                f"{paths[place]} holds the scores of {said[0]}, train seed {said[1]}, eval seed {said[2]}."
+                " Move it where it belongs or delete it."
+            )
+
+
+def _scores(
+    experiment: Experiment, evaluations: list[Evaluation], table: pa.Table, rows: npt.NDArray[np.int64]
+) -> Scores:
+    """Rows of all files as arrays of shape (evaluations, outputs)."""
+    places = _array(table, "output")
+    known, first = np.unique(places, return_index=True)
+    outputs = tuple(_rows(table, ("source", "task_id", "test_index"), first))
+    tasks = list(dict.fromkeys(output[:2] for output in outputs))
+    number = {task: index for index, task in enumerate(tasks)}
+    shape = (len(evaluations), known.size)
+    columns = {}
+    for name in COLUMNS:
+        columns[name] = np.zeros(shape)
+        columns[name][rows, places] = _array(table, name)
+    index = np.array([number[output[:2]] for output in outputs], dtype=np.int64)
+    filled = np.zeros(shape, dtype=bool)
+    filled[rows, places] = True
+    missing = int((~filled).sum())
+    return Scores(experiment, tuple(evaluations), outputs, tuple(tasks), index, columns, missing)
+
+
+def _array(table: pa.Table, name: str) -> npt.NDArray[Any]:
+    """A column as an array. `to_numpy` and `pa.array` import pandas, which takes 0.2 s."""
+    return np.asarray(np.from_dlpack(table.column(name).combine_chunks()))
+
+
+def _rows(table: pa.Table, names: Sequence[str], places: npt.NDArray[np.int64]) -> list[tuple[Any, ...]]:
+    """Some rows of a table as tuples."""
+    columns = [table.column(name).combine_chunks() for name in names]
+    return [tuple(column[place].as_py() for column in columns) for place in places.tolist()]
+
+
+def _imported(experiment: Experiment, folder: Path) -> Scores:
+    """Numbers from elsewhere as arrays of one per evaluation, NaN where a metric wasn't given."""
+    records: list[dict[str, Any]] = imported_table(folder).to_pylist()
+    evaluations = sorted(
+        {Evaluation(record["variant"], record["train_seed"], record["eval_seed"]) for record in records}
+    )
+    place = {evaluation: index for index, evaluation in enumerate(evaluations)}
+    numbers = {name: np.full(len(evaluations), np.nan) for name in experiment.metrics}
+    for record in records:
+        one = Evaluation(record["variant"], record["train_seed"], record["eval_seed"])
+        if record["metric"] in numbers:
+            numbers[record["metric"]][place[one]] = record["value"]
+    return Scores(experiment, tuple(evaluations), numbers=numbers)

@@ -1,0 +1,15 @@
+"""One made-up project for all tests that only read it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.results.synthetic import make_experiment
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with the experiment `my-question`: 3 variants × 3 runs × 2 evaluations × 40 tasks."""
+    root = tmp_path_factory.mktemp("project")
+    make_experiment(root)
+    return root
