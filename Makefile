@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo       set up, run the demo experiment, open its results (OPEN=0 stops after the table)"
+	@echo "make demo       set up, run the demo experiment, open its results (OPEN=0 stops after the table; PORT=8502)"
 	@echo "make test       set up, then lint, check types and run all tests"
 	@echo "make dashboard  set up, then open the dashboard on data/ and runs/"
 	@echo "make setup      only make .venv and install everything (ENGINE=cpu or gpu, PYTHON=python3.12)"
@@ -23,10 +23,10 @@ setup:
 	@$(PYTHON) .ci/setup.py
 
 demo: setup
-	@$(RUN) -m core demo $(if $(filter 0,$(OPEN)),--no-open)
+	@$(RUN) -m core demo $(if $(filter 0,$(OPEN)),--no-open) $(if $(PORT),--port $(PORT))
 
 dashboard: setup
-	@$(RUN) -m streamlit run dashboard/app.py --server.address 127.0.0.1
+	@$(RUN) -m core dashboard $(if $(PORT),--port $(PORT))
 
 test: setup browser
 	$(RUN) -m ruff check .

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from core.commands import data, flags, model, results, runs
+from core.commands import data, demo, flags, model, results, runs
 from core.errors import UserError
 
 app = typer.Typer(
@@ -26,6 +26,8 @@ app.add_typer(runs.app, name="runs", help="Runs: list, show, stop, delete.")
 app.add_typer(results.app, name="results", help="Results: mean ± std per variant, import from elsewhere.")
 app.command()(runs.launch)
 app.command()(runs.run)
+app.command()(demo.demo)
+app.command()(demo.dashboard)
 
 _REMEDIES = {
     errno.ENOSPC: "The disk is full. Free some space and give the same command again; nothing is lost.",

@@ -1,0 +1,39 @@
+"""The demo: everything that the main job needs, made where it is missing, and nothing twice."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from core.curation.imports import import_bundle
+from core.curation.sources import list_sources
+from core.experiments.launch import launch
+from core.experiments.spec import ExperimentSpec, find_spec, read_spec
+from core.training.models import ModelShape, init_model
+
+DEMO = "demo"
+BASE_SEED = 0
+
+
+def prepare_demo(root: Path, say: Callable[[str], None]) -> ExperimentSpec:
+    """Import ARC-1 and make the base model, where they are missing; the spec of the demo."""
+    spec = read_spec(find_spec(root, DEMO))
+    if not any(info.source.startswith("arc1/") for info in list_sources(root)):
+        say("Importing ARC-1 (400 training and 400 evaluation tasks) …")
+        import_bundle(root, "arc1")
+    base = root / "data" / "models" / spec.recipe_of(spec.baseline).base_model
+    if not base.exists():
+        say("Making a base model with random weights …")
+        weights = init_model(base, ModelShape(), BASE_SEED)
+        say(f"data/models/{base.name}: {weights:,} weights")
+    return spec
+
+
+def launch_demo(root: Path, command: list[str], say: Callable[[str], None]) -> str:
+    """Prepare and launch the demo; the experiment's name."""
+    spec = prepare_demo(root, say)
+    runs = len(spec.variants) * len(spec.train_seeds)
+    say(
+        f"{spec.question} {len(spec.variants)} variants × {len(spec.train_seeds)} trainings = {runs} runs,"
+        f" each evaluated {len(spec.eval_seeds)} times by {spec.evaluation.inference.engine}."
+    )
+    launch(root, spec, command)
+    return spec.name
