@@ -16,6 +16,8 @@ from pathlib import Path
 
 import yaml
 
+from core.curation.leaks import Leak
+from core.curation.mixtures import mixture_leaks
 from core.errors import UserError
 from core.experiments.records import describe_run, settings_of
 from core.experiments.runs import (
@@ -29,7 +31,7 @@ from core.experiments.runs import (
     say_state,
     state_of,
 )
-from core.experiments.spec import ExperimentSpec, read_spec
+from core.experiments.spec import ExperimentSpec, evaluated_tasks, read_spec
 from core.experiments.stages import stages_left
 from core.storage.files import locked, read_json, write_json, write_text
 
@@ -50,7 +52,13 @@ def prepare(root: Path, spec: ExperimentSpec, command: list[str]) -> list[Run]:
     runs = runs_of(root, spec)
     fresh = [run for run in runs if not (run.folder / "run.json").exists()]
     _check_room(root, len(fresh))
-    records = {run: describe_run(run, spec, command) for run in runs}
+    leaks = leaks_of(root, spec)
+    if fresh and any(leaks.values()) and not spec.allow_leaks:
+        raise _refuse_leaks({variant: found for variant, found in leaks.items() if found})
+    records = {
+        run: {**describe_run(run, spec, command), "leaks": [asdict(leak) for leak in leaks[run.variant]]}
+        for run in runs
+    }
     for run in runs:
         if run not in fresh and settings_of(read_json(run.folder / "run.json")) != settings_of(records[run]):
             raise UserError(
@@ -64,6 +72,22 @@ def prepare(root: Path, spec: ExperimentSpec, command: list[str]) -> list[Run]:
         say_state(run, RunState("queued", "train"))
         write_json(run.folder / "run.json", records[run])
     return runs
+
+
+def leaks_of(root: Path, spec: ExperimentSpec) -> dict[str, list[Leak]]:
+    """For each variant, what its mixture gives away of the evaluated tasks."""
+    tasks = evaluated_tasks(root, spec.evaluation)
+    return {variant: mixture_leaks(root, spec.recipe_of(variant).mixture, tasks) for variant in spec.variants}
+
+
+def _refuse_leaks(leaks: dict[str, list[Leak]]) -> UserError:
+    variant, found = next(iter(leaks.items()))
+    first = found[0]
+    return UserError(
+        f"Variant '{variant}' trains on {len({leak.task_b for leak in found})} evaluated tasks or twins of"
+        f" them: {first.source_a} {first.task_a} and {first.source_b} {first.task_b} ({first.kind}), …"
+        " List them under 'exclude' of the source, or set allow_leaks: true."
+    )
 
 
 def _check_room(root: Path, runs: int) -> None:

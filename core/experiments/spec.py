@@ -61,6 +61,9 @@ class ExperimentSpec(Settings):
     train_seeds: tuple[int, ...] = Field((0, 1), min_length=1, description="One training for each.")
     eval_seeds: tuple[int, ...] = Field((0, 1), min_length=1, description="One evaluation of each run.")
     evaluation: EvaluationSettings = Field(description="What each run is evaluated on.")
+    allow_leaks: bool = Field(
+        False, description="Launch although a mixture contains evaluated tasks or their twins."
+    )
     recipe: dict[str, Any] = Field({}, description="What all variants share.")
     variants: dict[str, dict[str, Any] | None] = Field(
         min_length=1, description="For each variant, what differs from the recipe."
