@@ -5,6 +5,7 @@ too large, links, or named to leave the folder are given with the reason instead
 """
 
 import os
+import re
 import stat
 import zipfile
 import zlib
@@ -45,17 +46,18 @@ class Member:
         return PurePosixPath(self.path).stem
 
 
-def members_of(origin: Path) -> Iterator[Member]:
-    """The `.json` members of a folder or zip, ordered by path; a single file is its only member.
+def members_of(origin: Path, pattern: str = r".*\.json") -> Iterator[Member]:
+    """The members of a folder or zip whose whole path matches `pattern`, in a fixed order; a single file
+    is its only member, whatever its name.
 
     Raises `UserError` where there is nothing to read or more than the bounds of this module.
     """
     if origin.is_dir():
-        yield from _bounded(_folder_members(origin), origin)
+        yield from _bounded(_folder_members(origin, re.compile(pattern)), origin)
     elif not origin.is_file():
         raise UserError(f"{origin} is no file or folder. Check the name.")
     elif zipfile.is_zipfile(origin):
-        yield from _bounded(_zip_members(origin), origin)
+        yield from _bounded(_zip_members(origin, re.compile(pattern)), origin)
     else:
         yield Member(origin.name, read_bounded(origin))
 
@@ -85,12 +87,14 @@ def _bounded(members: Iterator[Member], origin: Path) -> Iterator[Member]:
         yield member
 
 
-def _folder_members(folder: Path) -> Iterator[Member]:
+def _folder_members(folder: Path, pattern: re.Pattern[str]) -> Iterator[Member]:
     for parent, subfolders, names in os.walk(folder):  # does not follow links
         subfolders.sort()
-        for name in sorted(name for name in names if name.endswith(".json")):
+        for name in sorted(names):
             path = Path(parent, name)
             place = path.relative_to(folder).as_posix()
+            if not pattern.fullmatch(place):
+                continue
             if path.is_symlink() or not path.is_file():
                 yield Member(place, problem="It is a link or no plain file.")
                 continue
@@ -100,14 +104,14 @@ def _folder_members(folder: Path) -> Iterator[Member]:
                 yield Member(place, problem=str(problem))
 
 
-def _zip_members(archive: Path) -> Iterator[Member]:
+def _zip_members(archive: Path, pattern: re.Pattern[str]) -> Iterator[Member]:
     if archive.stat().st_size > MAX_ARCHIVE_BYTES:
         raise UserError(f"{archive} has more than the {MAX_ARCHIVE_BYTES:,} bytes allowed. Split it.")
     try:
         with zipfile.ZipFile(archive) as opened:
             entries = sorted(opened.infolist(), key=lambda entry: entry.filename)
             for entry in entries:
-                if entry.filename.endswith(".json"):
+                if pattern.fullmatch(entry.filename):
                     yield _read_entry(opened, entry)
     except _ZIP_PROBLEMS as problem:
         raise UserError(f"{archive} is a damaged zip ({problem}). Download it again.") from None

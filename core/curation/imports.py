@@ -5,8 +5,9 @@ A task that is broken is left out and listed in the source's record with the rea
 any good task is refused. A source is written once all of it was read, so nothing is half imported.
 """
 
+import contextlib
 import hashlib
-import re
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata, resources
@@ -151,37 +152,62 @@ def _import_path(
     licence: str | None,
     progress: Progress,
 ) -> SourceInfo:
-    if path.is_file():
-        digest = sha256_of(path)
-    else:
-        digest = hashlib.sha256(b"".join(member.data for member in members_of(path))).hexdigest()
     info = SourceInfo(
         name,
         origin,
         public.version if public else "as given",
         licence or (public.licence if public else "unknown"),
-        digest,
+        _digest(path),
     )
     answers = parse_json(read_bounded(solutions), str(solutions)) if solutions else {}
     if not isinstance(answers, Mapping):
         raise UserError(f"{solutions} is no solutions file: it must map task ids to lists of grids.")
-    pattern = re.compile(public.members) if public else None
+    members = members_of(path, public.members) if public else members_of(path)
     n_train = demonstrations_of_arc1() if name == "re-arc" else {}
-    members = (one for one in members_of(path) if pattern is None or pattern.fullmatch(one.path))
-    candidates = _candidates(members, n_train, progress)
+    beside = {} if public else solutions_beside(path)
+    candidates = _candidates(members, n_train, beside, progress)
     return import_candidates(root, info, (with_solutions(one, answers) for one in candidates))
 
 
+def _digest(path: Path) -> str:
+    """The sha256 (hex) of a file, or of all that a folder's members hold."""
+    if path.is_file():
+        return sha256_of(path)
+    digest = hashlib.sha256()
+    for member in members_of(path):
+        digest.update(member.path.encode("utf-8", "replace") + b"\0" + member.data)
+    return digest.hexdigest()
+
+
+def solutions_beside(path: Path) -> dict[str, Mapping[str, Any]]:
+    """In a folder or zip in Kaggle's layout: what `…solutions.json` holds, by the path of the
+    `…challenges.json` that it belongs to."""
+    found: dict[str, Mapping[str, Any]] = {}
+    if path.is_dir() or zipfile.is_zipfile(path):
+        for member in members_of(path, r".*solutions\.json"):
+            with contextlib.suppress(UserError):  # listed as broken when its turn comes
+                value = parse_json(member.data, member.path)
+                if isinstance(value, Mapping):
+                    found[member.path.removesuffix("solutions.json") + "challenges.json"] = value
+    return found
+
+
 def _candidates(
-    members: Iterable[Member], n_train: Mapping[str, int], progress: Progress
+    members: Iterable[Member],
+    n_train: Mapping[str, int],
+    beside: Mapping[str, Mapping[str, Any]],
+    progress: Progress,
 ) -> Iterator[Candidate]:
     """The candidates of all members; a broken member is one broken candidate."""
     for count, member in enumerate(members, 1):
         progress("Reading tasks", count, None)
+        if member.path.removesuffix("solutions.json") + "challenges.json" in beside:
+            continue
         problem = member.problem
         if problem is None:
             try:
-                yield from candidates_in(member.stem, parse_json(member.data, member.path), n_train)
+                found = candidates_in(member.stem, parse_json(member.data, member.path), n_train)
+                yield from (with_solutions(one, beside.get(member.path, {})) for one in found)
                 continue
             except UserError as broken:
                 problem = str(broken)

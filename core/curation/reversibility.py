@@ -15,7 +15,15 @@ import numpy.typing as npt
 
 from core.arc.grids import COLOURS, Grid
 from core.arc.tasks import Task
-from core.curation.information import Pairs, compressed, conditional_entropy, contains, edges, shape_of
+from core.curation.information import (
+    Pairs,
+    compressed,
+    conditional_entropy,
+    contains,
+    edges,
+    shape_of,
+    told_by_neighbours,
+)
 
 MOST_PAIRS = 12  # of a pool: more would not change the picture
 
@@ -228,6 +236,7 @@ FEATURES = (
         "cells that are alike in the input become different",
     ),
     Feature("unguessable", _unguessable, -1.0, "the old colour of changed cells can't be guessed"),
+    Feature("told", told_by_neighbours, 1.0, "the old colour of changed cells shows in what surrounds them"),
     Feature("erased", _erased, -1.0, "what changes is mostly erased"),
     Feature("rearranged", _rearranged, 1.0, "the same cells, only in other places"),
     Feature("cut out", _cut_out, -1.0, "the output is a part cut out of the input"),

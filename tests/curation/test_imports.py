@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import stat
 import time
 import warnings
@@ -56,6 +57,23 @@ def test_kaggle_challenges_meet_their_solutions(tmp_path: Path) -> None:
     assert [dropped.task_id for dropped in info.dropped] == ["b"]
     (unsolved,) = import_set(tmp_path, "unsolved", str(challenges))
     assert unsolved.tasks == 3
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_solutions_beside_their_challenges_are_found(tmp_path: Path, zipped: bool) -> None:
+    asked = {**GOOD, "test": [{"input": [[3]]}]}
+    folder = tmp_path / "kaggle"
+    write(folder / "a_training_challenges.json", {"t": asked, "twice": asked})
+    write(folder / "a_training_solutions.json", {"t": [[[5]]], "twice": [[[5]], [[6]]]})
+    write(folder / "a_test_challenges.json", {"hidden": asked})
+    write(folder / "torn_solutions.json", "{")
+    origin = Path(shutil.make_archive(str(folder), "zip", folder)) if zipped else folder
+    (info,) = import_set(tmp_path, "kaggle", str(origin))
+    tasks = load_tasks(tmp_path, "kaggle")
+    assert list(tasks) == ["hidden", "t"]
+    assert tasks["t"].test[0].output.tolist() == [[5]]  # type: ignore[union-attr]
+    assert tasks["hidden"].test[0].output is None
+    assert [dropped.task_id for dropped in info.dropped] == ["twice", "torn_solutions.json"]
 
 
 def test_a_zip_is_read_like_a_folder_and_its_traps_are_listed(tmp_path: Path) -> None:

@@ -8,7 +8,14 @@ from hypothesis import given
 
 from core.arc.grids import Grid
 from core.arc.tasks import Pair, Task
-from core.curation.information import conditional_entropy, edges, objects
+from core.curation.information import (
+    Pairs,
+    conditional_entropy,
+    edges,
+    neighbourhoods,
+    objects,
+    told_by_neighbours,
+)
 from core.curation.reversibility import FEATURES, features_of
 from core.curation.suggestions import PRIOR
 from tests.arc.strategies import tasks
@@ -101,3 +108,22 @@ def test_objects_and_edges_are_counted() -> None:
     assert found == [(1, 3), (2, 2), (3, 1)]
     assert edges(np.array([[1, 1, 0], [1, 0, 0]], dtype=np.uint8)) == 3
     assert all(feature.high for feature in FEATURES)
+
+
+def test_neighbourhoods_tell_old_colours_only_from_other_pairs() -> None:
+    rng = np.random.default_rng(4)
+    grids = [random_grid(rng) for _ in range(3)]
+    assert len(set(neighbourhoods(grids[0]).tolist())) == len(
+        {
+            np.pad(grids[0], 1, constant_values=10)[y : y + 3, x : x + 3].tobytes()
+            for y in range(8)
+            for x in range(8)
+        }
+    )
+
+    def marked(grid: Grid) -> Grid:
+        return np.where(grid == 0, 9, grid).astype(np.uint8)
+
+    assert told_by_neighbours(Pairs([(g, marked(g)) for g in grids])) > 0.3
+    assert told_by_neighbours(Pairs([(grids[0], marked(grids[0]))])) == 0
+    assert told_by_neighbours(Pairs([(g, g) for g in grids])) == 0
