@@ -176,7 +176,7 @@ def _unknown(root: Path, source: str) -> UserError:
     )
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=16)
 def _load_stored(root: Path, source: str, _stamps: tuple[Stamp, Stamp]) -> Mapping[str, Task]:
     path = parquet_path(root, source)
     info = source_info(root, source)

@@ -1,11 +1,16 @@
 """Small sources for the tests of this room."""
 
+import time
 from pathlib import Path
 
 import pytest
 
 from core.arc.tasks import Task, parse_task
+from core.curation.imports import import_set
 from core.curation.stored import SourceInfo, store_source
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+ARCHIVES = {"concept-arc": "ConceptARC-main.zip", "mini-arc": "Mini-ARC-main.zip", "re-arc": "re_arc.zip"}
 
 
 def make_task(task_id: str, source: str = "toy", *, tests: int = 1, demonstrations: int = 2) -> Task:
@@ -25,3 +30,30 @@ def root(tmp_path: Path) -> Path:
     tasks = [make_task(task_id) for task_id in ("aa00", "bb11", "cc22", "dd33")]
     store_source(tmp_path, SourceInfo("toy", "made up", "1", "none", "0"), tasks)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def arc(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with ARC-1 and ARC-2; tests only read it."""
+    root = tmp_path_factory.mktemp("arc")
+    started = time.process_time()
+    import_set(root, "arc1")
+    import_set(root, "arc2")
+    assert time.process_time() - started < 10
+    return root
+
+
+@pytest.fixture(scope="session")
+def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with all five sets, where the archives are at hand; tests only read it."""
+    for archive in ARCHIVES.values():
+        if not (SHARED / archive).is_file():
+            pytest.skip(f"{archive} is not here")
+    root = tmp_path_factory.mktemp("public")
+    import_set(root, "arc1")
+    import_set(root, "arc2")
+    for name, archive in ARCHIVES.items():
+        started = time.process_time()
+        import_set(root, name, str(SHARED / archive))
+        assert time.process_time() - started < 30
+    return root

@@ -9,13 +9,11 @@ import pytest
 from core.arc.tasks import Pair, Task
 from core.arc.views import View
 from core.curation.flags import add_flag
-from core.curation.imports import import_bundle, import_set
 from core.curation.leaks import Leak, find_leaks, leaks_between, related_families
 from core.curation.mixtures import MixtureSettings, SourceShare, mixture_leaks
-from core.curation.sources import load_tasks
+from core.curation.sources import list_sources, load_tasks
 from core.curation.stored import SourceInfo, store_source
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 VIEW = View(6, (3, 1, 4, 0, 5, 9, 2, 6, 8, 7))
 
 
@@ -105,14 +103,6 @@ def test_the_gate_sees_reversed_sources_and_the_task_itself(tmp_path: Path) -> N
     assert mixture_leaks(tmp_path, forwards, [tasks[2]]) == [Leak("toy", "t2", "toy", "t2", "same id", 3)]
 
 
-@pytest.fixture(scope="module")
-def arc(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("arc")
-    import_bundle(root, "arc1")
-    import_bundle(root, "arc2")
-    return root
-
-
 def names(leaks: list[Leak]) -> set[tuple[str, str]]:
     return {(leak.task_a, leak.task_b) for leak in leaks}
 
@@ -138,17 +128,13 @@ def test_a_pool_inherits_the_family_that_its_original_shares(arc: Path) -> None:
     assert leaks == [Leak("re-arc", "40853293", "arc1/evaluation", "070dd51e", "same family", 0)]
 
 
-def test_the_traps_of_the_other_sets_are_found_in_time(arc: Path) -> None:
-    if not (SHARED / "re_arc.zip").is_file():
-        pytest.skip("the archives are not here")
-    import_set(arc, "concept-arc", str(SHARED / "ConceptARC-main.zip"))
-    import_set(arc, "mini-arc", str(SHARED / "Mini-ARC-main.zip"))
-    import_set(arc, "re-arc", str(SHARED / "re_arc.zip"))
-    assert ("ea786f4a", "ExtendToBoundary5") in names(leaks_between(arc, ["arc1/training"], ["concept-arc"]))
-    assert len(leaks_between(arc, ["mini-arc"], ["mini-arc"])) == 2
-    assert names(leaks_between(arc, ["re-arc"], ["arc1/evaluation"])) == {("40853293", "070dd51e")}
-    every = ["arc1/training", "arc1/evaluation", "arc2/training", "arc2/evaluation"]
-    every += ["concept-arc", "mini-arc", "re-arc"]
+def test_the_traps_of_the_other_sets_are_found_in_time(public: Path) -> None:
+    concept = names(leaks_between(public, ["arc1/training"], ["concept-arc"]))
+    assert ("ea786f4a", "ExtendToBoundary5") in concept
+    assert len(leaks_between(public, ["mini-arc"], ["mini-arc"])) == 2
+    assert names(leaks_between(public, ["re-arc"], ["arc1/evaluation"])) == {("40853293", "070dd51e")}
+    every = [info.source for info in list_sources(public)]
+    assert len(every) == 7
     started = time.process_time()
-    assert len(leaks_between(arc, every, every)) > 1500
+    assert len(leaks_between(public, every, every)) > 1500
     assert time.process_time() - started < 60

@@ -26,16 +26,6 @@ from core.storage.schemas import PAIRS, grid_columns
 from .conftest import make_task
 
 
-@pytest.fixture(scope="module")
-def arc(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("arc")
-    started = time.process_time()
-    import_bundle(root, "arc1")
-    import_bundle(root, "arc2")
-    assert time.process_time() - started < 10
-    return root
-
-
 def test_a_source_comes_back_as_it_was_stored(tmp_path: Path) -> None:
     tasks = [make_task("b", tests=2), make_task("a"), make_task("pool", demonstrations=4)]
     pool = parse_task(
