@@ -97,7 +97,7 @@ def _breach(used: Import, part: str, room: str | None) -> str | None:
     if part == "core" and used.package in ("dashboard", "streamlit"):
         return "belongs to the pages; core must work without them"
     if room == "screens" and part == "dashboard":
-        if used.package in SCREENS_MAY or used.name.startswith("dashboard.components"):
+        if used.package in SCREENS_MAY or used.name.startswith(("dashboard.components", "dashboard.root")):
             return None
         return "is no business of a page: compute in core, draw in components"
     if part != "core" or used.room is None:
