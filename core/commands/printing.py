@@ -40,8 +40,11 @@ def print_records(
     Console().print(table)
 
 
-def print_texts(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table of texts such as `41.2 ± 0.8 (n = 3)`; in narrow windows on two lines."""
+def print_texts(header: Sequence[str], rows: Sequence[Sequence[str]], names: int = 1) -> None:
+    """Print a table of texts such as `41.2 ± 0.8 (n = 3)`; in narrow windows on two lines.
+
+    The first `names` columns stand to the left, numbers to the right.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -51,7 +54,7 @@ def print_texts(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     narrow = console.is_terminal and width > console.width
     table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for place, name in enumerate(header):
-        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+        table.add_column(name, justify="left" if place < names else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(cell.replace(" (", "\n(") if narrow else cell for cell in row))
     wide = console if narrow else Console(width=max(width, console.width))

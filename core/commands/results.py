@@ -106,3 +106,115 @@ def import_(
 
     count = import_results(root, file, experiment, percent, baseline)
     typer.echo(f"{count} evaluations imported. See them with: python -m core results {experiment}")
+
+
+def compare(
+    experiment: Name,
+    a: Annotated[str, typer.Argument(help="The variant to compare with.")],
+    b: Annotated[str, typer.Argument(help="The variant that is judged: differences are B − A.")],
+    metric: Metrics = None,
+    scope: Annotated[Scope | None, typer.Option(help="Only this scope; else all that are known.")] = None,
+    aggregation: Form = Aggregation.by_task,
+    level: Level = 0.95,
+    as_json: AsJson = False,
+    root: Root = HERE,
+) -> None:
+    """Compare two variants: is B better than A, and over what does that hold?"""
+    from core.results.loading import load_scores
+    from core.results.tables import with_evaluations
+    from core.results.verdicts import compare_records
+    from core.results.wording import OVER, UNKNOWN, difference
+
+    scores = with_evaluations(load_scores(root, experiment))
+    metrics = metric or scores.experiment.metrics
+    scopes = [scope] if scope else None
+    records = compare_records(scores, a, b, metrics, scopes, aggregation, level)
+    if as_json:
+        print_records(records, as_json=True)
+        return
+    header = ["metric", "generalises over", f"{b} − {a}, points", "p", "verdict on B", "runs needed"]
+    print_texts(
+        header,
+        [
+            [
+                record["metric"],
+                record["scope"],
+                difference(record["difference"], record["low"], record["high"]),
+                UNKNOWN if record["p"] is None else f"{record['p']:.2g}",
+                record["verdict"],
+                UNKNOWN if record["runs_needed"] is None else f"{record['runs_needed']:,}",
+            ]
+            for record in records
+        ],
+        names=2,
+    )
+    for name in dict.fromkeys(record["scope"] for record in records):
+        typer.echo(f"{name}: {OVER[name]}.")
+
+
+def spread(
+    experiment: Name,
+    metric: Metrics = None,
+    aggregation: Form = Aggregation.by_task,
+    as_json: AsJson = False,
+    root: Root = HERE,
+) -> None:
+    """Show where the spread comes from: tasks, trainings, evaluations, the rest."""
+    from core.results.loading import load_scores
+    from core.results.tables import with_evaluations
+    from core.results.verdicts import spread_records
+    from core.results.wording import spread_text
+
+    scores = with_evaluations(load_scores(root, experiment))
+    records = spread_records(scores, metric or scores.experiment.metrics, aggregation)
+    if as_json:
+        print_records(records, as_json=True)
+        return
+    header = ["variant", "metric", "component", "std in points", "degrees of freedom"]
+    rows = [
+        [record["variant"], record["metric"], record["component"], *spread_text(record)] for record in records
+    ]
+    print_texts(header, rows, names=3)
+    typer.echo('"of run means": from one number per evaluation; the others from single tasks.')
+
+
+def plan(
+    experiment: Name,
+    points: Annotated[
+        float | None, typer.Option(help="The difference to detect, in percentage points.", min=0)
+    ] = None,
+    power: Annotated[float, typer.Option(help="Wanted chance to detect it.")] = 0.8,
+    metric: Metrics = None,
+    aggregation: Form = Aggregation.by_task,
+    as_json: AsJson = False,
+    root: Root = HERE,
+) -> None:
+    """Plan from the spread at hand: what can be detected, or the runs for a wanted difference."""
+    from core.results.loading import load_scores
+    from core.results.planning import pilot, plan_records, std_sentence
+    from core.results.tables import with_evaluations
+    from core.results.wording import UNKNOWN
+
+    scores = with_evaluations(load_scores(root, experiment))
+    metrics = metric or scores.experiment.metrics
+    wanted = None if points is None else points / 100
+    records = plan_records(scores, metrics, wanted, power, aggregation)
+    if as_json:
+        print_records(records, as_json=True)
+        return
+    header = ["metric", "difference in points", "runs per variant", "evaluations per run", "power"]
+    print_texts(
+        header,
+        [
+            [
+                record["metric"],
+                UNKNOWN if record["difference"] is None else f"{100 * record['difference']:.2g}",
+                UNKNOWN if record["runs_per_variant"] is None else f"{record['runs_per_variant']:,}",
+                str(record["evaluations_per_run"]),
+                UNKNOWN if record["power"] is None else f"{record['power']:.2f}",
+            ]
+            for record in records
+        ],
+    )
+    for name in metrics:
+        typer.echo(f"{name}: {std_sentence(pilot(scores, name, aggregation))}")

@@ -115,3 +115,12 @@ def missing_sentence(scores: Scores) -> str:
 def _range(counts: Sequence[int]) -> str:
     low, high = min(counts, default=0), max(counts, default=0)
     return str(low) if low == high else f"{low}–{high}"
+
+
+def spread_text(record: Mapping[str, Any]) -> tuple[str, str]:
+    """A component's std in points, with "≈ 0" for a variance that came out negative, and its freedom."""
+    freedom = f"{record['degrees_of_freedom']:g}"
+    if record["variance"] is None:
+        return UNKNOWN, freedom
+    points = 100 * record["sd"]
+    return ("≈ 0" if record["variance"] <= 0 else percent(record["sd"], decimals_for(points))), freedom
