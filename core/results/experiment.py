@@ -49,6 +49,15 @@ def list_experiments(root: Path) -> list[str]:
     return list(dict.fromkeys(path.parent.name for path in latest))
 
 
+def latest_evaluated(root: Path) -> str | None:
+    """The latest experiment that has any result; None where there is none."""
+    for name in list_experiments(root):
+        folder = root / "runs" / name
+        if (folder / IMPORTED).exists() or any(folder.glob("*/train-*/eval-*/scores.parquet")):
+            return name
+    return None
+
+
 def read_experiment(root: Path, name: str) -> Experiment:
     """The description of an experiment. Raises `UserError` naming the file where it can't be read."""
     path = experiment_folder(root, name) / LAUNCHED

@@ -102,6 +102,18 @@ def load_scores(root: Path, name: str) -> Scores:
     return _scores(experiment, evaluations, table, rows)
 
 
+def scores_stamp(root: Path, name: str) -> tuple[int, int, int]:
+    """Changes whenever a result or the description changes: files, latest change in ns, bytes."""
+    folder = experiment_folder(root, name)
+    paths = [*folder.glob("*.yaml"), *folder.glob("imported.*"), *score_paths(folder)]
+    stats = [path.stat() for path in paths]
+    return (
+        len(stats),
+        max((stat.st_mtime_ns for stat in stats), default=0),
+        sum(stat.st_size for stat in stats),
+    )
+
+
 def score_paths(folder: Path) -> list[Path]:
     """The score files of an experiment, by variant, train seed and eval seed."""
     paths = [path for path in folder.glob("*/train-*/eval-*/scores.parquet") if _is_numbered(path)]

@@ -11,6 +11,7 @@ from typing import Any
 from core.errors import UserError
 from core.results.loading import Scores
 from core.results.tables import variant_values
+from core.results.wording import decimals_for, percent
 from core.spread.comparisons import pooled_std
 from core.spread.components import pooled, run_components
 from core.spread.planning import Plan, detectable_difference, plan, std_interval, std_of_run
@@ -106,6 +107,27 @@ def _variance_with(known: Pilot, evaluations: int) -> float:
         return seen
     expected = std_of_run(known.training_variance, known.evaluation_variance or 0.0, evaluations) ** 2
     return min(seen, expected) if evaluations > known.evaluations else max(seen, expected)
+
+
+def detectable_sentence(scores: Scores, metric: str, aggregation: str = "by_task") -> str:
+    """What the runs at hand can detect, in words; empty where no std is known."""
+    try:
+        known = pilot(scores, metric, aggregation)
+    except UserError:
+        return ""
+    found = detectable_difference(known.std, known.runs)
+    if found is None:
+        return ""
+    points = percent(found, decimals_for(100 * found))
+    return (
+        f"With {known.runs} runs per variant, differences from {points} points are found in 4 of 5 cases;"
+        f" with {2 * known.runs}, from {_detected(known.std, 2 * known.runs)}."
+    )
+
+
+def _detected(std: float, runs: int) -> str:
+    found = detectable_difference(std, runs)
+    return percent(found, decimals_for(None if found is None else 100 * found))
 
 
 def std_sentence(known: Pilot, level: float = 0.95) -> str:

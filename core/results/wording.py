@@ -6,11 +6,14 @@ Physics, introduction, §5.3): two of the std where they are at most 35, else on
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
 from core.results.loading import Scores
 from core.spread.metrics import describe
+
+if TYPE_CHECKING:
+    from core.results.verdicts import Noise
 
 UNKNOWN = "–"
 MOST_DECIMALS = 4
@@ -115,6 +118,17 @@ def missing_sentence(scores: Scores) -> str:
 def _range(counts: Sequence[int]) -> str:
     low, high = min(counts, default=0), max(counts, default=0)
     return str(low) if low == high else f"{low}–{high}"
+
+
+def noise_sentence(noise: "Noise") -> str:
+    """Where the noise of one run's mean comes from, in points."""
+    parts = {"evaluation": noise.evaluation, "training": noise.training, "tasks": noise.tasks}
+    shown = [f"{name} {_points(sd)}" for name, sd in parts.items() if sd is not None]
+    return f"Noise: {' · '.join(shown)} points." if shown else ""
+
+
+def _points(sd: float) -> str:
+    return "≈ 0" if sd == 0 else percent(sd, decimals_for(100 * sd))
 
 
 def spread_text(record: Mapping[str, Any]) -> tuple[str, str]:

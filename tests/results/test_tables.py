@@ -31,7 +31,11 @@ METRICS = ["accuracy", "correct_pixels", "unanswered", "vote_1", "vote_2", "pass
 
 
 def results_verb(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "core", "results", *arguments, "--root", str(root)]
+    return run_verb(root, "results", *arguments)
+
+
+def run_verb(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "core", *arguments, "--root", str(root)]
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
 
 
