@@ -46,6 +46,6 @@ def load_tokenizer(location: str) -> "PreTrainedTokenizerBase":
 
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(location, trust_remote_code=False)
-    except (OSError, ValueError) as problem:
+    except Exception as problem:  # a damaged file raises whatever its parser likes: KeyError, Exception, …
         raise unreadable("tokenizer", location, problem) from problem
     return tokenizer

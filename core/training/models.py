@@ -68,20 +68,30 @@ def init_model(folder: Path, shape: ModelShape, seed: int) -> int:
 
 
 def load_for_training(location: str, settings: TrainingSettings, device: str) -> "PreTrainedModel":
-    """The base model on a device: float32 where all weights are trained or on CPU, else bfloat16."""
+    """The base model on a device: float32 where all weights are trained or on CPU, else bfloat16.
+
+    Raises `UserError` where the folder or hub model can't be read, or lacks some of its weights.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
     small = device != "cpu" and settings.method == "lora"
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             location,
             dtype=torch.bfloat16 if small else torch.float32,
             use_safetensors=True,
             trust_remote_code=False,
+            output_loading_info=True,
         )
-    except (OSError, ValueError) as problem:
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as problem:  # each library has errors of its own for a damaged file
         raise unreadable("model", location, problem) from problem
+    model, found = loaded
+    if found["missing_keys"]:  # the library would fill them with random numbers
+        names = ", ".join(sorted(found["missing_keys"])[:3])
+        raise unreadable("model", location, ValueError(f"weights are missing: {names}"))
     model.config.use_cache = False
     return model.to(device)
 
