@@ -56,7 +56,8 @@ def load_checkpoint(
             continue
         device = str(next(iter(trained.values())).device)
         weights = load_file(path / _FILES[0], device=device)
-        if weights.keys() != trained.keys():
+        shapes = {name: value.shape for name, value in weights.items()}
+        if shapes != {name: parameter.shape for name, parameter in trained.items()}:
             raise UserError(
                 f"{path} belongs to other settings. Delete the folder to train from the beginning."
             )
