@@ -57,28 +57,43 @@ def train(training: Training, folder: Path, report: Report) -> Path:
     nats), learning_rate, tokens_per_second (padding not counted), dropped (samples too long), eta_seconds.
     Raises `UserError` where the loss is no number, memory ends, or no sample fits.
     """
-    import torch
-
     target = trained_folder(folder, training.settings)
     if target.exists():
         return target
+    try:
+        _train_to(target, training, folder / "checkpoint", report)
+    except (RuntimeError, MemoryError) as problem:
+        if not _is_out_of_memory(problem):
+            raise
+        raise UserError(
+            "The device has too little memory. Lower training.tokens_per_batch or training.max_seq_len,"
+            " or choose a smaller base_model."
+        ) from problem
+    return target
+
+
+def _train_to(target: Path, training: Training, checkpoints: Path, report: Report) -> None:
+    """The steps that are left, and the result in `target`."""
     loop = _Loop.start(training)
-    first = load_checkpoint(folder / "checkpoint", loop.trained, loop.optimizer)
+    first = load_checkpoint(checkpoints, loop.trained, loop.optimizer)
     begin = time.monotonic()
     for step in range(first, training.settings.steps):
-        try:
-            record = loop.step(step)
-        except torch.OutOfMemoryError as problem:
-            raise UserError(
-                "The device has too little memory. Lower training.tokens_per_batch or training.max_seq_len."
-            ) from problem
+        record = loop.step(step)
         done = step + 1
         per_step = (time.monotonic() - begin) / (done - first)
         report({**record, "eta_seconds": per_step * (training.settings.steps - done)})
         if done % training.settings.checkpoint_every == 0 and done < training.settings.steps:
-            save_checkpoint(folder / "checkpoint", done, loop.trained, loop.optimizer)
+            save_checkpoint(checkpoints, done, loop.trained, loop.optimizer)
     loop.save(target)
-    return target
+
+
+def _is_out_of_memory(problem: Exception) -> bool:
+    """Whether memory ended; without a GPU torch says so in a plain RuntimeError."""
+    import torch
+
+    return isinstance(problem, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(
+        problem
+    )
 
 
 @dataclass
@@ -140,7 +155,9 @@ class _Loop:
             loss = sum(self._backward(batch, answer_tokens) for batch in batches)
         if not math.isfinite(loss):
             raise UserError(f"The loss of step {step + 1} is {loss}. Lower training.learning_rate.")
-        torch.nn.utils.clip_grad_norm_(self.trained.values(), settings.clip_norm)
+        norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), settings.clip_norm))
+        if not math.isfinite(norm):  # the step would turn every weight, and the next checkpoint, into NaN
+            raise UserError(f"The gradient of step {step + 1} is {norm}. Lower training.learning_rate.")
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         useful = sum(batch.useful_tokens for batch in batches)
