@@ -1,0 +1,161 @@
+"""Batches, schedules and the loss: compared with hand computations."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import UserError
+from core.prompts.templates import PromptSettings, training_sample
+from core.prompts.vocabulary import PAD, embedded_tokenizer
+from core.settings import validated
+from core.training.batches import IGNORED, draw_step, group_by_length, make_batch
+from core.training.models import load_for_training
+from core.training.schedules import learning_rate_at
+from core.training.settings import TrainingSettings
+from core.training.train import Training, _Loop
+from tests.training.conftest import tiny_settings, toy_mixture
+
+
+@given(st.lists(st.integers(1, 50), max_size=30), st.integers(1, 200))
+def test_every_sample_is_in_one_group_that_fits(lengths: list[int], most: int) -> None:
+    groups = group_by_length(lengths, most)
+    assert sorted(index for group in groups for index in group) == list(range(len(lengths)))
+    sizes = [[lengths[index] for index in group] for group in groups]
+    assert all(len(group) == 1 or len(group) * max(group) <= most for group in sizes)
+    flat = [size for group in sizes for size in group]
+    assert flat == sorted(flat), "short samples are padded to short ones"
+
+
+def test_a_batch_is_padded_on_the_right_and_pads_do_not_count() -> None:
+    tokenizer = embedded_tokenizer()
+    samples = [training_sample(toy_mixture().sample(n), PromptSettings(), tokenizer) for n in range(3)]
+    samples[1].tokens.append(5)
+    samples[1].is_answer.append(True)
+    batch = make_batch(samples, PAD)
+    longest = max(len(sample.tokens) for sample in samples)
+    assert batch.tokens.shape == batch.labels.shape == (3, longest)
+    for row, sample in enumerate(samples):
+        size = len(sample.tokens)
+        assert batch.tokens[row, :size].tolist() == sample.tokens
+        assert (batch.tokens[row, size:] == PAD).all() and (batch.labels[row, size:] == IGNORED).all()
+        wanted = [t if a else IGNORED for t, a in zip(sample.tokens, sample.is_answer, strict=True)]
+        assert batch.labels[row, :size].tolist() == wanted
+    assert batch.useful_tokens == sum(len(sample.tokens) for sample in samples)
+    assert batch.answer_tokens == sum(sum(sample.is_answer) for sample in samples)
+
+
+def test_a_step_draws_its_own_samples_and_drops_what_is_too_long() -> None:
+    tokenizer, settings = embedded_tokenizer(), tiny_settings(max_seq_len=128)
+    lengths = [
+        len(training_sample(toy_mixture().sample(n), PromptSettings(), tokenizer).tokens) for n in range(12)
+    ]
+    for step in range(3):
+        batches, dropped = draw_step(step, toy_mixture(), PromptSettings(), settings, tokenizer)
+        assert dropped == 0
+        assert sum(b.useful_tokens for b in batches) == sum(lengths[4 * step : 4 * step + 4])
+    narrow = tiny_settings(max_seq_len=max(lengths[:4]) - 1)
+    batches, dropped = draw_step(0, toy_mixture(), PromptSettings(), narrow, tokenizer)
+    assert dropped == sum(length > narrow.max_seq_len for length in lengths[:4]) >= 1
+
+
+def hand_computed(loop: _Loop, step: int, *, every_output: bool) -> tuple[float, dict[str, torch.Tensor]]:
+    """Loss and gradients of a step: sample by sample, without padding, token by token."""
+    settings = loop.training.settings
+    model = load_for_training(loop.training.base, settings, "cpu")
+    total, count = torch.zeros(()), 0
+    for number in range(step * settings.samples_per_step, (step + 1) * settings.samples_per_step):
+        task = loop.training.mixture.sample(number)
+        sample = training_sample(task, PromptSettings(), loop.tokenizer, every_output=every_output)
+        logprobs = model(input_ids=torch.tensor([sample.tokens])).logits[0].log_softmax(-1)
+        for position, counts in enumerate(sample.is_answer):
+            if counts:
+                total = total - logprobs[position - 1, sample.tokens[position]]
+                count += 1
+    (total / count).backward()
+    return float(total.detach()) / count, {
+        n: w.grad for n, w in model.named_parameters() if w.grad is not None
+    }
+
+
+@pytest.mark.parametrize("loss_on", ["answer", "outputs"])
+@pytest.mark.parametrize("tokens_per_batch", [16, 150, 16384])
+def test_the_loss_and_its_gradient_are_those_computed_by_hand(
+    training: Callable[..., Training], loss_on: str, tokens_per_batch: int
+) -> None:
+    """Also: a padded batch, or several, equal single samples without a pad."""
+    loop = _Loop.start(training(method="full", loss_on=loss_on, tokens_per_batch=tokens_per_batch))
+    wanted, gradients = hand_computed(loop, 1, every_output=loss_on == "outputs")
+    settings = loop.training.settings
+    batches, _ = draw_step(1, loop.training.mixture, PromptSettings(), settings, loop.tokenizer)
+    assert len(batches) == {16: 4, 150: 2, 16384: 1}[tokens_per_batch]
+    answer_tokens = sum(batch.answer_tokens for batch in batches)
+    loss = sum(loop._backward(batch, answer_tokens) for batch in batches)
+    assert loss == pytest.approx(wanted, rel=1e-5)
+    assert gradients.keys() == {name for name, w in loop.trained.items() if w.grad is not None}
+    for name, gradient in gradients.items():
+        assert torch.allclose(loop.trained[name].grad, gradient, rtol=1e-4, atol=1e-6), name
+
+
+def test_a_step_is_that_of_adamw_on_the_clipped_gradient(training: Callable[..., Training]) -> None:
+    loop = _Loop.start(training(method="full", clip_norm=0.5, warmup_share=0.5, weight_decay=0.1))
+    _, gradients = hand_computed(loop, 0, every_output=False)
+    norm = math.sqrt(sum(float((gradient**2).sum()) for gradient in gradients.values()))
+    before = {name: weights.detach().clone() for name, weights in loop.trained.items()}
+    record = loop.step(0)
+    rate = loop.training.settings.learning_rate / 4  # the first of four steps of warm-up
+    assert record["learning_rate"] == pytest.approx(rate)
+    for name, gradient in gradients.items():
+        clipped = gradient * min(1.0, 0.5 / norm)
+        decay = 0.1 if before[name].ndim >= 2 else 0.0
+        # In AdamW's first step both moments, corrected, are the gradient and its square.
+        wanted = before[name] * (1 - rate * decay) - rate * clipped / (clipped.abs() + 1e-8)
+        settled = clipped.abs() > 1e-5
+        assert settled.any()
+        assert torch.allclose(loop.trained[name].detach()[settled], wanted[settled], atol=rate * 0.02), name
+
+
+def rates(**changes: object) -> list[float]:
+    values = {"steps": 10, "learning_rate": 1.0, "warmup_share": 0.2, "final_share": 0.1} | changes
+    settings = validated(TrainingSettings, values, "training")
+    return [learning_rate_at(step, settings) for step in range(settings.steps)]
+
+
+def test_the_learning_rate_warms_up_and_falls_to_its_share() -> None:
+    assert rates(schedule="constant") == [0.5, 1.0] + [1.0] * 8
+    assert rates(schedule="linear") == pytest.approx([0.5, 1.0, *(1 - 0.9 * n / 7 for n in range(8))])
+    cosine = [0.1 + 0.9 * (1 + math.cos(math.pi * n / 7)) / 2 for n in range(8)]
+    assert rates(schedule="cosine") == pytest.approx([0.5, 1.0, *cosine])
+
+
+@given(
+    st.integers(1, 200),
+    st.sampled_from(["constant", "linear", "cosine"]),
+    st.floats(0, 1),
+    st.floats(0, 1),
+)
+def test_the_learning_rate_never_leaves_its_bounds(
+    steps: int, schedule: str, warmup: float, final: float
+) -> None:
+    found = rates(steps=steps, schedule=schedule, warmup_share=warmup, final_share=final)
+    assert all(0 <= rate <= 1 + 1e-12 for rate in found)
+    highest = found.index(max(found))
+    assert all(b <= a + 1e-12 for a, b in zip(found[highest:], found[highest + 1 :], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"stepz": 1}, r"trial: unknown key 'stepz'. Did you mean 'steps'\?"),
+        ({"lora": {"rnk": 1}}, r"trial: unknown key 'lora.rnk'. Did you mean 'rank'\?"),
+        ({"steps": 0}, r"trial: 'steps': Input should be greater than or equal to 1. Correct it in the file"),
+        ({"schedule": "zigzag"}, r"trial: 'schedule': Input should be 'constant', 'linear' or 'cosine'"),
+        ({"lora": {"dropout": 1}}, r"trial: 'lora.dropout': Input should be less than 1"),
+    ],
+)
+def test_wrong_settings_are_one_sentence(values: dict[str, object], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        validated(TrainingSettings, values, "trial")

@@ -1,0 +1,155 @@
+"""Models: fresh ones depend on their seed alone, and a bad folder is one sentence."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from core.errors import UserError
+from core.prompts.vocabulary import load_tokenizer
+from core.settings import validated
+from core.storage.models import check_model_folder, model_location
+from core.training.models import ModelShape, init_model, load_for_training, with_adapter
+from core.training.settings import LoraSettings, TrainingSettings
+from tests.training.tiny import SHAPE
+
+
+def test_fresh_weights_depend_on_the_seed_alone(tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    count = init_model(tmp_path / "a", SHAPE, 1)
+    state = torch.random.get_rng_state()
+    torch.manual_seed(8)
+    init_model(tmp_path / "b", SHAPE, 1)
+    init_model(tmp_path / "c", SHAPE, 2)
+    one, same, other = (load_file(tmp_path / name / "model.safetensors") for name in "abc")
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not torch.equal(one["model.embed_tokens.weight"], other["model.embed_tokens.weight"])
+    assert sum(weights.numel() for weights in one.values()) == count
+    torch.manual_seed(7)
+    assert torch.equal(torch.random.get_rng_state(), state), "the global generator was left alone"
+
+
+def test_a_model_is_not_overwritten(model_folder: Path) -> None:
+    with pytest.raises(UserError, match=r"exists already. Choose another name or delete the folder first"):
+        init_model(model_folder, SHAPE, 0)
+
+
+def test_heads_divide_the_width() -> None:
+    with pytest.raises(UserError, match=r"heads \(5\) must divide hidden_size \(32\) evenly"):
+        validated(ModelShape, {"hidden_size": 32, "heads": 5}, "model init")
+
+
+def cut_weights(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:5000])
+
+
+def lose_a_weight(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+def widen_config(folder: Path) -> None:
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"hidden_size": 32', '"hidden_size": 64'))
+
+
+def unknown_type(folder: Path) -> None:
+    (folder / "config.json").write_text('{"model_type": "nope"}')
+
+
+def wrong_value(folder: Path) -> None:
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"hidden_size": 32', '"hidden_size": "wide"'))
+
+
+def pickled_weights(folder: Path) -> None:
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+@pytest.mark.parametrize(
+    "damage", [cut_weights, lose_a_weight, widen_config, unknown_type, wrong_value, pickled_weights]
+)
+def test_a_damaged_model_is_one_sentence(
+    damage: Callable[[Path], None], model_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "bad"
+    shutil.copytree(model_folder, folder)
+    damage(folder)
+    with pytest.raises(
+        UserError, match=r"The model of '.*bad' can't be loaded \(.+\). Check the folder"
+    ) as e:
+        load_for_training(str(folder), TrainingSettings(), "cpu")
+    assert "\n" not in str(e.value)
+
+
+def test_a_damaged_tokenizer_is_one_sentence(model_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bad"
+    shutil.copytree(model_folder, folder)
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(UserError, match=r"The tokenizer of '.*bad' can't be loaded \(.+\). Check the folder"):
+        load_tokenizer(str(folder))
+
+
+def with_code(folder: Path) -> None:
+    (folder / "config.json").write_text('{"auto_map": {"AutoModelForCausalLM": "code.Model"}}')
+
+
+def without_config(folder: Path) -> None:
+    (folder / "config.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (pickled_weights, r"holds no .safetensors weights. Convert the model to safetensors first"),
+        (with_code, r"wants to run code of its own, which is refused. Choose another model"),
+        (without_config, r"holds no config.json. Point to a folder that holds a model"),
+    ],
+)
+def test_a_folder_that_is_not_trusted_is_refused_before_it_is_loaded(
+    damage: Callable[[Path], None], sentence: str, model_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data" / "models" / "bad"
+    shutil.copytree(model_folder, folder)
+    check_model_folder(folder)
+    damage(folder)
+    with pytest.raises(UserError, match=sentence):
+        model_location(tmp_path, "bad")
+
+
+def test_an_unknown_model_is_named_with_the_known_ones(model_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(model_folder, tmp_path / "data" / "models" / "tiny")
+    with pytest.raises(
+        UserError, match=r"no base model 'tinny' \(in data/models: tiny\). Make it with: python"
+    ):
+        model_location(tmp_path, "tinny")
+
+
+def adapter_of(model_folder: Path, seed: int, **lora: Any) -> dict[str, torch.Tensor]:
+    settings = TrainingSettings(lora=LoraSettings(rank=4, **lora))
+    model = with_adapter(load_for_training(str(model_folder), settings, "cpu"), settings, seed)
+    return {name: weights.detach() for name, weights in model.named_parameters() if weights.requires_grad}
+
+
+def test_an_adapter_depends_on_its_seed_and_is_all_that_is_trained(model_folder: Path) -> None:
+    one, same, other = (adapter_of(model_folder, seed) for seed in (1, 1, 2))
+    assert len(one) == 2 * 7 * SHAPE.layers
+    assert all("lora_" in name for name in one)
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    first = next(name for name in one if "lora_A" in name)
+    assert not torch.equal(one[first], other[first])
+    assert all(not weights.any() for name, weights in one.items() if "lora_B" in name)
+
+
+def test_layers_that_do_not_exist_are_named(model_folder: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"no linear layers named q_prj. Correct training.lora.target_modules"
+    ):
+        adapter_of(model_folder, 0, target_modules=("q_prj",))

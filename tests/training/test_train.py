@@ -1,0 +1,258 @@
+"""Training: it learns, depends on its seed alone, and survives kills, damage and nonsense."""
+
+import json
+import logging
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from core.errors import UserError
+from core.training import train as train_module
+from core.training.checkpoints import load_checkpoint
+from core.training.train import Training, _Loop, train
+
+pytestmark = pytest.mark.engine
+ROOT = Path(__file__).resolve().parents[2]
+Make = Callable[..., Training]
+
+
+def losses_of(training: Training, folder: Path) -> dict[int, float]:
+    """Train; the loss of each step that was made."""
+    losses: dict[int, float] = {}
+    train(training, folder, lambda record: losses.__setitem__(record["step"], record["loss"]))
+    return losses
+
+
+def weights_in(folder: Path) -> dict[str, torch.Tensor]:
+    (path,) = [*folder.glob("adapter/*.safetensors"), *folder.glob("model/*.safetensors")]
+    return load_file(path)
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    a, b = weights_in(one), weights_in(other)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+class Interrupted(BaseException):
+    """Like Ctrl-C: nothing in the project may catch it."""
+
+
+def interrupted_at(step: int, training: Training, folder: Path) -> dict[int, float]:
+    losses: dict[int, float] = {}
+
+    def report(record: dict[str, Any]) -> None:
+        losses[record["step"]] = record["loss"]
+        if record["step"] == step:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train(training, folder, report)
+    return losses
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_training_reduces_the_loss(training: Make, tmp_path: Path, method: str) -> None:
+    losses = losses_of(training(method=method, steps=40, learning_rate=1e-2, samples_per_step=8), tmp_path)
+    assert list(losses) == list(range(1, 41))
+    early, late = (sum(losses[step] for step in steps) / 5 for steps in (range(1, 6), range(36, 41)))
+    assert late < early - (0.05 if method == "lora" else 0.3)
+    assert sorted(path.name for path in (tmp_path / ("adapter" if method == "lora" else "model")).iterdir())
+
+
+def test_every_step_is_reported_whole(training: Make, tmp_path: Path) -> None:
+    records: list[dict[str, Any]] = []
+    train(training(steps=4), tmp_path, records.append)
+    assert [record["step"] for record in records] == [1, 2, 3, 4]
+    for record in records:
+        assert (record["total"], record["dropped"]) == (4, 0)
+        assert record["tokens_per_second"] > 0 and record["learning_rate"] > 0
+    assert records[-1]["eta_seconds"] == 0
+
+
+def test_the_same_seed_gives_the_same_adapter_and_another_seed_another(
+    training: Make, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    one = losses_of(training(seed=1, lora={"rank": 4, "dropout": 0.2}), tmp_path / "a")
+    torch.manual_seed(2)
+    assert losses_of(training(seed=1, lora={"rank": 4, "dropout": 0.2}), tmp_path / "b") == one
+    assert losses_of(training(seed=2, lora={"rank": 4, "dropout": 0.2}), tmp_path / "c") != one
+    assert same_weights(tmp_path / "a", tmp_path / "b")
+    assert not same_weights(tmp_path / "a", tmp_path / "c")
+
+
+def test_a_killed_training_goes_on_as_if_undisturbed(
+    training: Make, model_folder: Path, tmp_path: Path
+) -> None:
+    """SIGKILL at step 7, one step beyond the checkpoint of step 6; dropout is on."""
+    settings = {"lora": {"rank": 4, "dropout": 0.2}, "steps": 10}
+    child = subprocess.run(
+        [sys.executable, "-m", "tests.training.killed", str(model_folder), str(tmp_path / "killed"), "7"]
+        + [json.dumps(settings)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    before = dict(json.loads(line) for line in child.stdout.splitlines())
+    assert list(before) == [1, 2, 3, 4, 5, 6, 7]
+    after = losses_of(training(**settings), tmp_path / "killed")
+    assert list(after) == [7, 8, 9, 10]
+    whole = losses_of(training(**settings), tmp_path / "whole")
+    assert before | after == whole
+    assert before[7] == after[7]
+    assert same_weights(tmp_path / "killed", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("stop_at", [1, 3, 5])
+def test_a_full_training_resumes_from_any_step(training: Make, tmp_path: Path, stop_at: int) -> None:
+    make = training(method="full", steps=6, checkpoint_every=2)
+    before = interrupted_at(stop_at, make, tmp_path / "a")
+    assert before | losses_of(make, tmp_path / "a") == losses_of(make, tmp_path / "b")
+    assert same_weights(tmp_path / "a", tmp_path / "b")
+
+
+def test_a_finished_training_is_not_repeated(training: Make, tmp_path: Path) -> None:
+    assert losses_of(training(steps=2), tmp_path)
+    assert losses_of(training(steps=2), tmp_path) == {}
+
+
+def test_two_checkpoints_are_kept(training: Make, tmp_path: Path) -> None:
+    interrupted_at(8, training(steps=9, checkpoint_every=2), tmp_path)
+    kept = sorted(path.name for path in (tmp_path / "checkpoint").iterdir())
+    assert kept == ["step-00000004", "step-00000006"]
+
+
+def flip_a_byte(checkpoint: Path) -> None:
+    path = checkpoint / "weights.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def cut_the_optimizer(checkpoint: Path) -> None:
+    path = checkpoint / "optimizer.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def lose_the_sums(checkpoint: Path) -> None:
+    (checkpoint / "sha256.json").unlink()
+
+
+def nonsense_sums(checkpoint: Path) -> None:
+    (checkpoint / "sha256.json").write_text("[]")
+
+
+@pytest.mark.parametrize("damage", [flip_a_byte, cut_the_optimizer, lose_the_sums, nonsense_sums])
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(
+    training: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], None]
+) -> None:
+    make = training(steps=6, checkpoint_every=2)
+    before = interrupted_at(5, make, tmp_path / "a")
+    damage(tmp_path / "a" / "checkpoint" / "step-00000004")
+    with caplog.at_level(logging.WARNING):
+        after = losses_of(make, tmp_path / "a")
+    assert "Checkpoint step-00000004 is damaged; the one before it is used." in caplog.text
+    assert list(after) == [3, 4, 5, 6]
+    assert before | after == losses_of(make, tmp_path / "b")
+    assert same_weights(tmp_path / "a", tmp_path / "b")
+
+
+def test_when_every_checkpoint_is_damaged_it_begins_anew(
+    training: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make = training(steps=6, checkpoint_every=2)
+    interrupted_at(5, make, tmp_path)
+    for checkpoint in (tmp_path / "checkpoint").iterdir():
+        shutil.rmtree(checkpoint)
+        checkpoint.mkdir()
+    assert list(losses_of(make, tmp_path)) == [1, 2, 3, 4, 5, 6]
+    assert caplog.text.count("is damaged") == 2
+
+
+@pytest.mark.parametrize("other", [{"lora": {"rank": 8}}, {"method": "full"}])
+def test_a_checkpoint_of_other_settings_is_refused(
+    training: Make, tmp_path: Path, other: dict[str, Any]
+) -> None:
+    interrupted_at(4, training(), tmp_path)
+    loop = _Loop.start(training(**other))
+    with pytest.raises(
+        UserError, match=r"belongs to other settings. Delete the folder to train from the beginning"
+    ):
+        load_checkpoint(tmp_path / "checkpoint", loop.trained, loop.optimizer)
+
+
+def test_samples_that_never_fit_are_named(training: Make, tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"None of the 4 samples of step 1 fits max_seq_len 16. Raise it, or choose smaller"
+    ):
+        train(training(max_seq_len=16), tmp_path, lambda record: None)
+    assert not (tmp_path / "adapter").exists()
+
+
+def test_a_loss_that_is_no_number_ends_the_training(training: Make, tmp_path: Path) -> None:
+    wild = training(method="full", learning_rate=1e30, warmup_share=0.0)
+    with pytest.raises(
+        UserError, match=r"The (loss|gradient) of step \d is (nan|inf). Lower training.learning_rate"
+    ):
+        train(wild, tmp_path, lambda record: None)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_gradient_that_is_no_number_reaches_no_weight(
+    training: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss may be finite while its gradient is not; a step would spoil weights and checkpoints."""
+    honest = _Loop._backward
+
+    def backward(self: _Loop, *arguments: Any) -> float:
+        loss = honest(self, *arguments)
+        next(iter(self.trained.values())).grad.fill_(torch.inf)
+        return loss
+
+    monkeypatch.setattr(_Loop, "_backward", backward)
+    with pytest.raises(UserError, match=r"The gradient of step 1 is (nan|inf). Lower training.learning_rate"):
+        train(training(checkpoint_every=1), tmp_path, lambda record: None)
+    assert not (tmp_path / "checkpoint").exists()
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried"),
+        MemoryError(),
+    ],
+)
+@pytest.mark.parametrize("place", ["_backward", "start"])
+def test_memory_that_ends_is_one_sentence(
+    training: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: Exception, place: str
+) -> None:
+    def end(*_: Any) -> Any:
+        raise problem
+
+    monkeypatch.setattr(_Loop, place, end)
+    with pytest.raises(
+        UserError, match=r"too little memory. Lower training.tokens_per_batch or training.max"
+    ):
+        train(training(), tmp_path, lambda record: None)
+
+
+def test_other_errors_keep_their_traceback(
+    training: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(train_module, "load_checkpoint", fail)
+    with pytest.raises(RuntimeError, match="a defect"):
+        train(training(), tmp_path, lambda record: None)
