@@ -32,7 +32,7 @@ _TRUTHS = pa.schema(
 
 # Pixel shares come in as a table, because comparing bytes cell by cell is numpy's work; everything else
 # is counting. `place` orders distinct answers by votes, then by mean logprob per token, then by first
-# appearance (which also decides where there are no logprobs).
+# appearance (which also decides where there are no logprobs). NaN is unknown; DuckDB would call it largest.
 _SCORES = """
 WITH attempts AS (
     SELECT p.*, s.share, s.right_size,
@@ -43,7 +43,7 @@ WITH attempts AS (
 ), distinct_answers AS (
     SELECT source, task_id, test_index, output_cells, output_h, output_w,
            count(*) AS votes, bool_or(correct) AS correct, min(attempt) AS first_attempt,
-           avg(logprob / NULLIF(output_tokens, 0)) AS logprob_per_token
+           avg(logprob / NULLIF(output_tokens, 0)) FILTER (NOT isnan(logprob)) AS logprob_per_token
     FROM attempts
     WHERE output_cells IS NOT NULL
     GROUP BY ALL
