@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.curation.mixtures import Mixture, MixtureSettings, SourceShare
+from core.curation.mixtures import Augmentation, Mixture, MixtureSettings, SourceShare
 from core.prompts.templates import PromptSettings
 from core.settings import validated
 from core.training.models import init_model
@@ -22,9 +22,9 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def toy_mixture(seed: int = 0) -> Mixture:
+def toy_mixture(seed: int = 0, augmentation: Augmentation = Augmentation()) -> Mixture:
     """Samples of four copying tasks."""
-    settings = MixtureSettings(sources=(SourceShare(source="toy"),))
+    settings = MixtureSettings(sources=(SourceShare(source="toy"),), augmentation=augmentation)
     return Mixture({"toy": [copy_task(number) for number in range(4)]}, settings, seed)
 
 

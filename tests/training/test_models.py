@@ -38,8 +38,8 @@ def test_a_model_is_not_overwritten(model_folder: Path) -> None:
         init_model(model_folder, SHAPE, 0)
 
 
-def test_heads_divide_the_width() -> None:
-    with pytest.raises(UserError, match=r"heads \(5\) must divide hidden_size \(32\) evenly"):
+def test_heads_are_as_wide_as_vllm_serves() -> None:
+    with pytest.raises(UserError, match=r"heads are a multiple of 32 wide, which 32 / 5 is not"):
         validated(ModelShape, {"hidden_size": 32, "heads": 5}, "model init")
 
 

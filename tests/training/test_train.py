@@ -95,8 +95,15 @@ def test_a_killed_training_goes_on_as_if_undisturbed(
     """SIGKILL at step 7, one step beyond the checkpoint of step 6; dropout is on."""
     settings = {"lora": {"rank": 4, "dropout": 0.2}, "steps": 10}
     child = subprocess.run(
-        [sys.executable, "-m", "tests.training.killed", str(model_folder), str(tmp_path / "killed"), "7"]
-        + [json.dumps(settings)],
+        [
+            sys.executable,
+            "-m",
+            "tests.training.killed",
+            str(model_folder),
+            str(tmp_path / "killed"),
+            "7",
+            json.dumps(settings),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -9,7 +9,7 @@ from core.arc.tasks import Task, parse_task
 from core.curation.stored import SourceInfo, store_source
 from core.training.models import ModelShape, init_model
 
-SHAPE = ModelShape(hidden_size=32, layers=2, heads=2, mlp_size=64, context=512)
+SHAPE = ModelShape(hidden_size=32, layers=2, heads=1, mlp_size=64, context=512)
 
 
 def copy_task(number: int, source: str = "toy", *, tests: int = 1, demonstrations: int = 2) -> Task:
