@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from core.errors import UserError
+from core.inference.sampling import TokenChoice
 from core.inference.settings import InferenceSettings
 from core.prompts.vocabulary import load_tokenizer
 from core.storage.files import read_json
+from core.storage.models import unreadable
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,15 @@ class VllmEngine:
         on_gpu = torch.cuda.is_available()
         if not on_gpu:
             os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
-        import vllm
-        from vllm import LLM
-        from vllm.lora.request import LoRARequest
+        try:
+            import vllm
+            from vllm import LLM
+            from vllm.lora.request import LoRARequest
+        except ImportError as problem:
+            raise UserError(
+                f"vLLM can't be loaded ({problem}). Run: make setup"
+                ", or set inference.engine to 'transformers'."
+            ) from problem
 
         self.version = str(vllm.__version__)
         self.settings = settings
@@ -96,14 +104,12 @@ class VllmEngine:
                 "kv_cache_memory_bytes": int(settings.kv_cache_gigabytes * 2**30),
             }
         if adapter is not None:
-            rank = int(read_json(adapter / "adapter_config.json")["r"])
-            options |= {"enable_lora": True, "max_lora_rank": max(8, rank)}
+            options |= {"enable_lora": True, "max_lora_rank": _served_rank(adapter)}
         try:
             self._llm = LLM(model=model, **options)
         except (ValueError, RuntimeError, OSError) as problem:
-            reason = str(problem).strip().split("\n")[0]
             raise UserError(
-                f"vLLM can't serve '{model}' ({reason}). Lower inference.max_model_len or"
+                f"vLLM can't serve '{model}' ({_reason(problem)}). Lower inference.max_model_len or"
                 " inference.kv_cache_gigabytes, or set inference.engine to 'transformers'."
             ) from problem
         self._adapter = None if adapter is None else LoRARequest("adapter", 1, str(adapter))
@@ -138,6 +144,29 @@ class VllmEngine:
                     yield _completion(index_of[str(output.request_id)], output.outputs[0])
 
 
+def _served_rank(adapter: Path) -> int:
+    """The smallest rank of vLLM's that holds the adapter. Raises `UserError` if none does."""
+    from typing import get_args
+
+    from vllm.config.lora import MaxLoRARanks
+
+    rank = int(read_json(adapter / "adapter_config.json")["r"])
+    served = [one for one in sorted(get_args(MaxLoRARanks)) if one >= max(8, rank)]
+    if not served:
+        raise UserError(
+            f"vLLM serves no adapter of rank {rank}. Lower training.lora.rank, or set inference.engine to"
+            " 'transformers'."
+        )
+    return int(served[0])
+
+
+def _reason(problem: Exception) -> str:
+    """The telling line of an error: where a library checks its settings, the second one tells more."""
+    lines = [line.strip() for line in str(problem).strip().split("\n")]
+    telling = lines[1] if len(lines) > 1 and "validation error" in lines[0] else lines[0]
+    return telling.removeprefix("Value error, ").partition(" [type=")[0]
+
+
 def _completion(index: int, output: Any) -> Completion:
     return Completion(
         index, output.text, len(output.token_ids), output.finish_reason, float(output.cumulative_logprob)
@@ -152,27 +181,38 @@ class TransformersEngine:
     def __init__(self, settings: InferenceSettings, model: str, adapter: Path | None) -> None:
         import torch
         import transformers
-        from transformers import AutoModelForCausalLM
+        from transformers import AutoModelForCausalLM, GenerationConfig
 
         self.version = str(transformers.__version__)
         self.settings = settings
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = torch.float32 if self._device == "cpu" else torch.bfloat16
+        self._tokenizer = load_tokenizer(model)
         try:
-            self._tokenizer = load_tokenizer(model)
-            self._model: Any = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 model, dtype=dtype, use_safetensors=True, trust_remote_code=False
             )
-        except (OSError, ValueError) as problem:
-            reason = str(problem).strip().split("\n")[0]
-            raise UserError(
-                f"'{model}' can't be loaded ({reason}). Check the folder or the name."
-            ) from problem
+        except Exception as problem:  # each library has errors of its own for a damaged file
+            raise unreadable("model", model, problem) from problem
+        self._model: Any = loaded.to(self._device).eval()
         if adapter is not None:
-            from peft import PeftModel
+            self._add(adapter)
+        self._ends = _end_tokens(self._model, int(self._tokenizer.eos_token_id))
+        pad = self._tokenizer.pad_token_id
+        # A model's own generation settings (penalties, top-k) would change what is asked for.
+        self._model.generation_config = GenerationConfig(
+            do_sample=False,
+            eos_token_id=sorted(self._ends),
+            pad_token_id=self._tokenizer.eos_token_id if pad is None else pad,
+        )
 
+    def _add(self, adapter: Path) -> None:
+        from peft import PeftModel
+
+        try:
             self._model = PeftModel.from_pretrained(self._model, adapter).merge_and_unload()
-        self._model.to(self._device).eval()
+        except Exception as problem:  # each library has errors of its own for a damaged file
+            raise unreadable("adapter", str(adapter), problem) from problem
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         order = sorted(range(len(requests)), key=lambda index: len(requests[index].tokens))
@@ -183,49 +223,35 @@ class TransformersEngine:
     def _batch(self, requests: Sequence[Request], indices: list[int]) -> Iterator[Completion]:
         import torch
 
-        pad = self._tokenizer.pad_token_id
-        end = self._tokenizer.eos_token_id
-        longest = max(len(requests[index].tokens) for index in indices)
-        tokens = torch.full((len(indices), longest), end if pad is None else pad)
-        for row, index in enumerate(indices):
-            tokens[row, longest - len(requests[index].tokens) :] = torch.tensor(requests[index].tokens)
-        lengths = torch.tensor([len(requests[index].tokens) for index in indices])
-        mask = torch.arange(longest)[None, :] >= (longest - lengths)[:, None]
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())), torch.inference_mode():
-            torch.manual_seed(requests[indices[0]].seed)
+        rows = [requests[index] for index in indices]
+        longest = max(len(row.tokens) for row in rows)
+        tokens = torch.full((len(rows), longest), self._model.generation_config.pad_token_id)
+        mask = torch.zeros_like(tokens)
+        for place, row in enumerate(rows):
+            tokens[place, longest - len(row.tokens) :] = torch.tensor(row.tokens)
+            mask[place, longest - len(row.tokens) :] = 1
+        choice = TokenChoice([row.seed for row in rows], self.settings.temperature, self.settings.top_p)
+        with torch.inference_mode():
             output = self._model.generate(
                 input_ids=tokens.to(self._device),
                 attention_mask=mask.to(self._device),
-                max_new_tokens=max(requests[index].max_output_tokens for index in indices),
-                pad_token_id=end if pad is None else pad,
-                eos_token_id=end,
-                return_dict_in_generate=True,
-                output_logits=True,
-                **self._sampling(),
+                max_new_tokens=max(row.max_output_tokens for row in rows),
+                logits_processor=[choice],
             )
-        logprobs = torch.stack(output.logits, dim=1).float().log_softmax(-1)
-        generated = output.sequences[:, longest:]
-        chosen = logprobs.gather(2, generated[:, :, None])[:, :, 0].cpu()
-        for row, index in enumerate(indices):
-            yield self._read(
-                index, generated[row].tolist(), chosen[row], requests[index].max_output_tokens, end
-            )
+        logprobs = choice.logprobs(output)
+        for place, (index, row) in enumerate(zip(indices, rows, strict=True)):
+            generated = output[place, longest:].tolist()[: row.max_output_tokens]
+            yield self._read(index, generated, logprobs[place])
 
-    def _sampling(self) -> dict[str, Any]:
-        if not self.settings.temperature:
-            return {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-        return {
-            "do_sample": True,
-            "temperature": self.settings.temperature,
-            "top_p": self.settings.top_p,
-            "top_k": 0,
-        }
+    def _read(self, index: int, tokens: list[int], logprobs: Any) -> Completion:
+        count = next((place for place, token in enumerate(tokens, 1) if token in self._ends), None)
+        kept = tokens[:count]
+        text = str(self._tokenizer.decode(kept, skip_special_tokens=True))
+        logprob = float(logprobs[: len(kept)].sum().item())
+        return Completion(index, text, len(kept), "length" if count is None else "stop", logprob)
 
-    def _read(self, index: int, tokens: list[int], logprobs: Any, limit: int, end: int) -> Completion:
-        tokens = tokens[:limit]
-        stopped = end in tokens
-        count = tokens.index(end) + 1 if stopped else len(tokens)
-        text = str(self._tokenizer.decode(tokens[:count], skip_special_tokens=True))
-        return Completion(
-            index, text, count, "stop" if stopped else "length", float(logprobs[:count].sum().item())
-        )
+
+def _end_tokens(model: Any, end: int) -> set[int]:
+    """The tokens that end an answer: the tokenizer's, and those that the model names itself."""
+    named = model.generation_config.eos_token_id
+    return {end, *([] if named is None else named if isinstance(named, list) else [named])}
