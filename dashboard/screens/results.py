@@ -16,8 +16,6 @@ from dashboard.root import project_root
 
 root = project_root()
 
-SCOPE_NAMES = {"recipe": "recipe", "checkpoint": "checkpoint", "new_tasks": "new tasks"}
-FORM_NAMES = {"by_task": "by task", "by_output": "by output", "all_outputs": "all outputs"}
 MOST_VOTES_UNASKED = 300_000
 Stamp = tuple[int, int, int]
 
@@ -70,7 +68,9 @@ def choose_experiment(names: list[str]) -> str:
 def choose(scores: Scores) -> tuple[str, str, str, str]:
     """Metric, scope, aggregation and baseline, all in the address."""
     spec = scores.experiment
-    scopes = [name for name in SCOPE_NAMES if name != "new_tasks" or not spec.imported]
+    scopes = [
+        name for name in ("recipe", "checkpoint", "new_tasks") if name != "new_tasks" or not spec.imported
+    ]
     forms = [name for name in AGGREGATIONS if name == "by_task" or not spec.imported]
     boxes = st.columns(4)
     metric = boxes[0].selectbox(
@@ -83,18 +83,16 @@ def choose(scores: Scores) -> tuple[str, str, str, str]:
     scope = boxes[1].selectbox(
         "scope",
         scopes,
-        format_func=SCOPE_NAMES.__getitem__,
         key="scope",
         bind="query-params",
-        help="Over what the spread generalises." + listed({SCOPE_NAMES[one]: SCOPES[one] for one in scopes}),
+        help="Over what the spread generalises." + listed({one: SCOPES[one] for one in scopes}),
     )
     form = boxes[2].selectbox(
         "aggregation",
         forms,
-        format_func=FORM_NAMES.__getitem__,
         key="aggregation",
         bind="query-params",
-        help="How outputs become one number." + listed({FORM_NAMES[one]: AGGREGATIONS[one] for one in forms}),
+        help="How outputs become one number." + listed({one: AGGREGATIONS[one] for one in forms}),
     )
     baseline = boxes[3].selectbox(
         "baseline",

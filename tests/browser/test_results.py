@@ -1,0 +1,102 @@
+"""Results in a real browser: every run is a dot, the table is text, the address brings a selection back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from core.results.tables import result_records
+from core.results.wording import mean_and_std
+from tests.browser.conftest import Dashboard
+from tests.results.synthetic import SKILLS, make_experiment
+
+pytestmark = pytest.mark.browser
+
+NAME = "my-question"
+RUNS = 3 * len(SKILLS)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """A dashboard on a project with one finished experiment."""
+    root = tmp_path_factory.mktemp("results") / "project"
+    make_experiment(root, NAME)
+    dashboard = Dashboard(root, tmp_path_factory.mktemp("log") / "dashboard.log")
+    dashboard.start()
+    yield dashboard
+    dashboard.stop()
+
+
+def open_results(page: Page, results: Dashboard, query: str = "") -> None:
+    """Open the page and wait for its first chart, which takes seconds on a server that has just started."""
+    page.goto(f"{results.address}/results{query}")
+    expect(dots(page)).to_have_count(RUNS, timeout=30_000)
+
+
+def dots(page: Page) -> Locator:
+    """The marks of runs in the first chart."""
+    return page.locator(".js-plotly-plot").first.locator(".scatterlayer .points path")
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    page.get_by_role("combobox", name=label).click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def test_the_answer_stands_there_before_anything_is_chosen(page: Page, results: Dashboard) -> None:
+    open_results(page, results)
+    table = page.locator("table.results")
+    records = result_records(results.root, NAME)
+    assert len(records) == 4 * len(SKILLS)
+    for record in records:
+        expect(table).to_contain_text(mean_and_std(record))
+    lines = table.locator("tbody tr")
+    expect(lines.nth(0)).to_contain_text("twice-as-long")
+    expect(lines.nth(0)).to_contain_text("better")
+    expect(lines.nth(1)).to_contain_text("cannot tell")
+    expect(lines.nth(2)).to_contain_text("baseline")
+    assert "95 % interval" in (lines.nth(0).locator("td").nth(1).get_attribute("title") or "")
+    page.wait_for_url(f"**experiment={NAME}**")
+
+
+def test_the_charts_are_drawn(page: Page, results: Dashboard) -> None:
+    open_results(page, results, f"?experiment={NAME}")
+    colours = {dot.evaluate("dot => getComputedStyle(dot).fill") for dot in dots(page).all()}
+    assert len(colours) == len(SKILLS)
+    boxes = [dot.bounding_box() for dot in dots(page).all()]
+    assert len({(round(box["x"]), round(box["y"])) for box in boxes if box}) == RUNS
+    curves = page.locator(".js-plotly-plot").nth(1)
+    expect(curves.locator(".scatterlayer .trace .js-line")).to_have_count(2 * len(SKILLS))
+    expect(page.locator(".js-plotly-plot").nth(2).locator(".heatmaplayer image")).to_have_count(1)
+
+
+def test_the_address_brings_the_selection_back(page: Page, results: Dashboard) -> None:
+    open_results(page, results)
+    choose(page, "metric", "vote_2")
+    expect(page.locator("th.judged")).to_have_text("vote_2, %")
+    choose(page, "scope", "new_tasks")
+    expect(page.get_by_text("on new tasks of the same kind")).to_be_visible()
+    page.get_by_role("radio", name="vote_2").or_(page.get_by_role("button", name="vote_2")).first.click()
+    expect(page.get_by_text("one of the two most voted answers")).to_be_visible()
+    page.wait_for_url("**curve=vote_2**")
+    address = page.url
+    assert all(part in address for part in (f"experiment={NAME}", "metric=vote_2", "scope=new_tasks"))
+    page.goto("about:blank")
+    page.goto(address)
+    expect(page.locator("th.judged")).to_have_text("vote_2, %")
+    expect(page.get_by_text("on new tasks of the same kind")).to_be_visible()
+    expect(page.get_by_text("one of the two most voted answers")).to_be_visible()
+    expect(dots(page)).to_have_count(RUNS)
+
+
+def test_the_table_downloads_as_markdown(page: Page, results: Dashboard, tmp_path: Path) -> None:
+    open_results(page, results)
+    page.get_by_text("Columns, files and the command").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Markdown").click()
+    download.value.save_as(tmp_path / "table.md")
+    text = (tmp_path / "table.md").read_text()
+    assert text.startswith("| variant | accuracy | correct_pixels | vote_2 | unanswered |")
+    assert "| twice-as-long | 45.4 ± 2.8 (n = 3) |" in text
+    expect(page.get_by_text(f"python -m core results {NAME}")).to_be_visible()

@@ -1,0 +1,135 @@
+"""The Results page without a browser: what it shows before anything is chosen, warnings, empty states."""
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.results.imports import import_results
+from tests.results.synthetic import make_experiment
+from tests.results.test_tables import NAME, REPOSITORY
+
+SECONDS = 60
+
+
+def open_page(root: Path, monkeypatch: pytest.MonkeyPatch, **query: str) -> AppTest:
+    monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(root))
+    page = AppTest.from_file(str(REPOSITORY / "dashboard" / "screens" / "results.py"))
+    for name, value in query.items():
+        page.query_params[name] = value
+    page.run(timeout=SECONDS)
+    assert not page.exception
+    return page
+
+
+def table_of(page: AppTest) -> str:
+    return next(str(part.proto.body) for part in page.get("html") if "<table" in part.proto.body)
+
+
+def texts(page: AppTest) -> str:
+    kinds = (page.warning, page.caption, page.markdown, page.subheader, page.info, page.error, page.code)
+    return "\n".join(element.value for kind in kinds for element in kind)
+
+
+def test_the_answer_stands_there_at_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = open_page(project, monkeypatch)
+    table = table_of(page)
+    assert [table.index(name) for name in ("twice-as-long", "more-colours", ">plain<")] == sorted(
+        table.index(name) for name in ("twice-as-long", "more-colours", ">plain<")
+    )
+    assert '45.4 ± 2.8 <span class="quiet">(n = 3)</span>' in table
+    assert "cannot tell" in table and "runs would" in table and ">better<" in table
+    assert "Generalises over: new trainings of the same recipe" in table
+    said = texts(page)
+    assert "Which recipe solves more tasks?" in said
+    assert "40 tasks of toy/evaluation, 8 attempts at each test output, base model tiny" in said
+    assert "Noise: evaluation" in said and "2 never" in said
+    assert page.query_params["experiment"] == NAME or page.query_params["experiment"] == [NAME]
+    assert [button.label for button in page.get("download_button")] == ["Markdown", "LaTeX", "CSV"]
+    assert f"python -m core results {NAME} --metric accuracy" in said
+
+
+def test_a_selection_in_the_address_is_shown(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = open_page(
+        project,
+        monkeypatch,
+        experiment=NAME,
+        metric="pass_4",
+        scope="new_tasks",
+        aggregation="all_outputs",
+        baseline="more-colours",
+    )
+    assert "pass_4 against more-colours, points" in table_of(page)
+    assert "on new tasks of the same kind" in texts(page)
+    assert "--aggregation all_outputs --scope new_tasks" in texts(page)
+    shown = {box.key: box.value for box in page.selectbox}
+    assert shown == {
+        "chosen experiment": NAME,
+        "metric": "pass_4",
+        "scope": "new_tasks",
+        "aggregation": "all_outputs",
+        "baseline": "more-colours",
+    }
+
+
+def test_a_warm_page_takes_little_server_time(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = open_page(project, monkeypatch)
+    seconds = []
+    for _ in range(4):
+        began = time.perf_counter()
+        page.run(timeout=SECONDS)
+        seconds.append(time.perf_counter() - began)
+    assert min(seconds) < 0.3
+
+
+def test_a_new_experiment_or_run_moves_no_selection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_experiment(tmp_path, "older", runs=2, evaluations=1, tasks=5, skills={"plain": 0, "b": 1})
+    page = open_page(tmp_path, monkeypatch)
+    page.selectbox(key="metric").select("vote_2").run(timeout=SECONDS)
+    before = {box.key: box.value for box in page.selectbox}
+    make_experiment(tmp_path, "newer", runs=1, evaluations=1, tasks=5, skills={"plain": 0})
+    make_experiment(tmp_path, "older", runs=3, evaluations=1, tasks=5, skills={"plain": 0, "b": 1})
+    page.run(timeout=SECONDS)
+    assert {box.key: box.value for box in page.selectbox} == before
+    assert "(n = 3)" in table_of(page)
+    assert open_page(tmp_path, monkeypatch).selectbox[0].value == "older"
+    shutil.rmtree(tmp_path / "runs" / "older")
+    page.run(timeout=SECONDS)
+    assert page.selectbox[0].value == "newer" and not page.exception
+
+
+def test_a_weak_model_is_called_weak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_experiment(tmp_path, runs=2, evaluations=1, tasks=6, skills={"plain": -40, "longer": -40})
+    shutil.rmtree(tmp_path / "runs" / NAME / "longer" / "train-1" / "eval-0")
+    said = texts(open_page(tmp_path, monkeypatch))
+    assert "Near the floor: 0 of" in said
+    assert "3 of 4 runs evaluated" in said
+    assert "no known std" in said
+
+
+def test_imported_results_have_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = REPOSITORY / "data" / "experiments" / "lab-note" / "results.csv"
+    import_results(tmp_path, file, "lab-note", percent=True)
+    page = open_page(tmp_path, monkeypatch, metric="correct_size")
+    assert "cannot tell" in table_of(page)
+    assert page.selectbox(key="scope").options == ["recipe", "checkpoint"]
+    assert "no values per task" in texts(page)
+
+
+def test_empty_states_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "python -m core launch demo --wait" in texts(open_page(tmp_path, monkeypatch))
+    make_experiment(tmp_path, runs=1, evaluations=1, tasks=2)
+    for path in (tmp_path / "runs").rglob("scores.parquet"):
+        path.unlink()
+    said = texts(open_page(tmp_path, monkeypatch))
+    assert "0 of 3 runs evaluated. The table appears with the first." in said
+
+
+def test_a_damaged_file_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_experiment(tmp_path, runs=1, evaluations=1, tasks=2)
+    path = next((tmp_path / "runs").rglob("scores.parquet"))
+    path.write_bytes(b"PAR1 nothing")
+    page = open_page(tmp_path, monkeypatch)
+    assert str(path) in page.error[0].value
