@@ -204,6 +204,27 @@ def test_a_task_is_found_by_address_by_id_and_in_the_gallery(page: Page, dashboa
     assert decisions(dashboard.root) == []
 
 
+def test_an_id_that_is_not_found_leaves_no_key_to_flag_another_task(page: Page, dashboard: Dashboard) -> None:
+    first, second, third = list(load_tasks(dashboard.root, SOURCE))[:3]
+    open_deck(page, dashboard, f"?show=all&task={first}")
+    box = page.locator('[data-choice="search"]')
+    for wanted in (second, third):  # the second time, the box still holds the first id
+        page.keyboard.press("/")
+        page.keyboard.type(wanted)
+        page.keyboard.press("Enter")
+        expect(page.locator(".deck")).to_have_attribute("data-task", wanted)
+        expect(box).not_to_be_focused()
+    before = decisions(dashboard.root)
+    page.keyboard.press("/")
+    page.keyboard.type("zz")
+    page.keyboard.press("Enter")
+    page.keyboard.press("f")
+    expect(box).to_be_focused()
+    expect(box).to_have_value("zzf")
+    wait_until_saved(page)
+    assert decisions(dashboard.root) == before
+
+
 def test_filters_choose_the_queue(page: Page, dashboard: Dashboard) -> None:
     ids = list(load_tasks(dashboard.root, SOURCE))
     open_deck(page, dashboard)

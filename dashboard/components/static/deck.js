@@ -200,7 +200,8 @@ class Deck extends DeckView {
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (origin.matches?.("input, textarea, select, [contenteditable]")) {
       if (key === "Enter" && origin.dataset.choice === "search") this.search(origin.value, true);
-      if (key === "Escape" || key === "Enter") origin.blur();
+      // While nothing was found the keys stay in the box: they would flag the task that is still shown.
+      if (key === "Escape" || (key === "Enter" && !origin.classList.contains("nothing"))) origin.blur();
       return;
     }
     const names = { u: "undo", j: "next", ArrowRight: "next", k: "back", ArrowLeft: "back", d: "digits", g: "gallery",
@@ -232,7 +233,7 @@ class Deck extends DeckView {
     else if (step) this.go(step);
     else if (name === "digits") this.toggleDigits();
     else if (name === "gallery") this.turnTo(this.page === null ? Math.floor(this.index / PER_PAGE) : null);
-    else if (name === "search") this.part('[data-choice="search"]').focus();
+    else if (name === "search") this.startSearch();
     else if (name === "everything") this.filter("all");
     else if (name === "close" && this.page !== null) this.turnTo(null);
   }
@@ -262,6 +263,13 @@ class Deck extends DeckView {
     this.view.show = name;
     this.part('[data-choice="show"]').value = name;
     this.enqueue(null);
+  }
+
+  /** What is typed next replaces the last id. */
+  startSearch() {
+    const box = this.part('[data-choice="search"]');
+    box.focus();
+    box.select();
   }
 
   /** Go to the first task whose id begins with the text; Enter also accepts a part of an id. */
