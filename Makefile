@@ -3,7 +3,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: help setup demo dashboard test lint types format browser
+.PHONY: help setup demo dashboard test picture lint types format browser
 .DEFAULT_GOAL := help
 
 help:
@@ -33,6 +33,10 @@ test: setup browser
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(RUN) -m pytest
+
+# The picture in README.md, from the runs of the demo.
+picture: setup
+	TAKE_PICTURE=1 $(RUN) -m pytest tests/browser/test_picture.py
 
 lint: setup
 	$(RUN) -m ruff check .
