@@ -46,6 +46,15 @@ class EvaluationSettings(Settings):
     sources: tuple[EvaluatedSource, ...] = Field(min_length=1, description="The evaluated tasks.")
     inference: InferenceSettings = Field(InferenceSettings(), description="How attempts are made.")
 
+    @field_validator("sources")
+    @classmethod
+    def _each_source_once(cls, sources: tuple[EvaluatedSource, ...]) -> tuple[EvaluatedSource, ...]:
+        names = [share.source for share in sources]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"source '{twice[0]}' is listed twice; its tasks would count twice")
+        return sources
+
 
 class ExperimentSpec(Settings):
     """A question with its variants, seeds, and what it is evaluated on."""
@@ -80,7 +89,10 @@ class ExperimentSpec(Settings):
     @classmethod
     def _metrics_exist(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
         for name in metrics:
-            parse_metric(name)
+            try:
+                parse_metric(name)
+            except UserError as problem:
+                raise ValueError(str(problem)) from None
         return metrics
 
     @model_validator(mode="after")
@@ -141,4 +153,10 @@ def evaluated_tasks(root: Path, evaluation: EvaluationSettings) -> list[Task]:
     ]
     if not tasks:
         raise UserError("No task is left to evaluate. Raise max_cells under evaluation.sources.")
+    for task in tasks:
+        if any(pair.output is None for pair in task.test):
+            raise UserError(
+                f"Task {task.task_id!r} of {task.source} has no known answer, so it can't be scored."
+                " Evaluate on a source with solutions."
+            )
     return tasks
