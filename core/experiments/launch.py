@@ -35,6 +35,7 @@ from core.experiments.spec import ExperimentSpec, evaluated_tasks, read_spec
 from core.experiments.stages import stages_left
 from core.storage.files import locked, read_json, write_json, write_text
 
+DRIVER, NEXT_DRIVER = "driver.json", "next-driver.json"
 BYTES_PER_RUN = 200 * 2**20
 
 
@@ -90,6 +91,11 @@ def _refuse_leaks(leaks: dict[str, list[Leak]]) -> UserError:
     )
 
 
+def _check_root(root: Path) -> None:
+    if not (root / "data").is_dir():
+        raise UserError(f"{root.resolve()} holds no folder data. Name the project folder with --root.")
+
+
 def _check_room(root: Path, runs: int) -> None:
     free = shutil.disk_usage(root).free
     if runs and free < runs * BYTES_PER_RUN:
@@ -114,16 +120,19 @@ def drive(root: Path, experiment: str) -> bool:
         with locked(folder / ".next-driver.lock", wait=False) as first_in_line:
             if not first_in_line:
                 return True
+            write_json(folder / NEXT_DRIVER, asdict(own_state(None)))
             turn.enter_context(locked(folder / ".driver.lock"))
-        write_json(folder / "driver.json", asdict(own_state(None)))
+        write_json(folder / DRIVER, asdict(own_state(None)))
         spec = read_spec(folder / "experiment.yaml")
         outcomes = [_drive_run(run, spec) for run in runs_of(root, spec)]
         return all(outcomes)
 
 
 def _drive_run(run: Run, spec: ExperimentSpec) -> bool:
-    """The stages of a run, one process after another, up to the first that fails."""
+    """The stages of a run, one process after another, up to the first that fails or a stop."""
     for stage in stages_left(run, spec):
+        if state_of(run).state == "cancelled":
+            return False
         process = _detached(run.root, stage_command(run, stage), run.folder / "log.txt")
         if process.wait() != 0:
             _say_why(run, stage, process.returncode)
@@ -167,16 +176,34 @@ def _detached(root: Path, verb: list[str], log: Path) -> subprocess.Popen[bytes]
 
 def is_driven(root: Path, experiment: str) -> bool:
     """Whether a driver works on the experiment now."""
-    path = experiment_folder(root, experiment) / "driver.json"
-    return path.exists() and is_alive(RunState(**read_json(path)))
+    driver = driver_of(root, experiment, DRIVER)
+    return driver is not None and is_alive(driver)
+
+
+def driver_of(root: Path, experiment: str, name: str) -> RunState | None:
+    """The process that works on an experiment (DRIVER) or waits for its turn (NEXT_DRIVER), if any."""
+    try:
+        return RunState(**read_json(experiment_folder(root, experiment) / name))
+    except (UserError, TypeError):
+        return None
 
 
 def launch(root: Path, spec: ExperimentSpec, command: list[str]) -> list[Run]:
-    """Prepare an experiment and start its driver, unless all is done or one is at work."""
-    runs = prepare(root, spec, command)
-    if any(stages_left(run, spec) for run in runs):
+    """Prepare an experiment and start its driver, unless all is done.
+
+    A run whose files are all there is done, whatever became of its `state.json`. Launches take turns, so
+    that none overwrites what another has just prepared.
+    """
+    _check_root(root)
+    with locked(root / "runs" / ".launch.lock"):
+        runs = prepare(root, spec, command)
         for run in runs:
-            if state_of(run).state in ("failed", "cancelled"):
-                say_state(run, RunState("queued", next(iter(stages_left(run, spec)), None)))
-        start_driver(root, spec.name)
+            left = stages_left(run, spec)
+            state = state_of(run).state
+            if not left and state != "done":
+                say_state(run, RunState("done"))
+            elif left and state in ("failed", "cancelled"):
+                say_state(run, RunState("queued", left[0]))
+        if any(stages_left(run, spec) for run in runs):
+            start_driver(root, spec.name)
     return list_runs(root, spec.name)

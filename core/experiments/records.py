@@ -13,7 +13,8 @@ import psutil
 
 from core.arc.tasks import Task
 from core.curation.sources import source_fingerprint
-from core.experiments.runs import Run
+from core.errors import UserError
+from core.experiments.runs import Run, Stage
 from core.experiments.spec import EvaluationSettings, ExperimentSpec, evaluated_tasks
 from core.storage.files import fingerprint, read_json, write_json
 from core.storage.models import model_fingerprint, model_location
@@ -51,6 +52,20 @@ def describe_tasks(tasks: list[Task]) -> dict[str, Any]:
         "outputs": sum(len(task.test) for task in tasks),
         "sha256": fingerprint([[task.source, task.task_id] for task in tasks]),
     }
+
+
+def check_data(run: Run, spec: ExperimentSpec, stage: Stage) -> None:
+    """Raise `UserError` where a source that the stage reads is not what it was when the run was launched:
+    a source imported anew, or a reversed one after a flag. The run's record would not be true."""
+    recipe = spec.recipe_of(run.variant)
+    shares = recipe.mixture.sources if stage == "train" else spec.evaluation.sources
+    known = read_json(run.folder / "run.json")["data"]
+    for source in (share.source for share in shares):
+        if source_fingerprint(run.root, source) != known.get(source):
+            raise UserError(
+                f"Source '{source}' has changed since the launch, so the run would not be what its record"
+                " says. Undo the change, or launch the spec under another name."
+            )
 
 
 def add_to_record(run: Run, **values: Any) -> None:

@@ -10,10 +10,11 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from core.errors import UserError
-from core.experiments.records import add_to_record
+from core.experiments.records import add_to_record, check_data
 from core.experiments.runs import STAGES, Run, RunState, Stage, experiment_folder, own_state, say_state
 from core.experiments.spec import ExperimentSpec, evaluated_tasks, read_spec
 from core.storage.files import append_record, locked
@@ -49,9 +50,11 @@ def run_stage(run: Run, stage: Stage) -> bool:
         spec = launched_spec(run)
         if is_done(run, spec, stage):
             return True
+        say_state(run, replace(own_state(stage), state="queued"))  # so that it can be stopped in the queue
         with locked(run.root / "runs" / ".machine.lock"):
             say_state(run, own_state(stage))
             try:
+                check_data(run, spec, stage)
                 _WORK[stage](run, spec, _Reporter(run, stage))
             except Exception as error:
                 say_state(run, RunState("failed", stage, error=_sentence(run, error)))
@@ -68,7 +71,8 @@ def _sentence(run: Run, error: Exception) -> str:
     """What went wrong, for a person."""
     if isinstance(error, UserError):
         return str(error)
-    if shutil.disk_usage(run.folder).free < 2**20:
+    # Whoever writes says it in words of its own, and its unfinished file may be gone again by now.
+    if "No space left" in str(error) or shutil.disk_usage(run.folder).free < 2**20:
         return "The disk is full. Free some space and launch again; finished stages are kept."
     return f"{type(error).__name__}: {error}. The log holds the details."
 

@@ -3,15 +3,16 @@
 import os
 import shutil
 import signal
+import socket
 import time
 from pathlib import Path
 
 import psutil
 
 from core.errors import UserError
-from core.experiments.launch import is_driven
+from core.experiments.launch import DRIVER, NEXT_DRIVER, driver_of, is_driven
 from core.experiments.runs import RunState, experiment_folder, is_alive, list_runs, say_state, state_of
-from core.storage.files import bytes_of, read_json
+from core.storage.files import bytes_of
 
 SECONDS_TO_END = 10.0
 
@@ -23,18 +24,16 @@ def stop_experiment(root: Path, experiment: str) -> int:
     launch goes on from there.
     """
     _known(root, experiment)
-    driver = experiment_folder(root, experiment) / "driver.json"
-    if is_driven(root, experiment):
-        _end_group(int(read_json(driver)["pid"]))
-    stopped = 0
-    for run in list_runs(root, experiment):
+    unfinished = [run for run in list_runs(root, experiment) if state_of(run).state in ("running", "queued")]
+    for name in (NEXT_DRIVER, DRIVER):  # the waiting one first, or it would take over
+        driver = driver_of(root, experiment, name)
+        if driver is not None:
+            _end(driver)
+    for run in unfinished:
+        _end(state_of(run))
         state = state_of(run)
-        if state.state == "running" and state.pid is not None and is_alive(state):
-            _end_group(state.pid)
-        if state.state in ("running", "queued"):
-            say_state(run, RunState("cancelled", state.stage, state.step, state.total))
-            stopped += 1
-    return stopped
+        say_state(run, RunState("cancelled", state.stage, state.step, state.total))
+    return len(unfinished)
 
 
 def delete_experiment(root: Path, experiment: str) -> tuple[Path, int]:
@@ -59,12 +58,33 @@ def _known(root: Path, experiment: str) -> None:
         raise UserError(f"There is no experiment '{experiment}' in runs/. See: python -m core runs list")
 
 
+def _end(state: RunState) -> None:
+    """End the process of a state, if it lives, with its group and the stages that it started.
+
+    Raises `UserError` for a process of another machine, whose number means nothing here.
+    """
+    if state.pid is None or not is_alive(state):
+        return
+    if state.host != socket.gethostname():
+        raise UserError(f"A process of it runs on the machine {state.host}. Give the same command there.")
+    try:
+        children = psutil.Process(state.pid).children()
+    except psutil.NoSuchProcess:
+        return
+    for pid in (state.pid, *(child.pid for child in children)):
+        _end_group(pid)
+
+
 def _end_group(pid: int) -> None:
-    """SIGTERM to the process group that `pid` leads, SIGKILL where that does not end it."""
+    """SIGTERM to the process group that `pid` leads (to itself where it leads none), then SIGKILL."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
-            os.killpg(pid, number)
-            psutil.Process(pid).wait(SECONDS_TO_END)
+            process = psutil.Process(pid)
+            if os.getpgid(pid) == pid:
+                os.killpg(pid, number)
+            else:
+                process.send_signal(number)
+            process.wait(SECONDS_TO_END)
         except (ProcessLookupError, psutil.NoSuchProcess):
             return
         except psutil.TimeoutExpired:
