@@ -10,8 +10,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from core.experiments.launch import is_driven
-from core.experiments.runs import run_records
+from core.experiments.runs import is_driven, run_records
 
 SECONDS_BETWEEN_LINES = 15.0
 SECONDS_TO_START = 20.0

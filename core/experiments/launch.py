@@ -2,7 +2,7 @@
 
 The driver is a detached process of its own session: closing the browser or the terminal does not stop
 it. It starts each stage as a process of a session of its own again, one after another, and only looks at
-files to know what is left; a second driver for the same experiment leaves at once.
+files to know what is left. A second driver for the same experiment waits for its turn, a third leaves.
 """
 
 import os
@@ -21,11 +21,12 @@ from core.curation.mixtures import mixture_leaks
 from core.errors import UserError
 from core.experiments.records import describe_run, settings_of
 from core.experiments.runs import (
+    DRIVER,
+    NEXT_DRIVER,
     Run,
     RunState,
     Stage,
     experiment_folder,
-    is_alive,
     list_runs,
     own_state,
     say_state,
@@ -35,7 +36,6 @@ from core.experiments.spec import ExperimentSpec, evaluated_tasks, read_spec
 from core.experiments.stages import stages_left
 from core.storage.files import locked, read_json, write_json, write_text
 
-DRIVER, NEXT_DRIVER = "driver.json", "next-driver.json"
 BYTES_PER_RUN = 200 * 2**20
 
 
@@ -172,20 +172,6 @@ def _detached(root: Path, verb: list[str], log: Path) -> subprocess.Popen[bytes]
             cwd=Path(__file__).parents[2],
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
-
-
-def is_driven(root: Path, experiment: str) -> bool:
-    """Whether a driver works on the experiment now."""
-    driver = driver_of(root, experiment, DRIVER)
-    return driver is not None and is_alive(driver)
-
-
-def driver_of(root: Path, experiment: str, name: str) -> RunState | None:
-    """The process that works on an experiment (DRIVER) or waits for its turn (NEXT_DRIVER), if any."""
-    try:
-        return RunState(**read_json(experiment_folder(root, experiment) / name))
-    except (UserError, TypeError):
-        return None
 
 
 def launch(root: Path, spec: ExperimentSpec, command: list[str]) -> list[Run]:

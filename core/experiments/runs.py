@@ -18,6 +18,8 @@ from core.errors import UserError
 from core.storage.files import read_json, read_records, write_json
 
 Stage = Literal["train", "infer", "score"]
+DRIVER, NEXT_DRIVER = "driver.json", "next-driver.json"
+SECONDS_TO_BEGIN = 20.0
 STAGES: tuple[Stage, ...] = ("train", "infer", "score")
 
 
@@ -118,6 +120,20 @@ def is_alive(state: RunState) -> bool:
         return False
 
 
+def is_driven(root: Path, experiment: str) -> bool:
+    """Whether a driver works on the experiment now."""
+    driver = driver_of(root, experiment, DRIVER)
+    return driver is not None and is_alive(driver)
+
+
+def driver_of(root: Path, experiment: str, name: str) -> RunState | None:
+    """The process that works on an experiment (DRIVER) or waits for its turn (NEXT_DRIVER), if any."""
+    try:
+        return RunState(**read_json(experiment_folder(root, experiment) / name))
+    except (UserError, TypeError):
+        return None
+
+
 def progress_of(run: Run, stage: Stage | None = None) -> list[dict[str, Any]]:
     """Progress records in the order of their steps. A step that a resumed stage repeated counts once, as
     it was last reported."""
@@ -133,8 +149,11 @@ def run_records(root: Path, experiment: str | None = None) -> list[dict[str, Any
     loss and tokens_per_second as last reported, error."""
     records = []
     for name in [experiment] if experiment else list_experiments(root):
+        driven = is_driven(root, name)
         for run in list_runs(root, name):
             state = state_of(run)
+            if state.state == "queued" and not driven and _is_forgotten(state):
+                state = replace(state, error=f"Nothing works on it. Go on with: python -m core launch {name}")
             last = latest_progress(run)
             records.append(
                 {
@@ -152,6 +171,11 @@ def run_records(root: Path, experiment: str | None = None) -> list[dict[str, Any
                 }
             )
     return records
+
+
+def _is_forgotten(state: RunState) -> bool:
+    """Whether a queued run waits for longer than a driver takes to begin."""
+    return time.time() - (state.updated or 0) > SECONDS_TO_BEGIN
 
 
 def latest_progress(run: Run) -> dict[str, Any]:

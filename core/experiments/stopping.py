@@ -10,8 +10,18 @@ from pathlib import Path
 import psutil
 
 from core.errors import UserError
-from core.experiments.launch import DRIVER, NEXT_DRIVER, driver_of, is_driven
-from core.experiments.runs import RunState, experiment_folder, is_alive, list_runs, say_state, state_of
+from core.experiments.runs import (
+    DRIVER,
+    NEXT_DRIVER,
+    RunState,
+    driver_of,
+    experiment_folder,
+    is_alive,
+    is_driven,
+    list_runs,
+    say_state,
+    state_of,
+)
 from core.storage.files import bytes_of
 
 SECONDS_TO_END = 10.0

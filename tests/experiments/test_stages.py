@@ -20,13 +20,14 @@ from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
 from core.experiments import launch as launch_module
 from core.experiments import stages
-from core.experiments.launch import drive, is_driven, launch, prepare
+from core.experiments.launch import drive, launch, prepare
 from core.experiments.runs import (
     STAGES,
     Run,
     RunState,
     Stage,
     is_alive,
+    is_driven,
     list_runs,
     own_state,
     progress_of,
