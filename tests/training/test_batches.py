@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import UserError
@@ -20,6 +20,7 @@ from core.training.train import Training, _Loop
 from tests.training.conftest import tiny_settings, toy_mixture
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 50), max_size=30), st.integers(1, 200))
 def test_every_sample_is_in_one_group_that_fits(lengths: list[int], most: int) -> None:
     groups = group_by_length(lengths, most)
@@ -54,11 +55,13 @@ def test_a_step_draws_its_own_samples_and_drops_what_is_too_long() -> None:
         len(training_sample(toy_mixture().sample(n), PromptSettings(), tokenizer).tokens) for n in range(12)
     ]
     for step in range(3):
-        batches, dropped = draw_step(step, toy_mixture(), PromptSettings(), settings, tokenizer)
+        batches, dropped = draw_step(
+            step, toy_mixture(), PromptSettings(), settings, tokenizer, tokens_per_batch=2048
+        )
         assert dropped == 0
         assert sum(b.useful_tokens for b in batches) == sum(lengths[4 * step : 4 * step + 4])
     narrow = tiny_settings(max_seq_len=max(lengths[:4]) - 1)
-    batches, dropped = draw_step(0, toy_mixture(), PromptSettings(), narrow, tokenizer)
+    batches, dropped = draw_step(0, toy_mixture(), PromptSettings(), narrow, tokenizer, tokens_per_batch=2048)
     assert dropped == sum(length > narrow.max_seq_len for length in lengths[:4]) >= 1
 
 
@@ -87,10 +90,17 @@ def test_the_loss_and_its_gradient_are_those_computed_by_hand(
     training: Callable[..., Training], loss_on: str, tokens_per_batch: int
 ) -> None:
     """Also: a padded batch, or several, equal single samples without a pad."""
-    loop = _Loop.start(training(method="full", loss_on=loss_on, tokens_per_batch=tokens_per_batch))
+    loop = _Loop.start(training(method="full", loss_on=loss_on))
     wanted, gradients = hand_computed(loop, 1, every_output=loss_on == "outputs")
     settings = loop.training.settings
-    batches, _ = draw_step(1, loop.training.mixture, PromptSettings(), settings, loop.tokenizer)
+    batches, _ = draw_step(
+        1,
+        loop.training.mixture,
+        PromptSettings(),
+        settings,
+        loop.tokenizer,
+        tokens_per_batch=tokens_per_batch,
+    )
     assert len(batches) == {16: 4, 150: 2, 16384: 1}[tokens_per_batch]
     answer_tokens = sum(batch.answer_tokens for batch in batches)
     loss = sum(loop._backward(batch, answer_tokens) for batch in batches)
@@ -108,14 +118,16 @@ def test_a_step_is_that_of_adamw_on_the_clipped_gradient(training: Callable[...,
     record = loop.step(0)
     rate = loop.training.settings.learning_rate / 4  # the first of four steps of warm-up
     assert record["learning_rate"] == pytest.approx(rate)
+    compared = 0
     for name, gradient in gradients.items():
         clipped = gradient * min(1.0, 0.5 / norm)
         decay = 0.1 if before[name].ndim >= 2 else 0.0
         # In AdamW's first step both moments, corrected, are the gradient and its square.
         wanted = before[name] * (1 - rate * decay) - rate * clipped / (clipped.abs() + 1e-8)
         settled = clipped.abs() > 1e-5
-        assert settled.any()
+        compared += int(settled.sum())
         assert torch.allclose(loop.trained[name].detach()[settled], wanted[settled], atol=rate * 0.02), name
+    assert compared > 10_000
 
 
 def rates(**changes: object) -> list[float]:
@@ -131,6 +143,7 @@ def test_the_learning_rate_warms_up_and_falls_to_its_share() -> None:
     assert rates(schedule="cosine") == pytest.approx([0.5, 1.0, *cosine])
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 200),
     st.sampled_from(["constant", "linear", "cosine"]),

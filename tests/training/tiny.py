@@ -35,6 +35,7 @@ def tiny_spec(**changes: Any) -> dict[str, Any]:
     return {
         "name": "trial",
         "baseline": "plain",
+        "allow_leaks": True,
         "train_seeds": [0],
         "eval_seeds": [0, 1],
         "evaluation": {
