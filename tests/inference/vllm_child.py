@@ -44,7 +44,7 @@ def main(trained: str, target: str) -> None:
     for seed in (random.seed, np.random.seed, torch.manual_seed):
         seed(0)
     ask(engine, "full-1-again", 1)
-    ask(engine, "short", 1, max_output_tokens=2)
+    ask(engine, "short", 1, max_output_tokens=1)
     hot = open_engine(tiny_inference(engine="vllm", temperature=1.0), model, None)
     again = draws()
     ask(hot, "hot-1", 1)
