@@ -5,9 +5,9 @@ A launched experiment is described by its frozen `experiment.yaml`, one imported
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from core.errors import UserError
 from core.settings import Settings, read_yaml, validated
@@ -30,6 +30,12 @@ class Experiment(Settings):
     eval_seeds: tuple[int, ...] = Field((), description="Evaluations of each training that were asked for.")
     imported: bool = Field(False, description="Whether the numbers come from elsewhere.")
     origin: str = Field("", description="Where imported numbers come from.")
+
+    @model_validator(mode="after")
+    def _baseline_exists(self) -> Self:
+        if self.baseline not in self.variants:
+            raise ValueError(f"baseline '{self.baseline}' is none of {', '.join(self.variants)}")
+        return self
 
 
 def experiment_folder(root: Path, name: str) -> Path:

@@ -31,6 +31,7 @@ IMPORTED_ROWS = pa.schema(
 )
 MOST_BYTES = 50 * 2**20
 
+_METRIC = re.compile(r"[A-Za-z][A-Za-z0-9 ._@+-]{0,63}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -87,6 +88,11 @@ def read_results(file: Path, percent: bool = False) -> tuple[list[str], list[dic
     if lacking or not metrics or len(set(header)) != len(header):
         problem = f"lacks the column {lacking[0]}" if lacking else "has no metric, or a column twice"
         raise UserError(f"{file} {problem}. Its first line needs: {', '.join(KEYS)}, and metrics.")
+    for name in metrics:
+        if not _METRIC.fullmatch(name):
+            raise UserError(
+                f"{file}: '{name}' can't name a metric. Use letters, digits, spaces and . _ @ + -"
+            )
     records: dict[tuple[Any, ...], dict[str, Any]] = {}
     for number, line in enumerate(lines[1:], 2):
         if not any(cell.strip() for cell in line):

@@ -27,7 +27,7 @@ table.results {
   border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 0.95rem;
 }
 table.results th, table.results td {
-  padding: 0.42rem 0.9rem 0.42rem 0; text-align: left; white-space: nowrap;
+  padding: 0.42rem 0.8rem 0.42rem 0; text-align: left; white-space: nowrap;
 }
 table.results th {
   font-weight: 600; opacity: 0.72; font-size: 0.82rem; border-bottom: 1px solid rgba(128, 128, 128, 0.4);
@@ -68,35 +68,31 @@ def result_table(
     )
 
 
-def _head(
-    rows: Sequence[Row], metrics: Sequence[str], judged: str, baseline: str, split: bool
-) -> Sequence[str]:
+def _head(rows: Sequence[Row], metrics: Sequence[str], judged: str, baseline: str, split: bool) -> list[str]:
+    """The judged metric with all that is said of it, then the other metrics."""
     heads = [_cell("variant", "One recipe; each dot in the chart is one training of it.", tag="th")]
-    for metric in metrics:
-        kind = "judged" if metric == judged else ""
-        heads.append(_cell(html.escape(f"{metric}, %"), metric_sentence(metric), kind, tag="th"))
+    heads.append(_metric_head(judged, "judged"))
     if any(row.letters for row in rows):
         words = (
             f"Variants that share a letter can't be told apart in {judged}"
             " (all pairs of trainings at once, Games–Howell)."
         )
         heads.append(_cell("letters", words, tag="th"))
-    heads.append(
-        _cell(
-            f"{html.escape(judged)} against {html.escape(baseline)}, points",
-            "Difference from the baseline with its interval; the verdict (Welch's test) answers for"
-            " the whole table (Holm).",
-            tag="th",
-        )
+    words = (
+        "Difference from the baseline with its 95 % interval; the verdict (Welch's test) answers for the"
+        " whole table (Holm)."
     )
+    against = f"{html.escape(judged)} against {html.escape(baseline)}, points"
+    heads.append(_cell(against, words, tag="th"))
     if split:
-        heads.append(
-            _cell("training std", f"How much {judged} differs between trainings of this recipe.", tag="th")
-        )
-        heads.append(
-            _cell("evaluation std", f"How much {judged} differs between evaluations of one model.", tag="th")
-        )
-    return heads
+        words = f"How much {judged} differs between"
+        heads.append(_cell("training std", f"{words} trainings of this recipe, in points.", tag="th"))
+        heads.append(_cell("evaluation std", f"{words} evaluations of one model, in points.", tag="th"))
+    return [*heads, *(_metric_head(metric) for metric in metrics if metric != judged)]
+
+
+def _metric_head(metric: str, kind: str = "") -> str:
+    return _cell(html.escape(f"{metric}, %"), metric_sentence(metric), kind, tag="th")
 
 
 def _line(
@@ -111,18 +107,21 @@ def _line(
 ) -> list[str]:
     swatch = f'<span class="swatch" style="background:{colours[row.variant]}"></span>'
     found = [_cell(swatch + html.escape(row.variant), "")]
-    for metric in metrics:
-        record = cells[row.variant, metric]
-        text = mean_and_std(record).replace(" (n", ' <span class="quiet">(n') + "</span>"
-        kind = "judged" if metric == judged else ""
-        found.append(_cell(text if "<span" in text else UNKNOWN, _over(record, scope), kind))
+    found.append(_number(cells[row.variant, judged], scope, "judged"))
     if row.letters is not None:
         found.append(_cell(row.letters, "Variants that share a letter can't be told apart."))
     found.append(_against(row, baseline))
     if split:
         found.append(_cell(_points(row.sd_training), "Between trainings, evaluation noise taken out."))
         found.append(_cell(_points(row.sd_evaluation), "Between evaluations of one trained model."))
-    return found
+    return [*found, *(_number(cells[row.variant, metric], scope) for metric in metrics if metric != judged)]
+
+
+def _number(record: Mapping[str, Any], scope: str, kind: str = "") -> str:
+    """One mean ± std with its n in the background."""
+    number, bracket, n = mean_and_std(record).partition(" (n")
+    quiet = f' <span class="quiet">(n{n}</span>' if bracket else ""
+    return _cell(number + quiet, _over(record, scope), kind)
 
 
 def _over(record: Mapping[str, Any], scope: str) -> str:

@@ -16,7 +16,7 @@ from dashboard.root import project_root
 
 root = project_root()
 
-MOST_VOTES_UNASKED = 300_000
+MOST_VOTES_UNASKED = 100_000
 Stamp = tuple[int, int, int]
 
 
@@ -135,12 +135,13 @@ def show_experiment(names: list[str]) -> None:
         metric, scope, form, baseline = choose(scores)
     heading(scores, metric)
     place = st.container()
-    left, right = st.columns([3, 2], gap="large")
     rows = rows_of(name, stamp, metric, form, scope, baseline)
+    left, right = st.columns([3, 2], gap="large") if scores.columns else (st.container(), None)
     with left:
         show_runs(scores, rows, metric, form, name, stamp)
-    with right:
-        show_curves(scores, name, stamp, form)
+    if right is not None:
+        with right:
+            show_curves(scores, name, stamp, form)
     with st.expander("Columns, files and the command"):
         columns = choose_columns(scores, metric)
         records = records_of(name, stamp, tuple(columns), form, scope)
@@ -198,9 +199,6 @@ def show_runs(
 
 def show_curves(scores: Scores, name: str, stamp: Stamp, form: str) -> None:
     """pass_k and vote_k over the number of attempts."""
-    if not scores.columns:
-        st.caption("Curves over attempts need predictions, which imported results don't have.")
-        return
     kind = st.segmented_control(
         "curve", ["pass_k", "vote_1", "vote_2"], default="pass_k", required=True, key="curve",
         bind="query-params", label_visibility="collapsed",

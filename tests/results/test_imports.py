@@ -88,6 +88,7 @@ HEAD = "variant,train_seed,eval_seed,accuracy\n"
         ("variant,train_seed,eval_seed\na,0,1\n", "has no metric"),
         ("", "lacks the column variant"),
         (HEAD, "no row below"),
+        (HEAD.replace("accuracy", "<b>x</b>") + "a,0,0,1\n", "'<b>x</b>' can't name a metric"),
         (HEAD + "a,0,0\n", "line 2 has 3 cells instead of 4"),
         (HEAD + "a,0,0,1\na,0,0,2\n", "line 3 repeats a, 0, 0"),
         (HEAD + "a,-1,0,1\n", "line 2: train_seed '-1' is no whole number"),

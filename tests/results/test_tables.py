@@ -173,6 +173,9 @@ def test_a_broken_description_is_a_sentence(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump({**value, "metrics": 3}))
     with pytest.raises(UserError, match=r"experiment.yaml: 'metrics'"):
         load_scores(tmp_path, NAME)
+    path.write_text(yaml.safe_dump({**value, "baseline": "nobody"}))
+    with pytest.raises(UserError, match=r"baseline 'nobody' is none of plain"):
+        load_scores(tmp_path, NAME)
     path.write_text("- just a list")
     with pytest.raises(UserError, match=r"experiment.yaml: 'the whole file'"):
         load_scores(tmp_path, NAME)
