@@ -1,6 +1,7 @@
 """Tables agree with a computation by hand, keep the spec's order, and say what is missing."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -174,7 +175,7 @@ def test_a_broken_description_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"experiment.yaml: 'metrics'"):
         load_scores(tmp_path, NAME)
     path.write_text(yaml.safe_dump({**value, "baseline": "nobody"}))
-    with pytest.raises(UserError, match=r"baseline 'nobody' is none of plain"):
+    with pytest.raises(UserError, match=r"baseline 'nobody' is none of more-colours, plain"):
         load_scores(tmp_path, NAME)
     path.write_text("- just a list")
     with pytest.raises(UserError, match=r"experiment.yaml: 'the whole file'"):
@@ -199,9 +200,10 @@ def test_the_latest_experiment_comes_first(tmp_path: Path) -> None:
 
 
 def test_the_verb_is_quick_and_loads_no_statistics_it_does_not_need(project: Path) -> None:
-    began = time.perf_counter()
+    before = os.times()
     assert results_verb(project, NAME, "--json").returncode == 0
-    assert time.perf_counter() - began < 1.5
+    after = os.times()  # processor time, which doesn't depend on what else the machine does
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 1.5
     command = [sys.executable, "-X", "importtime", "-m", "core", "results", NAME, "--root", str(project)]
     said = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60).stderr
     loaded = {line.rsplit("|", 1)[1].strip() for line in said.splitlines() if line.startswith("import time:")}
