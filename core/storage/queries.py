@@ -4,6 +4,7 @@ There is no database file, because a process that holds one read-write blocks ev
 gets a cursor of its own: one connection shared by threads returns wrong rows without an error.
 """
 
+import atexit
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,7 +27,9 @@ _SQL_TYPES = {
 
 @functools.cache
 def _database() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(":memory:", config={"preserve_insertion_order": True})
+    connection = duckdb.connect(":memory:")
+    atexit.register(connection.close)
+    return connection
 
 
 def query(
