@@ -63,8 +63,12 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List runs with their state, stage and progress."""
-    from core.experiments.runs import run_records
+    from core.errors import UserError
+    from core.experiments.runs import list_experiments, run_records
 
+    known = list_experiments(root)
+    if experiment is not None and experiment not in known:
+        raise UserError(f"'{experiment}' was never launched. Launched: {', '.join(known) or 'nothing yet'}.")
     print_records(run_records(root, experiment), as_json=as_json, columns=COLUMNS)
 
 

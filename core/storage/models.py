@@ -16,7 +16,7 @@ def model_location(root: Path, name: str) -> str:
 
     Raises `UserError` where a name that looks local has no folder, or its folder is not usable.
     """
-    for folder in (root / "data" / "models" / name, root / name, Path(name)):
+    for folder in (root / "data" / "models" / name, root / name):
         if folder.is_dir():
             check_model_folder(folder)
             return str(folder)

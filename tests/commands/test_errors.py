@@ -87,6 +87,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ["runs", "show", "trial", "plain", "7"],
             "There is no run of 'trial' with variant 'plain' and seed 7.",
         ),
+        (["runs", "list", "nope"], "'nope' was never launched. Launched:"),
         (["runs", "stop", "nope"], "There is no experiment 'nope' in runs/. See: python -m core runs list"),
         (["runs", "delete", "nope"], "There is no experiment 'nope' in runs/. See: python -m core runs list"),
         (["model", "init", "tiny"], "exists already. Choose another name or delete the folder first."),
