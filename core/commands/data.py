@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.commands.printing import HERE, AsJson, Root, print_records, progress_bar
+from core.commands.printing import HERE, AsJson, Root, print_records, print_texts, progress_bar
 
 if TYPE_CHECKING:
     from core.arc.grids import Grid
     from core.arc.tasks import Task
     from core.curation.partitions import Partition
     from core.curation.stored import SourceInfo
+    from core.prompts.lengths import Lengths
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -103,6 +104,61 @@ def stats(
     ]
     columns = ("source", "tasks", "pairs", "demonstrations", "cells", "largest", "colours", "same_size")
     print_records(records, as_json=as_json, columns=columns)
+
+
+@app.command()
+def lengths(
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="Sources, or the start of several; all if absent.")
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="embedded, a folder in data/models, a path, or a hub name: whose tokenizer counts."
+        ),
+    ] = "embedded",
+    shape_header: Annotated[
+        bool, typer.Option("--shape-header", help="Begin each grid with its size.")
+    ] = False,
+    row_numbers: Annotated[
+        bool, typer.Option("--row-numbers", help="Begin each row with its number.")
+    ] = False,
+    spaces: Annotated[bool, typer.Option("--spaces", help="Write a space between cells.")] = False,
+    chat: Annotated[bool, typer.Option("--chat", help="Use the model's chat template.")] = False,
+    as_json: AsJson = False,
+    root: Root = HERE,
+) -> None:
+    """Show the tokens of training samples, one per task, and the share that fits 1k to 16k tokens."""
+    from core.curation.sources import sources_named
+    from core.prompts.encoders import GridEncoding
+    from core.prompts.lengths import WINDOWS, source_lengths
+    from core.prompts.templates import PromptSettings
+
+    encoding = GridEncoding(
+        shape_header=shape_header, row_numbers=row_numbers, cell_separator="space" if spaces else "none"
+    )
+    prompt = PromptSettings(encoding=encoding, template="chat" if chat else "base")
+    chosen = [source for one in sources or ["all"] for source in sources_named(root, one)]
+    with progress_bar() as progress:
+        found = [source_lengths(root, one, model, prompt, progress) for one in dict.fromkeys(chosen)]
+    if as_json:
+        print_records([one.record() for one in found], as_json=True)
+        return
+    header = ("source", "samples", "median", "longest", *(f"≤ {window:,}" for window in WINDOWS))
+    print_texts(header, [_length_texts(one) for one in found])
+
+
+def _length_texts(lengths: "Lengths") -> list[str]:
+    from core.prompts.lengths import WINDOWS
+
+    shares = [lengths.fitting(window) for window in WINDOWS]
+    numbers = (lengths.median, lengths.longest[1] if lengths.longest else None)
+    return [
+        lengths.source,
+        f"{len(lengths.tokens):,}",
+        *("–" if number is None else f"{number:,.0f}" for number in numbers),
+        *("–" if share is None else f"{100 * share:.1f} %" for share in shares),
+    ]
 
 
 @app.command()

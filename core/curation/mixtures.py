@@ -86,10 +86,14 @@ class Mixture:
         place = int(np.searchsorted(self._bounds, rng.random(), side="right"))
         members = self._tasks[min(place, len(self._tasks) - 1)]
         task = members[int(rng.integers(len(members)))]
-        augmentation = self.settings.augmentation
-        question = draw_question(rng, task, augmentation)
-        view = draw_view(rng, augmentation)
-        return view.apply(draw_composed(rng, question, augmentation))
+        return draw_sample(rng, task, self.settings.augmentation)
+
+
+def draw_sample(rng: np.random.Generator, task: Task, augmentation: Augmentation) -> Task:
+    """A training sample of one task: a question, changed and seen as drawn."""
+    question = draw_question(rng, task, augmentation)
+    view = draw_view(rng, augmentation)
+    return view.apply(draw_composed(rng, question, augmentation))
 
 
 def eligible_tasks(root: Path, share: SourceShare, augmentation: Augmentation) -> list[Task]:
