@@ -16,6 +16,7 @@ from dashboard.root import project_root  # noqa: E402
 # The address of each page, which is also its file in `screens/`, and its name in the navigation.
 PAGES = {
     "curate": "Curate",
+    "data": "Data",
     "results": "Results",
 }
 

@@ -9,7 +9,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from streamlit.runtime import get_instance
 
 from core.arc.grids import Grid
 from core.arc.tasks import Pair, Task
-from core.curation.flags import disagreements, latest_flags
+from core.curation.flags import disagreements, flags_path, latest_flags
 from core.curation.sources import load_tasks
-from core.curation.stored import file_stamp, parquet_path
+from core.curation.stored import Stamp, file_stamp, source_stamp
+from core.curation.suggestions import Suggestion
 from dashboard.components.ledger import Ledger
 
 KEY = "deck"
@@ -37,26 +38,19 @@ _component = st.components.v2.component(
 )
 
 
-@dataclass(frozen=True)
-class Suggestion:
-    """How likely a task is reversible (0 to 1) and why; tasks of low `rank` deserve a person's time first."""
-
-    probability: float
-    reasons: str
-    rank: int
-
-
 Suggest = Callable[[Path, str], Mapping[str, Suggestion]]
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A source as a page shows it: the flags that hold, tasks on which people differ, and its tasks."""
+    """A source as a page shows it: the flags that hold, tasks on which people differ, its tasks, and the
+    suggestions for them, which are made once the browser has shown the tasks and asks for them."""
 
     source: str
     flags: Mapping[str, str]
     disputed: Sequence[str]
     document: bytes
+    suggestions: bytes | None = None
 
 
 def deck(
@@ -70,18 +64,24 @@ def deck(
     """Write what the browser has sent, then show the deck; call it inside a fragment.
 
     `source` is shown at first; everything else of a deep link the browser reads from its address.
-    `suggest(root, source)` gives suggestions by task id.
+    `suggest(root, source)` gives suggestions by task id. It may take seconds for a source that was never
+    judged, so the browser first paints the tasks and then asks.
     """
     message = _message()
     receipt = _ledger(root).receive(message.get("boxes"), by)
     wished = (message.get("source"), source)
     chosen = str(next((name for name in wished if name in sources), sources[0]))
-    shown = _shown(root, chosen, suggest, keep=bool(message.get("boxes")))
+    shown = _shown(root, chosen, keep=bool(message.get("boxes")))
+    if suggest and shown.suggestions is None and message.get("suggest") == chosen:
+        shown = replace(shown, suggestions=_suggestions(root, chosen, _stamps(root, sources), suggest))
+        st.session_state[_SHOWN] = shown
     data = {
         "project": hashlib.sha256(str(root).encode()).hexdigest()[:12],
         "sources": list(sources),
         "source": chosen,
-        "tasks_url": get_instance().media_file_mgr.add(shown.document, "application/json", KEY),
+        "tasks_url": _address(shown.document, "tasks"),
+        "suggests": suggest is not None,
+        "suggestions_url": None if shown.suggestions is None else _address(shown.suggestions, "suggestions"),
         "flags": shown.flags,
         "disputed": shown.disputed,
         "attempt": message.get("attempt"),
@@ -89,6 +89,11 @@ def deck(
         "problem": receipt.problem,
     }
     _component(key=KEY, data=data, on_message_change=lambda: None)
+
+
+def _address(document: bytes, what: str) -> str:
+    """Where the browser fetches a document, for as long as this page is open."""
+    return get_instance().media_file_mgr.add(document, "application/json", f"{KEY} {what}")
 
 
 @st.cache_resource(show_spinner=False)
@@ -103,7 +108,7 @@ def _message() -> dict[str, Any]:
     return dict(message) if isinstance(message, Mapping) else {}
 
 
-def _shown(root: Path, source: str, suggest: Suggest | None, *, keep: bool) -> Shown:
+def _shown(root: Path, source: str, *, keep: bool) -> Shown:
     """What the page shows of a source; `keep` takes it from the last call.
 
     A page that is flagging knows its own flags, so nothing is read again for each key.
@@ -111,31 +116,46 @@ def _shown(root: Path, source: str, suggest: Suggest | None, *, keep: bool) -> S
     kept = st.session_state.get(_SHOWN)
     if keep and isinstance(kept, Shown) and kept.source == source:
         return kept
-    suggestions = suggest(root, source) if suggest else {}
-    stamp = file_stamp(parquet_path(root, source))
     st.session_state[_SHOWN] = Shown(
         source,
         {mark["task_id"]: mark["value"] for mark in latest_flags(root, source)},
         [marks[0]["task_id"] for marks in disagreements(root) if marks[0]["source"] == source],
-        _document(root, source, stamp, tuple(sorted(suggestions.items(), key=lambda item: item[0]))),
+        _document(root, source, source_stamp(root, source)),
     )
     return st.session_state[_SHOWN]
 
 
+Stamps = tuple[Stamp | tuple[Stamp, Stamp], ...]
+
+
+def _stamps(root: Path, sources: Sequence[str]) -> Stamps:
+    """What suggestions depend on: the flags, and the tasks that these are about."""
+    return (file_stamp(flags_path(root)), *(source_stamp(root, source) for source in sources))
+
+
 @functools.lru_cache(maxsize=8)
-def _document(
-    root: Path, source: str, _stamp: tuple[int, int], suggestions: tuple[tuple[str, Suggestion], ...]
-) -> bytes:
-    return tasks_document(load_tasks(root, source).values(), dict(suggestions))
+def _suggestions(root: Path, source: str, _stamps: Stamps, suggest: Suggest) -> bytes:
+    return suggestions_document(suggest(root, source))
 
 
-def tasks_document(tasks: Iterable[Task], suggestions: Mapping[str, Suggestion]) -> bytes:
+@functools.lru_cache(maxsize=8)
+def _document(root: Path, source: str, _stamps: tuple[Stamp, Stamp]) -> bytes:
+    return tasks_document(load_tasks(root, source).values())
+
+
+def suggestions_document(suggestions: Mapping[str, Suggestion]) -> bytes:
+    """Suggestions as the browser reads them: JSON, by task id."""
+    names = ("probability", "reasons", "rank")
+    records = {task_id: {name: getattr(one, name) for name in names} for task_id, one in suggestions.items()}
+    return json.dumps(records, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def tasks_document(tasks: Iterable[Task]) -> bytes:
     """The tasks as the browser reads them: JSON, each grid a list of rows of digits, null where hidden."""
-    records = [_record(task, suggestions.get(task.task_id)) for task in tasks]
-    return json.dumps({"tasks": records}, separators=(",", ":")).encode()
+    return json.dumps({"tasks": [_record(task) for task in tasks]}, separators=(",", ":")).encode()
 
 
-def _record(task: Task, suggestion: Suggestion | None) -> dict[str, Any]:
+def _record(task: Task) -> dict[str, Any]:
     train = task.train[:_SHOWN_POOL_PAIRS] if task.is_pool else task.train
     record: dict[str, Any] = {
         "id": task.task_id,
@@ -144,8 +164,6 @@ def _record(task: Task, suggestion: Suggestion | None) -> dict[str, Any]:
     }
     if len(train) < len(task.train):
         record["more"] = len(task.train) - len(train)
-    if suggestion is not None:
-        record["suggestion"] = asdict(suggestion)
     return record
 
 

@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.curation.imports import import_bundle
 from core.curation.sources import list_sources
+from core.curation.suggestions import judge
 from core.errors import UserError
 from dashboard.components.deck import deck
 from dashboard.root import person, project_root
@@ -21,7 +22,7 @@ def by_collection(name: str) -> tuple[str, bool, str]:
 @st.fragment
 def curate(names: list[str]) -> None:
     """The deck; a key reruns this fragment alone."""
-    deck(root, names, by=by, source=start)
+    deck(root, names, by=by, source=start, suggest=judge)
 
 
 def empty() -> None:

@@ -9,7 +9,7 @@ const FILTERS = {
   no: (task, flags) => flags.get(task.id) === "no",
   unsure: (task, flags) => flags.get(task.id) === "unsure",
   disagreements: (task, flags, disputed) => disputed.has(task.id),
-  suggested: (task, flags) => task.suggestion && !flags.get(task.id),
+  suggested: (task, flags) => task.suggestion && !flags.get(task.id), // most doubtful first
 };
 const REMEMBERED = 50;
 const decks = new WeakMap();
@@ -50,6 +50,7 @@ class Deck extends DeckView {
     this.alarm(data.problem);
     this.fit();
     if (data.tasks_url !== this.tasksUrl) this.load(data);
+    else this.askForSuggestions();
     this.outbox.flush();
     this.showSaved();
   }
@@ -57,7 +58,40 @@ class Deck extends DeckView {
   /** One state value carries everything to the server; it changes with every attempt. */
   tell(news) {
     this.attempt += 1;
-    this.setState("message", { attempt: this.attempt, source: this.wanted ?? this.data.source, boxes: news.boxes ?? {} });
+    const source = this.wanted ?? this.data.source;
+    this.setState("message", { attempt: this.attempt, source, boxes: news.boxes ?? {}, suggest: this.asked ?? null });
+  }
+
+  /** Suggestions may take the server seconds, so they are asked for once the tasks are on the screen. */
+  askForSuggestions() {
+    if (!this.data.suggests || this.source !== this.data.source || this.judged === this.source) return;
+    if (this.data.suggestions_url) this.judge(this.data.suggestions_url);
+    else if (this.asked !== this.source) {
+      this.asked = this.source;
+      this.tell({});
+    }
+  }
+
+  async judge(url) {
+    const { source } = this;
+    this.judged = source;
+    let suggestions = {};
+    try {
+      suggestions = await (await fetch(url)).json();
+    } catch {
+      // The deck works without them.
+    }
+    if (this.source !== source) return;
+    for (const [id, suggestion] of Object.entries(suggestions)) {
+      const task = this.tasks.get(id);
+      if (task) task.suggestion = suggestion;
+    }
+    if (this.view.show === "suggested" && !this.queue.length) this.enqueue(this.start);
+    else this.show();
+  }
+
+  get isJudging() {
+    return this.data.suggests && this.judged !== this.source;
   }
 
   async load(data) {
@@ -89,7 +123,10 @@ class Deck extends DeckView {
     if (moved || isReload()) this.view.task = memory.task ?? null;
     this.view.show ??= listed.some((task) => !this.flags.get(task.id)) ? "unreviewed" : "all";
     this.fillFilters();
+    this.judged = null;
+    this.asked = null;
     this.enqueue(this.view.task);
+    this.askForSuggestions();
     this.frame.dataset.loaded = String(Math.round(performance.now() - began));
   }
 
@@ -97,7 +134,9 @@ class Deck extends DeckView {
 
   /** Fix the queue by the filter now, so that it does not move while one works through it. */
   enqueue(start) {
-    const chosen = [...this.tasks.values()].filter(
+    const waits = this.view.show === "suggested" && this.isJudging;
+    this.start = start;
+    const chosen = waits ? [] : [...this.tasks.values()].filter(
       (task) => task.id === start || FILTERS[this.view.show](task, this.flags, this.disputed));
     if (this.view.show === "suggested") chosen.sort((a, b) => (a.suggestion?.rank ?? -1) - (b.suggestion?.rank ?? -1));
     this.queue = chosen.map((task) => task.id);
@@ -293,9 +332,8 @@ class Deck extends DeckView {
   }
 
   fillFilters() {
-    const suggestions = [...this.tasks.values()].some((task) => task.suggestion);
-    this.part(".suggestion").hidden = !suggestions;
-    const names = Object.keys(FILTERS).filter((name) => name !== "suggested" || suggestions);
+    this.part(".suggestion").hidden = !this.data.suggests;
+    const names = Object.keys(FILTERS).filter((name) => name !== "suggested" || this.data.suggests);
     if (!names.includes(this.view.show)) this.view.show = "all";
     const select = this.part('[data-choice="show"]');
     select.replaceChildren(...names.map((name) => new Option(name, name)));

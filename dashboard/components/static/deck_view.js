@@ -100,7 +100,7 @@ class DeckView {
     this.part(".flag").dataset.value = value ?? "";
     this.text("note", task.more ? `${task.more} more pairs in the pool` : "");
     this.text("place", `${this.index + 1} of ${this.queue.length}`);
-    this.text("suggestion", suggestionText(task.suggestion));
+    this.text("suggestion", this.isJudging ? "judging …" : suggestionText(task.suggestion));
     const turned = task.pairs.map(([input, output]) => [output, input]);
     const space = this.part(".panel .pairs");
     const cell = largestCell(task.pairs, space.clientWidth, space.clientHeight);
@@ -149,6 +149,10 @@ class DeckView {
     const sentence = total
       ? `You have come to the end of this queue (${count(total, "task")}).`
       : `No task of ${this.source} is in “${this.view.show}”.`;
+    if (this.view.show === "suggested" && this.isJudging) {
+      end.replaceChildren(Object.assign(document.createElement("p"), { textContent: "Judging the tasks …" }));
+      return;
+    }
     const button = document.createElement("button");
     button.dataset.do = "everything";
     button.textContent = "Show all tasks";

@@ -1,0 +1,224 @@
+"""What the data page shows: the table of sources, how long samples are, who leaks into whom, what is drawn.
+
+In come records of `core`, out come HTML for `st.html` and Plotly figures; nothing is computed but widths
+and colours, and every text from outside is escaped.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from core.arc.tasks import Task
+from core.curation.overlaps import Overlap
+from core.curation.stored import SourceInfo
+from core.prompts.lengths import WINDOWS, Drawn, Lengths, share_fitting
+from dashboard.components.grids import task_html
+
+# Okabe & Ito (2008), without the two that vanish on one of the themes; sources beyond begin anew, dashed.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
+
+_SHOWN_POOL_PAIRS = 4
+_GRID = "rgba(128, 128, 128, 0.22)"
+
+_STATIC = Path(__file__).parent / "static"
+_STYLE = f"<style>{(_STATIC / 'overview.css').read_text(encoding='utf-8')}</style>"
+
+_matrix = st.components.v2.component(
+    "leak_matrix",
+    js=(_STATIC / "leak_matrix.js").read_text(encoding="utf-8"),
+    css=(_STATIC / "leak_matrix.css").read_text(encoding="utf-8"),
+)
+
+
+def source_colours(sources: Sequence[str]) -> dict[str, str]:
+    """The colour of each source by its place among all of them."""
+    return {source: PALETTE[place % len(PALETTE)] for place, source in enumerate(sources)}
+
+
+def source_table(infos: Sequence[SourceInfo]) -> str:
+    """The sources with their counts, where they came from, and what was dropped, which opens in place."""
+    header = "".join(
+        f'<th class="{kind}">{name}</th>'
+        for name, kind in (
+            *(("source", ""), ("tasks", "number"), ("families", "number"), ("pairs", "number")),
+            *(("licence", ""), ("version", ""), ("origin", ""), ("dropped", "")),
+        )
+    )
+    rows = "".join(map(_source_row, infos))
+    return _table("sources", header, rows)
+
+
+def _source_row(info: SourceInfo) -> str:
+    numbers = "".join(
+        f'<td class="number">{count:,}</td>' for count in (info.tasks, info.families, info.pairs)
+    )
+    words = "".join(f"<td>{escape(word)}</td>" for word in (info.licence, info.version, _end_of(info.origin)))
+    return f"<tr><td><b>{escape(info.source)}</b></td>{numbers}{words}<td>{_dropped(info)}</td></tr>"
+
+
+def _table(kind: str, header: str, rows: str) -> str:
+    head = f"<thead><tr>{header}</tr></thead>"
+    return f'{_STYLE}<table class="data-table {kind}">{head}<tbody>{rows}</tbody></table>'
+
+
+def _end_of(origin: str) -> str:
+    """An origin without the folders above it, which are long and differ between machines."""
+    return origin.rsplit("/", 1)[-1] if origin.startswith("/") else origin
+
+
+def _dropped(info: SourceInfo) -> str:
+    if not info.dropped:
+        return '<span class="quiet">none</span>'
+    listed = "".join(
+        f"<li><code>{escape(one.task_id)}</code> {escape(one.reason)}</li>" for one in info.dropped
+    )
+    return f"<details><summary>{len(info.dropped):,}, and why</summary><ul>{listed}</ul></details>"
+
+
+def fit_table(lengths: Sequence[Lengths], colours: Mapping[str, str]) -> str:
+    """For each source the median and longest sample, and the share that fits each window."""
+    names = ("samples", "median", "longest", *(f"≤ {_short(window)}" for window in WINDOWS))
+    header = "<th>source</th>" + "".join(f'<th class="number">{name}</th>' for name in names)
+    rows = "".join(_fit_row(one, colours[one.source]) for one in lengths)
+    return _table("fits", header, rows)
+
+
+def _fit_row(lengths: Lengths, colour: str) -> str:
+    longest = lengths.longest
+    hint = f"{longest[0]} is the longest" if longest else ""
+    cells = [
+        _number(f"{len(lengths.tokens):,}", _left_out(lengths)),
+        _number("–" if lengths.median is None else f"{lengths.median:,.0f}"),
+        _number("–" if longest is None else f"{longest[1]:,}", hint),
+        *(_share_cell(lengths.fitting(window), colour) for window in WINDOWS),
+    ]
+    swatch = f'<span class="swatch" style="background:{colour}"></span>'
+    return f"<tr><td>{swatch}{escape(lengths.source)}</td>{''.join(cells)}</tr>"
+
+
+def _left_out(lengths: Lengths) -> str:
+    return f"{lengths.left_out} tasks have no known output to ask about" if lengths.left_out else ""
+
+
+def _number(text: str, hint: str = "") -> str:
+    return f'<td class="number" title="{escape(hint)}">{text}</td>'
+
+
+def _share_cell(share: float | None, colour: str) -> str:
+    if share is None:
+        return _number("–")
+    bar = f'<span class="bar" style="--bar:{colour}"><i style="width:{100 * share:.1f}%"></i></span>'
+    return f'<td class="number">{percent(share)}{bar}</td>'
+
+
+def percent(share: float) -> str:
+    """A share in percent; only all is 100 % and only none is 0 %."""
+    if 0 < share < 1:
+        share = min(0.999, max(0.001, share))
+    return f"{100 * share:.0f} %" if share in (0, 1) else f"{100 * share:.1f} %"
+
+
+def _short(window: int) -> str:
+    return f"{window // 1024}k"
+
+
+def fit_chart(lengths: Sequence[Lengths], colours: Mapping[str, str]) -> go.Figure:
+    """The share of samples that fits (y) into so many tokens (x): one rising line for each source."""
+    figure = go.Figure()
+    for place, one in enumerate(lengths):
+        if not one.tokens:
+            continue
+        ordered = sorted(one.tokens)
+        shares = [100 * (index + 1) / len(ordered) for index in range(len(ordered))]
+        dash = "solid" if place < len(PALETTE) else "dash"
+        figure.add_scatter(
+            x=[ordered[0], *ordered],
+            y=[0, *shares],
+            name=one.source,
+            mode="lines",
+            line={"color": colours[one.source], "width": 2, "shape": "hv", "dash": dash},
+            hovertemplate="%{y:.1f} % have at most %{x:,} tokens",
+        )
+    longest = max((max(one.tokens) for one in lengths if one.tokens), default=WINDOWS[-1])
+    shown = [window for window in WINDOWS if window <= 2 * longest] or [WINDOWS[0]]
+    ticks = [64, 128, 256, 512, *WINDOWS]
+    figure.update_xaxes(
+        type="log",
+        tickvals=ticks,
+        ticktext=[_short(tick) if tick >= 1024 else str(tick) for tick in ticks],
+        gridcolor=_GRID,
+        title="tokens of a training sample",
+    )
+    for window in shown:
+        figure.add_vline(x=window, line={"color": "rgba(128, 128, 128, 0.6)", "width": 1, "dash": "dot"})
+    figure.update_yaxes(range=[0, 102], ticksuffix=" %", gridcolor=_GRID, title="share that fits")
+    figure.update_layout(
+        height=330,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        hovermode="x unified",
+        showlegend=False,  # the table beside it shows the colours
+        hoverlabel={"namelength": -1},
+    )
+    return figure
+
+
+def leak_matrix(
+    overlaps: Mapping[tuple[str, str], Overlap], sizes: Mapping[str, int], chosen: str | None
+) -> str | None:
+    """The matrix of leaks; the cell that was clicked just now, as `a~b`, else None.
+
+    `sizes` holds the number of tasks of each source, in the order of rows and columns.
+    """
+    cells = []
+    for (a, b), overlap in overlaps.items():
+        share = overlap.tasks / sizes[b] if sizes[b] else 0.0
+        what = f"{overlap.tasks:,} of {sizes[b]:,} tasks of {b}"
+        title = f"{what} have a duplicate in it" if a == b else f"{what} are given away by {a}"
+        cells.append(
+            {"a": a, "b": b, "tasks": overlap.tasks, "share": 100 * share}
+            | {"percent": percent(share), "title": title}
+        )
+    data = {"sources": list(sizes), "cells": cells, "chosen": chosen}
+    found = _matrix(key="leak matrix", data=data, on_cell_change=lambda: None)
+    return found.cell if isinstance(found.cell, str) else None
+
+
+def shortened(task: Task) -> Task:
+    """The task with the first pairs of its pool only; any other task as it is."""
+    if not task.is_pool:
+        return task
+    return Task(task.task_id, task.source, task.family, task.train[:_SHOWN_POOL_PAIRS], (), None)
+
+
+def drawn_sentence(drawn: Sequence[Drawn], limit: int | None) -> str:
+    """What so many samples come from and how many fit, in words (Markdown)."""
+    counts = Counter(one.task.source for one in drawn)
+    shares = ", ".join(f"{source} {percent(count / len(drawn))}" for source, count in counts.most_common())
+    tokens = [one.tokens for one in drawn]
+    if limit is not None:
+        fitting = f"{percent(share_fitting(tokens, limit) or 0.0)} fit max_seq_len, {limit:,} tokens"
+    else:
+        fits = (f"{percent(share_fitting(tokens, one) or 0.0)} fit {_short(one)}" for one in WINDOWS)
+        fitting = f"{', '.join(fits)} tokens"
+    return f"Of the first {len(drawn)} samples: {shares}. {fitting}."
+
+
+def drawn_html(drawn: Sequence[Drawn], limit: int | None) -> str:
+    """Samples one below the other: number, source, task and tokens, then the pictures. Samples of more than
+    `limit` tokens are marked."""
+    return f'{_STYLE}<div class="draws">{"".join(_drawn_html(one, limit) for one in drawn)}</div>'
+
+
+def _drawn_html(one: Drawn, limit: int | None) -> str:
+    tokens = f"{one.tokens:,} tokens"
+    if limit is not None and one.tokens > limit:
+        tokens = f'<span class="too-long">{tokens}, longer than {limit:,}: dropped</span>'
+    title = (
+        f'<span class="quiet">{one.number}</span><b>{escape(one.task.source)}</b>'
+        f"<code>{escape(one.task.task_id)}</code><span>{tokens}</span>"
+    )
+    return f'<div class="drawn"><div class="drawn-title">{title}</div>{task_html(one.task, height=84)}</div>'

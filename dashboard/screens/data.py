@@ -1,0 +1,259 @@
+"""Data: what do I have, does it fit, does it leak, what is drawn? Every source answers before it is asked."""
+
+from typing import Any
+
+import streamlit as st
+
+from core.curation.imports import BUNDLES, PUBLIC, import_set
+from core.curation.mixtures import MixtureSettings, load_mixture
+from core.curation.overlaps import Overlap, overlaps
+from core.curation.sources import derived_sources, find_task, list_sources
+from core.curation.stored import SourceInfo
+from core.errors import UserError
+from core.experiments.spec import Recipe, read_spec
+from core.prompts import lengths
+from core.prompts.templates import PromptSettings
+from core.settings import validated
+from dashboard.components import overview
+from dashboard.components.grids import task_html
+from dashboard.components.progress import progress_bar
+from dashboard.root import project_root
+
+root = project_root()
+
+OTHER = "another file, folder or address"
+OWN = "sources chosen here"
+WRITTEN: dict[str, dict[str, Any]] = {
+    "size header": {"shape_header": True},
+    "row numbers": {"row_numbers": True},
+    "spaces": {"cell_separator": "space"},
+}
+CHAT = "chat template"
+DRAWN, SHOWN = 200, 12
+LEAKS_SHOWN = 8
+
+
+def by_collection(info: SourceInfo) -> tuple[str, bool, str]:
+    """Order of the sources: by collection, training before evaluation, reversed ones last."""
+    name = info.source
+    return ("~" if ":" in name else "") + name.split("/")[0], not name.endswith("training"), name
+
+
+def import_form() -> None:
+    """A known set by its name, or anything in a known layout."""
+    known = [*BUNDLES, *PUBLIC, OTHER]
+    chosen = st.selectbox("set", known, key="import set", help="arc1 and arc2 are part of the installation.")
+    name, origin, licence = chosen, None, None
+    if chosen == OTHER:
+        origin = st.text_input("file, folder, zip or http(s) address", key="import origin").strip()
+        name = st.text_input("name of the source", key="import name", placeholder="my-tasks").strip()
+        licence = st.text_input("licence", key="import licence", placeholder="unknown").strip() or None
+    elif chosen in PUBLIC:
+        origin = st.text_input(
+            "local copy or another address (optional)", key="import origin", placeholder=PUBLIC[chosen].url
+        ).strip()
+    if st.button("Import", type="primary", key="import", disabled=chosen == OTHER and not (origin and name)):
+        run_import(name, origin or None, licence)
+
+
+def run_import(name: str, origin: str | None, licence: str | None) -> None:
+    """Import with progress; what came of it is said on the next run of the page."""
+    try:
+        with progress_bar() as progress:
+            infos = import_set(root, name, origin, licence=licence, progress=progress)
+    except (UserError, OSError) as problem:
+        st.error(str(problem))
+        return
+    st.session_state["imported"] = " ".join(
+        f"{info.source}: {info.tasks:,} tasks imported, {len(info.dropped):,} dropped." for info in infos
+    )
+    st.rerun()
+
+
+def empty() -> None:
+    """What to do while there is no source."""
+    st.subheader("No tasks yet")
+    st.write("ARC-1 (400 training and 400 evaluation tasks) is part of the installation.")
+    if st.button("Import ARC-1", type="primary", key="import arc1"):
+        run_import("arc1", None, None)
+    with st.expander("Import something else"):
+        import_form()
+
+
+def show_sources(infos: list[SourceInfo]) -> None:
+    """The totals, the table, and the way to more."""
+    left, right = st.columns([5, 1], vertical_alignment="bottom")
+    imported = [info for info in infos if ":" not in info.source]
+    tasks, pairs = sum(info.tasks for info in imported), sum(info.pairs for info in imported)
+    left.subheader(f"{len(imported)} sources, {tasks:,} tasks, {pairs:,} pairs", anchor=False)
+    with right.popover("Import …", width="stretch"):
+        import_form()
+    if "imported" in st.session_state:
+        st.success(st.session_state.pop("imported"))
+    st.html(overview.source_table(infos))
+
+
+def choose_prompt() -> tuple[str, PromptSettings]:
+    """Whose tokenizer counts, and how grids are written; both in the address."""
+    left, right = st.columns([1, 3])
+    models = lengths.models_to_count_with(root)
+    model = left.selectbox("tokenizer", models, key="model", bind="query-params")
+    written = right.pills(
+        "written with",
+        [*WRITTEN, CHAT],
+        selection_mode="multi",
+        key="prompt",
+        bind="query-params",
+        help="Options of the prompt; without any, a grid is its rows of digits.",
+    )
+    encoding = {key: value for name in written for key, value in WRITTEN.get(name, {}).items()}
+    template = "chat" if CHAT in written else "base"
+    return model, validated(PromptSettings, {"encoding": encoding, "template": template}, "prompt")
+
+
+def show_fit(names: list[str], colours: dict[str, str], model: str, prompt: PromptSettings) -> None:
+    """How long the training samples of each source are, and what share fits."""
+    with progress_bar() as progress:
+        try:
+            found = [lengths.source_lengths(root, name, model, prompt, progress) for name in names]
+        except UserError as problem:
+            st.error(str(problem))
+            return
+    chart, table = st.columns([5, 6], gap="large")
+    with chart:
+        figure = overview.fit_chart(found, colours)
+        st.plotly_chart(figure, key="fit chart", config={"displayModeBar": False})
+    with table:
+        st.html(overview.fit_table(found, colours))
+        st.caption(
+            "One training sample per task, as training counts it: prompt, answer and end token. Longer ones"
+            " than `training.max_seq_len` are dropped.",
+            help=f"The same as records: python -m core data lengths --model {model} --json",
+        )
+
+
+@st.fragment
+def show_leaks(infos: list[SourceInfo]) -> None:
+    """The matrix, and the tasks behind the cell that was clicked, side by side."""
+    st.subheader("Does it leak?", anchor=False)
+    names = [info.source for info in infos]
+    with st.spinner("Comparing all pairs of all sources …"):
+        found = overlaps(root, names)
+    sizes = {info.source: info.tasks for info in infos}
+    place = st.container()
+    chosen = st.query_params.get("leak")
+    with place:
+        clicked = overview.leak_matrix(found, sizes, chosen)
+    if clicked is not None and clicked != chosen:
+        st.query_params["leak"] = clicked
+        st.query_params.pop("leaks", None)
+        st.session_state.pop("leaks", None)
+        st.rerun(scope="fragment")
+    cell = tuple((chosen or "").split("~"))
+    if cell in found and found[cell].leaks:
+        show_cell(found[cell])
+    else:
+        st.caption(
+            "Same id, same family, or the same pairs up to symmetry and recolouring, also reversed. Click a"
+            " number to see the tasks.",
+            help="The same as records: python -m core data leaks all all --json",
+        )
+
+
+def show_cell(overlap: Overlap) -> None:
+    """Pairs of tasks of two sources, side by side."""
+    pages = -(-len(overlap.leaks) // LEAKS_SHOWN)
+    left, right = st.columns([5, 1], vertical_alignment="bottom")
+    left.markdown(f"**{overlap.source_a}** and **{overlap.source_b}**: {len(overlap.leaks):,} pairs of tasks")
+    page = 1
+    if pages > 1:
+        page = int(
+            right.number_input(f"page, of {pages}", 1, pages, key="leaks", bind="query-params", value=1)
+        )
+    for leak in overlap.leaks[(page - 1) * LEAKS_SHOWN : page * LEAKS_SHOWN]:
+        one = find_task(root, leak.task_a, leak.source_a)
+        other = find_task(root, leak.task_b, leak.source_b)
+        shared = f", {leak.pairs} pairs in common" if leak.pairs else ""
+        with st.container(border=True):
+            st.markdown(f"{leak.kind}{shared}")
+            for column, task in zip(st.columns(2), (one, other), strict=True):
+                column.markdown(f"`{task.task_id}` {task.source}")
+                column.html(task_html(overview.shortened(task), height=72))
+
+
+def recipes() -> dict[str, tuple[Recipe, int]]:
+    """The recipe of every variant of every spec in data/experiments, with its first training seed."""
+    found = {}
+    for path in sorted((root / "data" / "experiments").glob("*.yaml")):
+        try:
+            spec = read_spec(path)
+            for variant in spec.variants:
+                found[f"{path.stem}: {variant}"] = spec.recipe_of(variant), spec.train_seeds[0]
+        except UserError as problem:
+            st.warning(str(problem))
+    return found
+
+
+def choose_mixture(names: list[str]) -> MixtureSettings | None:
+    """Sources and their weights, in the address; None while no source is chosen."""
+    chosen = st.multiselect("sources", names, default=names[:1], key="mix", bind="query-params")
+    if not chosen:
+        st.info("Choose at least one source.")
+        return None
+    weights = {}
+    for column, name in zip(st.columns(max(3, len(chosen))), chosen, strict=False):
+        weights[name] = column.number_input(
+            f"weight of {name}", 0.01, 1000.0, 1.0, key=f"weight {name}", bind="query-params"
+        )
+    shares = [{"source": name, "weight": weight} for name, weight in weights.items()]
+    return validated(MixtureSettings, {"sources": shares}, "mixture")
+
+
+def describe(recipe: Recipe) -> MixtureSettings:
+    """Say what a recipe draws from."""
+    shares = ", ".join(f"{share.source} × {share.weight:g}" for share in recipe.mixture.sources)
+    st.markdown(f"{shares}  \nPrompt and max_seq_len are those of the recipe.")
+    return recipe.mixture
+
+
+@st.fragment
+def show_drawn(names: list[str], model: str, prompt: PromptSettings) -> None:
+    """The first samples of a mixture, as a training with this seed draws them."""
+    st.subheader("What is drawn?", anchor=False)
+    known = recipes()
+    left, middle, right = st.columns([3, 6, 2])
+    which = left.selectbox("mixture", [OWN, *known], key="mixture", bind="query-params")
+    recipe, first_seed = known.get(which, (None, 0))
+    seed = int(right.number_input("seed", 0, 2**31, first_seed, key="seed", bind="query-params"))
+    with middle:
+        settings = describe(recipe) if recipe else choose_mixture(names)
+    if settings is None:
+        return
+    try:
+        mixture = load_mixture(root, settings, seed)
+        count, _ = lengths.counter(root, model)
+        drawn = lengths.draw_with_lengths(mixture, count, recipe.prompt if recipe else prompt, DRAWN)
+    except UserError as problem:
+        st.error(str(problem))
+        return
+    limit = recipe.training.max_seq_len if recipe else None
+    st.markdown(overview.drawn_sentence(drawn, limit))
+    st.html(overview.drawn_html(drawn[:SHOWN], limit))
+
+
+try:
+    infos = sorted([*list_sources(root), *derived_sources(root)], key=by_collection)
+    if infos:
+        names = [info.source for info in infos if info.tasks]
+        show_sources(infos)
+        st.subheader("Does it fit?", anchor=False)
+        model, prompt = choose_prompt()
+        show_fit(names, overview.source_colours(names), model, prompt)
+        leaks_place = st.container()
+        show_drawn(names, model, prompt)
+        with leaks_place:  # the slowest comes last and finds its place above
+            show_leaks([info for info in infos if info.tasks])
+    else:
+        empty()
+except UserError as problem:
+    st.error(str(problem))
