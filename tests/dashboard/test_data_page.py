@@ -1,0 +1,113 @@
+"""The data page without a browser: empty, with sources, with mistakes; and the HTML that it shows."""
+
+import json
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.curation.imports import import_bundle
+from core.curation.stored import Dropped, SourceInfo
+from core.prompts.lengths import Lengths
+from dashboard.components.overview import fit_chart, fit_table, percent, source_colours, source_table
+
+SCREEN = Path(__file__).resolve().parents[2] / "dashboard" / "screens" / "data.py"
+SECONDS = 60
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(tmp_path))
+    return tmp_path
+
+
+def page_of(**query: str) -> AppTest:
+    page = AppTest.from_file(str(SCREEN))
+    for name, value in query.items():
+        page.query_params[name] = value
+    return page.run(timeout=SECONDS)
+
+
+def test_an_empty_project_offers_to_import(root: Path) -> None:
+    page = page_of()
+    assert page.button[0].label == "Import ARC-1"
+    assert not page.exception
+
+
+def test_a_mistake_in_the_form_is_one_sentence(root: Path) -> None:
+    page = page_of()
+    page.selectbox(key="import set").set_value("another file, folder or address").run(timeout=SECONDS)
+    page.text_input(key="import origin").set_value(str(root / "nowhere.zip"))
+    page.text_input(key="import name").set_value("mine").run(timeout=SECONDS)
+    page.button(key="import").click().run(timeout=SECONDS)
+    (error,) = page.error
+    assert "nowhere.zip" in error.value
+    assert not page.exception
+
+
+def test_a_folder_is_imported_and_what_was_dropped_is_said(root: Path) -> None:
+    good = {"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[3]], "output": [[4]]}]}
+    path = root / "tasks.json"
+    path.write_text(json.dumps({"good": good, "bad": {"train": []}}), encoding="utf-8")
+    page = page_of()
+    page.selectbox(key="import set").set_value("another file, folder or address").run(timeout=SECONDS)
+    page.text_input(key="import origin").set_value(str(path))
+    page.text_input(key="import name").set_value("mine").run(timeout=SECONDS)
+    page.button(key="import").click().run(timeout=SECONDS)
+    assert [one.value for one in page.success] == ["mine: 1 tasks imported, 1 dropped."]
+    assert page.subheader[0].value == "1 sources, 1 tasks, 2 pairs"
+    assert not page.exception
+
+
+def test_the_preview_is_what_the_recipe_draws(root: Path) -> None:
+    import_bundle(root, "arc1")
+    folder = root / "data" / "experiments"
+    folder.mkdir()
+    (folder / "broken.yaml").write_text("name: [", encoding="utf-8")
+    (folder / "mine.yaml").write_text(
+        "name: mine\nbaseline: a\nrecipe: {base_model: tiny, training: {max_seq_len: 600},"
+        " mixture: {sources: [{source: arc1/evaluation, weight: 3}]}}\nvariants: {a: {}}\n"
+        "evaluation: {sources: [{source: arc1/training}]}\n",
+        encoding="utf-8",
+    )
+    page = page_of()
+    page.selectbox(key="mixture").set_value("mine: a").run(timeout=SECONDS)
+    assert any("broken.yaml is no valid YAML" in one.value for one in page.warning)
+    texts = [one.value for one in page.markdown]
+    assert any("arc1/evaluation × 3" in text for text in texts)
+    (sentence,) = (text for text in texts if text.startswith("Of the first 200 samples"))
+    assert "arc1/evaluation 100 %" in sentence
+    assert "fit max_seq_len, 600 tokens" in sentence
+    assert not page.exception
+
+
+def test_a_broken_record_is_named(root: Path) -> None:
+    record = root / "data" / "sources" / "mine.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{")
+    page = page_of()
+    assert "mine.json is no valid JSON" in page.error[0].value
+    assert not page.exception
+
+
+def test_texts_from_outside_are_escaped() -> None:
+    bad = "<img src=x onerror=alert(1)>"
+    info = SourceInfo(bad, bad, bad, bad, "", 1, 1, 1, (Dropped(bad, bad),))
+    shown = source_table([info])
+    assert "<img" not in shown
+    assert shown.count("&lt;img") == 6
+
+
+def test_a_share_is_all_or_nothing_only_where_it_is() -> None:
+    shares = (0.0, 1e-6, 0.5, 1 - 1e-6, 1.0)
+    assert [percent(share) for share in shares] == ["0 %", "0.1 %", "50.0 %", "99.9 %", "100 %"]
+
+
+def test_the_rising_line_is_the_share_that_fits() -> None:
+    found = [Lengths("a", "embedded", ("x", "y"), (3000, 1000)), Lengths("b", "embedded", (), (), 4)]
+    colours = source_colours(["a", "b"])
+    (line,) = fit_chart(found, colours).data
+    assert (list(line.x), list(line.y)) == ([1000, 1000, 3000], [0, 50, 100])
+    table = fit_table(found, colours)
+    assert "4 tasks have no known output" in table
+    assert [share in table for share in ("50.0 %", "100 %")] == [True, True]
