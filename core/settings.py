@@ -22,6 +22,9 @@ class Settings(BaseModel):
 
 S = TypeVar("S", bound=Settings)
 
+MAX_TEXT = 1_000_000
+MAX_VALUES = 100_000
+
 
 def validated(kind: type[S], value: Any, where: str) -> S:
     """`value` (plain YAML data) as settings of this kind.
@@ -45,12 +48,48 @@ def validated(kind: type[S], value: Any, where: str) -> S:
 def read_yaml(path: Path) -> Any:
     """The plain data of a YAML file, safely loaded. Raises `UserError` where it can't be read."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist. Check the name.") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as problem:
-        reason = str(problem).replace("\n", " ")
-        raise UserError(f"{path} is no valid YAML ({reason}). Correct the file.") from None
+    except UnicodeDecodeError as problem:
+        raise UserError(f"{path} is no valid YAML ({problem}). Correct the file.") from None
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """The plain data of a YAML text, safely loaded and of bounded size. Raises `UserError` naming `where`."""
+    if len(text) > MAX_TEXT:
+        raise UserError(f"{where} is longer than {MAX_TEXT:,} characters. Shorten it.")
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as problem:
+        raise UserError(f"{where} is no valid YAML ({_reason(problem)}). Correct it.") from None
+    if not _is_bounded(value):
+        raise UserError(f"{where} holds more than {MAX_VALUES:,} values once its aliases are filled in.")
+    return value
+
+
+def _reason(problem: Exception) -> str:
+    """What the parser says is wrong, and in which line."""
+    mark = getattr(problem, "problem_mark", None)
+    if mark is None:
+        return str(problem).replace("\n", " ")
+    said = getattr(problem, "problem", None) or "unreadable"
+    return f"line {mark.line + 1}: {said}"
+
+
+def _is_bounded(value: Any) -> bool:
+    """Whether the data, with every alias counted as often as it is used, has at most `MAX_VALUES` values."""
+    waiting = [value]
+    for _ in range(MAX_VALUES):
+        if not waiting:
+            return True
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+    return not waiting
 
 
 def _keys_at(kind: Any, location: tuple[Any, ...]) -> list[str]:

@@ -17,6 +17,8 @@ from dashboard.root import project_root  # noqa: E402
 PAGES = {
     "curate": "Curate",
     "data": "Data",
+    "launch": "Launch",
+    "runs": "Runs",
     "results": "Results",
 }
 

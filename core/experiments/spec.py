@@ -15,7 +15,7 @@ from core.curation.sources import load_tasks
 from core.errors import UserError
 from core.inference.settings import InferenceSettings
 from core.prompts.templates import PromptSettings
-from core.settings import Settings, read_yaml, validated
+from core.settings import Settings, parse_yaml, read_yaml, validated
 from core.spread.metrics import parse_metric
 from core.training.settings import TrainingSettings
 
@@ -120,9 +120,19 @@ def merged(common: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def read_spec(path: Path) -> ExperimentSpec:
     """The spec of a YAML file, with every variant checked. Raises `UserError` naming file and key."""
-    spec = validated(ExperimentSpec, read_yaml(path), str(path))
+    return checked_spec(read_yaml(path), str(path))
+
+
+def spec_from_text(text: str, where: str) -> ExperimentSpec:
+    """The spec of a YAML text, with every variant checked. Raises `UserError` naming `where` and key."""
+    return checked_spec(parse_yaml(text, where), where)
+
+
+def checked_spec(value: Any, where: str) -> ExperimentSpec:
+    """The spec of plain YAML data, with every variant checked. Raises `UserError` naming `where` and key."""
+    spec = validated(ExperimentSpec, value, where)
     for variant in spec.variants:
-        validated(_Name, {"name": variant}, f"{path}, variants")
+        validated(_Name, {"name": variant}, f"{where}, variants")
         spec.recipe_of(variant)
     return spec
 
@@ -131,12 +141,22 @@ class _Name(Settings):
     name: str = Field(pattern=NAME)
 
 
+def specs_folder(root: Path) -> Path:
+    """Where people keep their specs."""
+    return root / "data" / "experiments"
+
+
+def list_specs(root: Path) -> list[str]:
+    """Names of the specs in data/experiments, in the order of the alphabet."""
+    return sorted(path.stem for path in specs_folder(root).glob("*.yaml"))
+
+
 def find_spec(root: Path, name: str) -> Path:
     """The file of a spec, given by its path or by its name in data/experiments."""
-    for path in (Path(name), root / "data" / "experiments" / f"{name}.yaml"):
+    for path in (Path(name), specs_folder(root) / f"{name}.yaml"):
         if path.is_file():
             return path
-    known = ", ".join(sorted(path.stem for path in (root / "data" / "experiments").glob("*.yaml"))) or "none"
+    known = ", ".join(list_specs(root)) or "none"
     raise UserError(f"There is no spec '{name}'. Give a file, or one of data/experiments: {known}.")
 
 

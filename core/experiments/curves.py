@@ -1,0 +1,63 @@
+"""Loss curves of runs that may still be going on: read by offset, thinned before they are drawn."""
+
+from pathlib import Path
+
+from core.storage.files import read_records_from
+
+MOST_POINTS = 400
+
+
+class Curve:
+    """The training loss of one run, read on from where the last reading ended."""
+
+    def __init__(self, path: Path) -> None:
+        """`path` is the run's `progress.jsonl`, which need not exist yet."""
+        self._path = path
+        self._file: int | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._offset = 0
+        self.steps: list[int] = []
+        self.losses: list[float] = []
+
+    def read(self) -> None:
+        """Take in what was appended since the last reading; a file in its place is read anew."""
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            self._begin()
+            return
+        if status.st_ino != self._file or status.st_size < self._offset:
+            self._file = status.st_ino
+            self._begin()
+        if status.st_size == self._offset:
+            return
+        records, self._offset = read_records_from(self._path, self._offset)
+        for record in records:
+            if record.get("stage") == "train" and record.get("loss") is not None:
+                self._add(int(record["step"]), float(record["loss"]))
+
+    def _add(self, step: int, loss: float) -> None:
+        """Append a step; where a resumed training repeats steps, the later report holds."""
+        while self.steps and self.steps[-1] >= step:
+            self.steps.pop()
+            self.losses.pop()
+        self.steps.append(step)
+        self.losses.append(loss)
+
+    def points(self, most: int = MOST_POINTS) -> tuple[list[int], list[float]]:
+        """Steps and losses, at most `most` of them: of each stretch its lowest and its highest loss, so
+        that no spike is lost."""
+        count = len(self.steps)
+        if count <= most:
+            return list(self.steps), list(self.losses)
+        stretches = most // 2
+        kept: list[int] = []
+        for number in range(stretches):
+            begin, end = number * count // stretches, (number + 1) * count // stretches
+            places = range(begin, end)
+            kept += sorted(
+                {min(places, key=self.losses.__getitem__), max(places, key=self.losses.__getitem__)}
+            )
+        return [self.steps[place] for place in kept], [self.losses[place] for place in kept]

@@ -1,0 +1,77 @@
+"""What a launch will run and cost, as the Launch page shows it: quiet tables made from core's numbers."""
+
+import html
+from collections.abc import Mapping, Sequence
+
+from core.experiments.differences import Difference
+from core.experiments.estimates import Measured, Size
+from dashboard.components.wording import amount, bytes_in_words, seconds_in_words
+
+STYLE = """<style>
+.quiet-table, .costs { font-variant-numeric: tabular-nums; }
+.quiet-table { width: 100%; border-collapse: collapse; font-size: 0.875rem; }
+.quiet-table th, .quiet-table td {
+  text-align: left; padding: 7px 14px 7px 0; vertical-align: top;
+  border-bottom: 1px solid rgba(128, 128, 128, 0.22);
+}
+.quiet-table th { font-weight: 500; opacity: 0.65; }
+.quiet-table td.setting { white-space: nowrap; opacity: 0.75; cursor: help; }
+.quiet-table td.changed { font-weight: 600; }
+.quiet-table .dot {
+  display: inline-block; width: 9px; height: 9px; border-radius: 50%; margin-right: 7px;
+  background: var(--colour);
+}
+.costs { display: grid; grid-template-columns: repeat(3, 1fr); gap: 14px 18px; }
+.costs .number { font-size: 1.35rem; font-weight: 600; line-height: 1.3; white-space: nowrap; }
+.costs .number.unknown { font-size: 0.95rem; font-weight: 400; line-height: 1.85; opacity: 0.65; }
+.costs .name, .costs .detail { font-size: 0.8rem; opacity: 0.65; line-height: 1.35; }
+</style>"""
+
+
+def differences_table(found: Sequence[Difference], baseline: str, colours: Mapping[str, str]) -> str:
+    """One row per setting that differs, one column per variant; what departs from the baseline is bold."""
+    heads = "".join(
+        f'<th><span class="dot" style="--colour: {colour}"></span>{html.escape(variant)}'
+        f"{' (baseline)' if variant == baseline else ''}</th>"
+        for variant, colour in colours.items()
+    )
+    rows = "".join(_difference_row(one, baseline, colours) for one in found)
+    if not rows:
+        rows = f'<tr><td colspan="{len(colours) + 1}">Nothing differs between the variants.</td></tr>'
+    return f'{STYLE}<table class="quiet-table differences"><tr><th></th>{heads}</tr>{rows}</table>'
+
+
+def _difference_row(one: Difference, baseline: str, colours: Mapping[str, str]) -> str:
+    cells = "".join(
+        f'<td class="{"changed" if one.values[variant] != one.values[baseline] else ""}">'
+        f"{html.escape(one.values[variant])}</td>"
+        for variant in colours
+    )
+    name = html.escape(one.key.replace(".", " › ").replace("_", " "))
+    return f'<tr><td class="setting" title="{html.escape(one.description)}">{name}</td>{cells}</tr>'
+
+
+def costs(size: Size, known: Measured, seconds: float | None, kept: float | None, free: int) -> str:
+    """Six numbers: runs, tasks, attempts, tokens, time, disk."""
+    unknown = "not measured yet"
+    measured = f"from {known.runs} earlier run{'s' if known.runs != 1 else ''} of this base model"
+    numbers = [
+        ("runs", f"{size.runs}", "one training each"),
+        ("evaluated tasks", f"{size.tasks:,}", f"{size.outputs:,} test output{'s' if size.outputs != 1 else ''}"),
+        ("attempts", amount(size.attempts), "over all evaluations"),
+        (
+            "tokens",
+            f"≈ {amount(size.training_tokens + size.inference_tokens)}",
+            f"{amount(size.training_tokens)} to train, {amount(size.inference_tokens)} to answer",
+        ),
+        ("time", unknown if seconds is None else f"≈ {seconds_in_words(seconds)}",
+         measured if seconds is not None else "known after the first run"),
+        ("disk", unknown if kept is None else f"≈ {bytes_in_words(kept)}", f"{bytes_in_words(free)} free"),
+    ]  # fmt: skip
+    tiles = "".join(
+        f'<div><div class="name">{name}</div>'
+        f'<div class="number{" unknown" if number == unknown else ""}">{number}</div>'
+        f'<div class="detail">{detail}</div></div>'
+        for name, number, detail in numbers
+    )
+    return f'{STYLE}<div class="costs">{tiles}</div>'

@@ -1,0 +1,26 @@
+"""Numbers as people say them: amounts, bytes and times with the digits that they deserve."""
+
+
+def amount(number: float) -> str:
+    """A count: exact below ten thousand, then in thousands (k) and millions (M)."""
+    if number < 10_000:
+        return f"{number:,.0f}"
+    for unit, size in (("k", 1e3), ("M", 1e6), ("G", 1e9)):
+        if number < 999.5 * size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number / 1e12:,.3g} T"
+
+
+def bytes_in_words(number: float) -> str:
+    """Bytes in MB or GB (powers of 1,024)."""
+    if number < 2**30:
+        return f"{number / 2**20:.0f} MB" if number >= 10 * 2**20 else f"{number / 2**20:.1f} MB"
+    return f"{number / 2**30:.1f} GB" if number < 100 * 2**30 else f"{number / 2**30:,.0f} GB"
+
+
+def seconds_in_words(seconds: float) -> str:
+    """A time to wait: seconds, then minutes, then hours and minutes."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"

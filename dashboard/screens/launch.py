@@ -1,0 +1,257 @@
+"""Launch: what will run, what will it cost? The chosen spec as a form and as YAML, its cost beside it."""
+
+import shutil
+from typing import Any
+
+import streamlit as st
+
+from core.curation.leaks import Leak
+from core.curation.mixtures import mixture_leaks
+from core.errors import UserError
+from core.experiments.differences import differences
+from core.experiments.drafts import changed_text, save_spec, stands_in_the_way, write_example
+from core.experiments.estimates import Size, bytes_needed, measured, seconds_needed, size_of
+from core.experiments.launch import launch
+from core.experiments.needs import needs_of, provide
+from core.experiments.overview import launched_experiments, overview
+from core.experiments.spec import (
+    ExperimentSpec,
+    evaluated_tasks,
+    find_spec,
+    list_specs,
+    spec_from_text,
+    specs_folder,
+)
+from dashboard.components.charts import variant_colours
+from dashboard.components.launch_card import costs, differences_table
+from dashboard.components.settings_form import field_widget, settings_form
+from dashboard.root import project_root
+
+root = project_root()
+
+FIRST = "demo"
+DRAFTS = "launch drafts"
+REFUSED = "launch refused"
+EDITOR_HEIGHT = 480
+
+
+def choose_spec(names: list[str]) -> str:
+    """The spec of the address, else the demo."""
+    first = FIRST if FIRST in names else names[0]
+    chosen = st.selectbox("spec", names, index=names.index(first), key="spec", bind="query-params")
+    return chosen or first
+
+
+def text_on_disk(name: str) -> str:
+    return find_spec(root, str(specs_folder(root) / f"{name}.yaml")).read_text(encoding="utf-8")
+
+
+def draft(name: str) -> str:
+    """The text as edited in this session, else as it lies on disk."""
+    return st.session_state.setdefault(DRAFTS, {}).get(name, text_on_disk(name))
+
+
+def keep(name: str, text: str) -> None:
+    st.session_state[DRAFTS][name] = text
+
+
+def change(name: str, key: tuple[str, ...], value: Any) -> None:
+    """Change one setting of the draft; what is refused stays as it was and is said."""
+    try:
+        keep(name, changed_text(draft(name), key, value))
+    except UserError as problem:
+        st.session_state[REFUSED] = str(problem)
+
+
+def form(name: str, spec: ExperimentSpec) -> None:
+    """Question and seeds, what differs between variants, and folded away what they share."""
+
+    def changed(key: tuple[str, ...], value: Any) -> None:
+        change(name, key, value)
+
+    refused = st.session_state.pop(REFUSED, None)
+    if refused:
+        st.error(f"Not changed. {refused}")
+    fields = type(spec).model_fields
+    field_widget(fields["question"], spec.question, ("question",), changed)
+    for column, key in zip(st.columns(3), ("name", "train_seeds", "eval_seeds"), strict=True):
+        with column:
+            field_widget(fields[key], getattr(spec, key), (key,), changed)
+    st.markdown("**What differs between variants**")
+    colours = variant_colours(list(spec.variants), spec.baseline)
+    st.html(differences_table(differences(spec), spec.baseline, colours))
+    st.caption("Variants are added and changed in the YAML.")
+    common = spec.recipe_of(spec.baseline)
+    with st.expander("Common settings"):
+        training, inference, data, prompt = st.tabs(["Training", "Inference", "Data", "Prompt"])
+        with training:
+            field_widget(
+                type(common).model_fields["base_model"], common.base_model, ("recipe", "base_model"), changed
+            )
+            settings_form(common.training, ("recipe", "training"), changed)
+        with inference:
+            settings_form(spec.evaluation.inference, ("evaluation", "inference"), changed)
+        with data:
+            settings_form(common.mixture, ("recipe", "mixture"), changed)
+            evaluated = type(spec.evaluation).model_fields["sources"]
+            field_widget(evaluated, spec.evaluation.sources, ("evaluation", "sources"), changed)
+        with prompt:
+            settings_form(common.prompt, ("recipe", "prompt"), changed)
+        st.caption("Shown for the baseline; a variant that differs keeps its own value.")
+
+
+def editor(name: str, text: str) -> None:
+    """The spec as YAML text."""
+    key = f"yaml:{name}"
+    st.session_state[key] = text
+    st.html("<style>.st-key-yaml textarea { font-family: monospace; font-size: 0.85rem; }</style>")
+    with st.container(key="yaml"):
+        text_field(name, key)
+    st.caption("Checked when you leave the field or press Ctrl+Enter.")
+
+
+def text_field(name: str, key: str) -> None:
+    st.text_area(
+        "YAML",
+        key=key,
+        height=EDITOR_HEIGHT,
+        label_visibility="collapsed",
+        on_change=lambda: keep(name, st.session_state[key]),
+    )
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def size_and_leaks(spec_json: str, stamps: tuple[Any, ...]) -> tuple[Size, dict[str, list[Leak]]]:
+    spec = ExperimentSpec.model_validate_json(spec_json)
+    tasks = evaluated_tasks(root, spec.evaluation)
+    leaks = {
+        variant: mixture_leaks(root, spec.recipe_of(variant).mixture, tasks) for variant in spec.variants
+    }
+    return size_of(root, spec), leaks
+
+
+def stamps_of_data() -> tuple[Any, ...]:
+    """Changes when sources, partitions or flags do."""
+    files = sorted(path for path in (root / "data").glob("*/**/*.json") if "models" not in path.parts)
+    files += [path for path in [root / "data" / "flags.jsonl"] if path.exists()]
+    return tuple((str(path), path.stat().st_mtime_ns) for path in files)
+
+
+def cost(spec: ExperimentSpec) -> None:
+    """Numbers of the launch, and whether evaluated tasks leak into the training."""
+    size, leaks = size_and_leaks(spec.model_dump_json(), stamps_of_data())
+    known = measured(root, spec)
+    free = shutil.disk_usage(root).free
+    st.html(costs(size, known, seconds_needed(size, known), bytes_needed(size, known), free))
+    leaking = {variant: found for variant, found in leaks.items() if found}
+    if not leaking:
+        st.success(
+            f"No leak: none of the {size.tasks:,} evaluated tasks is in a training mixture, in any disguise.",
+            icon=":material/verified_user:",
+        )
+    for variant, found in leaking.items():
+        given = len({(leak.source_b, leak.task_b) for leak in found})
+        st.warning(
+            f"Leak: the mixture of '{variant}' gives away {given:,} of {size.tasks:,} evaluated tasks.",
+            icon=":material/warning:",
+        )
+        with st.expander(f"What leaks into '{variant}'"):
+            st.dataframe([vars(leak) for leak in found], hide_index=True, height=200)
+
+
+def needs(spec: ExperimentSpec) -> bool:
+    """What is missing, each with the button that provides it; whether anything is."""
+    missing = needs_of(root, spec)
+    for verb in dict.fromkeys(need.verb for need in missing):
+        together = [need for need in missing if need.verb == verb]
+        st.warning("\n\n".join(need.sentence for need in together))
+        if verb and st.button(together[0].action, key=f"provide:{' '.join(verb)}", type="primary"):
+            with st.spinner(f"{together[0].action} …"):
+                provide(root, together[0])
+            st.rerun()
+    return bool(missing)
+
+
+def start(name: str, spec: ExperimentSpec, text: str) -> None:
+    """The command, the button, and where the spec will be kept."""
+    command = ["python", "-m", "core", "launch", spec.name]
+    st.code(" ".join(command), language="bash")
+    in_the_way = stands_in_the_way(root, spec)
+    edited = in_the_way or spec.name not in list_specs(root)
+    replace = False
+    if in_the_way:
+        replace = st.checkbox(f"Replace data/experiments/{spec.name}.yaml, which holds another spec")
+    elif edited:
+        st.caption(f"The spec will be kept as data/experiments/{spec.name}.yaml.")
+    launched = spec.name in launched_experiments(root)
+    if launched:
+        said = overview(root, spec.name)
+        st.caption(f"Launched before: {said.sentence}. Launching goes on from there.")
+    pressed = st.button(
+        "Launch",
+        type="primary",
+        width="stretch",
+        disabled=in_the_way and not replace,
+        icon=":material/rocket_launch:",
+    )
+    st.caption("The runs go on when you close the browser or stop the dashboard.")
+    if pressed:
+        with st.spinner("Checking data and starting …"):
+            launch(root, spec, command)
+            save_spec(root, text, replace=replace)
+        st.session_state[DRAFTS].pop(name, None)
+        st.switch_page("screens/runs.py", query_params={"experiment": spec.name})
+
+
+def page() -> None:
+    names = list_specs(root)
+    if not names:
+        empty()
+        return
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        name = choose_spec(names)
+    text = draft(name)
+    try:
+        spec = spec_from_text(text, "The spec")
+        problem = None
+    except UserError as found:
+        spec, problem = None, str(found)
+    with left:
+        settings, yaml_text = st.tabs(["Settings", "YAML"])
+        with settings:
+            if spec is None:
+                st.info("Correct the YAML first; the form follows.")
+            else:
+                form(name, spec)
+        with yaml_text:
+            editor(name, text)
+    with right:
+        edited = text != text_on_disk(name)
+        if edited and st.button("Discard changes", type="tertiary", icon=":material/undo:"):
+            st.session_state[DRAFTS].pop(name)
+            st.rerun()
+        if spec is None:
+            st.error(problem)
+            return
+        try:
+            if not needs(spec):
+                cost(spec)
+                start(name, spec, text)
+        except UserError as found:
+            st.error(str(found))
+
+
+def empty() -> None:
+    """What to do while there is no spec."""
+    st.subheader("No spec yet")
+    st.write(
+        "A spec says which variants are trained, with which seeds, and what they are evaluated on."
+        " Specs are YAML files in data/experiments."
+    )
+    if st.button("Start with an example", type="primary"):
+        write_example(root)
+        st.rerun()
+
+
+page()

@@ -1,0 +1,156 @@
+"""Runs: what is happening? The latest experiment at once, live; select runs for their curves and log."""
+
+import contextlib
+import re
+from typing import Any
+
+import streamlit as st
+
+from core.errors import UserError
+from core.experiments.curves import Curve
+from core.experiments.launch import launch
+from core.experiments.overview import Overview, launched_experiments, overview
+from core.experiments.runs import Run, experiment_folder, log_tail
+from core.experiments.stopping import delete_experiment, stop_experiment
+from core.storage.files import bytes_of
+from dashboard.components.charts import variant_colours
+from dashboard.components.curves import HEIGHT, loss_chart
+from dashboard.components.run_table import run_id, run_table
+from dashboard.components.wording import bytes_in_words
+from dashboard.root import project_root
+
+root = project_root()
+
+SECONDS_BETWEEN_POLLS = 1.5
+LOG_HEIGHT = 260
+CURVES = "run curves"
+COLOUR_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def choose_experiment(names: list[str]) -> str:
+    """The experiment of the address, else the latest; it stays in the address from then on."""
+    if "experiment" not in st.query_params and st.session_state.get("experiment") not in names:
+        st.session_state["experiment"] = names[0]
+    chosen = st.selectbox(
+        "experiment", names, index=None, key="experiment", bind="query-params", persist_state="session"
+    )
+    return chosen or names[0]
+
+
+@st.fragment(run_every=SECONDS_BETWEEN_POLLS)
+def live(name: str) -> None:
+    """Everything that changes while runs go on."""
+    try:
+        seen = overview(root, name)
+    except UserError as problem:
+        st.error(str(problem))
+        return
+    colours = variant_colours(list(seen.spec.variants), seen.spec.baseline)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{seen.sentence}**" + (" · live" if seen.active else ""), width="stretch")
+        buttons(name, seen)
+    if seen.stalled:
+        st.warning("Nothing works on the queued runs. Launch again: finished stages are kept.")
+    wished = st.query_params.get_all("run")
+    selected = run_table(name, seen.runs, colours, wished, key="runs")
+    if selected != wished:
+        st.query_params["run"] = selected
+    shown = [run for run in seen.runs if run_id(run) in selected] or seen.runs
+    last_step = max(seen.spec.recipe_of(variant).training.steps for variant in seen.spec.variants)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        curves(name, shown, colours, last_step)
+    with right:
+        log(name, shown)
+
+
+def buttons(name: str, seen: Overview) -> None:
+    """Stop, launch again, results, delete; each is there always, and rests where it makes no sense."""
+    busy = seen.active
+    if st.button("Stop", icon=":material/stop_circle:", disabled=not busy, key="stop"):
+        with st.spinner("Stopping: checkpoints and finished parts are kept …"):
+            attempt(lambda: stop_experiment(root, name))
+        st.rerun(scope="fragment")
+    unfinished = seen.done < len(seen.runs)
+    if st.button("Launch again", icon=":material/play_circle:", disabled=busy or not unfinished, key="again"):
+        with st.spinner("Starting …"):
+            attempt(lambda: launch(root, seen.spec, ["python", "-m", "core", "launch", name]))
+        st.rerun(scope="fragment")
+    st.link_button(
+        "Results", f"/results?experiment={name}", icon=":material/bar_chart:", disabled=not seen.done
+    )
+    with st.popover("Delete", icon=":material/delete:", disabled=busy):
+        size = bytes_in_words(bytes_of(experiment_folder(root, name)))
+        st.write(f"Move **{name}** with {len(seen.runs)} runs ({size}) to runs/.trash?")
+        if st.button("Delete", type="primary", key="delete") and attempt(
+            lambda: delete_experiment(root, name)
+        ):
+            st.query_params.clear()
+            st.session_state.pop(CURVES, None)
+            st.rerun()
+
+
+def attempt(action: Any) -> bool:
+    """Do what a button says; a person's error is shown as its sentence."""
+    try:
+        action()
+    except UserError as problem:
+        st.error(str(problem))
+        return False
+    return True
+
+
+def curves(name: str, runs: list[dict[str, Any]], colours: dict[str, str], last_step: int) -> None:
+    """Training losses of the shown runs, read on from the last poll."""
+    kept: dict[tuple[str, str], Curve] = st.session_state.setdefault(CURVES, {})
+    lines = []
+    for run in runs:
+        place = (name, run_id(run))
+        if place not in kept:
+            kept[place] = Curve(the_run(name, run).folder / "progress.jsonl")
+        kept[place].read()
+        steps, losses = kept[place].points()
+        if steps:
+            lines.append((run["variant"], run["train_seed"], steps, losses))
+    with st.container(height=HEIGHT + 32, border=False):
+        if lines:
+            st.plotly_chart(
+                loss_chart(lines, colours, last_step), key="loss", config={"displayModeBar": False}
+            )
+        else:
+            st.caption("The loss is drawn here from the first training step on.")
+
+
+def the_run(name: str, run: dict[str, Any]) -> Run:
+    return Run(root, name, run["variant"], run["train_seed"])
+
+
+def log(name: str, runs: list[dict[str, Any]]) -> None:
+    """The end of one run's log: the failed one, else the running one, else the last that said anything."""
+    urgency = {"failed": 0, "running": 1, "done": 2, "cancelled": 3, "queued": 4}
+    run = min(runs, key=lambda run: urgency[run["state"]])
+    st.markdown(
+        f"Log of **{run['variant']} · {run['train_seed']}**" + (f": {run['error']}" if run["error"] else "")
+    )
+    text = COLOUR_CODES.sub("", log_tail(the_run(name, run)))
+    st.code(text or "Nothing has been written yet.", language=None, height=LOG_HEIGHT, wrap_lines=True)
+
+
+def empty() -> None:
+    """What to do while nothing was launched."""
+    st.subheader("Nothing was launched yet")
+    st.write("Choose a spec on the Launch page: it says what will run and what it will cost.")
+    if st.button("Go to Launch", type="primary"):
+        st.switch_page("screens/launch.py")
+
+
+names = launched_experiments(root)
+if names:
+    left, right = st.columns([1, 3], vertical_alignment="bottom")
+    with left:
+        chosen = choose_experiment(names)
+    with right, contextlib.suppress(UserError):  # which the live part names
+        st.markdown(overview(root, chosen).spec.question)
+    live(chosen)
+else:
+    empty()
