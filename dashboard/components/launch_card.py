@@ -57,7 +57,7 @@ def costs(size: Size, known: Measured, seconds: float | None, kept: float | None
     measured = f"from {known.runs} earlier run{'s' if known.runs != 1 else ''} of this base model"
     numbers = [
         ("runs", f"{size.runs}", "one training each"),
-        ("evaluated tasks", f"{size.tasks:,}", f"{size.outputs:,} test output{'s' if size.outputs != 1 else ''}"),
+        ("evaluated tasks", f"{size.tasks:,}", f"test outputs: {size.outputs:,}"),
         ("attempts", amount(size.attempts), "over all evaluations"),
         (
             "tokens",

@@ -55,17 +55,16 @@ def field_widget(field: FieldInfo, value: Any, key: Key, change: Change) -> None
         st.selectbox(label, choices, **common)
     elif kind in (int, float):
         low, high = _bounds(field, kind)
-        more: dict[str, Any] = (
-            {"step": 1, "format": "%d"} if kind is int else {"step": _step(field), "format": "%g"}
-        )
-        st.number_input(label, low, high, **options)
+        options: dict[str, Any] = {"step": 1, "format": "%d"}
+        if kind is float:
+            options = {"step": _step(field), "format": "%g"}
+        st.number_input(label, low, high, value=None, placeholder="none", **options, **common)
     elif kind is str or kind is tuple:
         st.text_input(label, **common)
     else:
         common.pop("on_change")
-        st.text_input(
-            label, disabled=True, **common | {"help": f"{field.description} Change it in the YAML."}
-        )
+        common["help"] = f"{field.description} Change it in the YAML."
+        st.text_input(label, disabled=True, **common)
 
 
 def title_of(name: str) -> str:
