@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.experiments.launch import is_driven
-from core.experiments.runs import STAGES, experiment_folder, list_experiments, run_records
+from core.experiments.runs import (
+    SECONDS_TO_BEGIN,
+    STAGES,
+    experiment_folder,
+    is_driven,
+    list_experiments,
+    run_records,
+)
 from core.experiments.spec import ExperimentSpec, read_spec
-
-SECONDS_TO_START = 20.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ def overview(root: Path, experiment: str) -> Overview:
         key=lambda run: (places.get(run["variant"], len(places)), run["train_seed"]),
     )
     states = Counter(run["state"] for run in runs)
-    fresh = time.time() - (folder / "experiment.yaml").stat().st_mtime < SECONDS_TO_START
+    fresh = time.time() - (folder / "experiment.yaml").stat().st_mtime < SECONDS_TO_BEGIN
     waiting = states["queued"] > 0
     active = driven or states["running"] > 0 or (waiting and fresh)
     return Overview(spec, runs, states["done"], active, waiting and not active)

@@ -1,22 +1,21 @@
 """Launch: what will run, what will it cost? The chosen spec as a form and as YAML, its cost beside it."""
 
+import functools
 import shutil
 from typing import Any
 
 import streamlit as st
 
 from core.curation.leaks import Leak
-from core.curation.mixtures import mixture_leaks
 from core.errors import UserError
 from core.experiments.differences import differences
 from core.experiments.drafts import changed_text, save_spec, stands_in_the_way, write_example
 from core.experiments.estimates import Size, bytes_needed, measured, seconds_needed, size_of
-from core.experiments.launch import launch
+from core.experiments.launch import launch, leaks_of
 from core.experiments.needs import needs_of, provide
 from core.experiments.overview import launched_experiments, overview
 from core.experiments.spec import (
     ExperimentSpec,
-    evaluated_tasks,
     find_spec,
     list_specs,
     spec_from_text,
@@ -65,10 +64,7 @@ def change(name: str, key: tuple[str, ...], value: Any) -> None:
 
 def form(name: str, spec: ExperimentSpec) -> None:
     """Question and seeds, what differs between variants, and folded away what they share."""
-
-    def changed(key: tuple[str, ...], value: Any) -> None:
-        change(name, key, value)
-
+    changed = functools.partial(change, name)
     refused = st.session_state.pop(REFUSED, None)
     if refused:
         st.error(f"Not changed. {refused}")
@@ -123,11 +119,7 @@ def text_field(name: str, key: str) -> None:
 @st.cache_data(max_entries=32, show_spinner=False)
 def size_and_leaks(spec_json: str, stamps: tuple[Any, ...]) -> tuple[Size, dict[str, list[Leak]]]:
     spec = ExperimentSpec.model_validate_json(spec_json)
-    tasks = evaluated_tasks(root, spec.evaluation)
-    leaks = {
-        variant: mixture_leaks(root, spec.recipe_of(variant).mixture, tasks) for variant in spec.variants
-    }
-    return size_of(root, spec), leaks
+    return size_of(root, spec), leaks_of(root, spec)
 
 
 def stamps_of_data() -> tuple[Any, ...]:
@@ -137,8 +129,8 @@ def stamps_of_data() -> tuple[Any, ...]:
     return tuple((str(path), path.stat().st_mtime_ns) for path in files)
 
 
-def cost(spec: ExperimentSpec) -> None:
-    """Numbers of the launch, and whether evaluated tasks leak into the training."""
+def cost(name: str, spec: ExperimentSpec) -> bool:
+    """Numbers of the launch, and what leaks into the training; whether the leaks forbid to launch."""
     size, leaks = size_and_leaks(spec.model_dump_json(), stamps_of_data())
     known = measured(root, spec)
     free = shutil.disk_usage(root).free
@@ -157,6 +149,11 @@ def cost(spec: ExperimentSpec) -> None:
         )
         with st.expander(f"What leaks into '{variant}'"):
             st.dataframe([vars(leak) for leak in found], hide_index=True, height=200)
+            st.caption("List tasks under 'exclude' of their source in the YAML to leave them out.")
+    if leaking:
+        field = type(spec).model_fields["allow_leaks"]
+        field_widget(field, spec.allow_leaks, ("allow_leaks",), functools.partial(change, name))
+    return bool(leaking) and not spec.allow_leaks
 
 
 def needs(spec: ExperimentSpec) -> bool:
@@ -172,7 +169,7 @@ def needs(spec: ExperimentSpec) -> bool:
     return bool(missing)
 
 
-def start(name: str, spec: ExperimentSpec, text: str) -> None:
+def start(name: str, spec: ExperimentSpec, text: str, *, forbidden: bool) -> None:
     """The command, the button, and where the spec will be kept."""
     command = ["python", "-m", "core", "launch", spec.name]
     st.code(" ".join(command), language="bash")
@@ -191,7 +188,7 @@ def start(name: str, spec: ExperimentSpec, text: str) -> None:
         "Launch",
         type="primary",
         width="stretch",
-        disabled=in_the_way and not replace,
+        disabled=forbidden or (in_the_way and not replace),
         icon=":material/rocket_launch:",
     )
     st.caption("The runs go on when you close the browser or stop the dashboard.")
@@ -236,8 +233,8 @@ def page() -> None:
             return
         try:
             if not needs(spec):
-                cost(spec)
-                start(name, spec, text)
+                forbidden = cost(name, spec)
+                start(name, spec, text, forbidden=forbidden)
         except UserError as found:
             st.error(str(found))
 
