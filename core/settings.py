@@ -63,7 +63,7 @@ def parse_yaml(text: str, where: str) -> Any:
     try:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as problem:
-        raise UserError(f"{where} is no valid YAML ({_reason(problem)}). Correct it.") from None
+        raise UserError(f"{where} is no valid YAML ({_reason(problem)}). Correct the file.") from None
     if not _is_bounded(value):
         raise UserError(f"{where} holds more than {MAX_VALUES:,} values once its aliases are filled in.")
     return value

@@ -46,6 +46,11 @@ class Curve:
         self.steps.append(step)
         self.losses.append(loss)
 
+    @property
+    def last(self) -> float | None:
+        """The latest loss; None before the first step."""
+        return self.losses[-1] if self.losses else None
+
     def points(self, most: int = MOST_POINTS) -> tuple[list[int], list[float]]:
         """Steps and losses, at most `most` of them: of each stretch its lowest and its highest loss, so
         that no spike is lost."""

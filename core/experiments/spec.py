@@ -125,7 +125,10 @@ def read_spec(path: Path) -> ExperimentSpec:
 
 def spec_from_text(text: str, where: str) -> ExperimentSpec:
     """The spec of a YAML text, with every variant checked. Raises `UserError` naming `where` and key."""
-    return checked_spec(parse_yaml(text, where), where)
+    value = parse_yaml(text, where)
+    if not isinstance(value, dict):
+        raise UserError(f"{where} holds no settings. Begin with name, baseline, evaluation and variants.")
+    return checked_spec(value, where)
 
 
 def checked_spec(value: Any, where: str) -> ExperimentSpec:

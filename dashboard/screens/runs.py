@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -40,6 +41,10 @@ def choose_experiment(names: list[str]) -> str:
 @st.fragment(run_every=SECONDS_BETWEEN_POLLS)
 def live(name: str) -> None:
     """Everything that changes while runs go on."""
+    if name not in launched_experiments(root):  # deleted, here or elsewhere
+        st.query_params.clear()
+        st.session_state.pop(CURVES, None)
+        st.rerun()
     try:
         seen = overview(root, name)
     except UserError as problem:
@@ -52,14 +57,16 @@ def live(name: str) -> None:
     if seen.stalled:
         st.warning("Nothing works on the queued runs. Launch again: finished stages are kept.")
     wished = st.query_params.get_all("run")
-    selected = run_table(name, seen.runs, colours, wished, key="runs")
+    read = read_curves(name, seen.runs)
+    runs = [{**run, "loss": read[run_id(run)].last} for run in seen.runs]
+    selected = run_table(name, runs, colours, wished, key="runs")
     if selected != wished:
         st.query_params["run"] = selected
     shown = [run for run in seen.runs if run_id(run) in selected] or seen.runs
     last_step = max(seen.spec.recipe_of(variant).training.steps for variant in seen.spec.variants)
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        curves(name, shown, colours, last_step)
+        draw(read, shown, colours, last_step)
     with right:
         log(name, shown)
 
@@ -82,41 +89,38 @@ def buttons(name: str, seen: Overview) -> None:
     with st.popover("Delete", icon=":material/delete:", disabled=busy):
         size = bytes_in_words(bytes_of(experiment_folder(root, name)))
         st.write(f"Move **{name}** with {len(seen.runs)} runs ({size}) to runs/.trash?")
-        if st.button("Delete", type="primary", key="delete") and attempt(
-            lambda: delete_experiment(root, name)
-        ):
-            st.query_params.clear()
-            st.session_state.pop(CURVES, None)
+        if st.button("Delete", type="primary", key="delete"):
+            attempt(lambda: delete_experiment(root, name))
             st.rerun()
 
 
-def attempt(action: Any) -> bool:
-    """Do what a button says; a person's error is shown as its sentence."""
+def attempt(action: Callable[[], object]) -> None:
+    """Do what a button says; a person's error is shown as its sentence, also after a rerun."""
     try:
         action()
     except UserError as problem:
-        st.error(str(problem))
-        return False
-    return True
+        st.toast(str(problem), icon=":material/error:", duration="long")
 
 
-def curves(name: str, runs: list[dict[str, Any]], colours: dict[str, str], last_step: int) -> None:
-    """Training losses of the shown runs, read on from the last poll."""
+def read_curves(name: str, runs: list[dict[str, Any]]) -> dict[str, Curve]:
+    """The training loss of each run, read on from the last poll."""
     kept: dict[tuple[str, str], Curve] = st.session_state.setdefault(CURVES, {})
-    lines = []
     for run in runs:
         place = (name, run_id(run))
         if place not in kept:
             kept[place] = Curve(the_run(name, run).folder / "progress.jsonl")
         kept[place].read()
-        steps, losses = kept[place].points()
-        if steps:
-            lines.append((run["variant"], run["train_seed"], steps, losses))
+    return {run_id(run): kept[name, run_id(run)] for run in runs}
+
+
+def draw(read: dict[str, Curve], runs: list[dict[str, Any]], colours: dict[str, str], last_step: int) -> None:
+    """The losses of the shown runs over their steps."""
+    lines = [(run["variant"], run["train_seed"], *read[run_id(run)].points()) for run in runs]
+    lines = [line for line in lines if line[2]]
     with st.container(height=HEIGHT + 32, border=False):
         if lines:
-            st.plotly_chart(
-                loss_chart(lines, colours, last_step), key="loss", config={"displayModeBar": False}
-            )
+            chart = loss_chart(lines, colours, last_step)
+            st.plotly_chart(chart, key="loss", config={"displayModeBar": False})
         else:
             st.caption("The loss is drawn here from the first training step on.")
 

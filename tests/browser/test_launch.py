@@ -1,0 +1,247 @@
+"""From a spec to finished runs in a real browser: the cost, the progress, and that nothing stops it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from playwright.sync_api import Page, expect
+
+from core.arc.tasks import Task, parse_task
+from core.curation.stored import SourceInfo, store_source
+from core.experiments.drafts import as_yaml
+from core.experiments.runs import Run, RunState, list_runs, own_state, say_state, state_of
+from core.storage.files import append_records, write_json
+from tests.browser.conftest import PATIENCE_MS, Dashboard, Watch
+from tests.training.tiny import copy_task, tiny_spec
+
+pytestmark = pytest.mark.browser
+
+expect.set_options(timeout=PATIENCE_MS)
+
+SECONDS_TO_FIRST_LINE = 20.0
+
+
+def wait_for(condition: Callable[[], Any], seconds: float) -> float:
+    """Seconds until the condition held."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def other_task(number: int) -> Task:
+    """A task of 3 × 3 grids in which nothing of the copied ones is found."""
+    rng = np.random.default_rng(100 + number)
+    pairs = [{"input": a, "output": b} for a, b in rng.integers(0, 10, (3, 2, 3, 3)).tolist()]
+    record = {"train": pairs[:2], "test": pairs[2:]}
+    return parse_task(record, task_id=f"{100 + number:08x}", source="asked")
+
+
+def project(root: Path, *, model: bool = True, **changes: Any) -> None:
+    """A project with two sources of small tasks, a spec, and (not to be run) a model."""
+    trained = [copy_task(number) for number in range(4)]
+    for name, tasks in (("toy", trained), ("asked", [other_task(number) for number in range(4)])):
+        store_source(root, SourceInfo(name, "made up", "1", "none", "0"), tasks)
+    inference = {"engine": "transformers", "attempts": 1, "max_model_len": 128, "max_output_tokens": 8}
+    spec = tiny_spec(
+        question="Do more steps help?",
+        evaluation={"sources": [{"source": "asked"}], "inference": inference},
+        eval_seeds=[0],
+        **{"variants": {"plain": None, "longer": {"training": {"steps": 12}}}, **changes},
+    )
+    folder = root / "data" / "experiments"
+    folder.mkdir(parents=True)
+    (folder / "trial.yaml").write_text("# by hand\n" + as_yaml(spec))
+    if model:
+        place = root / "data" / "models" / "tiny"
+        place.mkdir(parents=True)
+        (place / "config.json").write_text("{}")
+        (place / "model.safetensors").write_bytes(b"")
+
+
+def launched(root: Path) -> list[Run]:
+    """Folders of four runs, as a launch leaves them, of which the first has made ten of twelve steps."""
+    project(root)
+    folder = root / "runs" / "trial"
+    folder.mkdir(parents=True)
+    spec = root / "data" / "experiments" / "trial.yaml"
+    (folder / "experiment.yaml").write_text(
+        spec.read_text().replace("train_seeds: [0]", "train_seeds: [0, 1]")
+    )
+    runs = [Run(root, "trial", variant, seed) for variant in ("plain", "longer") for seed in (0, 1)]
+    for run in runs:
+        write_json(run.folder / "run.json", {})
+        say_state(run, RunState("queued", "train"))
+    report(runs[0], *range(1, 11))
+    return runs
+
+
+def report(run: Run, *steps: int) -> None:
+    append_records(
+        run.folder / "progress.jsonl",
+        [
+            {"stage": "train", "step": step, "total": 12, "loss": 3 / step, "tokens_per_second": 1234.5}
+            for step in steps
+        ],
+    )
+
+
+def cell(page: Page, run: str, kind: str) -> Any:
+    return page.locator(f'tr[data-run="{run}"] td.{kind}')
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that leads a group of its own, as a stage does."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], start_new_session=True)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_an_empty_project_is_led_to_its_first_launch(page: Page, own_dashboard: Dashboard) -> None:
+    own_dashboard.start()
+    page.goto(f"{own_dashboard.address}/runs")
+    page.get_by_role("button", name="Go to Launch").click()
+    page.get_by_role("button", name="Start with an example").click()
+    expect(page.get_by_label("name", exact=True)).to_have_value("demo")
+    expect(page.get_by_text("There is no base model 'tiny' yet")).to_be_visible()
+    page.get_by_role("button", name="Import arc1").click()
+    expect(page.get_by_role("button", name="Import arc1")).to_have_count(0)
+    assert (own_dashboard.root / "data" / "sources" / "arc1" / "training.parquet").exists()
+
+
+def test_the_form_and_the_text_are_one_spec(page: Page, own_dashboard: Dashboard) -> None:
+    project(own_dashboard.root)
+    own_dashboard.start()
+    page.goto(f"{own_dashboard.address}/launch?spec=trial")
+    numbers = page.locator(".costs .number")
+    expect(numbers).to_have_text(["2", "4", "8", "≈ 4,703", "not measured yet", "not measured yet"])
+    expect(page.get_by_text("No leak: none of the 4 evaluated tasks")).to_be_visible()
+    expect(page.locator("table.differences tr").nth(1)).to_have_text("training › steps612")
+    seeds = page.get_by_role("textbox", name="train seeds")
+    seeds.fill("0, 1, 2")
+    seeds.press("Enter")
+    expect(numbers.first).to_have_text("6")
+    page.get_by_role("tab", name="YAML").click()
+    editor = page.locator(".st-key-yaml textarea")
+    expect(editor).to_have_value(re.compile(r"train_seeds: \[0, 1, 2\]"))
+    editor.fill(editor.input_value().replace("steps: 12", "stepz: 12"))
+    editor.press("Control+Enter")
+    expect(page.get_by_text("Did you mean 'steps'?")).to_be_visible()
+    expect(page.get_by_role("button", name="Launch", exact=True)).to_have_count(0)
+    page.get_by_role("button", name="Discard changes").click()
+    expect(editor).to_have_value(re.compile("# by hand"))
+    expect(numbers.first).to_have_text("2")
+
+
+def test_a_leak_or_another_spec_must_be_confirmed(page: Page, own_dashboard: Dashboard) -> None:
+    project(own_dashboard.root)
+    own_dashboard.start()
+    page.goto(f"{own_dashboard.address}/launch?spec=trial")
+    page.get_by_role("tab", name="YAML").click()
+    editor = page.locator(".st-key-yaml textarea")
+    expect(editor).to_have_value(re.compile("# by hand"))
+    editor.fill(editor.input_value().replace("source: asked", "source: toy"))
+    editor.press("Control+Enter")
+    expect(page.get_by_text("gives away 4 of 4 evaluated tasks").first).to_be_visible()
+    launch = page.get_by_role("button", name="Launch", exact=True)
+    expect(launch).to_be_disabled()
+    page.get_by_text("allow leaks").click()
+    expect(page.get_by_role("switch", name="allow leaks")).to_be_checked()
+    expect(launch).to_be_disabled()
+    page.get_by_text("Replace data/experiments/trial.yaml").click()
+    expect(launch).to_be_enabled()
+    assert "source: asked" in (own_dashboard.root / "data" / "experiments" / "trial.yaml").read_text()
+
+
+def test_runs_are_shown_as_they_go_and_nothing_moves(page: Page, own_dashboard: Dashboard) -> None:
+    runs = launched(own_dashboard.root)
+    own_dashboard.start()
+    page.goto(f"{own_dashboard.address}/runs")
+    rows = page.locator("tr[data-run]")
+    expect(rows).to_have_count(4)
+    names = ["plain/0", "plain/1", "longer/0", "longer/1"]
+    assert [row.get_attribute("data-run") for row in rows.all()] == names
+    expect(page.locator(".js-plotly-plot .legendtext")).to_have_text(["plain · 0"])
+    places = [row.bounding_box() for row in rows.all()]
+    rows.nth(2).click()
+    page.wait_for_url("**run=longer%2F0**")
+    expect(page.get_by_text("The loss is drawn here")).to_be_visible()
+    report(runs[2], 1, 2, 3)
+    say_state(runs[2], own_state("train", step=3, total=12, eta_seconds=65.0))
+    say_state(
+        runs[1], RunState("failed", "train", error="The loss of step 7 is nan. Lower the learning rate.")
+    )
+    (runs[1].folder / "log.txt").write_text("Step 7 went wrong.\n")
+    expect(cell(page, "longer/0", "step")).to_have_text("3 / 12")
+    expect(cell(page, "longer/0", "loss")).to_have_text("1.000")
+    expect(cell(page, "longer/0", "left")).to_have_text("65 s")
+    expect(cell(page, "plain/1", "note")).to_contain_text("Lower the learning rate")
+    expect(page.locator(".js-plotly-plot .legendtext")).to_have_text(["longer · 0"])
+    assert [row.bounding_box() for row in rows.all()] == places
+    page.reload()
+    expect(page.locator('tr[aria-selected="true"]')).to_have_count(1)
+    rows.nth(1).focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Step 7 went wrong.")).to_be_visible()
+
+
+def test_an_experiment_is_stopped_and_then_thrown_away(
+    page: Page, own_dashboard: Dashboard, sleeper: subprocess.Popen[bytes]
+) -> None:
+    runs = launched(own_dashboard.root)
+    process = psutil.Process(sleeper.pid)
+    alive = {"pid": sleeper.pid, "start_time": process.create_time(), "host": own_state("train").host}
+    say_state(runs[0], RunState("running", "train", 10, 12, **alive))
+    own_dashboard.start()
+    page.goto(f"{own_dashboard.address}/runs?experiment=trial")
+    expect(page.get_by_role("button", name="Delete")).to_be_disabled()
+    page.locator(".st-key-stop button").click()
+    assert sleeper.wait(20) != 0
+    expect(cell(page, "plain/0", "state")).to_have_text("cancelled")
+    expect(page.locator(".st-key-stop button")).to_be_disabled()
+    expect(page.get_by_role("button", name="Launch again")).to_be_enabled()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_test_id("stPopoverBody").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("button", name="Go to Launch")).to_be_visible()
+    assert [path.name[:6] for path in (own_dashboard.root / "runs" / ".trash").iterdir()] == ["trial-"]
+
+
+def test_the_end_of_the_dashboard_does_not_end_a_run(
+    page: Page, own_dashboard: Dashboard, watch: Watch, record_property: Callable[[str, object], None]
+) -> None:
+    root = own_dashboard.root
+    project(root, model=False, variants={"plain": None})
+    own_dashboard.start()
+    page.goto(f"{own_dashboard.address}/launch?spec=trial")
+    page.get_by_role("button", name="Make base model 'tiny'").click()
+    page.get_by_role("button", name="Launch", exact=True).click(timeout=90_000)
+    run = Run(root, "trial", "plain", 0)
+    seconds = wait_for((run.folder / "progress.jsonl").exists, 60)
+    record_property("seconds_to_first_line", seconds)
+    expect(page).to_have_url(f"{own_dashboard.address}/runs?experiment=trial")
+    own_dashboard.kill()
+    watch.errors.clear()
+    assert state_of(run).state in ("running", "queued")
+    wait_for(lambda: state_of(run).state == "done", 120)
+    assert (run.eval_folder(0) / "scores.parquet").exists()
+    assert json.loads((run.folder / "run.json").read_text())["command"][-2:] == ["launch", "trial"]
+    assert len(list_runs(root, "trial")) == 1
+    own_dashboard.start()
+    page.goto(f"{own_dashboard.address}/runs?experiment=trial")
+    expect(cell(page, "plain/0", "state")).to_have_text("done")
+    watch.errors.clear()  # the refused connections while the server was dead
+    # Two cores that others use as well take longer: the promise holds for a machine at rest.
+    if os.getloadavg()[0] < os.cpu_count():  # type: ignore[operator]
+        assert seconds < SECONDS_TO_FIRST_LINE
