@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from core.commands import data, demo, flags, model, results, runs
+from core.commands import data, demo, flags, model, predictions, results, runs
 from core.errors import UserError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.add_typer(flags.app, name="flags", help="Judgements of tasks: add, list, exp
 app.add_typer(model.app, name="model", help="Base models: make one with random weights, list them.")
 app.add_typer(runs.app, name="runs", help="Runs: list, show, stop, delete.")
 app.add_typer(results.app, name="results", help="Results: mean ± std per variant, import from elsewhere.")
+app.add_typer(predictions.app, name="predictions", help="Predictions: the answers to a task by votes.")
 app.command()(runs.launch)
 app.command()(runs.run)
 app.command()(results.compare)

@@ -18,8 +18,8 @@ ROW_HEIGHT = 64
 _JITTER = 0.16
 _FONT = 13
 _GRID = "rgba(128, 128, 128, 0.22)"
-_NEVER = "rgba(128, 128, 128, 0.16)"
-_SOLVED = [[0.0, _NEVER], [1e-6, "#FBE0B0"], [0.999999, "#C46A00"], [1.0, "#0072B2"]]
+NEVER, RARELY, OFTEN, ALWAYS = "rgba(128, 128, 128, 0.16)", "#FBE0B0", "#C46A00", "#0072B2"
+_SOLVED = [[0.0, NEVER], [1e-6, RARELY], [0.999999, OFTEN], [1.0, ALWAYS]]
 
 
 def variant_colours(variants: Sequence[str], baseline: str) -> dict[str, str]:
@@ -210,6 +210,25 @@ def solved_chart(solved: Any) -> go.Figure:
     figure.update_yaxes(autorange="reversed", showgrid=False)
     height = 110 + min(620, max(18 if len(runs) <= 40 else 6, 160 // max(1, len(runs))) * len(runs))
     return _finished(figure, "", height)
+
+
+def difference_chart(differences: Sequence[Any], a: str, b: str, colours: Mapping[str, str]) -> go.Figure:
+    """Every task as a bar of b − a in points (`core.results.differences.TaskDifference`), from b's side to a's."""
+    shown = sorted(differences, key=lambda one: -one.difference)
+    figure = go.Figure(
+        go.Bar(
+            x=list(range(1, len(shown) + 1)),
+            y=[100 * one.difference for one in shown],
+            marker={"color": [colours[b if one.difference > 0 else a] for one in shown], "line": {"width": 0}},
+            customdata=[[one.task_id, 100 * one.a, 100 * one.b] for one in shown],
+            hovertemplate=f"%{{customdata[0]}}<br>{a} %{{customdata[1]:.1f}} %"
+            f"<br>{b} %{{customdata[2]:.1f}} %<extra></extra>",
+        )
+    )
+    figure.update_layout(bargap=0.15 if len(shown) <= 150 else 0)
+    figure.update_xaxes(showticklabels=False, showgrid=False)
+    figure.update_yaxes(gridcolor=_GRID, zeroline=True, zerolinecolor=_GRID)
+    return _finished(figure, f"tasks, {b} ahead on the left, {a} on the right", 250, f"{b} − {a}, points")
 
 
 def _finished(figure: go.Figure, x_title: str, height: int, y_title: str = "") -> go.Figure:

@@ -1,0 +1,129 @@
+"""What exactly one attempt was asked, and what it literally answered.
+
+Predictions hold no prompts: a prompt follows from the task, the stored view and the prompt settings in
+`run.json`, by the same functions that made it. The marks around it (the tokens that begin a prompt and end
+an output) are read from the base model's own tokenizer files, without loading the model's library.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from core.arc.tasks import Task
+from core.arc.views import View
+from core.errors import UserError
+from core.prompts.templates import PromptSettings, prompt_text
+from core.results.answers import evaluated_task, prediction_paths
+from core.results.experiment import experiment_folder
+from core.results.loading import Evaluation
+from core.settings import validated
+from core.storage.files import read_json
+from core.storage.queries import parquet, query
+from core.storage.schemas import PREDICTIONS
+
+CHAT = "The model read this inside its own chat template, whose marks are not shown."
+MARKS_UNKNOWN = (
+    "The base model's tokenizer is not here, so the marks around prompt and outputs are not shown."
+)
+
+_ATTEMPT = """
+SELECT symmetry, colours, pair_order, prompt_tokens, output_tokens, finish_reason, logprob, text
+FROM {predictions}
+WHERE source = $source AND task_id = $task_id AND test_index = $test_index AND attempt = $attempt
+"""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One attempt: the task as its view showed it, the prompt, and the answer's raw text.
+
+    `note` says what of the prompt is not shown, and is empty where it is exact.
+    """
+
+    view: View
+    task: Task
+    prompt: str
+    note: str
+    text: str
+    prompt_tokens: int
+    output_tokens: int
+    finish_reason: str | None
+    logprob: float | None
+
+
+def asked(
+    root: Path,
+    experiment: str,
+    evaluation: Evaluation,
+    source: str,
+    task_id: str,
+    test_index: int,
+    attempt: int,
+) -> Asked:
+    """What an attempt was asked and answered. Raises `UserError` where it or its task does not exist."""
+    paths = prediction_paths(root, experiment, [evaluation])
+    parameters = {"source": source, "task_id": task_id, "test_index": test_index, "attempt": attempt}
+    found = query(_ATTEMPT.format(predictions=parquet(paths, PREDICTIONS)), parameters).to_pylist()
+    if not found:
+        raise UserError(f"'{task_id}' has no attempt {attempt} at test output {test_index}. Choose another.")
+    record = found[0]
+    view = View(record["symmetry"], tuple(record["colours"]), tuple(record["pair_order"]))
+    seen = _seen(evaluated_task(root, source, task_id), test_index, view)
+    recipe = _recipe(root, experiment, evaluation)
+    prompt, note = _prompt(root, seen, recipe)
+    return Asked(
+        view,
+        seen,
+        prompt,
+        note,
+        record["text"] or "",
+        record["prompt_tokens"],
+        record["output_tokens"],
+        record["finish_reason"],
+        record["logprob"],
+    )
+
+
+def _seen(task: Task, test_index: int, view: View) -> Task:
+    try:
+        return view.apply(replace(task, test=(task.test[test_index],)))
+    except (ValueError, IndexError):
+        raise UserError(
+            f"'{task.task_id}' of '{task.source}' has changed since this attempt, so its prompt is not known."
+            " Import the source as it was at the launch."
+        ) from None
+
+
+def _recipe(root: Path, experiment: str, evaluation: Evaluation) -> dict[str, Any]:
+    folder = experiment_folder(root, experiment) / evaluation.variant / f"train-{evaluation.train_seed}"
+    recipe = read_json(folder / "run.json").get("recipe")
+    if not isinstance(recipe, dict):
+        raise UserError(f"{folder / 'run.json'} holds no recipe, so no prompt is known. Launch again.")
+    return recipe
+
+
+def _prompt(root: Path, seen: Task, recipe: dict[str, Any]) -> tuple[str, str]:
+    """The prompt and a note about what is missing in it."""
+    settings = validated(PromptSettings, recipe.get("prompt", {}), "run.json, prompt")
+    if settings.template == "chat":
+        return prompt_text(seen, settings), CHAT
+    marks = _marks(root, str(recipe.get("base_model")))
+    if marks is None:
+        return prompt_text(seen, settings), MARKS_UNKNOWN
+    begin, end = marks
+    return begin + prompt_text(seen, settings, end), ""
+
+
+def _marks(root: Path, base_model: str) -> tuple[str, str] | None:
+    """The tokens that begin a prompt and the one that ends an output; None where the files are not here."""
+    from tokenizers import Tokenizer
+
+    for folder in (root / "data" / "models" / base_model, root / base_model, Path(base_model)):
+        path = folder / "tokenizer.json"
+        if path.is_file() and (folder / "tokenizer_config.json").is_file():
+            end = read_json(folder / "tokenizer_config.json").get("eos_token")
+            text = end.get("content") if isinstance(end, dict) else end
+            if not isinstance(text, str):
+                return None
+            return "".join(Tokenizer.from_file(str(path)).encode("").tokens), text
+    return None

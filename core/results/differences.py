@@ -1,0 +1,170 @@
+"""Where two variants differ: task by task, in their settings, and in one sentence.
+
+In come the scores of an experiment and the records of its runs; out come tasks sorted by difference, the
+settings that are not the same, and the paired test of these checkpoints under its own label.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.results.experiment import experiment_folder
+from core.results.loading import Scores
+from core.results.tables import variant_values
+from core.results.verdicts import verdict_rows
+from core.results.wording import UNKNOWN, difference
+from core.spread.comparisons import BETTER, WORSE
+from core.spread.metrics import higher_is_better
+from core.spread.scopes import task_means
+from core.spread.second_opinions import PairedTasks, paired_tasks
+from core.storage.files import read_json
+
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class TaskDifference:
+    """A metric's mean over the runs of a and of b on one task, and how many attempts were right."""
+
+    source: str
+    task_id: str
+    a: float
+    b: float
+    right_a: int
+    right_b: int
+    attempts_a: int
+    attempts_b: int
+
+    @property
+    def difference(self) -> float:
+        """b − a; 0 where they differ by rounding alone."""
+        change = self.b - self.a
+        return 0.0 if abs(change) <= _ROUNDING else change
+
+    @property
+    def words(self) -> str:
+        """Who is right: "A right, B wrong" where only one of them ever is."""
+        if self.right_a and self.right_b:
+            return "both right" if self._always else "both right sometimes"
+        if self.right_a or self.right_b:
+            return "A right, B wrong" if self.right_a else "A wrong, B right"
+        return "both wrong"
+
+    @property
+    def _always(self) -> bool:
+        return self.right_a == self.attempts_a and self.right_b == self.attempts_b
+
+
+def task_differences(
+    scores: Scores, a: str, b: str, metric: str, aggregation: str = "by_task"
+) -> list[TaskDifference]:
+    """All tasks, the largest difference (in either direction) first. Raises `UserError` without tasks."""
+    values = variant_values(scores, metric, aggregation)
+    first, second = task_means(values[a]), task_means(values[b])
+    counts = {
+        (variant, name): _counted(scores, variant, name)
+        for variant in (a, b)
+        for name in ("correct", "attempts")
+    }
+    found = [
+        TaskDifference(
+            *task,
+            float(first[place]),
+            float(second[place]),
+            int(counts[a, "correct"][place]),
+            int(counts[b, "correct"][place]),
+            int(counts[a, "attempts"][place]),
+            int(counts[b, "attempts"][place]),
+        )
+        for place, task in enumerate(scores.tasks)
+    ]
+    return sorted(found, key=lambda one: (-abs(one.difference), -one.difference, one.source, one.task_id))
+
+
+def _counted(scores: Scores, variant: str, name: str) -> np.ndarray[Any, Any]:
+    places = [place for run in scores.runs[variant].values() for place in run]
+    return np.bincount(
+        scores.task_index, weights=scores.columns[name][places].sum(axis=0), minlength=len(scores.tasks)
+    )
+
+
+def these_checkpoints(
+    scores: Scores, a: str, b: str, metric: str, aggregation: str = "by_task"
+) -> PairedTasks:
+    """The paired test over tasks of the trained models at hand; it says nothing of the recipes."""
+    values = variant_values(scores, metric, aggregation)
+    return paired_tasks(
+        task_means(values[a]), task_means(values[b]), higher_is_better=higher_is_better(metric)
+    )
+
+
+def first_pair(scores: Scores, metric: str) -> tuple[str, str]:
+    """What to compare before anybody chose: the baseline, and the best of the other evaluated variants."""
+    baseline = scores.experiment.baseline
+    rows = [row for row in verdict_rows(scores, metric) if row.summary.n and row.variant != baseline]
+    return baseline, rows[0].variant if rows else baseline
+
+
+def headline(a: str, b: str, record: dict[str, Any]) -> str:
+    """One sentence: which is better, by how much, or that nobody can tell and how many runs could.
+
+    `record` is one of `core.results.verdicts.compare_records` at scope "recipe".
+    """
+    metric = record["metric"]
+    if record["difference"] is None:
+        return f"Nothing is known about {metric} of {a} or {b} yet."
+    points = difference(record["difference"], record["low"], record["high"])
+    if record["verdict"] in (BETTER, WORSE):
+        return f"{b} is {record['verdict']} than {a}: {points} points of {metric}, over new trainings too."
+    needed = record["runs_needed"]
+    would = f" About {needed:,} runs of each would." if needed else " More runs of each would."
+    return (
+        f"These runs can't tell {b} from {a}: {points} points of {metric} may be luck of the training.{would}"
+    )
+
+
+def differing_settings(root: Path, scores: Scores, a: str, b: str) -> list[dict[str, Any]]:
+    """The settings of two recipes that are not the same: setting, a, b; None where one has no such setting.
+
+    Read from the records of their runs, where each wrote what it resolved.
+    """
+    first, second = (_settings(root, scores.experiment.name, variant) for variant in (a, b))
+    return [
+        {"setting": name, "a": first.get(name), "b": second.get(name)}
+        for name in dict.fromkeys([*first, *second])
+        if first.get(name) != second.get(name)
+    ]
+
+
+def _settings(root: Path, experiment: str, variant: str) -> dict[str, Any]:
+    path = next(iter(sorted((experiment_folder(root, experiment) / variant).glob("train-*/run.json"))), None)
+    return dict(_flat(read_json(path).get("recipe", {}), "")) if path else {}
+
+
+def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Settings by dotted name; the sources of a mixture by their own names instead of their places."""
+    if isinstance(value, dict) and value:
+        for key, below in value.items():
+            yield from _flat(below, f"{name}.{key}".lstrip("."))
+    elif isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+        for place, one in enumerate(value):
+            label = one.get("source") or one.get("name") or place
+            rest = {key: below for key, below in one.items() if key != "source"}
+            yield f"{name}[{label}]", "yes"
+            yield from _flat(rest, f"{name}[{label}]") if rest else ()
+    else:
+        yield name, value
+
+
+def setting_text(value: Any) -> str:
+    """A setting's value as people write it; a dash where the recipe has no such setting."""
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(setting_text(one) for one in value) or "none"
+    return str(value)

@@ -1,0 +1,133 @@
+"""Answers as pictures: each distinct answer with its votes, what is wrong with it, and where.
+
+In come answers of `core.results.answers`, out comes HTML for `st.html`.
+"""
+
+import html
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+import numpy.typing as npt
+
+from core.arc.grids import Grid
+from core.arc.tasks import Task
+from core.results.answers import KINDS, NO_GRID, RIGHT, WRONG_SIZE, Answer, wrong_cells
+from dashboard.components.grids import STYLE as GRID_STYLE
+from dashboard.components.grids import grid_html
+
+MOST_SHOWN = 8
+_HEIGHT = 92
+_LARGEST_CELL = 14
+
+STYLE = (
+    GRID_STYLE
+    + """<style>
+.answer-line { padding: 0.5rem 0; border-bottom: 1px solid rgba(128, 128, 128, 0.18); }
+.answer-owner { font-weight: 600; font-size: 0.9rem; margin-bottom: 0.35rem; }
+.answer-owner .dot {
+  display: inline-block; width: 0.7rem; height: 0.7rem; border-radius: 50%; margin-right: 0.5rem;
+}
+.answer-owner .quiet, .answer .quiet { opacity: 0.66; font-weight: 400; }
+.answers { display: flex; flex-wrap: wrap; gap: 0.8rem 1.1rem; align-items: flex-end; }
+.answer { font-size: 0.8rem; font-variant-numeric: tabular-nums; line-height: 1.3; }
+.answer .pictures { display: flex; gap: 5px; align-items: flex-end; margin-bottom: 0.2rem; }
+.answer .badge { padding: 0 0.4rem; border-radius: 1rem; font-weight: 600; background: rgba(128, 128, 128, 0.18); }
+.answer .badge.right { background: rgba(0, 158, 115, 0.22); }
+.answer .badge.near { background: rgba(230, 159, 0, 0.28); }
+.mask { display: grid; outline: 1px solid rgba(128, 128, 128, 0.6); }
+.mask i { background: rgba(128, 128, 128, 0.14); }
+.mask i.off {
+  background: repeating-linear-gradient(45deg, #d55e00 0 2px, #f3a56b 2px 4px);
+}
+.nothing {
+  display: grid; place-items: center; width: 58px; height: 58px; opacity: 0.66;
+  border: 1px dashed rgba(128, 128, 128, 0.7);
+}
+</style>"""
+)
+
+
+def answer_lines(
+    answers: Sequence[Answer], task: Task, colours: dict[str, str], kinds: Sequence[str] = tuple(KINDS)
+) -> str:
+    """One line per unit and test output, its answers of these kinds by votes."""
+    lines = []
+    for _, group in groupby(answers, key=_unit):
+        lines.append(_line(list(group), task, colours, kinds))
+    return f"{STYLE}{''.join(lines)}"
+
+
+def _unit(answer: Answer) -> tuple[str, int | None, int | None, int]:
+    return answer.variant, answer.train_seed, answer.eval_seed, answer.test_index
+
+
+def _line(answers: Sequence[Answer], task: Task, colours: dict[str, str], kinds: Sequence[str]) -> str:
+    first = answers[0]
+    truth = task.test[first.test_index].output
+    assert truth is not None
+    kept = [answer for answer in answers if answer.kind in kinds]
+    cards = "".join(_card(answer, truth) for answer in kept[:MOST_SHOWN])
+    hidden = len(kept) - MOST_SHOWN
+    more = f'<div class="answer quiet">and {hidden} more with fewer votes</div>' if hidden > 0 else ""
+    return (
+        f'<div class="answer-line"><div class="answer-owner">{_owner(answers, task, colours)}</div>'
+        f'<div class="answers">{cards or "<span>no such answer</span>"}{more}</div></div>'
+    )
+
+
+def _owner(answers: Sequence[Answer], task: Task, colours: dict[str, str]) -> str:
+    first = answers[0]
+    right = sum(answer.votes for answer in answers if answer.kind == RIGHT)
+    names = [first.variant]
+    names += [] if first.train_seed is None else [f"train seed {first.train_seed}"]
+    names += [] if first.eval_seed is None else [f"eval seed {first.eval_seed}"]
+    names += [f"test {first.test_index + 1}"] if len(task.test) > 1 else []
+    return (
+        f'<span class="dot" style="background:{colours[first.variant]}"></span>'
+        f"{html.escape(' · '.join(names))} "
+        f'<span class="quiet">{right} of {first.attempts} attempts right</span>'
+    )
+
+
+def _card(answer: Answer, truth: Grid) -> str:
+    logprob = answer.logprob_per_token
+    said = "" if logprob is None else f'<div class="quiet">{logprob:.2f} per token</div>'
+    votes = f"{answer.votes} vote{'s' if answer.votes != 1 else ''}"
+    if answer.kind == NO_GRID:
+        votes = f"{answer.votes} without a grid"
+    badge = "" if answer.kind == NO_GRID else f'<span class="badge {answer.kind}">{_kind(answer, truth)}</span>'
+    return (
+        f'<div class="answer" title="Mean log-probability per token: higher is surer.">'
+        f'<div class="pictures">{_pictures(answer, truth)}</div><div><b>{votes}</b> {badge}</div>{said}</div>'
+    )
+
+
+def _kind(answer: Answer, truth: Grid) -> str:
+    if answer.kind == WRONG_SIZE and answer.grid is not None:
+        return f"{_size(answer.grid)} instead of {_size(truth)}"
+    if answer.cells_off:
+        return f"{answer.cells_off} cell{'s' if answer.cells_off > 1 else ''} off"
+    return KINDS[answer.kind]
+
+
+def _size(grid: Grid) -> str:
+    return f"{grid.shape[1]}×{grid.shape[0]}"
+
+
+def _pictures(answer: Answer, truth: Grid) -> str:
+    if answer.grid is None:
+        return '<div class="nothing">no grid</div>'
+    cell = max(2, min(_LARGEST_CELL, _HEIGHT // max(answer.grid.shape[0], truth.shape[0])))
+    wrong = wrong_cells(answer.grid, truth)
+    mask = "" if wrong is None or not wrong.any() else mask_html(wrong, cell)
+    return grid_html(answer.grid, cell, label=False) + mask
+
+
+def mask_html(wrong: npt.NDArray[np.bool_], cell: int) -> str:
+    """Which cells differ from the truth: hatched, the others pale."""
+    cells = "".join('<i class="off"></i>' if off else "<i></i>" for off in wrong.ravel().tolist())
+    return (
+        f'<div class="mask" title="hatched: differs from the truth"'
+        f' style="grid-template-columns:repeat({wrong.shape[1]},{cell}px);grid-auto-rows:{cell}px">{cells}</div>'
+    )

@@ -1,0 +1,144 @@
+"""Things to choose from by a click: a map of tasks × runs, and lists of tasks with thumbnails.
+
+What is chosen is an id, kept in the session and in the address; a click sends it before the page runs.
+"""
+
+import base64
+import html
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import streamlit as st
+
+from core.arc.tasks import Task
+from core.results.curves import Solved
+from core.results.differences import TaskDifference
+from core.results.wording import percent
+from dashboard.components import grids
+from dashboard.components.charts import ALWAYS, NEVER, OFTEN, RARELY
+
+_component = st.components.v2.component(
+    "arc_picker", js=(Path(__file__).parent / "static" / "picker.js").read_text(encoding="utf-8")
+)
+_MAP_HEIGHT = 240
+_LARGEST_CELL = 16
+_THUMBNAIL = 44
+
+_STYLE = """<style>
+.map { display: grid; grid-template-columns: max-content 1fr; column-gap: 0.6rem; font-size: 0.78rem; }
+.map .field { position: relative; }
+.map canvas { display: block; width: 100%; height: 100%; image-rendering: pixelated; cursor: pointer; }
+.map .mark {
+  position: absolute; top: -3px; bottom: -3px; outline: 2px solid var(--st-text-color); min-width: 3px;
+  pointer-events: none;
+}
+.map .mark[hidden] { display: none; }
+.map .names { display: flex; flex-direction: column; }
+.map .names div {
+  display: flex; align-items: center; gap: 0.4rem; border-bottom: 1px solid transparent; overflow: hidden;
+}
+.dot { display: inline-block; width: 0.65rem; height: 0.65rem; border-radius: 50%; flex: none; }
+.list {
+  max-height: 27rem; overflow-y: auto; border: 1px solid var(--st-border-color); border-radius: 8px;
+  font-size: 0.86rem; font-variant-numeric: tabular-nums;
+}
+.line {
+  display: grid; grid-template-columns: 8.5rem 9rem 1fr 4.5rem; gap: 0.6rem; align-items: center;
+  padding: 0.35rem 0.7rem; cursor: pointer; border-bottom: 1px solid rgba(128, 128, 128, 0.18);
+}
+.line:hover, .line:focus { background: rgba(128, 128, 128, 0.12); outline: none; }
+.line[aria-current="true"] { background: rgba(128, 128, 128, 0.2); box-shadow: inset 3px 0 var(--st-text-color); }
+.line .thumbs { display: flex; gap: 6px; align-items: center; }
+.line .quiet { opacity: 0.65; font-size: 0.78rem; }
+.line .points { text-align: right; font-weight: 600; }
+</style>"""
+
+
+def task_name(task: tuple[str, str]) -> str:
+    """How a task stands in the address: its source and its id."""
+    return "/".join(task)
+
+
+def choose(label: str, name: str, options: Sequence[str], default: str, **how: Any) -> str:
+    """A box whose choice always stands in the address, and stays when new options appear.
+
+    Streamlit's own binding leaves defaults out, and a default such as "the best variant" may change.
+    """
+    key = f"chosen {name}"
+    if st.session_state.get(key) not in options:
+        asked = st.query_params.get(name)
+        st.session_state[key] = asked if asked in options else default
+    chosen = str(st.selectbox(label, options, key=key, **how))
+    if st.query_params.get(name) != chosen:
+        st.query_params[name] = chosen
+    return chosen
+
+
+def pick(page: str, name: str, chosen: str, content: str, chart: Mapping[str, Any] | None = None) -> None:
+    """Show HTML with ids to click on; a click chooses for the box `name` of `choose`."""
+    key = f"{page} picker"
+
+    def take() -> None:
+        picked = st.session_state[key].get("picked")
+        if picked:
+            st.session_state[f"chosen {name}"] = str(picked)
+
+    on_picked: Callable[[], None] = take
+    data = {"html": _STYLE + content, "chosen": chosen, "map": chart}
+    _component(key=key, data=data, on_picked_change=on_picked)
+
+
+def solved_map(solved: Solved, colours: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """The map of tasks (columns) × runs (lines): its HTML, and what the browser draws."""
+    cell = max(2, min(_LARGEST_CELL, _MAP_HEIGHT // max(1, len(solved.runs))))
+    variants = list(dict.fromkeys(variant for variant, _ in solved.runs))
+    names = []
+    for variant in variants:
+        height = cell * sum(owner == variant for owner, _ in solved.runs)
+        dot = f'<span class="dot" style="background:{colours[variant]}"></span>'
+        names.append(f'<div style="height:{height - 1}px">{dot}{html.escape(variant)}</div>')
+    content = (
+        f'<div class="map"><div class="names">{"".join(names)}</div>'
+        f'<div class="field" style="height:{cell * len(solved.runs)}px"><canvas></canvas>'
+        f'<div class="mark" hidden></div></div></div>'
+    )
+    chart = {
+        "tasks": [task_name(task) for task in solved.tasks],
+        "runs": [f"{variant} · train seed {seed}" for variant, seed in solved.runs],
+        "right": _packed(solved.right),
+        "attempts": _packed(solved.attempts),
+        "colours": [NEVER, RARELY, OFTEN, ALWAYS],
+    }
+    return content, chart
+
+
+def _packed(counts: npt.NDArray[np.int64]) -> str:
+    return base64.b64encode(counts.astype("<u4").tobytes()).decode("ascii")
+
+
+def difference_list(differences: Sequence[TaskDifference], tasks: Mapping[tuple[str, str], Task]) -> str:
+    """One line per task: thumbnails of its first test pair, who is right how often, the difference."""
+    return grids.STYLE + f'<div class="list">{"".join(_line(one, tasks) for one in differences)}</div>'
+
+
+def _line(one: TaskDifference, tasks: Mapping[tuple[str, str], Task]) -> str:
+    name = html.escape(task_name((one.source, one.task_id)))
+    task = tasks.get((one.source, one.task_id))
+    thumbs = ""
+    if task is not None:
+        cell = grids.cell_size(task.test[:1], _THUMBNAIL)
+        shown = [
+            grids.grid_html(grid, min(cell, 6), label=False)
+            for grid in (task.test[0].input, task.test[0].output)
+        ]
+        thumbs = "<span>→</span>".join(shown)
+    counts = f"A {one.right_a} of {one.attempts_a} · B {one.right_b} of {one.attempts_b} attempts right"
+    return (
+        f'<div class="line" role="button" tabindex="0" data-pick="{name}"><div class="thumbs">{thumbs}</div>'
+        f"<div>{one.words}</div>"
+        f'<div>{html.escape(one.task_id)}<div class="quiet">{counts}</div></div>'
+        f'<div class="points">{percent(one.difference, 1, sign=True)}</div></div>'
+    )

@@ -1,0 +1,81 @@
+/* Something to choose from: HTML in which a click on [data-pick] sends its id, and a map of tasks × runs
+   drawn on a canvas. The server gets {picked: id}; nothing is redrawn unless the data changed, so the
+   scroll position and whatever is under the pointer stay. */
+
+const shown = new WeakMap();
+
+export default function ({ parentElement, data, setTriggerValue }) {
+  let box = parentElement.querySelector(".picker");
+  if (!box) {
+    box = document.createElement("div");
+    box.className = "picker";
+    parentElement.appendChild(box);
+    box.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && event.target.dataset.pick) event.target.click();
+    });
+  }
+  box.onclick = (event) => {
+    const chosen = event.target.closest("[data-pick]");
+    if (chosen) setTriggerValue("picked", chosen.dataset.pick);
+    const cell = event.target.closest("canvas") && cellAt(event, data.map);
+    if (cell) setTriggerValue("picked", data.map.tasks[cell.column]);
+  };
+  box.onmousemove = (event) => {
+    const canvas = event.target.closest("canvas");
+    const cell = canvas && cellAt(event, data.map);
+    if (cell) canvas.title = words(cell, data.map);
+  };
+  if (shown.get(box) !== data.html) {
+    box.innerHTML = data.html;
+    shown.set(box, data.html);
+  }
+  box.querySelectorAll("[data-pick]").forEach((one) => {
+    one.setAttribute("aria-current", String(one.dataset.pick === data.chosen));
+  });
+  if (data.map) draw(box, data.map, data.chosen);
+}
+
+function numbers(text) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  return new Uint32Array(bytes.buffer);
+}
+
+function draw(box, map, chosen) {
+  const canvas = box.querySelector("canvas");
+  const [columns, rows] = [map.tasks.length, map.runs.length];
+  map.right = numbers(map.right);
+  map.attempts = numbers(map.attempts);
+  canvas.width = columns;
+  canvas.height = rows;
+  const pen = canvas.getContext("2d");
+  for (let place = 0; place < columns * rows; place++) {
+    pen.fillStyle = colour(map.right[place], map.attempts[place], map.colours);
+    pen.fillRect(place % columns, Math.floor(place / columns), 1, 1);
+  }
+  const mark = box.querySelector(".mark");
+  const column = map.tasks.indexOf(chosen);
+  mark.hidden = column < 0;
+  mark.style.left = `${(100 * column) / columns}%`;
+  mark.style.width = `${100 / columns}%`;
+}
+
+/** Grey never, orange from light to dark for sometimes, blue always. */
+function colour(right, attempts, [never, rarely, often, always]) {
+  if (!right) return never;
+  if (right === attempts) return always;
+  const share = right / attempts;
+  const [from, to] = [rarely, often].map((hex) => [1, 3, 5].map((at) => parseInt(hex.substr(at, 2), 16)));
+  return `rgb(${from.map((value, at) => Math.round(value + share * (to[at] - value))).join(",")})`;
+}
+
+function cellAt(event, map) {
+  const place = event.target.getBoundingClientRect();
+  const column = Math.floor(((event.clientX - place.left) / place.width) * map.tasks.length);
+  const row = Math.floor(((event.clientY - place.top) / place.height) * map.runs.length);
+  return column >= 0 && column < map.tasks.length && row >= 0 && row < map.runs.length ? { column, row } : null;
+}
+
+function words({ column, row }, map) {
+  const place = row * map.tasks.length + column;
+  return `${map.tasks[column]}\n${map.runs[row]}\n${map.right[place]} of ${map.attempts[place]} attempts right`;
+}
