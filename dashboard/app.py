@@ -20,6 +20,8 @@ PAGES = {
     "launch": "Launch",
     "runs": "Runs",
     "results": "Results",
+    "compare": "Compare",
+    "tasks": "Tasks",
 }
 
 STYLE = """<style>

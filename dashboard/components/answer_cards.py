@@ -3,12 +3,15 @@
 In come answers of `core.results.answers`, out comes HTML for `st.html`.
 """
 
+import base64
 import html
+import io
 from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from core.arc.grids import Grid
 from core.arc.tasks import Task
@@ -19,6 +22,7 @@ from dashboard.components.grids import grid_html
 MOST_SHOWN = 8
 _HEIGHT = 92
 _LARGEST_CELL = 14
+_OFF, _SAME = (213, 94, 0, 255), (128, 128, 128, 36)
 
 STYLE = (
     GRID_STYLE
@@ -32,14 +36,13 @@ STYLE = (
 .answers { display: flex; flex-wrap: wrap; gap: 0.8rem 1.1rem; align-items: flex-end; }
 .answer { font-size: 0.8rem; font-variant-numeric: tabular-nums; line-height: 1.3; }
 .answer .pictures { display: flex; gap: 5px; align-items: flex-end; margin-bottom: 0.2rem; }
-.answer .badge { padding: 0 0.4rem; border-radius: 1rem; font-weight: 600; background: rgba(128, 128, 128, 0.18); }
+.answer .badge {
+  padding: 0 0.4rem; border-radius: 1rem; font-weight: 600; background: rgba(128, 128, 128, 0.18);
+}
 .answer .badge.right { background: rgba(0, 158, 115, 0.22); }
 .answer .badge.near { background: rgba(230, 159, 0, 0.28); }
-.mask { display: grid; outline: 1px solid rgba(128, 128, 128, 0.6); }
-.mask i { background: rgba(128, 128, 128, 0.14); }
-.mask i.off {
-  background: repeating-linear-gradient(45deg, #d55e00 0 2px, #f3a56b 2px 4px);
-}
+.mask { outline: 1px solid rgba(128, 128, 128, 0.6); }
+.mask img { display: block; width: 100%; height: 100%; max-width: none; image-rendering: pixelated; }
 .nothing {
   display: grid; place-items: center; width: 58px; height: 58px; opacity: 0.66;
   border: 1px dashed rgba(128, 128, 128, 0.7);
@@ -96,7 +99,9 @@ def _card(answer: Answer, truth: Grid) -> str:
     votes = f"{answer.votes} vote{'s' if answer.votes != 1 else ''}"
     if answer.kind == NO_GRID:
         votes = f"{answer.votes} without a grid"
-    badge = "" if answer.kind == NO_GRID else f'<span class="badge {answer.kind}">{_kind(answer, truth)}</span>'
+    badge = (
+        "" if answer.kind == NO_GRID else f'<span class="badge {answer.kind}">{_kind(answer, truth)}</span>'
+    )
     return (
         f'<div class="answer" title="Mean log-probability per token: higher is surer.">'
         f'<div class="pictures">{_pictures(answer, truth)}</div><div><b>{votes}</b> {badge}</div>{said}</div>'
@@ -125,9 +130,15 @@ def _pictures(answer: Answer, truth: Grid) -> str:
 
 
 def mask_html(wrong: npt.NDArray[np.bool_], cell: int) -> str:
-    """Which cells differ from the truth: hatched, the others pale."""
-    cells = "".join('<i class="off"></i>' if off else "<i></i>" for off in wrong.ravel().tolist())
+    """A picture of which cells differ from the truth: vermilion where they do, pale where they don't."""
+    pixels = np.where(wrong[..., None], np.array(_OFF, np.uint8), np.array(_SAME, np.uint8))
+    file = io.BytesIO()
+    Image.fromarray(pixels, "RGBA").save(file, "PNG", compress_level=1)
+    address = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    height, width = wrong.shape
+    off = int(wrong.sum())
     return (
-        f'<div class="mask" title="hatched: differs from the truth"'
-        f' style="grid-template-columns:repeat({wrong.shape[1]},{cell}px);grid-auto-rows:{cell}px">{cells}</div>'
+        f'<div class="mask" title="coloured: differs from the truth"'
+        f' style="width:{width * cell}px;height:{height * cell}px">'
+        f'<img alt="{off} of {wrong.size} cells differ from the truth" src="{address}"></div>'
     )

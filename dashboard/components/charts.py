@@ -213,13 +213,17 @@ def solved_chart(solved: Any) -> go.Figure:
 
 
 def difference_chart(differences: Sequence[Any], a: str, b: str, colours: Mapping[str, str]) -> go.Figure:
-    """Every task as a bar of b − a in points (`core.results.differences.TaskDifference`), from b's side to a's."""
+    """Every task as a bar of b − a in points, largest first; `core.results.differences.TaskDifference`."""
     shown = sorted(differences, key=lambda one: -one.difference)
+    ahead = [colours[b if one.difference > 0 else a] for one in shown]
     figure = go.Figure(
         go.Bar(
             x=list(range(1, len(shown) + 1)),
             y=[100 * one.difference for one in shown],
-            marker={"color": [colours[b if one.difference > 0 else a] for one in shown], "line": {"width": 0}},
+            marker={
+                "color": ahead,
+                "line": {"width": 0},
+            },
             customdata=[[one.task_id, 100 * one.a, 100 * one.b] for one in shown],
             hovertemplate=f"%{{customdata[0]}}<br>{a} %{{customdata[1]:.1f}} %"
             f"<br>{b} %{{customdata[2]:.1f}} %<extra></extra>",

@@ -50,7 +50,9 @@ _STYLE = """<style>
   padding: 0.35rem 0.7rem; cursor: pointer; border-bottom: 1px solid rgba(128, 128, 128, 0.18);
 }
 .line:hover, .line:focus { background: rgba(128, 128, 128, 0.12); outline: none; }
-.line[aria-current="true"] { background: rgba(128, 128, 128, 0.2); box-shadow: inset 3px 0 var(--st-text-color); }
+.line[aria-current="true"] {
+  background: rgba(128, 128, 128, 0.2); box-shadow: inset 3px 0 var(--st-text-color);
+}
 .line .thumbs { display: flex; gap: 6px; align-items: center; }
 .line .quiet { opacity: 0.65; font-size: 0.78rem; }
 .line .points { text-align: right; font-weight: 600; }
@@ -75,6 +77,23 @@ def choose(label: str, name: str, options: Sequence[str], default: str, **how: A
     if st.query_params.get(name) != chosen:
         st.query_params[name] = chosen
     return chosen
+
+
+def choose_some(label: str, name: str, words: Mapping[str, str], **how: Any) -> list[str]:
+    """Pills of which any number may be chosen; their ids stand in the address, whatever their words say."""
+    key = f"chosen {name}"
+    if key not in st.session_state:
+        asked = (st.query_params.get(name) or "").split(",")
+        st.session_state[key] = [one for one in words if one in asked]
+    chosen = st.pills(
+        label, list(words), format_func=lambda one: words[one], selection_mode="multi", key=key, **how
+    )
+    wanted = ",".join(one for one in words if one in chosen)
+    if wanted and st.query_params.get(name) != wanted:
+        st.query_params[name] = wanted
+    elif not wanted:
+        st.query_params.pop(name, None)
+    return list(chosen)
 
 
 def pick(page: str, name: str, chosen: str, content: str, chart: Mapping[str, Any] | None = None) -> None:

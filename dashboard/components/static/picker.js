@@ -43,8 +43,9 @@ function numbers(text) {
 function draw(box, map, chosen) {
   const canvas = box.querySelector("canvas");
   const [columns, rows] = [map.tasks.length, map.runs.length];
-  map.right = numbers(map.right);
-  map.attempts = numbers(map.attempts);
+  for (const name of ["right", "attempts"]) {
+    if (typeof map[name] === "string") map[name] = numbers(map[name]);
+  }
   canvas.width = columns;
   canvas.height = rows;
   const pen = canvas.getContext("2d");

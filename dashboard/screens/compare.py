@@ -1,0 +1,212 @@
+"""Compare: where do A and B differ? The baseline against the best variant, until others are chosen."""
+
+import html
+
+import streamlit as st
+
+from core.errors import UserError
+from core.results import answers as core_answers
+from core.results import differences as core_differences
+from core.results import verdicts, wording
+from core.results.answers import Answer
+from core.results.differences import TaskDifference
+from core.results.loading import Scores
+from core.results.tables import offered_metrics
+from core.spread.metrics import AGGREGATIONS
+from dashboard.components import charts, evaluated
+from dashboard.components.answer_cards import answer_lines
+from dashboard.components.grids import task_html
+from dashboard.components.picker import choose, choose_some, difference_list, pick, task_name
+from dashboard.root import project_root
+
+root = project_root()
+
+MOST_LISTED = 100
+SHOWN = {"wins": "B ahead", "losses": "A ahead", "ties": "ties"}
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def differences_of(
+    name: str, stamp: evaluated.Stamp, a: str, b: str, metric: str, form: str
+) -> list[TaskDifference]:
+    return core_differences.task_differences(evaluated.scores_of(root, name, stamp), a, b, metric, form)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def record_of(name: str, stamp: evaluated.Stamp, a: str, b: str, metric: str, form: str) -> dict:
+    scores = evaluated.scores_of(root, name, stamp)
+    return verdicts.compare_records(scores, a, b, [metric], ["recipe"], form)[0]
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def pair_of(name: str, stamp: evaluated.Stamp, metric: str) -> tuple[str, str]:
+    return core_differences.first_pair(evaluated.scores_of(root, name, stamp), metric)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def answers_of(name: str, stamp: evaluated.Stamp, task: tuple[str, str], a: str, b: str) -> list[Answer]:
+    scores = evaluated.scores_of(root, name, stamp)
+    of = [one for one in scores.evaluations if one.variant in (a, b)]
+    return core_answers.answers_of(root, name, of, *task, unit="variant")
+
+
+def show_experiment(name: str, boxes: list) -> None:
+    """Headline, numbers, chart and list, the chosen task, and the settings that differ."""
+    stamp = evaluated.stamp_of(root, name)
+    scores = evaluated.scores_of(root, name, stamp)
+    if evaluated.unready(root, scores):
+        return
+    variants = [variant for variant, runs in scores.runs.items() if runs]
+    if len(variants) < 2:
+        st.info("Only one variant is evaluated so far: there is nothing to compare it with.")
+        st.code(f"python -m core runs list {name}", language="bash")
+        return
+    metrics = offered_metrics(scores)
+    with boxes[2]:
+        metric = choose("metric", "metric", metrics, metrics[0])
+    with boxes[3]:
+        form = choose("aggregation", "aggregation", list(AGGREGATIONS), "by_task")
+    first_a, first_b = pair_of(name, stamp, metric)
+    with boxes[0]:
+        a = choose("A", "a", variants, first_a if first_a in variants else variants[0])
+    with boxes[1]:
+        b = choose("B", "b", variants, first_b if first_b != a else variants[1])
+    if a == b:
+        st.info(f"A and B are both {a}. Choose another variant for one of them.")
+        return
+    record = record_of(name, stamp, a, b, metric, form)
+    found = differences_of(name, stamp, a, b, metric, form)
+    st.subheader(core_differences.headline(a, b, record))
+    colours = charts.variant_colours(scores.variants, scores.experiment.baseline)
+    show_numbers(scores, a, b, metric, form, record, found)
+    show_tasks(name, stamp, scores, a, b, found, colours)
+    show_settings(scores, a, b)
+    st.code(f"python -m core compare {name} {a} {b} --metric {metric}", language="bash")
+
+
+def show_numbers(
+    scores: Scores, a: str, b: str, metric: str, form: str, record: dict, found: list[TaskDifference]
+) -> None:
+    """The verdict over recipes, the tasks won and lost, and the test of these checkpoints apart from it."""
+    over, tasks, these = st.columns([3, 3, 3], border=True)
+    over.markdown("**These recipes**", help=f"Generalises over: {wording.OVER['recipe']}.")
+    points = wording.difference(record["difference"], record["low"], record["high"])
+    over.markdown(f"{points} points of {metric}: **{record['verdict']}**")
+    runs = [len(scores.runs[variant]) for variant in (a, b)]
+    p = "unknown" if record["p"] is None else f"{record['p']:.2g}"
+    over.caption(
+        f"B − A with its 95 % interval; Welch's test over {runs[0]} and {runs[1]} trainings, p = {p}."
+    )
+    paired = core_differences.these_checkpoints(scores, a, b, metric, form)
+    tasks.markdown("**Tasks**", help=f"A task is won where the mean {metric} of B's runs is higher.")
+    tasks.markdown(f"B wins **{paired.wins}**, loses **{paired.losses}**, ties **{paired.ties}**")
+    alone = {
+        words: sum(one.words == words for one in found) for words in ("A wrong, B right", "A right, B wrong")
+    }
+    tasks.caption(
+        f"{alone['A wrong, B right']} tasks only B ever solves, {alone['A right, B wrong']} only A,"
+        f" in any attempt of any run."
+    )
+    these.markdown("**These checkpoints**", help=f"Holds for {paired.label}.")
+    p = "unknown" if paired.p is None else f"{paired.p:.2g}"
+    points = wording.difference(paired.difference, paired.low, paired.high)
+    these.markdown(f"{points} points, paired over tasks, p = {p}")
+    these.caption(f"Holds for {paired.label}.")
+
+
+def show_tasks(
+    name: str,
+    stamp: evaluated.Stamp,
+    scores: Scores,
+    a: str,
+    b: str,
+    found: list[TaskDifference],
+    colours: dict[str, str],
+) -> None:
+    """The list of tasks by difference beside the chart, then the answers of both to the chosen one."""
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        words = {kind: f"{text} ({len(kept(found, [kind]))})" for kind, text in SHOWN.items()}
+        listed = kept(found, choose_some("tasks", "show", words, label_visibility="collapsed"))
+        names = {task_name((one.source, one.task_id)): one for one in found}
+        place = st.container()
+        chosen = choose("task", "task", list(names), next(iter(names)), filter_mode="contains")
+        with place:
+            pick(
+                "compare",
+                "task",
+                chosen,
+                difference_list(listed[:MOST_LISTED], evaluated.tasks_of(root, scores)),
+            )
+        if len(listed) > MOST_LISTED:
+            st.caption(f"The {MOST_LISTED} largest of {len(listed)} differences; the box finds any task.")
+    with right:
+        st.markdown(
+            f"**A** {swatch(colours[a])} {a} against **B** {swatch(colours[b])} {b}", unsafe_allow_html=True
+        )
+        figure = charts.difference_chart(found, a, b, colours)
+        st.plotly_chart(figure, key="difference chart", config={"displayModeBar": False})
+    one = names[chosen]
+    show_task(name, stamp, one, a, b, colours)
+
+
+def kept(found: list[TaskDifference], kinds: list[str]) -> list[TaskDifference]:
+    """The tasks where B is ahead, A is, or neither; all where nothing is chosen."""
+    signs = {"wins": 1, "losses": -1, "ties": 0}
+    wanted = {signs[kind] for kind in kinds or signs}
+    return [one for one in found if (one.difference > 0) - (one.difference < 0) in wanted]
+
+
+def swatch(colour: str) -> str:
+    return f'<span style="color:{colour}">●</span>'
+
+
+def show_task(
+    name: str, stamp: evaluated.Stamp, one: TaskDifference, a: str, b: str, colours: dict[str, str]
+) -> None:
+    """One task, and what the runs of A and of B answered, beside each other."""
+    task = core_answers.evaluated_task(root, one.source, one.task_id)
+    st.subheader(f"{one.task_id}: {one.words}")
+    st.html(task_html(task))
+    found = answers_of(name, stamp, (one.source, one.task_id), a, b)
+    for column, label, variant in zip(st.columns(2, gap="large"), "AB", (a, b), strict=True):
+        column.markdown(f"**{label}** · answers of all runs of {variant} by votes")
+        column.html(answer_lines([answer for answer in found if answer.variant == variant], task, colours))
+
+
+def show_settings(scores: Scores, a: str, b: str) -> None:
+    """The settings that are not the same, and only these."""
+    rows = core_differences.differing_settings(root, scores, a, b)
+    st.markdown(
+        f"**{len(rows)} settings differ**" if rows else "**No setting differs** between the two recipes."
+    )
+    if not rows:
+        return
+    text = core_differences.setting_text
+    body = "".join(
+        f"<tr><td>{html.escape(row['setting'])}</td><td>{html.escape(text(row['a']))}</td>"
+        f"<td>{html.escape(text(row['b']))}</td></tr>"
+        for row in rows
+    )
+    head = f"<tr><th>setting</th><th>A: {html.escape(a)}</th><th>B: {html.escape(b)}</th></tr>"
+    st.html(f'<table class="settings">{STYLE}{head}{body}</table>')
+
+
+STYLE = """<style>
+table.settings { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
+table.settings th, table.settings td {
+  text-align: left; padding: 0.3rem 1.4rem 0.3rem 0; border-bottom: 1px solid rgba(128, 128, 128, 0.2);
+}
+table.settings th { opacity: 0.72; font-size: 0.82rem; }
+</style>"""
+
+try:
+    first, *boxes = st.columns([2, 2, 2, 1.5, 1.5])
+    with first:
+        name = evaluated.choose_experiment(root)
+    if name is None:
+        evaluated.empty("compare")
+    else:
+        show_experiment(name, boxes)
+except UserError as problem:
+    st.error(str(problem))

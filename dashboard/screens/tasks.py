@@ -1,0 +1,161 @@
+"""Tasks: what did it answer? A map of all tasks × runs to choose from, and one task's answers by votes."""
+
+import streamlit as st
+
+from core.arc.tasks import Task
+from core.errors import UserError
+from core.results import answers as core_answers
+from core.results import asked as core_asked
+from core.results.answers import KINDS, ORDERS, Answer
+from core.results.curves import Solved, solved
+from core.results.loading import Evaluation, Scores
+from dashboard.components import evaluated
+from dashboard.components.answer_cards import answer_lines
+from dashboard.components.charts import variant_colours
+from dashboard.components.grids import task_html
+from dashboard.components.picker import choose, choose_some, pick, solved_map, task_name
+from dashboard.root import project_root
+
+root = project_root()
+
+MOST_RUNS = 12
+EVERY_VARIANT, EVERY_RUN = "all variants", "all runs"
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def map_of(name: str, stamp: evaluated.Stamp, order: str) -> Solved:
+    scores = evaluated.scores_of(root, name, stamp)
+    return core_answers.ordered(scores, solved(scores), order)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def answers_of(
+    name: str, stamp: evaluated.Stamp, task: tuple[str, str], of: tuple[Evaluation, ...], unit: str
+) -> list[Answer]:
+    return core_answers.answers_of(root, name, of, *task, unit=unit)
+
+
+def show_experiment(name: str, others: list) -> None:
+    """The map, and below it one task with its answers."""
+    stamp = evaluated.stamp_of(root, name)
+    scores = evaluated.scores_of(root, name, stamp)
+    if evaluated.unready(root, scores):
+        return
+    with others[0]:
+        order = choose("order", "order", list(ORDERS), "uncertain", help=orders_help())
+    strip = map_of(name, stamp, order)
+    names = {task_name(task): task for task in strip.tasks}
+    with others[1]:
+        chosen = choose("task", "task", list(names), next(iter(names)), filter_mode="contains")
+    with others[2]:
+        whose = choose_runs(scores)
+    colours = variant_colours(scores.variants, scores.experiment.baseline)
+    show_map(strip, colours, chosen)
+    task = core_answers.evaluated_task(root, *names[chosen])
+    show_task(task, strip, names[chosen])
+    show_answers(scores, task, name, stamp, whose, colours)
+
+
+def orders_help() -> str:
+    return "The order of the tasks." + "".join(f"\n- **{name}**: {words}" for name, words in ORDERS.items())
+
+
+def choose_runs(scores: Scores) -> str:
+    """Whose answers are shown: all variants with their runs counted together, all runs, or those of one."""
+    few = sum(len(runs) for runs in scores.runs.values()) <= MOST_RUNS
+    options = [EVERY_RUN, EVERY_VARIANT, *scores.variants]
+    words = f"Each run apart (the first {MOST_RUNS}), each variant with its runs together, or one variant."
+    return choose("answers of", "of", options, EVERY_RUN if few else EVERY_VARIANT, help=words)
+
+
+def show_map(strip: Solved, colours: dict[str, str], chosen: str) -> None:
+    """All tasks × runs; a click chooses."""
+    never, sometimes, always = strip.kinds
+    st.markdown(
+        f"**{len(strip.tasks)} tasks × {len(strip.runs)} runs**: {never} tasks never solved, {sometimes}"
+        f" sometimes, {always} always. Click a column to see its answers.",
+        help="A column is a task, a line a run: grey never right, orange sometimes, blue in every attempt.",
+    )
+    content, chart = solved_map(strip, colours)
+    pick("tasks", "task", chosen, content, chart)
+
+
+def show_task(task: Task, strip: Solved, name: tuple[str, str]) -> None:
+    """Demonstrations and truth, and how often the task was solved."""
+    place = strip.tasks.index(name)
+    right, made = int(strip.right[:, place].sum()), int(strip.attempts[:, place].sum())
+    runs = int((strip.right[:, place] > 0).sum())
+    st.subheader(f"{task.task_id}: {right} of {made:,} attempts right, in {runs} of {len(strip.runs)} runs")
+    st.html(task_html(task))
+    st.caption(f"{task.source}: demonstrations, and behind the line each test with its true output.")
+
+
+def show_answers(
+    scores: Scores,
+    task: Task,
+    name: str,
+    stamp: evaluated.Stamp,
+    whose: str,
+    colours: dict[str, str],
+) -> None:
+    """Distinct answers by votes, filtered by the kind of failure, and one attempt in full."""
+    unit = "variant" if whose == EVERY_VARIANT else "run"
+    owners = [(variant, seed) for variant, runs in scores.runs.items() for seed in runs]
+    if unit == "run":
+        owners = [owner for owner in owners if whose in (EVERY_RUN, owner[0])]
+    shown = owners if unit == "variant" else owners[:MOST_RUNS]
+    of = tuple(one for one in scores.evaluations if (one.variant, one.train_seed) in set(shown))
+    found = answers_of(name, stamp, (task.source, task.task_id), of, unit)
+    words = {kind: f"{text} ({votes(found, kind):,})" for kind, text in KINDS.items()}
+    help_ = "How many attempts gave such an answer; choose to see only these."
+    kinds = choose_some("kind of answer", "kind", words, help=help_)
+    st.html(answer_lines(found, task, colours, kinds or list(KINDS)))
+    if len(shown) < len(owners):
+        st.caption(f"The first {len(shown)} of {len(owners)} runs. Choose a variant above to see its runs.")
+    with st.expander("Exact prompt and raw text of one attempt"):
+        show_attempt(scores, task, name, of)
+    st.code(f"python -m core predictions show {name} {task.task_id}", language="bash")
+
+
+def votes(found: list[Answer], kind: str) -> int:
+    """Attempts that gave an answer of this kind."""
+    return sum(answer.votes for answer in found if answer.kind == kind)
+
+
+def show_attempt(scores: Scores, task: Task, name: str, of: tuple[Evaluation, ...]) -> None:
+    """The prompt as the model read it, and the text that it wrote."""
+    boxes = st.columns([3, 1, 1])
+    labels = {f"{one.variant} · train seed {one.train_seed} · eval seed {one.eval_seed}": one for one in of}
+    with boxes[0]:
+        label = choose("evaluation", "evaluation", list(labels), next(iter(labels)))
+    tests = [str(number + 1) for number in range(len(task.test))]
+    with boxes[1]:
+        test = choose("test", "test", tests, tests[0])
+    numbers = [str(number) for number in range(scores.attempts)]
+    with boxes[2]:
+        attempt = choose("attempt", "attempt", numbers, numbers[0])
+    key = (task.source, task.task_id, int(test) - 1, int(attempt))
+    shown = core_asked.asked(root, name, labels[label], *key)
+    st.caption(
+        f"Symmetry {shown.view.symmetry}, colours {''.join(map(str, shown.view.colours))}, demonstrations in"
+        f" the order {', '.join(str(place + 1) for place in shown.view.pair_order or ())}."
+        f" {shown.prompt_tokens} tokens of prompt, {shown.output_tokens} of answer, ended by"
+        f" {shown.finish_reason or 'nothing known'}. {shown.note}"
+    )
+    left, right = st.columns(2)
+    left.markdown("**prompt**")
+    left.code(shown.prompt, language=None, height=360)
+    right.markdown("**raw text**")
+    right.code(shown.text or "(empty)", language=None, height=360)
+
+
+try:
+    first, *others = st.columns([2, 1.2, 3, 2])
+    with first:
+        name = evaluated.choose_experiment(root)
+    if name is None:
+        evaluated.empty("look at")
+    else:
+        show_experiment(name, others)
+except UserError as problem:
+    st.error(str(problem))

@@ -1,0 +1,104 @@
+"""Compare and Tasks in a real browser: the answer stands there at once, a click opens it, and it is kept."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect
+
+from core.results.differences import task_differences
+from core.results.loading import load_scores
+from tests.browser.conftest import Dashboard
+from tests.results.synthetic import SKILLS, make_experiment
+
+pytestmark = pytest.mark.browser
+
+NAME = "my-question"
+A, B = "plain", "twice-as-long"
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """A dashboard on a project with one finished experiment."""
+    root: Path = tmp_path_factory.mktemp("answers") / "project"
+    make_experiment(root, NAME)
+    dashboard = Dashboard(root, tmp_path_factory.mktemp("log") / "dashboard.log")
+    dashboard.start()
+    yield dashboard
+    dashboard.stop()
+
+
+def pixels(part: Locator) -> set[tuple[int, ...]]:
+    """The colours that a part of the page shows."""
+    picture = Image.open(io.BytesIO(part.screenshot())).convert("RGB")
+    return {tuple(pixel) for pixel in np.asarray(picture).reshape(-1, 3).tolist()}
+
+
+def test_compare_says_where_two_variants_differ(page: Page, results: Dashboard) -> None:
+    page.goto(f"{results.address}/compare")
+    expect(page.get_by_role("heading", name=f"{B} is better than {A}")).to_be_visible()
+    found = task_differences(load_scores(results.root, NAME), A, B, "accuracy")
+    lines = page.locator(".line")
+    expect(lines).to_have_count(len(found))
+    expect(lines.first).to_contain_text(found[0].task_id)
+    expect(lines.first).to_contain_text(found[0].words)
+    assert len(pixels(lines.first.locator("img").first)) >= 3
+    expect(page.locator(".js-plotly-plot .bars path")).to_have_count(len(found))
+    expect(page.get_by_text("These checkpoints", exact=True)).to_be_visible()
+    expect(page.get_by_text("not the recipes: another training may turn it round").first).to_be_visible()
+    settings = page.locator("table.settings tr")
+    expect(settings).to_have_count(2)
+    expect(settings.nth(1)).to_contain_text("training.steps")
+
+    wins = sum(one.difference > 0 for one in found)
+    page.get_by_text(f"B ahead ({wins})").click()
+    expect(lines).to_have_count(wins)
+    chosen = [one for one in found if one.difference > 0][4]
+    lines.nth(4).click()
+    expect(page.get_by_role("heading", name=f"{chosen.task_id}: {chosen.words}")).to_be_visible()
+    expect(lines.nth(4)).to_have_attribute("aria-current", "true")
+    owners = page.locator(".answer-owner")
+    expect(owners.first).to_contain_text(f"{A} {chosen.right_a} of {chosen.attempts_a} attempts right")
+    expect(owners.last).to_contain_text(f"{B} {chosen.right_b} of {chosen.attempts_b} attempts right")
+    page.wait_for_url(f"**task=toy%2Fevaluation%2F{chosen.task_id}**")
+    address = page.url
+    assert f"a={A}" in address and f"b={B}" in address and "show=wins" in address
+    page.goto("about:blank")
+    page.goto(address)
+    expect(page.get_by_role("heading", name=f"{chosen.task_id}: {chosen.words}")).to_be_visible()
+    expect(lines).to_have_count(wins)
+
+
+def test_tasks_shows_the_answers_of_a_task(page: Page, results: Dashboard) -> None:
+    page.goto(f"{results.address}/tasks?of=all+runs&order=easiest")
+    canvas = page.locator("canvas")
+    expect(canvas).to_be_visible()
+    expect(page.get_by_text("40 tasks × 9 runs")).to_be_visible()
+    seen = pixels(canvas)
+    assert (0, 114, 178) in seen, "a task that a run always solved is blue"
+    assert any(red > 180 and blue < 120 for red, _, blue in seen), "sometimes solved is orange"
+    expect(page.locator(".answer-line")).to_have_count(3 * len(SKILLS))
+    expect(page.locator(".badge.right").first).to_have_text("right")
+
+    box = canvas.bounding_box()
+    assert box is not None
+    canvas.click(position={"x": box["width"] * 20.5 / 40, "y": 5})
+    page.wait_for_url("**task=toy**")
+    chosen = canvas.locator("xpath=..").locator(".mark")
+    expect(chosen).to_be_visible()
+    mark = chosen.bounding_box()
+    assert mark is not None and abs(mark["x"] - box["x"] - box["width"] * 20 / 40) < 3
+    masks = page.locator(".mask")
+    expect(masks.first).to_be_visible()
+    assert (213, 94, 0) in pixels(masks.first)
+
+    page.get_by_role("button", name="≤ 5 cells off").click()
+    expect(page.locator(".badge.right")).to_have_count(0)
+    expect(page.locator(".badge.near").first).to_contain_text("off")
+    page.wait_for_url("**kind=near**")
+    page.get_by_text("Exact prompt and raw text of one attempt").click()
+    expect(page.get_by_text("100 tokens of prompt, 20 of answer")).to_be_visible()
+    expect(page.locator("pre", has_text="made up")).to_be_visible()
