@@ -97,7 +97,7 @@ def answers_of(
     task_id: str,
     unit: str = "evaluation",
 ) -> list[Answer]:
-    """The distinct answers to a task, by unit, test output and place.
+    """The distinct answers to a task, by unit, test output and place; variants in the order of `evaluations`.
 
     `unit` says whose attempts are counted together: "evaluation", "run" or "variant". Ties in votes are
     broken as in scoring: by mean log-probability per token, then by the first attempt. Raises `UserError`
@@ -114,7 +114,10 @@ def answers_of(
         group = (*(record[name] for name in UNITS[unit]), record["test_index"])
         places[group] = places.get(group, 0) + (grid is not None)
         answers.append(_answer(record, grid, task, places[group]))
-    return answers
+    order = {
+        variant: place for place, variant in enumerate(dict.fromkeys(one.variant for one in evaluations))
+    }
+    return sorted(answers, key=lambda answer: order[answer.variant])
 
 
 def _answer(record: dict[str, Any], grid: Grid | None, task: Task, place: int) -> Answer:

@@ -118,7 +118,9 @@ def headline(a: str, b: str, record: dict[str, Any]) -> str:
         return f"Nothing is known about {metric} of {a} or {b} yet."
     points = difference(record["difference"], record["low"], record["high"])
     if record["verdict"] in (BETTER, WORSE):
-        return f"{b} is {record['verdict']} than {a}: {points} points of {metric}, over new trainings too."
+        return (
+            f"{b} is {record['verdict']} than {a}: {points} points of {metric}, more than luck in training."
+        )
     needed = record["runs_needed"]
     would = f" About {needed:,} runs of each would." if needed else " More runs of each would."
     return (

@@ -95,7 +95,11 @@ def _owner(answers: Sequence[Answer], task: Task, colours: dict[str, str]) -> st
 
 def _card(answer: Answer, truth: Grid) -> str:
     logprob = answer.logprob_per_token
-    said = "" if logprob is None else f'<div class="quiet">{logprob:.2f} per token</div>'
+    said = (
+        ""
+        if logprob is None
+        else f'<div class="quiet">{logprob:.2f} per token</div>'.replace(" -", " −").replace(">-", ">−")
+    )
     votes = f"{answer.votes} vote{'s' if answer.votes != 1 else ''}"
     if answer.kind == NO_GRID:
         votes = f"{answer.votes} without a grid"

@@ -58,7 +58,8 @@ def unready(root: Path, scores: Scores) -> bool:
     if scores.experiment.imported:
         st.subheader(scores.experiment.question or name)
         st.info("These results were imported: they hold numbers, but no tasks and no answers.")
-        st.page_link("screens/results.py", label="Its table is on the Results page")
+        st.write("Their table stands on the Results page:")
+        st.code(f"python -m core results {name}", language="bash")
         return True
     if not scores.evaluations:
         st.subheader(scores.experiment.question or name)

@@ -93,9 +93,8 @@ def show_numbers(
     points = wording.difference(record["difference"], record["low"], record["high"])
     over.markdown(f"{points} points of {metric}: **{record['verdict']}**")
     runs = [len(scores.runs[variant]) for variant in (a, b)]
-    p = "unknown" if record["p"] is None else f"{record['p']:.2g}"
     over.caption(
-        f"B − A with its 95 % interval; Welch's test over {runs[0]} and {runs[1]} trainings, p = {p}."
+        f"B − A with its 95 % interval; Welch's test over {runs[0]} and {runs[1]} trainings, p {p_text(record['p'])}."
     )
     paired = core_differences.these_checkpoints(scores, a, b, metric, form)
     tasks.markdown("**Tasks**", help=f"A task is won where the mean {metric} of B's runs is higher.")
@@ -108,10 +107,16 @@ def show_numbers(
         f" in any attempt of any run."
     )
     these.markdown("**These checkpoints**", help=f"Holds for {paired.label}.")
-    p = "unknown" if paired.p is None else f"{paired.p:.2g}"
     points = wording.difference(paired.difference, paired.low, paired.high)
-    these.markdown(f"{points} points, paired over tasks, p = {p}")
+    these.markdown(f"{points} points, paired over tasks, p {p_text(paired.p)}")
     these.caption(f"Holds for {paired.label}.")
+
+
+def p_text(p: float | None) -> str:
+    """A p value to stand behind "p", without digits that nobody can believe."""
+    if p is None:
+        return "unknown"
+    return f"= {p:.2g}" if p >= 0.0001 else "< 0.0001"
 
 
 def show_tasks(
@@ -178,7 +183,9 @@ def show_settings(scores: Scores, a: str, b: str) -> None:
     """The settings that are not the same, and only these."""
     rows = core_differences.differing_settings(root, scores, a, b)
     st.markdown(
-        f"**{len(rows)} settings differ**" if rows else "**No setting differs** between the two recipes."
+        f"**Settings that differ: {len(rows)}**"
+        if rows
+        else "**No setting differs** between the two recipes."
     )
     if not rows:
         return

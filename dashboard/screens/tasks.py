@@ -74,10 +74,11 @@ def show_map(strip: Solved, colours: dict[str, str], chosen: str) -> None:
     st.markdown(
         f"**{len(strip.tasks)} tasks × {len(strip.runs)} runs**: {never} tasks never solved, {sometimes}"
         f" sometimes, {always} always. Click a column to see its answers.",
-        help="A column is a task, a line a run: grey never right, orange sometimes, blue in every attempt.",
+        help="A column is a task, a line a run; pointing at a cell says how many attempts were right.",
     )
     content, chart = solved_map(strip, colours)
     pick("tasks", "task", chosen, content, chart)
+    st.caption("Grey: never right · orange, the darker the oftener: sometimes · blue: in every attempt.")
 
 
 def show_task(task: Task, strip: Solved, name: tuple[str, str]) -> None:
@@ -104,7 +105,9 @@ def show_answers(
     if unit == "run":
         owners = [owner for owner in owners if whose in (EVERY_RUN, owner[0])]
     shown = owners if unit == "variant" else owners[:MOST_RUNS]
-    of = tuple(one for one in scores.evaluations if (one.variant, one.train_seed) in set(shown))
+    wanted = set(shown)
+    own = [one for one in scores.evaluations if (one.variant, one.train_seed) in wanted]
+    of = tuple(sorted(own, key=lambda one: scores.variants.index(one.variant)))
     found = answers_of(name, stamp, (task.source, task.task_id), of, unit)
     words = {kind: f"{text} ({votes(found, kind):,})" for kind, text in KINDS.items()}
     help_ = "How many attempts gave such an answer; choose to see only these."
