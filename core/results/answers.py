@@ -114,10 +114,8 @@ def answers_of(
         group = (*(record[name] for name in UNITS[unit]), record["test_index"])
         places[group] = places.get(group, 0) + (grid is not None)
         answers.append(_answer(record, grid, task, places[group]))
-    order = {
-        variant: place for place, variant in enumerate(dict.fromkeys(one.variant for one in evaluations))
-    }
-    return sorted(answers, key=lambda answer: order[answer.variant])
+    order = list(dict.fromkeys(one.variant for one in evaluations))
+    return sorted(answers, key=lambda answer: order.index(answer.variant))
 
 
 def _answer(record: dict[str, Any], grid: Grid | None, task: Task, place: int) -> Answer:

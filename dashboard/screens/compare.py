@@ -94,7 +94,8 @@ def show_numbers(
     over.markdown(f"{points} points of {metric}: **{record['verdict']}**")
     runs = [len(scores.runs[variant]) for variant in (a, b)]
     over.caption(
-        f"B − A with its 95 % interval; Welch's test over {runs[0]} and {runs[1]} trainings, p {p_text(record['p'])}."
+        f"B − A with its 95 % interval; Welch's test over {runs[0]} and {runs[1]} trainings,"
+        f" p {p_text(record['p'])}."
     )
     paired = core_differences.these_checkpoints(scores, a, b, metric, form)
     tasks.markdown("**Tasks**", help=f"A task is won where the mean {metric} of B's runs is higher.")
