@@ -18,6 +18,7 @@ from core.results.experiment import experiment_folder
 from core.results.loading import Evaluation
 from core.settings import validated
 from core.storage.files import read_json
+from core.storage.models import model_location
 from core.storage.queries import parquet, query
 from core.storage.schemas import PREDICTIONS
 
@@ -118,12 +119,15 @@ def _marks(root: Path, base_model: str) -> tuple[str, str] | None:
     """The tokens that begin a prompt and the one that ends an output; None where the files are not here."""
     from tokenizers import Tokenizer
 
-    for folder in (root / "data" / "models" / base_model, root / base_model, Path(base_model)):
-        path = folder / "tokenizer.json"
-        if path.is_file() and (folder / "tokenizer_config.json").is_file():
-            end = read_json(folder / "tokenizer_config.json").get("eos_token")
-            text = end.get("content") if isinstance(end, dict) else end
-            if not isinstance(text, str):
-                return None
-            return "".join(Tokenizer.from_file(str(path)).encode("").tokens), text
-    return None
+    try:
+        folder = Path(model_location(root, base_model))
+    except UserError:
+        return None
+    path, settings = folder / "tokenizer.json", folder / "tokenizer_config.json"
+    if not path.is_file() or not settings.is_file():
+        return None
+    end = read_json(settings).get("eos_token")
+    text = end.get("content") if isinstance(end, dict) else end
+    if not isinstance(text, str):
+        return None
+    return "".join(Tokenizer.from_file(str(path)).encode("").tokens), text

@@ -89,7 +89,7 @@ def _owner(answers: Sequence[Answer], task: Task, colours: dict[str, str]) -> st
     return (
         f'<span class="dot" style="background:{colours[first.variant]}"></span>'
         f"{html.escape(' · '.join(names))} "
-        f'<span class="quiet">{right} of {first.attempts} attempts right</span>'
+        f'<span class="quiet">{right:,} of {first.attempts:,} attempts right</span>'
     )
 
 

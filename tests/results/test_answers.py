@@ -140,7 +140,10 @@ def test_the_prompt_is_what_the_model_read(tmp_path: Path) -> None:
 
     make_experiment(tmp_path, runs=1, evaluations=1, tasks=3, attempts=2, skills={"plain": 0})
     tokenizer = embedded_tokenizer()
-    tokenizer.save_pretrained(tmp_path / "data" / "models" / "tiny")
+    model = tmp_path / "data" / "models" / "tiny"
+    tokenizer.save_pretrained(model)
+    write_json(model / "config.json", {})
+    (model / "model.safetensors").touch()
     scores = load_scores(tmp_path, NAME)
     (evaluation,) = scores.evaluations
     path = next((tmp_path / "runs").rglob("predictions.parquet"))
