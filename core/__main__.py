@@ -10,6 +10,7 @@ import sys
 import typer
 
 from core.commands import data, demo, flags, model, predictions, results, runs
+from core.commands import data, demo, flags, model, results, runs, sql
 from core.errors import UserError
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app.command()(runs.run)
 app.command()(results.compare)
 app.command()(results.spread)
 app.command()(results.plan)
+app.command()(sql.sql)
 app.command()(demo.demo)
 app.command()(demo.dashboard)
 

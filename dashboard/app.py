@@ -22,6 +22,8 @@ PAGES = {
     "results": "Results",
     "compare": "Compare",
     "tasks": "Tasks",
+    "sql": "SQL",
+    "reading": "How to read this",
 }
 
 STYLE = """<style>

@@ -233,6 +233,75 @@ def difference_chart(differences: Sequence[Any], a: str, b: str, colours: Mappin
     figure.update_xaxes(showticklabels=False, showgrid=False)
     figure.update_yaxes(gridcolor=_GRID, zeroline=True, zerolinecolor=_GRID)
     return _finished(figure, f"tasks, {b} ahead on the left, {a} on the right", 250, f"{b} − {a}, points")
+def trap_chart(judgements: Sequence[Any]) -> go.Figure:
+    """Two ways to judge the same recipes (`core.results.reading.Judgement`): every figure a dot."""
+    figure = go.Figure()
+    lines: list[str] = []
+    for judgement in judgements:
+        for name, figures in judgement.figures.items():
+            colour, place = PALETTE[list(judgement.figures).index(name)], len(lines)
+            lines.append(f"{name}, {judgement.unit}")
+            _add_summary(figure, place, judgement.summaries[name], colour)
+            marker = {
+                "color": colour,
+                "size": 10,
+                "line": {"width": 1.2, "color": "rgba(255, 255, 255, 0.9)"},
+            }
+            figure.add_scatter(
+                x=list(figures),
+                y=[place] * len(figures),
+                mode="markers",
+                marker=marker,
+                hovertemplate="%{x:.2f} %<extra></extra>",
+                showlegend=False,
+            )
+    figure.update_yaxes(
+        tickvals=list(range(len(lines))), ticktext=lines, range=[len(lines) - 0.4, -0.6], showgrid=False
+    )
+    return _finished(figure, "outputs of the right size, %", 330)
+
+
+def is_numeric(values: Sequence[Any]) -> bool:
+    """Whether a column holds numbers, and nothing else but unknowns."""
+    known = [value for value in values if value is not None]
+    return bool(known) and all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in known
+    )
+
+
+def free_chart(
+    x: Sequence[Any],
+    y: Sequence[Any],
+    groups: Sequence[Any] | None,
+    kind: str,
+    x_title: str,
+    y_title: str,
+    colours: Mapping[str, str],
+) -> go.Figure:
+    """Two columns against each other as "dots", "line" or "bars".
+
+    Rows of one group share a colour: the one of `colours`, or one of the palette by its place.
+    """
+    labels = ["" if group is None else str(group) for group in groups or [""] * len(x)]
+    names = list(dict.fromkeys(labels))
+    across = x if is_numeric(x) else [str(value) for value in x]
+    figure = go.Figure()
+    for place, name in enumerate(names):
+        rows = [number for number, label in enumerate(labels) if label == name]
+        xs, ys = [across[row] for row in rows], [y[row] for row in rows]
+        colour = colours.get(name, PALETTE[place % len(PALETTE)])
+        if kind == "bars":
+            figure.add_bar(x=xs, y=ys, name=name, marker_color=colour)
+        else:
+            mode = "markers" if kind == "dots" else "lines+markers"
+            symbol = MARKERS[place // len(PALETTE) % len(MARKERS)]
+            marker = {"color": colour, "size": 9, "symbol": symbol}
+            figure.add_scatter(x=xs, y=ys, name=name, mode=mode, marker=marker)
+    crowded = not 1 < len(names) <= 30
+    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
+    figure.update_layout(showlegend=not crowded, legend=legend, barmode="group")
+    figure.update_yaxes(gridcolor=_GRID)
+    return _finished(figure, x_title, 400, y_title)
 
 
 def _finished(figure: go.Figure, x_title: str, height: int, y_title: str = "") -> go.Figure:

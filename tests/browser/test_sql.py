@@ -1,0 +1,74 @@
+"""The SQL page and "How to read this" in a browser: an answer at once, errors in a sentence."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Dashboard
+from tests.results.synthetic import SKILLS, make_experiment
+
+pytestmark = pytest.mark.browser
+
+RUNS = 3 * len(SKILLS)
+ENDLESS = "WITH RECURSIVE t(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM t) SELECT count(*) FROM t"
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """A dashboard on a project with one finished experiment."""
+    root = tmp_path_factory.mktemp("sql") / "project"
+    make_experiment(root)
+    dashboard = Dashboard(root, tmp_path_factory.mktemp("log") / "dashboard.log")
+    dashboard.start()
+    yield dashboard
+    dashboard.stop()
+
+
+def run(page: Page, text: str) -> None:
+    page.get_by_role("textbox", name="query").first.fill(text)
+    page.get_by_role("button", name="Run").click()
+
+
+def test_a_question_is_answered_saved_and_found_again(page: Page, asked: Dashboard) -> None:
+    page.goto(f"{asked.address}/sql")
+    expect(page.get_by_text(f"{RUNS} rows")).to_be_visible(timeout=30_000)
+    expect(page.locator(".js-plotly-plot .scatterlayer .points path")).to_have_count(RUNS)
+    expect(page.locator("table.columns").first).to_contain_text("votes_above")
+
+    run(page, "SELECT source, count(*) AS pairs FROM pairs GROUP BY source")
+    expect(page.get_by_text("1 row", exact=True)).to_be_visible()
+    page.wait_for_url("**query=SELECT**")
+    page.get_by_placeholder("name to save it under").fill("pairs-per-source")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("Saved as data/queries/pairs-per-source.sql.")).to_be_visible()
+    saved = asked.root / "data" / "queries" / "pairs-per-source.sql"
+    assert saved.read_text().startswith("SELECT source")
+
+    page.goto(f"{asked.address}/sql?saved=pairs-per-source")
+    expect(page.get_by_role("textbox", name="query").first).to_have_value(saved.read_text())
+    with page.expect_download() as download:
+        page.get_by_test_id("stDownloadButton").get_by_role("button").click()
+    lines = download.value.path().read_text().splitlines()
+    assert lines == ["source,pairs", "toy/evaluation,160"]
+
+
+def test_errors_are_sentences_and_an_endless_query_can_be_cancelled(page: Page, asked: Dashboard) -> None:
+    page.goto(f"{asked.address}/sql?query=SELECT%20*%20FROM%20read_text('/etc/passwd')")
+    expect(page.get_by_role("alert")).to_contain_text("reads the project's own tables only", timeout=30_000)
+    run(page, "COPY scores TO 'x.csv'")
+    expect(page.get_by_role("alert")).to_contain_text("Only one SELECT is answered")
+    run(page, ENDLESS)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("alert")).to_contain_text("was cancelled")
+    run(page, "SELECT range AS i FROM range(20000)")
+    expect(page.get_by_role("alert")).to_contain_text("Only the first 10,000 rows")
+
+
+def test_how_to_read_this_counts_the_trap(page: Page, asked: Dashboard) -> None:
+    page.goto(f"{asked.address}/reading")
+    expect(page.get_by_text("p = 0.00002")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("p = 0.11")).to_be_visible()
+    expect(page.locator(".js-plotly-plot .scatterlayer .points path")).to_have_count(15)
+    links = page.get_by_test_id("stTopNavLink").all_inner_texts()
+    assert links[-1] == "How to read this"

@@ -1,0 +1,209 @@
+"""A person's SQL gets one SELECT over what it is given, whatever it tries; attempts end in a sentence."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from core.errors import UserError
+from core.storage.sandbox import LONGEST_SQL, Answer, Limits, Question, Views
+
+MB = 2**20
+LIMITS = Limits(rows=1_000, bytes=4 * MB, memory=384 * MB, seconds=8)
+# What Python, DuckDB, Arrow and their threads occupy before a query begins; measured at 105 MB.
+LOADED = 160 * MB
+
+ENDLESS = "WITH RECURSIVE t(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM t) SELECT count(*) FROM t"
+REFUSED = {
+    "a file as text": "SELECT * FROM read_text('/etc/passwd')",
+    "a file as bytes": "SELECT * FROM read_blob('/etc/passwd')",
+    "a file as CSV": "SELECT * FROM read_csv('/etc/passwd')",
+    "a file by its name": "SELECT * FROM '/etc/passwd'",
+    "the names of files": "SELECT * FROM glob('/etc/*')",
+    "a neighbour of a given file": "SELECT * FROM read_csv('{folder}/secret.csv')",
+    "a way around a given file": "SELECT * FROM read_csv('{folder}/given.parquet/../secret.csv')",
+    "the environment as a file": "SELECT * FROM read_text('/proc/self/environ')",
+    "the network": "SELECT * FROM read_csv('http://127.0.0.1:9/x.csv')",
+    "the environment": "SELECT getenv('HOME')",
+    "a copy": "COPY given TO '{folder}/stolen.csv'",
+    "a copy over a given file": "COPY (SELECT 1) TO '{folder}/given.parquet'",
+    "an export": "EXPORT DATABASE '{folder}/stolen'",
+    "a database": "ATTACH '{folder}/other.db'",
+    "an extension": "INSTALL httpfs",
+    "a loaded extension": "LOAD httpfs",
+    "a setting": "SET enable_external_access = true",
+    "a reset": "RESET lock_configuration",
+    "a pragma": "PRAGMA version",
+    "a call": "CALL pragma_version()",
+    "a table": "CREATE TABLE t AS SELECT 1",
+    "an insertion": "INSERT INTO small VALUES (1)",
+    "a deletion": "DELETE FROM small",
+    "a prepared statement": "PREPARE p AS SELECT 1",
+    "an explanation": "EXPLAIN ANALYZE SELECT 1",
+    "two statements": "SELECT 1; SELECT 2",
+    "a statement behind a comment": "SELECT 1 /* ; */; -- SELECT\nCOPY given TO '{folder}/stolen.csv'",
+    "a statement in another": "SELECT * FROM query('COPY given TO ''{folder}/stolen.csv''')",
+    "a setting by a function": "SELECT * FROM enable_logging()",
+    "a pointer": "SELECT * FROM pandas_scan(1)",
+    "a parameter": "SELECT $1",
+    "nothing": "  ",
+    "a comment": "-- SELECT 1",
+    "nonsense": "SELEKT 1",
+    "a zero byte": "SELECT 1 \0; COPY given TO '{folder}/stolen.csv'",
+    "an unknown table": "SELECT * FROM other",
+    "deep brackets": "SELECT " + "(" * 40_000 + "1" + ")" * 40_000,
+    "deep selects": "SELECT * FROM (" * 5_000 + "SELECT 1" + ")" * 5_000,
+    "a long sum": "SELECT " + "1+" * 40_000 + "1",
+    "many columns": "SELECT " + ", ".join(f"repeat('x', 1000000) AS c{n}" for n in range(1500)),
+}
+BOMBS = {
+    "one text of a gigabyte": "SELECT repeat('x', 1000000000)",
+    "texts of a hundred gigabytes": "SELECT list(repeat('x', 1000) || i) FROM range(100000000) t(i)",
+    "a growing text": "SELECT string_agg(repeat('x', 100000), '') FROM range(1000000)",
+    "a list": "SELECT range(1000000000)",
+    "a sort": "SELECT * FROM range(1000000000) t(i) ORDER BY hash(i)",
+    "a count of different products": "SELECT count(DISTINCT a.range * 7919 + b.range) FROM range(1000000) a,"
+    " range(1000000) b",
+    "rows of a megabyte": "SELECT repeat('x', 1000000) || range FROM range(1000000)",
+    "a growing recursion": "WITH RECURSIVE t(s) AS (SELECT 'x' UNION ALL SELECT s || s FROM t)"
+    " SELECT sum(length(s)) FROM t",
+    "a power of lists": "SELECT list_transform(range(100000), lambda i: range(i))",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one file that is given to queries and one that is not."""
+    folder = tmp_path_factory.mktemp("it's a project")
+    pq.write_table(pa.table({"a": [1, 2, 3], "b": ["x", "y", None]}), folder / "given.parquet")
+    (folder / "secret.csv").write_text("word\nsecret\n")
+    return folder
+
+
+def ask(folder: Path, sql: str, limits: Limits = LIMITS) -> tuple[Answer | str, Question]:
+    """The answer, or the sentence that came instead of it."""
+    path = folder / "given.parquet"
+    view = f"CREATE VIEW given AS SELECT * FROM read_parquet(['{str(path).replace(chr(39), chr(39) * 2)}'])"
+    views = Views((path,), (view,), {"small": pa.table({"n": [1, None]})}, ("given", "small"))
+    question = Question(sql, views, limits)
+    try:
+        return question.answer(), question
+    except UserError as problem:
+        return str(problem), question
+
+
+def rows(folder: Path, sql: str) -> list[dict]:
+    answer, _ = ask(folder, sql)
+    assert isinstance(answer, Answer), answer
+    assert answer.cut == ""
+    return answer.table.to_pylist()
+
+
+def assert_one_sentence(said: Answer | str) -> None:
+    assert isinstance(said, str), said
+    assert 10 < len(said) < 450, said
+    assert "\n" not in said and "Traceback" not in said
+    assert said.endswith(".")
+
+
+def test_views_and_tables_answer(folder: Path) -> None:
+    assert rows(folder, "SELECT a, b FROM given ORDER BY a DESC LIMIT 2; -- done") == [
+        {"a": 3, "b": None},
+        {"a": 2, "b": "y"},
+    ]
+    assert rows(folder, "WITH t AS (FROM small) SELECT sum(n) AS s, 1 AS s, avg(n) AS m FROM t") == [
+        {"s": 1, "s_2": 1, "m": 1.0}
+    ]
+    assert rows(folder, "SELECT a FROM given WHERE false") == []
+    assert rows(folder, "SELECT 1.5::DECIMAL(4, 1) AS d, 10::HUGEINT AS h") == [{"d": 1.5, "h": 10}]
+
+
+def test_whatever_is_no_select_over_the_given_is_refused(folder: Path) -> None:
+    before = sorted(path.name for path in folder.iterdir())
+    given = (folder / "given.parquet").read_bytes()
+    for name, sql in REFUSED.items():
+        said, question = ask(folder, sql.replace("{folder}", str(folder).replace("'", "''")))
+        assert_one_sentence(said)
+        assert "secret\n" not in str(said) and "root:" not in str(said), name
+        assert question.running_seconds < LIMITS.seconds + 3, name
+        assert question.peak_bytes < LOADED + LIMITS.memory, name
+    assert len(REFUSED) >= 35
+    assert sorted(path.name for path in folder.iterdir()) == before
+    assert (folder / "given.parquet").read_bytes() == given
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_bomb_is_stopped_in_its_memory_and_time(folder: Path, bomb: str) -> None:
+    said, question = ask(folder, BOMBS[bomb])
+    if isinstance(said, Answer):  # a result that is cut before it is large does no harm
+        assert said.cut == "bytes" and said.table.nbytes <= LIMITS.bytes
+    else:
+        assert_one_sentence(said)
+    assert question.running_seconds < LIMITS.seconds + 3
+    assert question.peak_bytes < LOADED + LIMITS.memory
+
+
+def test_an_endless_query_is_stopped(folder: Path) -> None:
+    said, question = ask(folder, ENDLESS, Limits(seconds=2))
+    assert_one_sentence(said)
+    assert "longer than 2 s" in str(said)
+    assert 2 <= question.running_seconds < 4
+
+
+def test_a_query_is_cancelled_from_outside(folder: Path) -> None:
+    question = Question(ENDLESS, Views((), (), {}, ()), LIMITS)
+    threading.Timer(0.3, question.cancel).start()
+    began = time.monotonic()
+    with pytest.raises(UserError, match="was cancelled"):
+        question.answer()
+    assert time.monotonic() - began < 3
+    assert question.done
+    with pytest.raises(ProcessLookupError):
+        os.kill(question._process.pid, 0)
+    question.cancel()  # once more does nothing
+
+
+@pytest.mark.parametrize("sql, cut, count", [
+    ("SELECT range AS i FROM range(1000000000000)", "rows", 1_000),
+    ("SELECT range AS i FROM range(1000)", "", 1_000),
+    ("SELECT range AS i FROM range(1001)", "rows", 1_000),
+])  # fmt: skip
+def test_long_results_are_cut_and_say_so(folder: Path, sql: str, cut: str, count: int) -> None:
+    answer, question = ask(folder, sql)
+    assert isinstance(answer, Answer), answer
+    assert (answer.cut, answer.table.num_rows) == (cut, count)
+    assert answer.table.column("i").to_pylist() == list(range(count))
+    assert question.running_seconds < 6
+
+
+def test_wide_results_are_cut_at_their_bytes(folder: Path) -> None:
+    answer, _ = ask(folder, "SELECT repeat('x', 10000) AS x FROM range(100000)", Limits(bytes=12 * MB))
+    assert isinstance(answer, Answer), answer
+    assert answer.cut == "bytes"
+    assert 1 <= answer.table.num_rows < 1_300
+
+
+def test_the_environment_does_not_reach_the_query(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/the/home")
+    monkeypatch.setenv("TOKEN", "the-token")
+    for sql in ("SELECT current_setting('home_directory') AS x", "SELECT * FROM duckdb_settings()"):
+        answer, _ = ask(folder, sql)
+        assert "the-token" not in str(answer) and "/the/home" not in str(answer)
+        assert not isinstance(answer, Answer) or "the/home" not in str(answer.table.to_pylist())
+
+
+def test_a_query_of_book_length_is_not_even_started(folder: Path) -> None:
+    with pytest.raises(UserError, match="Shorten it"):
+        Question("SELECT 1" + " " * LONGEST_SQL, Views((), (), {}, ()), LIMITS)
+
+
+def test_without_the_sandbox_the_same_attacks_work(folder: Path) -> None:
+    """The refusals above are the sandbox's doing, and not some lack of the attack."""
+    secret = str(folder / "secret.csv").replace("'", "''")
+    assert duckdb.sql(f"SELECT word FROM read_csv('{secret}')").fetchall() == [("secret",)]
+    assert duckdb.sql("SELECT count(*) FROM glob('/etc/*')").fetchall()[0][0] > 0
