@@ -9,8 +9,7 @@ import sys
 
 import typer
 
-from core.commands import data, demo, flags, model, predictions, results, runs
-from core.commands import data, demo, flags, model, results, runs, sql
+from core.commands import data, demo, flags, model, predictions, results, runs, sql
 from core.errors import UserError
 
 app = typer.Typer(

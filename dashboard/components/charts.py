@@ -233,6 +233,8 @@ def difference_chart(differences: Sequence[Any], a: str, b: str, colours: Mappin
     figure.update_xaxes(showticklabels=False, showgrid=False)
     figure.update_yaxes(gridcolor=_GRID, zeroline=True, zerolinecolor=_GRID)
     return _finished(figure, f"tasks, {b} ahead on the left, {a} on the right", 250, f"{b} − {a}, points")
+
+
 def trap_chart(judgements: Sequence[Any]) -> go.Figure:
     """Two ways to judge the same recipes (`core.results.reading.Judgement`): every figure a dot."""
     figure = go.Figure()
