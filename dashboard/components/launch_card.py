@@ -14,7 +14,7 @@ STYLE = """<style>
   text-align: left; padding: 7px 14px 7px 0; vertical-align: top;
   border-bottom: 1px solid rgba(128, 128, 128, 0.22);
 }
-.quiet-table th { font-weight: 500; opacity: 0.65; }
+.quiet-table th { font-weight: 500; }
 .quiet-table td.setting { white-space: nowrap; opacity: 0.75; cursor: help; }
 .quiet-table td.changed { font-weight: 600; }
 .quiet-table .dot {

@@ -184,6 +184,8 @@ def start(name: str, spec: ExperimentSpec, text: str, *, forbidden: bool) -> Non
     if launched:
         said = overview(root, spec.name)
         st.caption(f"Launched before: {said.sentence}. Launching goes on from there.")
+        if st.button("See its runs", type="tertiary", icon=":material/arrow_forward:"):
+            st.switch_page("screens/runs.py", query_params={"experiment": spec.name})
     pressed = st.button(
         "Launch",
         type="primary",

@@ -83,9 +83,8 @@ def buttons(name: str, seen: Overview) -> None:
         with st.spinner("Starting …"):
             attempt(lambda: launch(root, seen.spec, ["python", "-m", "core", "launch", name]))
         st.rerun(scope="fragment")
-    st.link_button(
-        "Results", f"/results?experiment={name}", icon=":material/bar_chart:", disabled=not seen.done
-    )
+    if st.button("Results", icon=":material/bar_chart:", disabled=not seen.done, key="results"):
+        st.switch_page("screens/results.py", query_params={"experiment": name})
     with st.popover("Delete", icon=":material/delete:", disabled=busy):
         size = bytes_in_words(bytes_of(experiment_folder(root, name)))
         st.write(f"Move **{name}** with {len(seen.runs)} runs ({size}) to runs/.trash?")
@@ -136,7 +135,8 @@ def log(name: str, runs: list[dict[str, Any]]) -> None:
     st.markdown(
         f"Log of **{run['variant']} · {run['train_seed']}**" + (f": {run['error']}" if run["error"] else "")
     )
-    text = COLOUR_CODES.sub("", log_tail(the_run(name, run)))
+    lines = COLOUR_CODES.sub("", log_tail(the_run(name, run))).split("\n")
+    text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)  # bars redraw their line
     st.code(text or "Nothing has been written yet.", language=None, height=LOG_HEIGHT, wrap_lines=True)
 
 

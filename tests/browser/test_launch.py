@@ -219,7 +219,7 @@ def test_an_experiment_is_stopped_and_then_thrown_away(
 
 
 def test_the_end_of_the_dashboard_does_not_end_a_run(
-    page: Page, own_dashboard: Dashboard, watch: Watch, record_property: Callable[[str, object], None]
+    page: Page, own_dashboard: Dashboard, watch: Watch
 ) -> None:
     root = own_dashboard.root
     project(root, model=False, variants={"plain": None})
@@ -229,7 +229,6 @@ def test_the_end_of_the_dashboard_does_not_end_a_run(
     page.get_by_role("button", name="Launch", exact=True).click(timeout=90_000)
     run = Run(root, "trial", "plain", 0)
     seconds = wait_for((run.folder / "progress.jsonl").exists, 60)
-    record_property("seconds_to_first_line", seconds)
     expect(page).to_have_url(f"{own_dashboard.address}/runs?experiment=trial")
     own_dashboard.kill()
     watch.errors.clear()
