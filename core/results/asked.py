@@ -18,7 +18,7 @@ from core.results.experiment import experiment_folder
 from core.results.loading import Evaluation
 from core.settings import validated
 from core.storage.files import read_json
-from core.storage.models import model_location
+from core.storage.models import model_location, unreadable
 from core.storage.queries import parquet, query
 from core.storage.schemas import PREDICTIONS
 
@@ -130,4 +130,7 @@ def _marks(root: Path, base_model: str) -> tuple[str, str] | None:
     text = end.get("content") if isinstance(end, dict) else end
     if not isinstance(text, str):
         return None
-    return "".join(Tokenizer.from_file(str(path)).encode("").tokens), text
+    try:
+        return "".join(Tokenizer.from_file(str(path)).encode("").tokens), text
+    except Exception as problem:  # the library raises nothing narrower
+        raise unreadable("tokenizer", str(folder), problem) from problem

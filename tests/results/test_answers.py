@@ -162,6 +162,9 @@ def test_the_prompt_is_what_the_model_read(tmp_path: Path) -> None:
     task = answers.evaluated_task(tmp_path, row["source"], row["task_id"])
     assert shown.task.train[0].input.tolist() == view.apply_to_grid(task.train[1].input).tolist()
 
+    (model / "tokenizer.json").write_text("{")
+    with pytest.raises(UserError, match=r"The tokenizer of .* can't be loaded"):
+        asked.asked(tmp_path, NAME, evaluation, *key)
     shutil.rmtree(tmp_path / "data" / "models")
     assert asked.asked(tmp_path, NAME, evaluation, *key).note == asked.MARKS_UNKNOWN
     with pytest.raises(UserError, match="has no attempt 99"):
