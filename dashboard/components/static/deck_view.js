@@ -29,7 +29,7 @@ const FRAME = `
     <span class="place" data-text="place"></span></div>
   <div class="panels">
     <section class="panel" data-panel="forwards"><h3>forwards</h3><div class="pairs"></div></section>
-    <section class="panel" data-panel="reversed"><h3>reversed</h3><div class="pairs"></div></section>
+    <section class="panel" data-panel="reversed"><h3>reversed: can every input be told from its output?</h3><div class="pairs"></div></section>
   </div>
   <p class="suggestion" data-text="suggestion"></p>
 </main>
