@@ -42,7 +42,7 @@ def field_widget(field: FieldInfo, value: Any, key: Key, change: Change) -> None
     name = "form:" + ".".join(key)
     kind, choices = _kind_of(field.annotation)
     shown = _shown(kind, value)
-    st.session_state[name] = shown
+    put_state(name, shown)
 
     def changed() -> None:
         change(key, _plain(kind, st.session_state[name]))
@@ -65,6 +65,13 @@ def field_widget(field: FieldInfo, value: Any, key: Key, change: Change) -> None
         common.pop("on_change")
         common["help"] = f"{field.description} Change it in the YAML."
         st.text_input(label, disabled=True, **common)
+
+
+def put_state(name: str, value: Any) -> None:
+    """Let a widget show a value. Where it does already, nothing is sent, so that no run that is still
+    under way takes back what a person enters meanwhile."""
+    if name not in st.session_state or st.session_state[name] != value:
+        st.session_state[name] = value
 
 
 def title_of(name: str) -> str:

@@ -23,7 +23,7 @@ from core.experiments.spec import (
 )
 from dashboard.components.charts import variant_colours
 from dashboard.components.launch_card import costs, differences_table
-from dashboard.components.settings_form import field_widget, settings_form
+from dashboard.components.settings_form import field_widget, put_state, settings_form
 from dashboard.root import project_root
 
 root = project_root()
@@ -99,7 +99,7 @@ def form(name: str, spec: ExperimentSpec) -> None:
 def editor(name: str, text: str) -> None:
     """The spec as YAML text."""
     key = f"yaml:{name}"
-    st.session_state[key] = text
+    put_state(key, text)
     st.html("<style>.st-key-yaml textarea { font-family: monospace; font-size: 0.85rem; }</style>")
     with st.container(key="yaml"):
         text_field(name, key)

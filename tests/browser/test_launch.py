@@ -57,6 +57,7 @@ def project(root: Path, *, model: bool = True, **changes: Any) -> None:
         question="Do more steps help?",
         evaluation={"sources": [{"source": "asked"}], "inference": inference},
         eval_seeds=[0],
+        allow_leaks=False,
         **{"variants": {"plain": None, "longer": {"training": {"steps": 12}}}, **changes},
     )
     folder = root / "data" / "experiments"
