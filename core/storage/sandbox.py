@@ -61,6 +61,9 @@ class Answer:
     peak_bytes: int
 
 
+SECONDS_BETWEEN_LOOKS = 0.02
+
+
 class Question:
     """One query in its own process, from its start on. `answer` waits for it, `cancel` ends it."""
 
@@ -82,6 +85,7 @@ class Question:
         self._late.start()
         self._thread = threading.Thread(target=self._converse, args=[views], daemon=True)
         self._thread.start()
+        threading.Thread(target=self._watch_memory, daemon=True).start()
 
     @property
     def done(self) -> bool:
@@ -140,13 +144,22 @@ class Question:
             self._seconds = time.monotonic() - self._began
 
     def _reap(self) -> None:
-        """Wait for the process, which has said all that it will say, and note its peak memory."""
+        """Wait for the process, which has said all that it will say."""
         self._end("")
         with self._lock:
-            _, status, usage = os.wait4(self._process.pid, 0)
+            _, status = os.waitpid(self._process.pid, 0)
             self._process.returncode = os.waitstatus_to_exitcode(status)
             self._gone = True
-        self.peak_bytes = usage.ru_maxrss * 1024
+
+    def _watch_memory(self) -> None:
+        """Note the peak memory while the process lives. What the kernel says at its end would count the
+        memory of this process too, which stood there before the child's program was loaded."""
+        while True:
+            with self._lock:
+                if self._gone:
+                    return
+                self.peak_bytes = max(self.peak_bytes, _peak_of(self._process.pid))
+            time.sleep(SECONDS_BETWEEN_LOOKS)
 
     def _end(self, why: str) -> None:
         """Kill the process unless it is gone, when its number may be another's; the first reason counts."""
@@ -154,6 +167,15 @@ class Question:
             if not self._gone:
                 self._ended_by = self._ended_by or why
                 os.kill(self._process.pid, signal.SIGKILL)
+
+
+def _peak_of(pid: int) -> int:
+    """The largest resident size of a process so far, in bytes; 0 where it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
 
 
 def _start() -> "subprocess.Popen[bytes]":
