@@ -122,7 +122,7 @@ def test_the_first_python_that_will_do_is_taken(tmp_path: Path) -> None:
 def test_named_pythons_come_before_the_one_that_runs_and_after_the_one_asked_for() -> None:
     assert machine.candidates({})[0] == "python3.11"
     assert machine.candidates({})[-1] == sys.executable
-    assert machine.candidates({"PYTHON": "/opt/python"}) == ["/opt/python"]
+    assert machine.candidates({"PYTHON": "/usr/local/python"}) == ["/usr/local/python"]
 
 
 def test_the_engine_follows_the_gpu_or_what_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
