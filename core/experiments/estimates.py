@@ -18,6 +18,7 @@ from core.errors import UserError
 from core.experiments.runs import STAGES, Run, list_experiments, list_runs, progress_of, state_of
 from core.experiments.spec import ExperimentSpec, Recipe, evaluated_tasks
 from core.inference.settings import InferenceSettings
+from core.prompts.shortening import shorten
 from core.prompts.templates import PromptSettings, answer_text, longest_answer, prompt_text
 from core.storage.files import bytes_of, read_json
 
@@ -76,7 +77,7 @@ def _training_tokens(root: Path, recipe: Recipe) -> float:
     Raises `UserError` where none of them fits max_seq_len.
     """
     settings = recipe.training
-    lengths = _sample_lengths(load_mixture(root, recipe.mixture, seed=0), recipe.prompt)
+    lengths = _sample_lengths(load_mixture(root, recipe.mixture, seed=0), recipe.prompt, settings.max_seq_len)
     fitting = [length for length in lengths if length <= settings.max_seq_len]
     if not fitting:
         raise UserError(
@@ -86,9 +87,16 @@ def _training_tokens(root: Path, recipe: Recipe) -> float:
     return settings.steps * settings.samples_per_step * sum(fitting) / len(lengths)
 
 
-def _sample_lengths(mixture: Mixture, prompt: PromptSettings) -> list[int]:
+def _sample_lengths(mixture: Mixture, prompt: PromptSettings, limit: int) -> list[int]:
+    """Characters of the first samples; of the shortened sample where it is to be shortened to the limit."""
+
+    def length(task: Task) -> int:
+        return sum(_characters(task, prompt)) + 1
+
     samples = [mixture.sample(number) for number in range(SAMPLES)]
-    return [_characters(sample, prompt)[0] + _characters(sample, prompt)[1] + 1 for sample in samples]
+    if prompt.too_long == "shorten":
+        samples = [shorten(one, lambda task: length(task) <= limit) or one for one in samples]
+    return [length(sample) for sample in samples]
 
 
 def _characters(task: Task, prompt: PromptSettings) -> tuple[int, int]:
@@ -106,11 +114,18 @@ def _tokens_per_evaluation(tasks: Iterable[Task], prompt: PromptSettings, settin
     total = 0
     for task in tasks:
         for pair in task.test:
-            asked, answered = _characters(replace(task, test=(pair,)), prompt)
+            asked, answered = _characters(_asked(replace(task, test=(pair,)), prompt, settings), prompt)
             room = settings.max_model_len - asked
             if room > 0:
                 total += settings.attempts * (asked + min(answered + 1, longest, room))
     return total
+
+
+def _asked(task: Task, prompt: PromptSettings, settings: InferenceSettings) -> Task:
+    """The task as a prompt shows it, shortened where it must be (room for its own answer is left)."""
+    if prompt.too_long == "drop":
+        return task
+    return shorten(task, lambda one: sum(_characters(one, prompt)) < settings.max_model_len) or task
 
 
 def measured(root: Path, spec: ExperimentSpec) -> Measured:

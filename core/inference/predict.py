@@ -19,7 +19,8 @@ from core.errors import UserError
 from core.inference.attempts import Attempt, plan_attempts
 from core.inference.engines import Completion, Engine, Request
 from core.inference.settings import InferenceSettings
-from core.prompts.templates import PromptSettings, longest_answer, prompt_tokens, read_answer
+from core.prompts.shortening import fitted_prompt
+from core.prompts.templates import PromptSettings, longest_answer, read_answer
 from core.seeds import derived_seed
 from core.storage.schemas import PREDICTIONS, grid_columns, write_table
 
@@ -46,11 +47,17 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Question:
-    """An attempt with its prompt; `request` is None where the prompt is longer than the context."""
+    """An attempt with its prompt; `request` is None where the prompt is longer than the context, and
+    `demonstrations` are fewer than the task's where the prompt was shortened."""
 
     attempt: Attempt
     prompt_tokens: int
+    demonstrations: int
     request: Request | None
+
+    @property
+    def is_shortened(self) -> bool:
+        return self.demonstrations < len(self.attempt.task.train)
 
 
 def predictions_path(folder: Path) -> Path:
@@ -64,11 +71,13 @@ def questions_of(evaluation: Evaluation, tokenizer: "PreTrainedTokenizerBase") -
     limit = settings.max_output_tokens or longest_answer(evaluation.prompt)
     questions = []
     for attempt in plan_attempts(evaluation.tasks, settings, evaluation.eval_seed):
-        tokens = prompt_tokens(attempt.task, evaluation.prompt, tokenizer)
-        room = min(limit, settings.max_model_len - len(tokens))
+        prompt = fitted_prompt(
+            attempt.task, evaluation.prompt, tokenizer, settings.max_model_len, longest_output=limit
+        )
+        room = min(limit, settings.max_model_len - len(prompt.tokens))
         seed = derived_seed(evaluation.eval_seed, "sampling", *attempt.key[1:])
-        request = Request(tokens, room, seed) if room > 0 else None
-        questions.append(Question(attempt, len(tokens), request))
+        request = Request(prompt.tokens, room, seed) if prompt.fits else None
+        questions.append(Question(attempt, len(prompt.tokens), prompt.demonstrations, request))
     return questions
 
 
@@ -82,7 +91,7 @@ def predict(
     """Answer all questions that have no answer on disk yet, then write `predictions.parquet`.
 
     Each part is reported as a record: step (attempts done), total, tokens_per_second (prompt and
-    output), eta_seconds.
+    output), dropped and shortened (prompts over the context, of all), eta_seconds.
     """
     target = predictions_path(folder)
     if target.exists():
@@ -91,7 +100,7 @@ def predict(
     finished = _finished(parts)
     questions = questions_of(evaluation, tokenizer)
     open_questions = [question for question in questions if question.attempt.key not in finished]
-    writer = _Writer(evaluation, parts, report, total=len(questions), done=len(finished))
+    writer = _Writer(evaluation, parts, report, questions, done=len(finished))
     for question in open_questions:
         if question.request is None:
             writer.add(question, None)
@@ -106,9 +115,19 @@ def predict(
 class _Writer:
     """Collects answers and writes a part every few seconds."""
 
-    def __init__(self, evaluation: Evaluation, parts: Path, report: Report, *, total: int, done: int) -> None:
+    def __init__(
+        self,
+        evaluation: Evaluation,
+        parts: Path,
+        report: Report,
+        questions: Sequence[Question],
+        *,
+        done: int,
+    ) -> None:
         self.evaluation, self.parts, self.report = evaluation, parts, report
-        self.total, self.done, self.begun_with = total, done, done
+        self.total, self.done, self.begun_with = len(questions), done, done
+        self.dropped = sum(question.request is None for question in questions)
+        self.shortened = sum(question.is_shortened for question in questions)
         self.pending: list[tuple[Question, Completion | None]] = []
         self.tokens = 0
         self.begin = self.last = time.monotonic()
@@ -139,6 +158,8 @@ class _Writer:
                 "total": self.total,
                 "eval_seed": self.evaluation.eval_seed,
                 "tokens_per_second": self.tokens / elapsed,
+                "dropped": self.dropped,
+                "shortened": self.shortened,
                 "eta_seconds": elapsed / fresh * (self.total - self.done) if fresh else None,
             }
         )
@@ -157,7 +178,7 @@ def _table(evaluation: Evaluation, answers: Sequence[tuple[Question, Completion 
 
 def _record(evaluation: Evaluation, question: Question, completion: Completion | None) -> dict[str, Any]:
     attempt = question.attempt
-    order = attempt.view.pair_order
+    order = attempt.view.pair_order or range(len(attempt.task.train))
     return {
         "experiment": evaluation.experiment,
         "variant": evaluation.variant,
@@ -169,7 +190,7 @@ def _record(evaluation: Evaluation, question: Question, completion: Completion |
         "attempt": attempt.number,
         "symmetry": attempt.view.symmetry,
         "colours": bytes(attempt.view.colours),
-        "pair_order": bytes(range(len(attempt.task.train)) if order is None else order),
+        "pair_order": bytes(order[: question.demonstrations]),
         "prompt_tokens": question.prompt_tokens,
         "output_tokens": completion.output_tokens if completion else 0,
         "finish_reason": completion.finish_reason if completion else TOO_LONG,

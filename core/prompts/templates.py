@@ -29,6 +29,12 @@ class PromptSettings(Settings):
         "base",
         description="base: bare grids marked I and O. chat: the same inside the model's own chat template.",
     )
+    too_long: Literal["drop", "shorten"] = Field(
+        "drop",
+        description="What becomes of samples over training.max_seq_len and prompts over"
+        " inference.max_model_len. drop: left out and counted. shorten: they lose demonstrations until they"
+        " fit.",
+    )
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,11 @@ def training_sample(
 
 def _tokens(text: str, tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def count_tokens(text: str, tokenizer: "PreTrainedTokenizerBase") -> int:
+    """Tokens of a piece of text, special ones not added."""
+    return len(_tokens(text, tokenizer))
 
 
 def _known(grid: Grid | None) -> Grid:

@@ -38,10 +38,12 @@ WHERE source = $source AND task_id = $task_id AND test_index = $test_index AND a
 class Asked:
     """One attempt: the task as its view showed it, the prompt, and the answer's raw text.
 
-    `note` says what of the prompt is not shown, and is empty where it is exact.
+    `view` holds symmetry and colours; `pair_order` lists the demonstrations as shown, fewer than all where
+    the prompt was shortened. `note` says what of the prompt is not shown, and is empty where it is exact.
     """
 
     view: View
+    pair_order: tuple[int, ...]
     task: Task
     prompt: str
     note: str
@@ -68,12 +70,16 @@ def asked(
     if not found:
         raise UserError(f"'{task_id}' has no attempt {attempt} at test output {test_index}. Choose another.")
     record = found[0]
-    view = View(record["symmetry"], tuple(record["colours"]), tuple(record["pair_order"]))
-    seen = _seen(evaluated_task(root, source, task_id), test_index, view)
     recipe = _recipe(root, experiment, evaluation)
-    prompt, note = _prompt(root, seen, recipe)
+    settings = validated(PromptSettings, recipe.get("prompt", {}), "run.json, prompt")
+    task = evaluated_task(root, source, task_id)
+    view = View(record["symmetry"], tuple(record["colours"]))
+    order = tuple(record["pair_order"])
+    seen = _seen(task, test_index, view, order, may_be_fewer=settings.too_long == "shorten")
+    prompt, note = _prompt(root, seen, settings, str(recipe.get("base_model")))
     return Asked(
         view,
+        order,
         seen,
         prompt,
         note,
@@ -85,10 +91,14 @@ def asked(
     )
 
 
-def _seen(task: Task, test_index: int, view: View) -> Task:
+def _seen(task: Task, test_index: int, view: View, order: tuple[int, ...], *, may_be_fewer: bool) -> Task:
+    """The task as the model saw it: the demonstrations of `order`, all of them unless they may be fewer."""
     try:
-        return view.apply(replace(task, test=(task.test[test_index],)))
-    except (ValueError, IndexError):
+        if len(order) != len(task.train) and not may_be_fewer:
+            raise IndexError
+        shown = tuple(task.train[place] for place in order)
+        return view.apply(replace(task, train=shown, test=(task.test[test_index],)))
+    except IndexError:
         raise UserError(
             f"'{task.task_id}' of '{task.source}' has changed since this attempt, so its prompt is not known."
             " Import the source as it was at the launch."
@@ -103,12 +113,11 @@ def _recipe(root: Path, experiment: str, evaluation: Evaluation) -> dict[str, An
     return recipe
 
 
-def _prompt(root: Path, seen: Task, recipe: dict[str, Any]) -> tuple[str, str]:
+def _prompt(root: Path, seen: Task, settings: PromptSettings, base_model: str) -> tuple[str, str]:
     """The prompt and a note about what is missing in it."""
-    settings = validated(PromptSettings, recipe.get("prompt", {}), "run.json, prompt")
     if settings.template == "chat":
         return prompt_text(seen, settings), CHAT
-    marks = _marks(root, str(recipe.get("base_model")))
+    marks = _marks(root, base_model)
     if marks is None:
         return prompt_text(seen, settings), MARKS_UNKNOWN
     begin, end = marks

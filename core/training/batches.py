@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from core.curation.mixtures import Mixture
-from core.prompts.templates import PromptSettings, Sample, training_sample
+from core.prompts.shortening import fitted_sample
+from core.prompts.templates import PromptSettings, Sample
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -32,6 +33,16 @@ class Batch:
     answer_tokens: int
 
 
+@dataclass(frozen=True)
+class StepBatches:
+    """The batches of one step; how many of its samples were dropped as too long, and how many of those in
+    the batches lost demonstrations."""
+
+    batches: list[Batch]
+    dropped: int
+    shortened: int
+
+
 def draw_step(
     step: int,
     mixture: Mixture,
@@ -40,18 +51,24 @@ def draw_step(
     tokenizer: "PreTrainedTokenizerBase",
     *,
     tokens_per_batch: int,
-) -> tuple[list[Batch], int]:
-    """The batches of a step, and how many of its samples were too long and dropped."""
+) -> StepBatches:
+    """The batches of a step, and how many of its samples were too long."""
     first = step * settings.samples_per_step
-    samples = [
-        training_sample(mixture.sample(number), prompt, tokenizer, every_output=settings.loss_on == "outputs")
+    drawn = [
+        fitted_sample(
+            mixture.sample(number),
+            prompt,
+            tokenizer,
+            settings.max_seq_len,
+            every_output=settings.loss_on == "outputs",
+        )
         for number in range(first, first + settings.samples_per_step)
     ]
-    fitting = [sample for sample in samples if len(sample.tokens) <= settings.max_seq_len]
+    fitting = [sample for sample, _ in drawn if sample is not None]
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     groups = group_by_length([len(sample.tokens) for sample in fitting], tokens_per_batch)
     batches = [make_batch([fitting[index] for index in group], int(pad)) for group in groups]
-    return batches, len(samples) - len(fitting)
+    return StepBatches(batches, len(drawn) - len(fitting), sum(removed > 0 for _, removed in drawn))
 
 
 def group_by_length(lengths: Sequence[int], tokens_per_batch: int) -> list[list[int]]:

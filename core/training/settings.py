@@ -27,7 +27,9 @@ class TrainingSettings(Settings):
     steps: int = Field(500, ge=1, description="Optimizer steps.")
     samples_per_step: int = Field(32, ge=1, description="Samples whose gradients make one step.")
     max_seq_len: int = Field(
-        2048, ge=16, description="Longest sample in tokens; longer ones are dropped and counted."
+        2048,
+        ge=16,
+        description="Longest sample in tokens; prompt.too_long says what becomes of longer ones.",
     )
     tokens_per_batch: int | None = Field(
         None,

@@ -54,7 +54,8 @@ def train(training: Training, folder: Path, report: Report) -> Path:
     """Train, resuming from `folder/checkpoint` where there is one; the folder of the result.
 
     Each step is reported as a record: step (counted from 1), total, loss (mean over counted tokens,
-    nats), learning_rate, tokens_per_second (padding not counted), dropped (samples too long), eta_seconds.
+    nats), learning_rate, tokens_per_second (padding not counted), dropped and shortened (samples too
+    long), eta_seconds.
     Raises `UserError` where the loss is no number, memory ends, or no sample fits.
     """
     target = trained_folder(folder, training.settings)
@@ -133,7 +134,7 @@ class _Loop:
 
         settings = self.training.settings
         begin = time.monotonic()
-        batches, dropped = draw_step(
+        drawn = draw_step(
             step,
             self.training.mixture,
             self.training.prompt,
@@ -141,7 +142,7 @@ class _Loop:
             self.tokenizer,
             tokens_per_batch=settings.tokens_per_batch or TOKENS_PER_BATCH[self.device],
         )
-        answer_tokens = sum(batch.answer_tokens for batch in batches)
+        answer_tokens = sum(batch.answer_tokens for batch in drawn.batches)
         if not answer_tokens:
             raise UserError(
                 f"None of the {settings.samples_per_step} samples of step {step + 1} fits"
@@ -152,7 +153,7 @@ class _Loop:
             group["lr"] = rate
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             torch.manual_seed(derived_seed(self.training.seed, "step", step))
-            loss = sum(self._backward(batch, answer_tokens) for batch in batches)
+            loss = sum(self._backward(batch, answer_tokens) for batch in drawn.batches)
         if not math.isfinite(loss):
             raise UserError(f"The loss of step {step + 1} is {loss}. Lower training.learning_rate.")
         norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), settings.clip_norm))
@@ -160,14 +161,15 @@ class _Loop:
             raise UserError(f"The gradient of step {step + 1} is {norm}. Lower training.learning_rate.")
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        useful = sum(batch.useful_tokens for batch in batches)
+        useful = sum(batch.useful_tokens for batch in drawn.batches)
         return {
             "step": step + 1,
             "total": settings.steps,
             "loss": loss,
             "learning_rate": rate,
             "tokens_per_second": useful / (time.monotonic() - begin),
-            "dropped": dropped,
+            "dropped": drawn.dropped,
+            "shortened": drawn.shortened,
         }
 
     def _backward(self, batch: Batch, answer_tokens: int) -> float:

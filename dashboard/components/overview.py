@@ -207,16 +207,17 @@ def drawn_sentence(drawn: Sequence[Drawn], limit: int | None) -> str:
     return f"Of the first {len(drawn)} samples: {shares}. {fitting}."
 
 
-def drawn_html(drawn: Sequence[Drawn], limit: int | None) -> str:
+def drawn_html(drawn: Sequence[Drawn], limit: int | None, too_long: str = "drop") -> str:
     """Samples one below the other: number, source, task and tokens, then the pictures. Samples of more than
-    `limit` tokens are marked."""
-    return f'{_STYLE}<div class="draws">{"".join(_drawn_html(one, limit) for one in drawn)}</div>'
+    `limit` tokens are marked with what becomes of them."""
+    fate = {"drop": "dropped", "shorten": "shortened"}[too_long]
+    return f'{_STYLE}<div class="draws">{"".join(_drawn_html(one, limit, fate) for one in drawn)}</div>'
 
 
-def _drawn_html(one: Drawn, limit: int | None) -> str:
+def _drawn_html(one: Drawn, limit: int | None, fate: str) -> str:
     tokens = f"{one.tokens:,} tokens"
     if limit is not None and one.tokens > limit:
-        tokens = f'<span class="too-long">{tokens}, longer than {limit:,}: dropped</span>'
+        tokens = f'<span class="too-long">{tokens}, longer than {limit:,}: {fate}</span>'
     title = (
         f'<span class="quiet">{one.number}</span><b>{escape(one.task.source)}</b>'
         f"<code>{escape(one.task.task_id)}</code><span>{tokens}</span>"

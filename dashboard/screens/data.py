@@ -127,7 +127,7 @@ def show_fit(names: list[str], colours: dict[str, str], model: str, prompt: Prom
         st.html(overview.fit_table(found, colours))
         st.caption(
             "One training sample per task, as training counts it: prompt, answer and end token. Longer ones"
-            " than `training.max_seq_len` are dropped.",
+            " than `training.max_seq_len` are dropped, or shortened where `prompt.too_long` says so.",
             help=f"The same as records: python -m core data lengths --model {model} --json",
         )
 
@@ -238,7 +238,7 @@ def show_drawn(names: list[str], model: str, prompt: PromptSettings) -> None:
         return
     limit = recipe.training.max_seq_len if recipe else None
     st.markdown(overview.drawn_sentence(drawn, limit))
-    st.html(overview.drawn_html(drawn[:SHOWN], limit))
+    st.html(overview.drawn_html(drawn[:SHOWN], limit, (recipe.prompt if recipe else prompt).too_long))
 
 
 try:

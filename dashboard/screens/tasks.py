@@ -141,7 +141,7 @@ def show_attempt(scores: Scores, task: Task, name: str, of: tuple[Evaluation, ..
     shown = core_asked.asked(root, name, labels[label], *key)
     st.caption(
         f"Symmetry {shown.view.symmetry}, colours {''.join(map(str, shown.view.colours))}, demonstrations in"
-        f" the order {', '.join(str(place + 1) for place in shown.view.pair_order or ())}."
+        f" the order {', '.join(str(place + 1) for place in shown.pair_order)}."
         f" {shown.prompt_tokens} tokens of prompt, {shown.output_tokens} of answer, ended by"
         f" {shown.finish_reason or 'nothing known'}. {shown.note}"
     )

@@ -1,5 +1,6 @@
 """Predictions: whole, in the original view, and never asked for twice."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from core.arc.views import View
 from core.errors import UserError
 from core.inference import predict as predict_module
 from core.inference.predict import predict, questions_of
+from core.prompts.templates import PromptSettings
 from core.prompts.vocabulary import embedded_tokenizer
 from core.storage.schemas import PREDICTIONS, grids_of
 from tests.inference.conftest import CopyingEngine, Row, evaluation_of
@@ -145,6 +147,25 @@ def test_prompts_too_long_are_recorded_not_lost(tasks: list[Task], tmp_path: Pat
         assert row["prompt_tokens"] > shortest and row["output_tokens"] == 0
         assert (row["text"], row["logprob"], row["output_cells"]) == (None, None, None)
     assert {request.max_output_tokens for request in engine.asked} == {1}
+
+
+def test_prompts_are_shortened_and_say_which_pairs_they_show(tasks: list[Task], tmp_path: Path) -> None:
+    whole = {q.attempt.key: q for q in questions_of(evaluation_of(tasks), TOKENIZER)}
+    limit = min(question.prompt_tokens for question in whole.values())
+    evaluation = evaluation_of(tasks, max_model_len=limit)
+    evaluation = replace(evaluation, prompt=PromptSettings(too_long="shorten"))
+    engine, reports = CopyingEngine(), []
+    rows = rows_of(predict(evaluation, engine, TOKENIZER, tmp_path, reports.append))
+    assert len(engine.asked) == len(rows) == 20
+    assert {row["finish_reason"] for row in rows} == {"stop"}, "there is room for the whole answer"
+    assert (reports[-1]["shortened"], reports[-1]["dropped"]) == (20, 0)
+    for row in rows:
+        question = whole[row["source"], row["task_id"], row["test_index"], row["attempt"]]
+        order = bytes(question.attempt.view.pair_order or ())
+        assert row["prompt_tokens"] < question.prompt_tokens
+        assert row["pair_order"] == order[: len(row["pair_order"])] and 1 <= len(row["pair_order"]) < len(
+            order
+        )
 
 
 def test_all_prompts_may_be_too_long(tasks: list[Task], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import itertools
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -155,12 +156,23 @@ def test_the_prompt_is_what_the_model_read(tmp_path: Path) -> None:
 
     key = (row["source"], row["task_id"], row["test_index"], row["attempt"])
     shown = asked.asked(tmp_path, NAME, evaluation, *key)
-    assert (shown.view, shown.note, shown.text) == (view, "", "made up")
+    assert (replace(shown.view, pair_order=shown.pair_order), shown.note, shown.text) == (view, "", "made up")
     tokens = prompt_tokens(shown.task, PromptSettings(), tokenizer)
     assert tokenizer.decode(tokens) == shown.prompt
     assert shown.prompt.startswith("<bos>I") and shown.prompt.count("<eos>") == 2
     task = answers.evaluated_task(tmp_path, row["source"], row["task_id"])
     assert shown.task.train[0].input.tolist() == view.apply_to_grid(task.train[1].input).tolist()
+
+    row["pair_order"] = bytes([1])
+    write_table(path, pa.Table.from_pylist(rows, schema=PREDICTIONS), PREDICTIONS)
+    with pytest.raises(UserError, match="has changed since this attempt"):
+        asked.asked(tmp_path, NAME, evaluation, *key)
+    record = next((tmp_path / "runs").rglob("run.json"))
+    recipe = read_json(record)["recipe"]
+    write_json(record, read_json(record) | {"recipe": {**recipe, "prompt": {"too_long": "shorten"}}})
+    fewer = asked.asked(tmp_path, NAME, evaluation, *key)
+    assert (fewer.pair_order, fewer.task.train) == ((1,), shown.task.train[:1])
+    assert fewer.prompt.count("<eos>") == 1
 
     (model / "tokenizer.json").write_text("{")
     with pytest.raises(UserError, match=r"The tokenizer of .* can't be loaded"):

@@ -55,14 +55,16 @@ def test_a_step_draws_its_own_samples_and_drops_what_is_too_long() -> None:
         len(training_sample(toy_mixture().sample(n), PromptSettings(), tokenizer).tokens) for n in range(12)
     ]
     for step in range(3):
-        batches, dropped = draw_step(
-            step, toy_mixture(), PromptSettings(), settings, tokenizer, tokens_per_batch=2048
-        )
-        assert dropped == 0
-        assert sum(b.useful_tokens for b in batches) == sum(lengths[4 * step : 4 * step + 4])
+        drawn = draw_step(step, toy_mixture(), PromptSettings(), settings, tokenizer, tokens_per_batch=2048)
+        assert (drawn.dropped, drawn.shortened) == (0, 0)
+        assert sum(b.useful_tokens for b in drawn.batches) == sum(lengths[4 * step : 4 * step + 4])
     narrow = tiny_settings(max_seq_len=max(lengths[:4]) - 1)
-    batches, dropped = draw_step(0, toy_mixture(), PromptSettings(), narrow, tokenizer, tokens_per_batch=2048)
-    assert dropped == sum(length > narrow.max_seq_len for length in lengths[:4]) >= 1
+    drawn = draw_step(0, toy_mixture(), PromptSettings(), narrow, tokenizer, tokens_per_batch=2048)
+    assert drawn.dropped == sum(length > narrow.max_seq_len for length in lengths[:4]) >= 1
+    shorten = PromptSettings(too_long="shorten")
+    drawn = draw_step(0, toy_mixture(), shorten, narrow, tokenizer, tokens_per_batch=2048)
+    assert (drawn.dropped, sum(len(batch.tokens) for batch in drawn.batches)) == (0, 4)
+    assert drawn.shortened == sum(length > narrow.max_seq_len for length in lengths[:4])
 
 
 def hand_computed(loop: _Loop, step: int, *, every_output: bool) -> tuple[float, dict[str, torch.Tensor]]:
@@ -93,14 +95,14 @@ def test_the_loss_and_its_gradient_are_those_computed_by_hand(
     loop = _Loop.start(training(method="full", loss_on=loss_on))
     wanted, gradients = hand_computed(loop, 1, every_output=loss_on == "outputs")
     settings = loop.training.settings
-    batches, _ = draw_step(
+    batches = draw_step(
         1,
         loop.training.mixture,
         PromptSettings(),
         settings,
         loop.tokenizer,
         tokens_per_batch=tokens_per_batch,
-    )
+    ).batches
     assert len(batches) == {16: 4, 150: 2, 16384: 1}[tokens_per_batch]
     answer_tokens = sum(batch.answer_tokens for batch in batches)
     loss = sum(loop._backward(batch, answer_tokens) for batch in batches)
