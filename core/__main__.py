@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from core.commands import data, demo, flags, model, predictions, results, runs, sql
+from core.commands import bench, data, demo, flags, model, predictions, results, runs, sql
 from core.errors import UserError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.add_typer(model.app, name="model", help="Base models: make one with random w
 app.add_typer(runs.app, name="runs", help="Runs: list, show, stop, delete.")
 app.add_typer(results.app, name="results", help="Results: mean ± std per variant, import from elsewhere.")
 app.add_typer(predictions.app, name="predictions", help="Predictions: the answers to a task by votes.")
+app.add_typer(bench.app, name="bench", help="Measure: how fast, how much memory, against whom.")
 app.command()(runs.launch)
 app.command()(runs.run)
 app.command()(results.compare)

@@ -27,6 +27,7 @@ ROOMS = [
     "spread",
     "results",
     "experiments",
+    "bench",
     "commands",
     "__main__",
 ]

@@ -1,0 +1,101 @@
+"""`bench`: measure, list what can be measured, make the experiments it measures on, write the table."""
+
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from core.commands.printing import AsJson, print_records, print_texts
+from core.errors import UserError
+
+app = typer.Typer(invoke_without_command=True)
+
+Folder = Annotated[
+    Path | None,
+    typer.Option("--in", help="Keep the made-up experiments in this folder, and use those that are there."),
+]
+
+
+@app.callback()
+def bench(
+    context: typer.Context,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Only this benchmark; repeat for more.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also keep the records in this JSON file.")] = None,
+    repeats: Annotated[int, typer.Option(help="How often short things are timed.", min=1)] = 5,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how fast things are, on experiments made for it; figures are medians of repeats."""
+    if context.invoked_subcommand is None:
+        _measure(only or [], out, repeats, folder, as_json)
+
+
+def _measure(only: list[str], out: Path | None, repeats: int, folder: Path | None, as_json: bool) -> None:
+    from rich.console import Console
+
+    from core.bench.measuring import HEADER, keep, project_folder, records_of, row_texts
+    from core.bench.registry import chosen
+    from core.bench.workshop import Workshop
+
+    picked = chosen(only)
+    rows = {row.name: row for one in picked for row in one.rows}
+    found: list[dict[str, Any]] = []
+    with project_folder(folder) as place, Console(stderr=True).status("") as status:
+        for number, benchmark in enumerate(picked, 1):
+            before = f"{number} of {len(picked)}, {benchmark.name}: "
+            status.update(before)
+            workshop = Workshop(place, repeats, partial(_say, status, before))
+            for record in records_of(benchmark, workshop):
+                found.append(record)
+                if out is not None:
+                    keep(out, [record])
+    if as_json:
+        print_records(found, as_json=True)
+        return
+    print_texts(HEADER, [row_texts(rows[record["name"]], record) for record in found])
+    for where in dict.fromkeys(record["machine"] for record in found):
+        typer.echo(where)
+
+
+def _say(status: Any, before: str, text: str) -> None:
+    status.update(before + text)
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List what can be measured, and the figures that are wanted."""
+    from core.bench.measuring import wanted_text
+    from core.bench.registry import benchmarks
+
+    if as_json:
+        rows = [{"benchmark": one.name, **asdict(row)} for one in benchmarks() for row in one.rows]
+        print_records(rows, as_json=True)
+        return
+    lines = [
+        [one.name, row.name, wanted_text(row), row.peer or ""] for one in benchmarks() for row in one.rows
+    ]
+    print_texts(["benchmark", "figure", "wanted", "against"], lines, names=4)
+
+
+@app.command()
+def table(
+    file: Annotated[Path, typer.Argument(help="A JSON file of records, as --out keeps them.")],
+    into: Annotated[
+        Path | None, typer.Option(help="Write it between the marks of this Markdown file.")
+    ] = None,
+) -> None:
+    """Print the table of all figures as Markdown, or write it into a document."""
+    from core.bench.measuring import markdown, put_into, read_measured
+
+    records = read_measured(file)
+    if into is None:
+        typer.echo(markdown(records), nl=False)
+        return
+    if not into.is_file():
+        raise UserError(f"{into} does not exist. Name a Markdown file that holds the marks for figures.")
+    put_into(into, records)
+    typer.echo(f"The figures stand in {into} now.")
