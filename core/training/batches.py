@@ -1,11 +1,13 @@
-"""Samples of one step, grouped into batches of similar length.
+"""Samples of one step, packed into rows or grouped into padded batches of similar length.
 
-Step s takes the samples numbered s·samples_per_step … of its mixture, so a resumed training draws what
-it would have drawn. Batches are padded on the right: under causal attention no real token sees a pad,
-so no mask is needed, and grouping by length keeps the padding small.
+A step draws samples by their numbers, one after another, so a resumed training draws what it would have
+drawn. Packed rows hold several samples that do not see each other. Padded batches are padded on the right:
+under causal attention no real token sees a pad, so no mask is needed, and grouping by length keeps the
+padding small.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,54 +23,90 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 IGNORED = -100
+MOST_DROPPED_IN_A_ROW = 10_000
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Tokens and labels of shape (samples, longest); `labels` are IGNORED where the loss does not count."""
+    """Tokens, labels and positions of shape (rows, longest); `labels` are IGNORED where the loss does not
+    count. `ends` are the ends of the samples where they are packed into one row; else None."""
 
     tokens: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
     useful_tokens: int
     answer_tokens: int
+    ends: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
 class StepBatches:
     """The batches of one step; how many of its samples were dropped as too long, and how many of those in
-    the batches lost demonstrations."""
+    the batches lost demonstrations; the number of the sample that the next step begins with."""
 
     batches: list[Batch]
     dropped: int
     shortened: int
+    next_sample: int
 
 
-def draw_step(
-    step: int,
-    mixture: Mixture,
-    prompt: PromptSettings,
-    settings: TrainingSettings,
-    tokenizer: "PreTrainedTokenizerBase",
-    *,
-    tokens_per_batch: int,
-) -> StepBatches:
-    """The batches of a step, and how many of its samples were too long."""
-    first = step * settings.samples_per_step
-    drawn = [
-        fitted_sample(
-            mixture.sample(number),
-            prompt,
-            tokenizer,
-            settings.max_seq_len,
-            every_output=settings.loss_on == "outputs",
+@dataclass(frozen=True)
+class Drawing:
+    """What is needed to draw the batches of any step."""
+
+    mixture: Mixture
+    prompt: PromptSettings
+    settings: TrainingSettings
+    tokenizer: "PreTrainedTokenizerBase"
+    tokens_per_batch: int
+    packed: bool
+
+    def step(self, first: int) -> StepBatches:
+        """The batches of a step that begins with sample number `first`."""
+        drawn = list(self._samples(first))
+        fitting = [sample for sample, _ in drawn if sample is not None]
+        lengths = [len(sample.tokens) for sample in fitting]
+        if self.packed:
+            groups = group_to_pack(lengths, self.tokens_per_batch)
+            batches = [pack([fitting[index] for index in group]) for group in groups]
+        else:
+            groups = group_by_length(lengths, self.tokens_per_batch)
+            batches = [pad([fitting[index] for index in group], self._pad) for group in groups]
+        shortened = sum(removed > 0 for _, removed in drawn)
+        return StepBatches(batches, len(drawn) - len(fitting), shortened, first + len(drawn))
+
+    @property
+    def _pad(self) -> int:
+        pad = self.tokenizer.pad_token_id
+        return int(self.tokenizer.eos_token_id if pad is None else pad)
+
+    def _samples(self, first: int) -> Iterator[tuple[Sample | None, int]]:
+        """Samples from `first` on and what they lost: so many as the settings say, or until the next would
+        exceed the tokens of a step (which then begins the next step)."""
+        if self.settings.tokens_per_step is None:
+            numbers = range(first, first + self.settings.samples_per_step)
+            yield from map(self._sample, numbers)
+            return
+        tokens = taken = 0
+        for number in itertools.count(first):
+            sample, removed = self._sample(number)
+            size = 0 if sample is None else len(sample.tokens)
+            if taken and tokens + size > self.settings.tokens_per_step:
+                return
+            if not taken and number - first > MOST_DROPPED_IN_A_ROW:
+                return
+            taken += sample is not None
+            tokens += size
+            yield sample, removed
+
+    def _sample(self, number: int) -> tuple[Sample | None, int]:
+        return fitted_sample(
+            self.mixture.sample(number),
+            self.prompt,
+            self.tokenizer,
+            self.settings.max_seq_len,
+            every_output=self.settings.loss_on == "outputs",
         )
-        for number in range(first, first + settings.samples_per_step)
-    ]
-    fitting = [sample for sample, _ in drawn if sample is not None]
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    groups = group_by_length([len(sample.tokens) for sample in fitting], tokens_per_batch)
-    batches = [make_batch([fitting[index] for index in group], int(pad)) for group in groups]
-    return StepBatches(batches, len(drawn) - len(fitting), sum(removed > 0 for _, removed in drawn))
 
 
 def group_by_length(lengths: Sequence[int], tokens_per_batch: int) -> list[list[int]]:
@@ -83,15 +121,45 @@ def group_by_length(lengths: Sequence[int], tokens_per_batch: int) -> list[list[
     return groups
 
 
-def make_batch(samples: Sequence[Sample], pad: int) -> Batch:
-    """Pad samples on the right to the longest of them."""
+def group_to_pack(lengths: Sequence[int], tokens_per_batch: int) -> list[list[int]]:
+    """Indices grouped so that each group holds at most `tokens_per_batch` tokens (a single sample may exceed
+    it): from long to short, each where it leaves the least room (best-fit decreasing)."""
+    groups: list[list[int]] = []
+    rooms: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
+        fitting = [place for place, room in enumerate(rooms) if lengths[index] <= room]
+        if fitting:
+            place = min(fitting, key=lambda place: (rooms[place], place))
+            groups[place].append(index)
+            rooms[place] -= lengths[index]
+        else:
+            groups.append([index])
+            rooms.append(tokens_per_batch - lengths[index])
+    return groups
+
+
+def pad(samples: Sequence[Sample], padding: int) -> Batch:
+    """Samples one below the other, padded on the right to the longest of them."""
     longest = max(len(sample.tokens) for sample in samples)
-    tokens = np.full((len(samples), longest), pad, dtype=np.int64)
+    tokens = np.full((len(samples), longest), padding, dtype=np.int64)
     labels = np.full((len(samples), longest), IGNORED, dtype=np.int64)
     for row, sample in enumerate(samples):
         size = len(sample.tokens)
         tokens[row, :size] = sample.tokens
         labels[row, :size] = np.where(sample.is_answer, sample.tokens, IGNORED)
+    positions = np.broadcast_to(np.arange(longest), tokens.shape)
+    useful = sum(len(sample.tokens) for sample in samples)
+    return Batch(tokens, labels, positions, useful, int((labels != IGNORED).sum()))
+
+
+def pack(samples: Sequence[Sample]) -> Batch:
+    """Samples one after another in a single row; the positions begin at 0 with each."""
+    tokens = np.concatenate([np.array(sample.tokens, dtype=np.int64) for sample in samples])
+    counted = np.concatenate([np.array(sample.is_answer, dtype=bool) for sample in samples])
+    sizes = [len(sample.tokens) for sample in samples]
+    positions = np.concatenate([np.arange(size) for size in sizes])
+    labels = np.where(counted & (positions > 0), tokens, IGNORED)
+    ends = tuple(itertools.accumulate(sizes))
     return Batch(
-        tokens, labels, sum(len(sample.tokens) for sample in samples), int((labels != IGNORED).sum())
+        tokens[None], labels[None], positions[None], len(tokens), int((labels != IGNORED).sum()), ends
     )

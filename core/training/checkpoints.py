@@ -6,6 +6,7 @@ kept; a damaged one is reported and the one before it is used.
 
 import logging
 import shutil
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,24 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FILES = ("weights.safetensors", "optimizer.safetensors")
+_FILES = ("weights.safetensors", "optimizer.safetensors", "position.json")
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a training is: steps made, and the number of the sample that comes next."""
+
+    steps: int = 0
+    next_sample: int = 0
 
 
 def save_checkpoint(
-    folder: Path, step: int, trained: dict[str, "torch.nn.Parameter"], optimizer: "torch.optim.Optimizer"
+    folder: Path,
+    position: Position,
+    trained: dict[str, "torch.nn.Parameter"],
+    optimizer: "torch.optim.Optimizer",
 ) -> None:
-    """Save the trained weights and the optimizer's moments after `step` steps; keep the two latest."""
+    """Save the trained weights and the optimizer's moments at a position; keep the two latest."""
     from safetensors.torch import save_file
 
     names = {id(parameter): name for name, parameter in trained.items()}
@@ -32,12 +44,13 @@ def save_checkpoint(
         for parameter, state in optimizer.state.items()
         for key, value in state.items()
     }
-    with writing(folder / f"step-{step:08d}") as temporary:
+    with writing(folder / f"step-{position.steps:08d}") as temporary:
         temporary.mkdir()
         save_file(
             {name: weights.detach().contiguous() for name, weights in trained.items()}, temporary / _FILES[0]
         )
         save_file(moments, temporary / _FILES[1])
+        write_json(temporary / _FILES[2], asdict(position))
         write_json(temporary / "sha256.json", {name: sha256_of(temporary / name) for name in _FILES})
     for old in sorted(folder.glob("step-*"))[:-2]:
         shutil.rmtree(old)
@@ -45,8 +58,8 @@ def save_checkpoint(
 
 def load_checkpoint(
     folder: Path, trained: dict[str, "torch.nn.Parameter"], optimizer: "torch.optim.Optimizer"
-) -> int:
-    """Restore the latest whole checkpoint in place; the number of steps it was taken after (0: none)."""
+) -> Position:
+    """Restore the latest whole checkpoint in place; its position, or the beginning where there is none."""
     import torch
     from safetensors.torch import load_file
 
@@ -70,8 +83,8 @@ def load_checkpoint(
             states.setdefault(name, {})[part] = value.cpu() if part == "step" else value
         for name, state in states.items():
             optimizer.state[trained[name]] = state
-        return int(path.name.removeprefix("step-"))
-    return 0
+        return Position(**read_json(path / _FILES[2]))
+    return Position()
 
 
 def _is_whole(path: Path) -> bool:

@@ -8,14 +8,37 @@ from core.training.settings import TrainingSettings
 def learning_rate_at(step: int, settings: TrainingSettings) -> float:
     """The learning rate of step 0 … steps − 1.
 
-    Linear warm-up to the highest rate over `warmup_share` of the steps, then constant, linear or half a
-    cosine down to `final_share` of it at the last step (Loshchilov & Hutter 2017 for the cosine).
+    Linear warm-up to the highest rate over `warmup_share` of the steps, then as the schedule says, between
+    the highest rate and `final_share` of it: `constant`; `linear` or half a cosine down to the last step;
+    half a cosine `cycles` times (Loshchilov & Hutter 2017); `cycles` triangles up and down (Smith 2017).
     """
     warmup = round(settings.warmup_share * settings.steps)
     if step < warmup:
         return settings.learning_rate * (step + 1) / warmup
+    height = _height(step - warmup, settings.steps - warmup, settings)
+    return settings.learning_rate * (settings.final_share + (1 - settings.final_share) * height)
+
+
+def _height(step: int, steps: int, settings: TrainingSettings) -> float:
+    """Where between lowest (0) and highest (1) the rate is at a step after the warm-up."""
     if settings.schedule == "constant":
-        return settings.learning_rate
-    progress = (step - warmup) / max(1, settings.steps - 1 - warmup)
-    falling = 1 - progress if settings.schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2
-    return settings.learning_rate * (settings.final_share + (1 - settings.final_share) * falling)
+        return 1.0
+    if settings.schedule == "cosine_restarts":
+        first, size = _cycle(step, steps, settings.cycles)
+        return _half_cosine((step - first) / max(1, size - 1))
+    progress = step / max(1, steps - 1)
+    if settings.schedule == "cyclic":
+        place = (progress * settings.cycles) % 1
+        return 1 - abs(2 * place - 1)
+    return 1 - progress if settings.schedule == "linear" else _half_cosine(progress)
+
+
+def _cycle(step: int, steps: int, cycles: int) -> tuple[int, int]:
+    """The first step and the number of steps of the cycle that a step belongs to; sizes differ by one."""
+    bounds = [number * steps // cycles for number in range(cycles + 1)]
+    number = max(number for number in range(cycles) if bounds[number] <= step)
+    return bounds[number], bounds[number + 1] - bounds[number]
+
+
+def _half_cosine(progress: float) -> float:
+    return (1 + math.cos(math.pi * progress)) / 2

@@ -26,6 +26,11 @@ class TrainingSettings(Settings):
     lora: LoraSettings = Field(LoraSettings(), description="The adapter, where the method is lora.")
     steps: int = Field(500, ge=1, description="Optimizer steps.")
     samples_per_step: int = Field(32, ge=1, description="Samples whose gradients make one step.")
+    tokens_per_step: int | None = Field(
+        None,
+        ge=16,
+        description="Instead of samples_per_step: as many samples as make at most so many tokens.",
+    )
     max_seq_len: int = Field(
         2048,
         ge=16,
@@ -37,14 +42,22 @@ class TrainingSettings(Settings):
         description="Most tokens, padding included, in one forward pass; lower it if memory ends. "
         "Empty: 2,048 on a CPU, whose caches they fit, and 32,768 on a GPU.",
     )
+    batching: Literal["auto", "packed", "padded"] = Field(
+        "auto",
+        description="packed: samples one after another in a row, blind to each other. padded: one below the"
+        " other, grouped by length. auto: packed on a GPU where the model allows it, else padded.",
+    )
     loss_on: Literal["answer", "outputs"] = Field(
         "answer",
         description="answer: the loss counts the test output. outputs: those of demonstrations 2… as well.",
     )
     learning_rate: float = Field(1e-3, gt=0, description="Highest learning rate.")
-    schedule: Literal["constant", "linear", "cosine"] = Field(
-        "cosine", description="How the learning rate goes from its highest value to final_share of it."
+    schedule: Literal["constant", "linear", "cosine", "cosine_restarts", "cyclic"] = Field(
+        "cosine",
+        description="How the learning rate goes from its highest value to final_share of it;"
+        " cosine_restarts: again and again; cyclic: up and down again and again.",
     )
+    cycles: int = Field(4, ge=1, description="How often cosine_restarts falls, or cyclic rises and falls.")
     warmup_share: float = Field(0.05, ge=0, le=1, description="Share of the steps that warms up.")
     final_share: float = Field(0.1, ge=0, le=1, description="Learning rate at the end, as a share.")
     weight_decay: float = Field(0.01, ge=0, description="Decay of matrices; biases and norms have none.")

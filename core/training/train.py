@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from core.curation.mixtures import Mixture
 from core.errors import UserError
 from core.prompts.templates import PromptSettings, check_tokenizer
 from core.prompts.vocabulary import load_tokenizer
 from core.seeds import derived_seed
 from core.storage.files import writing
-from core.training.batches import IGNORED, Batch, draw_step
-from core.training.checkpoints import load_checkpoint, save_checkpoint
+from core.training.attention import attend_within_samples, boundaries, can_pack
+from core.training.batches import IGNORED, Batch, Drawing
+from core.training.checkpoints import Position, load_checkpoint, save_checkpoint
 from core.training.models import load_for_training, with_adapter
 from core.training.schedules import learning_rate_at
 from core.training.settings import TrainingSettings
@@ -76,15 +79,15 @@ def train(training: Training, folder: Path, report: Report) -> Path:
 def _train_to(target: Path, training: Training, checkpoints: Path, report: Report) -> None:
     """The steps that are left, and the result in `target`."""
     loop = _Loop.start(training)
-    first = load_checkpoint(checkpoints, loop.trained, loop.optimizer)
+    begun = position = load_checkpoint(checkpoints, loop.trained, loop.optimizer)
     begin = time.monotonic()
-    for step in range(first, training.settings.steps):
-        record = loop.step(step)
-        done = step + 1
-        per_step = (time.monotonic() - begin) / (done - first)
+    while position.steps < training.settings.steps:
+        record, position = loop.step(position)
+        done = position.steps
+        per_step = (time.monotonic() - begin) / (done - begun.steps)
         report({**record, "eta_seconds": per_step * (training.settings.steps - done)})
         if done % training.settings.checkpoint_every == 0 and done < training.settings.steps:
-            save_checkpoint(checkpoints, done, loop.trained, loop.optimizer)
+            save_checkpoint(checkpoints, position, loop.trained, loop.optimizer)
     loop.save(target)
 
 
@@ -104,6 +107,7 @@ class _Loop:
     training: Training
     device: str
     tokenizer: "PreTrainedTokenizerBase"
+    drawing: Drawing
     model: Any
     trained: dict[str, "torch.nn.Parameter"]
     optimizer: "torch.optim.Optimizer"
@@ -117,6 +121,19 @@ class _Loop:
         tokenizer = load_tokenizer(training.base)
         check_tokenizer(tokenizer, training.prompt)
         model: Any = load_for_training(training.base, settings, device)
+        packed = settings.batching == "packed" or (
+            settings.batching == "auto" and device != "cpu" and can_pack(model, settings.max_seq_len)
+        )
+        if packed:
+            attend_within_samples(model, settings.max_seq_len)
+        drawing = Drawing(
+            training.mixture,
+            training.prompt,
+            settings,
+            tokenizer,
+            settings.tokens_per_batch or TOKENS_PER_BATCH[device],
+            packed,
+        )
         if settings.method == "lora":
             model = with_adapter(model, settings, derived_seed(training.seed, "adapter"))
         model.train()
@@ -126,26 +143,20 @@ class _Loop:
             {"params": [w for w in trained.values() if w.ndim < 2], "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95))
-        return cls(training, device, tokenizer, model, trained, optimizer)
+        return cls(training, device, tokenizer, drawing, model, trained, optimizer)
 
-    def step(self, step: int) -> dict[str, Any]:
-        """One optimizer step on the samples that belong to it."""
+    def step(self, position: Position) -> tuple[dict[str, Any], Position]:
+        """One optimizer step on the samples that belong to it; its record and where the next begins."""
         import torch
 
-        settings = self.training.settings
+        settings, step = self.training.settings, position.steps
         begin = time.monotonic()
-        drawn = draw_step(
-            step,
-            self.training.mixture,
-            self.training.prompt,
-            settings,
-            self.tokenizer,
-            tokens_per_batch=settings.tokens_per_batch or TOKENS_PER_BATCH[self.device],
-        )
+        drawn = self.drawing.step(position.next_sample)
         answer_tokens = sum(batch.answer_tokens for batch in drawn.batches)
         if not answer_tokens:
+            count = drawn.next_sample - position.next_sample
             raise UserError(
-                f"None of the {settings.samples_per_step} samples of step {step + 1} fits"
+                f"None of the {count} samples of step {step + 1} fits"
                 f" max_seq_len {settings.max_seq_len}. Raise it, or choose smaller tasks with max_cells."
             )
         rate = learning_rate_at(step, settings)
@@ -162,7 +173,7 @@ class _Loop:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         useful = sum(batch.useful_tokens for batch in drawn.batches)
-        return {
+        record = {
             "step": step + 1,
             "total": settings.steps,
             "loss": loss,
@@ -171,28 +182,39 @@ class _Loop:
             "dropped": drawn.dropped,
             "shortened": drawn.shortened,
         }
+        return record, Position(step + 1, drawn.next_sample)
 
     def _backward(self, batch: Batch, answer_tokens: int) -> float:
-        """Add a batch's gradients; its share of the mean loss over all counted tokens of the step.
+        """Add a batch's gradients; its share of the mean loss over all counted tokens of the step."""
+        loss = self._loss(batch, answer_tokens)
+        loss.backward()
+        return float(loss.detach())
 
-        Logits are computed from the first counted position on, which is all the loss looks at.
+    def _loss(self, batch: Batch, answer_tokens: int) -> "torch.Tensor":
+        """A batch's share of the mean loss over all counted tokens of the step, a scalar.
+
+        Logits are computed where the loss looks at them: in a packed row at the tokens before counted ones,
+        in padded rows from the first of these on.
         """
         import torch
 
-        tokens = torch.from_numpy(batch.tokens).to(self.device)
-        labels = torch.from_numpy(batch.labels[:, 1:]).to(self.device)
-        first = int((batch.labels[:, 1:] != IGNORED).any(axis=0).argmax())
+        counted = np.flatnonzero((batch.labels[:, 1:] != IGNORED).any(axis=0))
+        kept = counted if batch.ends else np.arange(counted[0], batch.labels.shape[1] - 1)
+        labels = torch.from_numpy(batch.labels[:, kept + 1]).to(self.device)
+        places: dict[str, Any] = {"input_ids": torch.from_numpy(batch.tokens).to(self.device)}
+        if batch.ends:
+            places["position_ids"] = torch.from_numpy(batch.positions).to(self.device)
+            places |= boundaries(batch.ends, self.device)
+        places["logits_to_keep"] = torch.from_numpy(kept).to(self.device)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.device != "cpu"):
-            logits = self.model(input_ids=tokens, logits_to_keep=tokens.shape[1] - first).logits
+            logits = self.model(**places).logits
         loss = torch.nn.functional.cross_entropy(
-            logits[:, :-1].float().flatten(0, 1),
-            labels[:, first:].flatten(),
+            logits.float().flatten(0, 1),
+            labels.flatten(),
             ignore_index=IGNORED,
             reduction="sum",
         )
-        loss = loss / answer_tokens
-        loss.backward()
-        return float(loss.detach())
+        return loss / answer_tokens
 
     def save(self, target: Path) -> None:
         """Leave adapter or model, with the tokenizer, as a whole folder."""

@@ -1,7 +1,9 @@
 """Batches, schedules and the loss: compared with hand computations."""
 
+import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -12,12 +14,15 @@ from core.errors import UserError
 from core.prompts.templates import PromptSettings, training_sample
 from core.prompts.vocabulary import PAD, embedded_tokenizer
 from core.settings import validated
-from core.training.batches import IGNORED, draw_step, group_by_length, make_batch
+from core.training.batches import IGNORED, Drawing, group_by_length, group_to_pack, pack, pad
+from core.training.checkpoints import Position
 from core.training.models import load_for_training
 from core.training.schedules import learning_rate_at
 from core.training.settings import TrainingSettings
 from core.training.train import Training, _Loop
 from tests.training.conftest import tiny_settings, toy_mixture
+
+BASE = PromptSettings()
 
 
 @settings(deadline=None)
@@ -36,7 +41,7 @@ def test_a_batch_is_padded_on_the_right_and_pads_do_not_count() -> None:
     samples = [training_sample(toy_mixture().sample(n), PromptSettings(), tokenizer) for n in range(3)]
     samples[1].tokens.append(5)
     samples[1].is_answer.append(True)
-    batch = make_batch(samples, PAD)
+    batch = pad(samples, PAD)
     longest = max(len(sample.tokens) for sample in samples)
     assert batch.tokens.shape == batch.labels.shape == (3, longest)
     for row, sample in enumerate(samples):
@@ -55,16 +60,67 @@ def test_a_step_draws_its_own_samples_and_drops_what_is_too_long() -> None:
         len(training_sample(toy_mixture().sample(n), PromptSettings(), tokenizer).tokens) for n in range(12)
     ]
     for step in range(3):
-        drawn = draw_step(step, toy_mixture(), PromptSettings(), settings, tokenizer, tokens_per_batch=2048)
-        assert (drawn.dropped, drawn.shortened) == (0, 0)
+        drawn = drawing(tokenizer, settings).step(4 * step)
+        assert (drawn.dropped, drawn.shortened, drawn.next_sample) == (0, 0, 4 * step + 4)
         assert sum(b.useful_tokens for b in drawn.batches) == sum(lengths[4 * step : 4 * step + 4])
     narrow = tiny_settings(max_seq_len=max(lengths[:4]) - 1)
-    drawn = draw_step(0, toy_mixture(), PromptSettings(), narrow, tokenizer, tokens_per_batch=2048)
+    drawn = drawing(tokenizer, narrow).step(0)
     assert drawn.dropped == sum(length > narrow.max_seq_len for length in lengths[:4]) >= 1
-    shorten = PromptSettings(too_long="shorten")
-    drawn = draw_step(0, toy_mixture(), shorten, narrow, tokenizer, tokens_per_batch=2048)
+    drawn = drawing(tokenizer, narrow, prompt=PromptSettings(too_long="shorten")).step(0)
     assert (drawn.dropped, sum(len(batch.tokens) for batch in drawn.batches)) == (0, 4)
     assert drawn.shortened == sum(length > narrow.max_seq_len for length in lengths[:4])
+
+
+def drawing(
+    tokenizer: Any, settings: TrainingSettings, *, prompt: PromptSettings = PromptSettings()
+) -> Drawing:
+    return Drawing(toy_mixture(), prompt, settings, tokenizer, tokens_per_batch=2048, packed=False)
+
+
+@pytest.mark.parametrize("most", [16, 100, 250, 1000])
+def test_steps_of_so_many_tokens_take_every_sample_once_and_in_order(most: int) -> None:
+    tokenizer = embedded_tokenizer()
+    steps = drawing(tokenizer, tiny_settings(tokens_per_step=most))
+    sizes = [len(training_sample(toy_mixture().sample(n), BASE, tokenizer).tokens) for n in range(60)]
+    first, taken = 0, 0
+    while first < 50:
+        drawn = steps.step(first)
+        tokens = sum(batch.useful_tokens for batch in drawn.batches)
+        assert tokens == sum(sizes[first : drawn.next_sample]) and drawn.next_sample > first
+        assert tokens <= most or drawn.next_sample == first + 1
+        assert tokens + sizes[drawn.next_sample] > most, "the next one would not have fitted"
+        taken, first = taken + 1, drawn.next_sample
+    assert taken >= 3
+
+
+def test_a_step_of_so_many_tokens_ends_where_nothing_fits(training: Callable[..., Training]) -> None:
+    loop = _Loop.start(training(max_seq_len=16, tokens_per_step=64))
+    with pytest.raises(UserError, match=r"None of the \d+ samples of step 1 fits max_seq_len 16"):
+        loop.step(Position())
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 50), max_size=30), st.integers(1, 200))
+def test_packed_rows_hold_every_sample_once_and_are_full(lengths: list[int], most: int) -> None:
+    groups = group_to_pack(lengths, most)
+    assert sorted(index for group in groups for index in group) == list(range(len(lengths)))
+    sums = [sum(lengths[index] for index in group) for group in groups]
+    assert all(total <= most or len(group) == 1 for total, group in zip(sums, groups, strict=True))
+    assert all(a + b > most for a, b in itertools.combinations(sums, 2)), "no two rows would fit into one"
+
+
+def test_a_packed_row_holds_its_samples_whole_and_positions_restart() -> None:
+    tokenizer = embedded_tokenizer()
+    samples = [training_sample(toy_mixture().sample(n), BASE, tokenizer) for n in range(3)]
+    batch = pack(samples)
+    assert batch.tokens.shape == (1, sum(len(sample.tokens) for sample in samples))
+    starts = [0, *batch.ends]  # type: ignore[misc]
+    for sample, start, end in zip(samples, starts, starts[1:], strict=False):
+        assert batch.tokens[0, start:end].tolist() == sample.tokens
+        assert batch.positions[0, start:end].tolist() == list(range(end - start))
+        wanted = [t if a else IGNORED for t, a in zip(sample.tokens, sample.is_answer, strict=True)]
+        assert batch.labels[0, start:end].tolist() == wanted
+    assert (batch.useful_tokens, batch.answer_tokens) == (starts[-1], int((batch.labels != IGNORED).sum()))
 
 
 def hand_computed(loop: _Loop, step: int, *, every_output: bool) -> tuple[float, dict[str, torch.Tensor]]:
@@ -87,23 +143,20 @@ def hand_computed(loop: _Loop, step: int, *, every_output: bool) -> tuple[float,
 
 
 @pytest.mark.parametrize("loss_on", ["answer", "outputs"])
+@pytest.mark.parametrize("batching", ["padded", "packed"])
 @pytest.mark.parametrize("tokens_per_batch", [16, 150, 16384])
 def test_the_loss_and_its_gradient_are_those_computed_by_hand(
-    training: Callable[..., Training], loss_on: str, tokens_per_batch: int
+    training: Callable[..., Training], loss_on: str, batching: str, tokens_per_batch: int
 ) -> None:
-    """Also: a padded batch, or several, equal single samples without a pad."""
-    loop = _Loop.start(training(method="full", loss_on=loss_on))
+    """Also: padded batches and packed rows, one or several, equal single samples; to 1e-5 in the loss and
+    1e-4 in the gradients (float32)."""
+    loop = _Loop.start(
+        training(method="full", loss_on=loss_on, batching=batching, tokens_per_batch=tokens_per_batch)
+    )
     wanted, gradients = hand_computed(loop, 1, every_output=loss_on == "outputs")
-    settings = loop.training.settings
-    batches = draw_step(
-        1,
-        loop.training.mixture,
-        PromptSettings(),
-        settings,
-        loop.tokenizer,
-        tokens_per_batch=tokens_per_batch,
-    ).batches
+    batches = loop.drawing.step(4).batches
     assert len(batches) == {16: 4, 150: 2, 16384: 1}[tokens_per_batch]
+    assert all((batch.ends is not None) == (batching == "packed") for batch in batches)
     answer_tokens = sum(batch.answer_tokens for batch in batches)
     loss = sum(loop._backward(batch, answer_tokens) for batch in batches)
     assert loss == pytest.approx(wanted, rel=1e-5)
@@ -117,7 +170,8 @@ def test_a_step_is_that_of_adamw_on_the_clipped_gradient(training: Callable[...,
     _, gradients = hand_computed(loop, 0, every_output=False)
     norm = math.sqrt(sum(float((gradient**2).sum()) for gradient in gradients.values()))
     before = {name: weights.detach().clone() for name, weights in loop.trained.items()}
-    record = loop.step(0)
+    record, position = loop.step(Position())
+    assert position == Position(1, 4)
     rate = loop.training.settings.learning_rate / 4  # the first of four steps of warm-up
     assert record["learning_rate"] == pytest.approx(rate)
     compared = 0
@@ -145,6 +199,22 @@ def test_the_learning_rate_warms_up_and_falls_to_its_share() -> None:
     assert rates(schedule="cosine") == pytest.approx([0.5, 1.0, *cosine])
 
 
+def test_a_cosine_restarts_at_the_highest_rate_and_ends_each_cycle_at_its_share() -> None:
+    once = [0.1 + 0.9 * (1 + math.cos(math.pi * n / 3)) / 2 for n in range(4)]
+    assert rates(schedule="cosine_restarts", cycles=2) == pytest.approx([0.5, 1.0, *once, *once])
+    assert rates(schedule="cosine_restarts", cycles=1) == rates(schedule="cosine")
+    uneven = rates(schedule="cosine_restarts", cycles=3, warmup_share=0)
+    assert [n for n, rate in enumerate(uneven) if rate == 1] == [0, 3, 6]
+    assert [n for n, rate in enumerate(uneven) if rate == pytest.approx(0.1)] == [2, 5, 9]
+
+
+def test_a_cyclic_rate_climbs_and_falls_in_even_steps() -> None:
+    found = rates(schedule="cyclic", cycles=2, steps=9, warmup_share=0)
+    assert found == pytest.approx([0.1, 0.55, 1, 0.55, 0.1, 0.55, 1, 0.55, 0.1])
+    assert max(rates(schedule="cyclic", cycles=50)) <= 1, "more cycles than steps"
+    assert len(rates(schedule="cosine_restarts", cycles=50)) == 10
+
+
 @settings(deadline=None)
 @given(
     st.integers(1, 200),
@@ -167,7 +237,7 @@ def test_the_learning_rate_never_leaves_its_bounds(
         ({"stepz": 1}, r"trial: unknown key 'stepz'. Did you mean 'steps'\?"),
         ({"lora": {"rnk": 1}}, r"trial: unknown key 'lora.rnk'. Did you mean 'rank'\?"),
         ({"steps": 0}, r"trial: 'steps': Input should be greater than or equal to 1. Correct it in the file"),
-        ({"schedule": "zigzag"}, r"trial: 'schedule': Input should be 'constant', 'linear' or 'cosine'"),
+        ({"schedule": "zigzag"}, r"trial: 'schedule': Input should be 'constant', 'linear', 'cosine'"),
         ({"lora": {"dropout": 1}}, r"trial: 'lora.dropout': Input should be less than 1"),
     ],
 )

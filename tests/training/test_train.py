@@ -121,8 +121,13 @@ def test_a_killed_training_goes_on_as_if_undisturbed(
 
 
 @pytest.mark.parametrize("stop_at", [1, 3, 5])
-def test_a_full_training_resumes_from_any_step(training: Make, tmp_path: Path, stop_at: int) -> None:
-    make = training(method="full", steps=6, checkpoint_every=2)
+@pytest.mark.parametrize(
+    "options", [{}, {"batching": "packed"}, {"tokens_per_step": 300}, {"schedule": "cyclic", "cycles": 2}]
+)
+def test_a_full_training_resumes_from_any_step(
+    training: Make, tmp_path: Path, stop_at: int, options: dict[str, Any]
+) -> None:
+    make = training(method="full", steps=6, checkpoint_every=2, **options)
     before = interrupted_at(stop_at, make, tmp_path / "a")
     assert before | losses_of(make, tmp_path / "a") == losses_of(make, tmp_path / "b")
     assert same_weights(tmp_path / "a", tmp_path / "b")

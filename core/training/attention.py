@@ -1,0 +1,122 @@
+"""Attention within packed samples: one row of tokens holds several samples, none of which sees another.
+
+Registered with transformers under a name of its own, so that any model that takes its attention from
+there can be trained on packed rows. On a GPU the kernel for variable lengths of torch does the work; on
+a CPU each sample is attended to by itself. Nothing is padded and no mask is made in either case.
+"""
+
+import inspect
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from core.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+NAME = "packed_samples"
+
+
+def can_pack(model: "PreTrainedModel", longest: int) -> bool:
+    """Whether all attention of the model is plain causal attention for samples of up to `longest` tokens,
+    and can be replaced."""
+    config = model.config
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    window = getattr(config, "sliding_window", None)
+    return (
+        bool(getattr(model, "_supports_attention_backend", False))
+        and kinds <= {"full_attention", "sliding_attention"}
+        and (window is None or window >= longest)
+        and not getattr(config, "attn_logit_softcapping", None)
+        and not getattr(config, "attention_dropout", 0)
+    )
+
+
+def attend_within_samples(model: "PreTrainedModel", longest: int) -> None:
+    """Let the model read packed rows: `forward` then takes what `boundaries` returns.
+
+    Raises `UserError` where its attention is of another kind.
+    """
+    from transformers import AttentionInterface, AttentionMaskInterface
+
+    if not can_pack(model, longest):
+        raise UserError(
+            f"The attention of {type(model).__name__} can't be kept within packed samples."
+            " Set training.batching to 'padded'."
+        )
+    AttentionInterface.register(NAME, _attention)
+    AttentionMaskInterface.register(NAME, _no_mask)
+    model.set_attn_implementation(NAME)
+
+
+def boundaries(ends: tuple[int, ...], device: str) -> dict[str, Any]:
+    """The arguments of `forward` that say where the samples of a row end; `ends` counts tokens from 0."""
+    import torch
+
+    starts = [0, *ends]
+    longest = max(end - start for start, end in itertools.pairwise(starts))
+    sums = torch.tensor(starts, dtype=torch.int32, device=device)
+    return {"cu_seq_lens_q": sums, "cu_seq_lens_k": sums, "max_length_q": longest, "max_length_k": longest}
+
+
+def _no_mask(*_: Any, **__: Any) -> None:
+    """The boundaries say it all."""
+
+
+def _attention(
+    module: "torch.nn.Module",
+    query: "torch.Tensor",
+    key: "torch.Tensor",
+    value: "torch.Tensor",
+    _mask: None,
+    *,
+    scaling: float,
+    cu_seq_lens_q: "torch.Tensor",
+    max_length_q: int,
+    **_: Any,
+) -> tuple["torch.Tensor", None]:
+    """Causal attention within samples: (1, heads, tokens, width) in, (1, tokens, heads, width) out."""
+    repeats = query.shape[1] // key.shape[1]
+    if repeats > 1:
+        key, value = (part.repeat_interleave(repeats, dim=1) for part in (key, value))
+    if query.device.type == "cuda":
+        return _on_gpu(query, key, value, cu_seq_lens_q, max_length_q, scaling), None
+    return _one_by_one(query, key, value, cu_seq_lens_q.tolist(), scaling), None
+
+
+def _one_by_one(
+    query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor", starts: list[int], scaling: float
+) -> "torch.Tensor":
+    import torch
+
+    sizes = [end - start for start, end in itertools.pairwise(starts)]
+    parts = [
+        torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling)
+        for q, k, v in zip(*(part.split(sizes, dim=2) for part in (query, key, value)), strict=True)
+    ]
+    return torch.cat(parts, dim=2).transpose(1, 2)
+
+
+def _on_gpu(
+    query: "torch.Tensor",
+    key: "torch.Tensor",
+    value: "torch.Tensor",
+    sums: "torch.Tensor",
+    longest: int,
+    scaling: float,
+) -> "torch.Tensor":
+    """torch's own variable-length kernel, whose way to say "causal" and "scale" changed between versions."""
+    import torch
+    from torch.nn.attention.varlen import varlen_attn
+
+    half = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else value.dtype
+    q, k, v = (part[0].transpose(0, 1).to(half) for part in (query, key, value))
+    known = inspect.signature(varlen_attn).parameters
+    options: dict[str, Any] = {"is_causal": True} if "is_causal" in known else {"window_size": (-1, 0)}
+    if "scale" in known:
+        options["scale"] = scaling
+    else:  # the kernel divides by the root of the width
+        q = q * (scaling * q.shape[-1] ** 0.5)
+    found: Any = varlen_attn(q, k, v, sums, sums, longest, longest, **options)
+    return found[None]
