@@ -1,9 +1,9 @@
 """The command line starts at once: help loads nothing heavy, and every verb says what it is for."""
 
 import os
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,19 @@ def test_what_is_loaded_is_seen() -> None:
 
 @pytest.mark.parametrize("start", STARTS)
 def test_a_start_takes_less_than_half_a_second(start: str) -> None:
+    """Seconds of processor time, which other work on the machine does not lengthen."""
     seconds = []
     for _ in range(3):
-        began = time.perf_counter()
+        began = _processor_seconds()
         assert _start(*STARTS[start]).returncode == 0
-        seconds.append(time.perf_counter() - began)
-    assert min(seconds) < SECONDS
+        seconds.append(_processor_seconds() - began)
+    assert 0 < min(seconds) < SECONDS
+
+
+def _processor_seconds() -> float:
+    """What the processes started from here have used so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _verbs(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
