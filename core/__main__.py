@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from core.commands import bench, data, demo, flags, model, predictions, results, runs, sql
+from core.commands import bench, data, demo, flags, model, predictions, results, runs, serving, sql
 from core.errors import UserError
 
 app = typer.Typer(
@@ -33,7 +33,7 @@ app.command()(results.spread)
 app.command()(results.plan)
 app.command()(sql.sql)
 app.command()(demo.demo)
-app.command()(demo.dashboard)
+app.command()(serving.dashboard)
 
 _REMEDIES = {
     errno.ENOSPC: "The disk is full. Free some space and give the same command again; nothing is lost.",

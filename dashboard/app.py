@@ -11,6 +11,7 @@ if str(HERE.parent) not in sys.path:
     sys.path.insert(0, str(HERE.parent))
 
 from dashboard.components.grids import icon  # noqa: E402
+from dashboard.components.rights import banner  # noqa: E402
 from dashboard.root import project_root  # noqa: E402
 
 # The address of each page, which is also its file in `screens/`, and its name in the navigation.
@@ -53,5 +54,6 @@ pages = [
 ]
 start = st.Page(home, title="ARC workbench", default=True, visibility="hidden")
 page = st.navigation([start, *pages], position="top")
+banner()
 page.run()
 st.html(f'{STYLE}<div class="project-root">root: …/{html.escape(root.name)}</div>')

@@ -17,6 +17,7 @@ ROOMS = [
     "errors",
     "settings",
     "seeds",
+    "people",
     "arc",
     "storage",
     "curation",

@@ -1,12 +1,12 @@
 """`flags …`: judgements of tasks, such as whether a task can be reversed."""
 
-import getpass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from core.commands.printing import HERE, AsJson, Root, print_records
+from core.people import account
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -26,7 +26,7 @@ def add(
     from core.curation.sources import find_task
 
     place = source or find_task(root, task_id).source
-    mark = add_flag(root, task_id, place, value, by or getpass.getuser(), note, flag)
+    mark = add_flag(root, task_id, place, value, by or account(), note, flag)
     typer.echo(f"{mark['source']} {mark['task_id']}: {mark['flag']} {mark['value']}")
 
 

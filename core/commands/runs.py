@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from core.commands.printing import HERE, AsJson, Root, print_records
+from core.people import account
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -23,7 +24,7 @@ def launch(
     from core.experiments.spec import find_spec, read_spec
 
     experiment = read_spec(find_spec(root, spec))
-    runs = launch_spec(root, experiment, sys.argv)
+    runs = launch_spec(root, experiment, sys.argv, by=account())
     if wait:
         if not follow(root, experiment.name):
             raise typer.Exit(1)

@@ -7,6 +7,7 @@ from core.curation.imports import import_bundle
 from core.curation.sources import list_sources
 from core.experiments.launch import launch
 from core.experiments.spec import ExperimentSpec, find_spec, read_spec
+from core.people import account
 from core.training.models import ModelShape, init_model
 
 DEMO = "demo"
@@ -35,5 +36,5 @@ def launch_demo(root: Path, command: list[str], say: Callable[[str], None]) -> s
         f"{spec.question} {len(spec.variants)} variants × {len(spec.train_seeds)} trainings = {runs} runs,"
         f" each evaluated {len(spec.eval_seeds)} times by {spec.evaluation.inference.engine}."
     )
-    launch(root, spec, command)
+    launch(root, spec, command, by=account())
     return spec.name

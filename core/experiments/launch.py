@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -34,9 +35,10 @@ from core.experiments.runs import (
 )
 from core.experiments.spec import ExperimentSpec, evaluated_tasks, read_spec
 from core.experiments.stages import stages_left
-from core.storage.files import locked, read_json, write_json, write_text
+from core.storage.files import append_record, locked, read_json, write_json, write_text
 
 BYTES_PER_RUN = 200 * 2**20
+LAUNCHES = "launches.jsonl"
 
 
 def runs_of(root: Path, spec: ExperimentSpec) -> list[Run]:
@@ -44,8 +46,10 @@ def runs_of(root: Path, spec: ExperimentSpec) -> list[Run]:
     return [Run(root, spec.name, variant, seed) for seed in spec.train_seeds for variant in spec.variants]
 
 
-def prepare(root: Path, spec: ExperimentSpec, command: list[str]) -> list[Run]:
+def prepare(root: Path, spec: ExperimentSpec, command: list[str], by: str | None = None) -> list[Run]:
     """Check the spec against the data and freeze it: `experiment.yaml` and a folder for each run.
+
+    `by` is who launches; it goes into the records of the runs that are new.
 
     Folders that exist stay as they are. Raises `UserError` where one of them was made with other
     settings, where data or base model are missing, or where the disk has too little room.
@@ -57,7 +61,11 @@ def prepare(root: Path, spec: ExperimentSpec, command: list[str]) -> list[Run]:
     if fresh and any(leaks.values()) and not spec.allow_leaks:
         raise _refuse_leaks({variant: found for variant, found in leaks.items() if found})
     records = {
-        run: {**describe_run(run, spec, command), "leaks": [asdict(leak) for leak in leaks[run.variant]]}
+        run: {
+            **describe_run(run, spec, command),
+            "launched_by": by,
+            "leaks": [asdict(leak) for leak in leaks[run.variant]],
+        }
         for run in runs
     }
     for run in runs:
@@ -174,15 +182,18 @@ def _detached(root: Path, verb: list[str], log: Path) -> subprocess.Popen[bytes]
         )
 
 
-def launch(root: Path, spec: ExperimentSpec, command: list[str]) -> list[Run]:
+def launch(root: Path, spec: ExperimentSpec, command: list[str], by: str | None = None) -> list[Run]:
     """Prepare an experiment and start its driver, unless all is done.
 
     A run whose files are all there is done, whatever became of its `state.json`. Launches take turns, so
-    that none overwrites what another has just prepared.
+    that none overwrites what another has just prepared. Each is a line of `launches.jsonl`: time, by,
+    command.
     """
     _check_root(root)
     with locked(root / "runs" / ".launch.lock"):
-        runs = prepare(root, spec, command)
+        runs = prepare(root, spec, command, by)
+        said = {"time": round(time.time(), 3), "by": by, "command": command}
+        append_record(experiment_folder(root, spec.name) / LAUNCHES, said)
         for run in runs:
             left = stages_left(run, spec)
             state = state_of(run).state

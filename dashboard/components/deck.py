@@ -22,7 +22,9 @@ from core.curation.flags import disagreements, flags_path, latest_flags
 from core.curation.sources import load_tasks
 from core.curation.stored import Stamp, file_stamp, source_stamp
 from core.curation.suggestions import Suggestion
-from dashboard.components.ledger import Ledger
+from core.errors import UserError
+from dashboard.components.ledger import Ledger, Receipt
+from dashboard.components.rights import permitted, rights
 
 KEY = "deck"
 
@@ -57,7 +59,6 @@ def deck(
     root: Path,
     sources: Sequence[str],
     *,
-    by: str,
     source: str | None = None,
     suggest: Suggest | None = None,
 ) -> None:
@@ -68,7 +69,8 @@ def deck(
     judged, so the browser first paints the tasks and then asks.
     """
     message = _message()
-    receipt = _ledger(root).receive(message.get("boxes"), by)
+    mine = rights()
+    receipt = _receive(root, message.get("boxes"), mine.name)
     wished = (message.get("source"), source)
     chosen = str(next((name for name in wished if name in sources), sources[0]))
     shown = _shown(root, chosen, keep=bool(message.get("boxes")))
@@ -76,7 +78,8 @@ def deck(
         shown = replace(shown, suggestions=_suggestions(root, chosen, _stamps(root, sources), suggest))
         st.session_state[_SHOWN] = shown
     data = {
-        "project": hashlib.sha256(str(root).encode()).hexdigest()[:12],
+        "project": hashlib.sha256(f"{root} {mine.name}".encode()).hexdigest()[:12],
+        "refusal": mine.refusal,
         "sources": list(sources),
         "source": chosen,
         "tasks_url": _address(shown.document, "tasks"),
@@ -89,6 +92,16 @@ def deck(
         "problem": receipt.problem,
     }
     _component(key=KEY, data=data, on_message_change=lambda: None)
+
+
+def _receive(root: Path, boxes: Any, by: str) -> Receipt:
+    """Write what the browser sent, under a person's name; nothing from who may change nothing."""
+    if not boxes:
+        return Receipt({}, None)
+    try:
+        return permitted(_ledger(root).receive, boxes, by)
+    except UserError as problem:
+        return Receipt({}, str(problem))
 
 
 def _address(document: bytes, what: str) -> str:

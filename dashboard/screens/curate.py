@@ -7,10 +7,10 @@ from core.curation.sources import list_sources
 from core.curation.suggestions import judge
 from core.errors import UserError
 from dashboard.components.deck import deck
-from dashboard.root import person, project_root
+from dashboard.components.rights import may_change, permitted
+from dashboard.root import project_root
 
 root = project_root()
-by = person()
 start = st.query_params.get("source")
 
 
@@ -22,7 +22,7 @@ def by_collection(name: str) -> tuple[str, bool, str]:
 @st.fragment
 def curate(names: list[str]) -> None:
     """The deck; a key reruns this fragment alone."""
-    deck(root, names, by=by, source=start, suggest=judge)
+    deck(root, names, source=start, suggest=judge)
 
 
 def empty() -> None:
@@ -31,9 +31,9 @@ def empty() -> None:
     st.write(
         "Import ARC-1 (400 training and 400 evaluation tasks, part of the installation), then flag them here."
     )
-    if st.button("Import ARC-1", type="primary"):
+    if st.button("Import ARC-1", type="primary", disabled=not may_change()):
         with st.spinner("Importing ARC-1 …"):
-            import_bundle(root, "arc1")
+            permitted(import_bundle, root, "arc1")
         st.rerun()
 
 

@@ -17,6 +17,7 @@ from core.settings import validated
 from dashboard.components import overview
 from dashboard.components.grids import task_html
 from dashboard.components.progress import progress_bar
+from dashboard.components.rights import may_change, permitted
 from dashboard.root import project_root
 
 root = project_root()
@@ -52,7 +53,8 @@ def import_form() -> None:
         origin = st.text_input(
             "local copy or another address (optional)", key="import origin", placeholder=PUBLIC[chosen].url
         ).strip()
-    if st.button("Import", type="primary", key="import", disabled=chosen == OTHER and not (origin and name)):
+    incomplete = chosen == OTHER and not (origin and name)
+    if st.button("Import", type="primary", key="import", disabled=incomplete or not may_change()):
         run_import(name, origin or None, licence)
 
 
@@ -60,7 +62,7 @@ def run_import(name: str, origin: str | None, licence: str | None) -> None:
     """Import with progress; what came of it is said on the next run of the page."""
     try:
         with progress_bar() as progress:
-            infos = import_set(root, name, origin, licence=licence, progress=progress)
+            infos = permitted(import_set, root, name, origin, licence=licence, progress=progress)
     except (UserError, OSError) as problem:
         st.error(str(problem))
         return
@@ -74,7 +76,7 @@ def empty() -> None:
     """What to do while there is no source."""
     st.subheader("No tasks yet")
     st.write("ARC-1 (400 training and 400 evaluation tasks) is part of the installation.")
-    if st.button("Import ARC-1", type="primary", key="import arc1"):
+    if st.button("Import ARC-1", type="primary", key="import arc1", disabled=not may_change()):
         run_import("arc1", None, None)
     with st.expander("Import something else"):
         import_form()

@@ -23,6 +23,7 @@ from core.experiments.spec import (
 )
 from dashboard.components.charts import variant_colours
 from dashboard.components.launch_card import costs, differences_table
+from dashboard.components.rights import may_change, permitted, rights
 from dashboard.components.settings_form import field_widget, put_state, settings_form
 from dashboard.root import project_root
 
@@ -162,9 +163,10 @@ def needs(spec: ExperimentSpec) -> bool:
     for verb in dict.fromkeys(need.verb for need in missing):
         together = [need for need in missing if need.verb == verb]
         st.warning("\n\n".join(need.sentence for need in together))
-        if verb and st.button(together[0].action, key=f"provide:{' '.join(verb)}", type="primary"):
+        key = f"provide:{' '.join(verb)}"
+        if verb and st.button(together[0].action, key=key, type="primary", disabled=not may_change()):
             with st.spinner(f"{together[0].action} …"):
-                provide(root, together[0])
+                permitted(provide, root, together[0])
             st.rerun()
     return bool(missing)
 
@@ -190,14 +192,14 @@ def start(name: str, spec: ExperimentSpec, text: str, *, forbidden: bool) -> Non
         "Launch",
         type="primary",
         width="stretch",
-        disabled=forbidden or (in_the_way and not replace),
+        disabled=forbidden or (in_the_way and not replace) or not may_change(),
         icon=":material/rocket_launch:",
     )
     st.caption("The runs go on when you close the browser or stop the dashboard.")
     if pressed:
         with st.spinner("Checking data and starting …"):
-            launch(root, spec, command)
-            save_spec(root, text, replace=replace)
+            permitted(launch, root, spec, command, by=rights().name)
+            permitted(save_spec, root, text, replace=replace)
         st.session_state[DRAFTS].pop(name, None)
         st.switch_page("screens/runs.py", query_params={"experiment": spec.name})
 
@@ -248,8 +250,8 @@ def empty() -> None:
         "A spec says which variants are trained, with which seeds, and what they are evaluated on."
         " Specs are YAML files in data/experiments."
     )
-    if st.button("Start with an example", type="primary"):
-        write_example(root)
+    if st.button("Start with an example", type="primary", disabled=not may_change()):
+        permitted(write_example, root)
         st.rerun()
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec
 
 import streamlit as st
 
@@ -16,11 +16,13 @@ from core.experiments.stopping import delete_experiment, stop_experiment
 from core.storage.files import bytes_of
 from dashboard.components.charts import variant_colours
 from dashboard.components.curves import HEIGHT, loss_chart
+from dashboard.components.rights import may_change, permitted, rights
 from dashboard.components.run_table import run_id, run_table
 from dashboard.components.wording import bytes_in_words
 from dashboard.root import project_root
 
 root = project_root()
+P = ParamSpec("P")
 
 SECONDS_BETWEEN_POLLS = 1.5
 LOG_HEIGHT = 260
@@ -73,30 +75,32 @@ def live(name: str) -> None:
 
 def buttons(name: str, seen: Overview) -> None:
     """Stop, launch again, results, delete; each is there always, and rests where it makes no sense."""
-    busy = seen.active
-    if st.button("Stop", icon=":material/stop_circle:", disabled=not busy, key="stop"):
+    busy, resting = seen.active, not may_change()
+    if st.button("Stop", icon=":material/stop_circle:", disabled=resting or not busy, key="stop"):
         with st.spinner("Stopping: checkpoints and finished parts are kept …"):
-            attempt(lambda: stop_experiment(root, name))
+            attempt(stop_experiment, root, name)
         st.rerun(scope="fragment")
     unfinished = seen.done < len(seen.runs)
-    if st.button("Launch again", icon=":material/play_circle:", disabled=busy or not unfinished, key="again"):
+    rest = resting or busy or not unfinished
+    if st.button("Launch again", icon=":material/play_circle:", disabled=rest, key="again"):
         with st.spinner("Starting …"):
-            attempt(lambda: launch(root, seen.spec, ["python", "-m", "core", "launch", name]))
+            command = ["python", "-m", "core", "launch", name]
+            attempt(launch, root, seen.spec, command, by=rights().name)
         st.rerun(scope="fragment")
     if st.button("Results", icon=":material/bar_chart:", disabled=not seen.done, key="results"):
         st.switch_page("screens/results.py", query_params={"experiment": name})
-    with st.popover("Delete", icon=":material/delete:", disabled=busy):
+    with st.popover("Delete", icon=":material/delete:", disabled=resting or busy):
         size = bytes_in_words(bytes_of(experiment_folder(root, name)))
         st.write(f"Move **{name}** with {len(seen.runs)} runs ({size}) to runs/.trash?")
         if st.button("Delete", type="primary", key="delete"):
-            attempt(lambda: delete_experiment(root, name))
+            attempt(delete_experiment, root, name)
             st.rerun()
 
 
-def attempt(action: Callable[[], object]) -> None:
-    """Do what a button says; a person's error is shown as its sentence, also after a rerun."""
+def attempt(action: Callable[P, object], *arguments: P.args, **options: P.kwargs) -> None:
+    """Do what a button says, if this person may; an error is shown as its sentence, also after a rerun."""
     try:
-        action()
+        permitted(action, *arguments, **options)
     except UserError as problem:
         st.toast(str(problem), icon=":material/error:", duration="long")
 

@@ -12,6 +12,7 @@ from core.experiments.sql_tables import PHRASES, schema
 from core.results.exports import csv_text
 from core.storage.sandbox import LIMITS, Answer, Question
 from dashboard.components import charts
+from dashboard.components.rights import may_change, permitted
 from dashboard.root import project_root
 
 root = project_root()
@@ -68,7 +69,7 @@ def open_saved() -> None:
 def save() -> None:
     """Save the editor's text under the given name."""
     try:
-        path = save_query(root, state["query name"].strip(), state[TEXT])
+        path = permitted(save_query, root, state["query name"].strip(), state[TEXT])
         state["sql saved"] = f"Saved as {path.relative_to(root)}."
     except UserError as problem:
         state["sql problem"] = str(problem)
@@ -86,7 +87,7 @@ def editor() -> None:
                          on_change=open_saved, label_visibility="collapsed", width=220)  # fmt: skip
         st.text_input("name", key="query name", placeholder="name to save it under", width=220,
                       label_visibility="collapsed")  # fmt: skip
-        st.button("Save", key="save", on_click=save)
+        st.button("Save", key="save", on_click=save, disabled=not may_change())
     st.caption(
         f"One SELECT, up to {LIMITS.rows:,} rows, {LIMITS.seconds:g} s and {LIMITS.memory // 2**20:,} MB."
         " Nothing can be changed. Ctrl+Enter runs it."

@@ -164,7 +164,7 @@ class Deck extends DeckView {
 
   decide(value) {
     const task = this.current;
-    if (!task || this.page !== null) return;
+    if (!task || this.page !== null || this.isRefused()) return;
     this.history.push([task.id, value, this.flags.get(task.id) ?? "none"]);
     this.history = this.history.slice(-REMEMBERED);
     this.times.push(performance.now());
@@ -173,12 +173,18 @@ class Deck extends DeckView {
   }
 
   undo() {
-    const last = this.history.pop();
+    const last = this.isRefused() ? null : this.history.pop();
     if (!last) return;
     const [id, , before] = last;
     this.times.pop();
     this.send("undo", id, before);
     this.open(id);
+  }
+
+  /** Whether this person may flag; the server asks again for each flag that arrives. */
+  isRefused() {
+    if (this.data.refusal) this.alarm(this.data.refusal);
+    return Boolean(this.data.refusal);
   }
 
   send(action, id, value) {

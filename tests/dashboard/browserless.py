@@ -1,0 +1,97 @@
+"""A client of a dashboard that is no browser: it speaks the server's messages, so it may send anything."""
+
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.WidgetStates_pb2 import WidgetState
+from websockets.sync.client import ClientConnection, connect
+
+SECONDS = 30.0
+XSRF = "_streamlit_xsrf"
+
+
+class Page:
+    """One page of a dashboard, opened by a websocket, with or without the cookies of a login."""
+
+    def __init__(
+        self, address: str, page: str, cookies: Mapping[str, str] | None = None, *, called: str | None = None
+    ) -> None:
+        """Open a page; `called` is another name under which the server is addressed."""
+        self.page = page
+        server = urlsplit(address)
+        token = httpx.get(f"{address}/_stcore/health").cookies[XSRF]
+        origin = address if called is None else f"http://{called}:{server.port}"
+        sent = {XSRF: token, **(cookies or {})}
+        self._socket: ClientConnection = connect(
+            origin.replace("http", "ws", 1) + "/_stcore/stream",
+            legacy=True,
+            sock=socket.create_connection((server.hostname, server.port)),
+            subprotocols=["streamlit", token],  # type: ignore[list-item]
+            additional_headers={
+                "Origin": origin,
+                "Cookie": "; ".join(f"{name}={value}" for name, value in sent.items()),
+            },
+            max_size=None,
+        )
+        self.elements: list[Any] = []
+        self.redirect = ""
+        self.send()
+
+    def send(self, *states: WidgetState) -> None:
+        """Run the page with these states of its widgets, and collect what it shows."""
+        message = BackMsg()
+        message.rerun_script.page_name = self.page
+        message.rerun_script.widget_states.widgets.extend(states)
+        self._socket.send(message.SerializeToString())
+        self.elements = []
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            heard = ForwardMsg()
+            data = self._socket.recv(timeout=SECONDS)
+            assert isinstance(data, bytes)
+            heard.ParseFromString(data)
+            if heard.WhichOneof("type") == "delta":
+                self.elements.append(heard.delta.new_element)
+            if heard.WhichOneof("type") == "auth_redirect":
+                self.redirect = heard.auth_redirect.url
+            if heard.WhichOneof("type") == "script_finished":
+                return
+        raise AssertionError("the page never finished")
+
+    def texts(self) -> str:
+        """Everything shown, as the server sent it."""
+        return "\n".join(str(element) for element in self.elements)
+
+    def button(self, label: str) -> Any:
+        """The button with this label; `disabled` says whether it rests."""
+        return next(
+            element.button
+            for element in self.elements
+            if element.WhichOneof("type") == "button" and element.button.label == label
+        )
+
+    def press(self, label: str, *states: WidgetState) -> None:
+        """What a browser sends when a button is pressed, whether it rests or not."""
+        self.send(*states, WidgetState(id=self.button(label).id, trigger_value=True))
+
+    def text(self, label: str, value: str) -> WidgetState:
+        """A text field with this label, filled in."""
+        return next(
+            WidgetState(id=element.text_input.id, string_value=value)
+            for element in self.elements
+            if element.WhichOneof("type") == "text_input" and element.text_input.label == label
+        )
+
+    def tell_deck(self, message: str) -> None:
+        """What the curation deck sends: its state as JSON."""
+        deck = next(e.bidi_component for e in self.elements if e.WhichOneof("type") == "bidi_component")
+        self.send(WidgetState(id=deck.id, json_value=message))
+
+    def close(self) -> None:
+        self._socket.close()
