@@ -1,15 +1,24 @@
 """Verbs about predictions: `predictions show EXPERIMENT TASK`."""
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.commands.printing import HERE, AsJson, Root, print_records, print_texts
+from core.commands.printing import HERE, AsCsv, AsJson, AsLatex, AsMarkdown, Root, print_table
 
 if TYPE_CHECKING:
     from core.results.loading import Scores
 
 app = typer.Typer(no_args_is_help=True)
+
+
+class Unit(StrEnum):
+    """Whose attempts are counted together."""
+
+    evaluation = "evaluation"
+    run = "run"
+    variant = "variant"
 
 
 @app.callback()
@@ -24,40 +33,25 @@ def show(
     variant: Annotated[str | None, typer.Option(help="Only this variant.")] = None,
     train_seed: Annotated[int | None, typer.Option(help="Only this training.")] = None,
     eval_seed: Annotated[int | None, typer.Option(help="Only this evaluation of each training.")] = None,
+    by: Annotated[Unit, typer.Option(help="Whose attempts vote together.")] = Unit.evaluation,
     as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+    as_latex: AsLatex = False,
+    as_csv: AsCsv = False,
     root: Root = HERE,
 ) -> None:
-    """Show the distinct answers to a task by votes, for each evaluation."""
+    """Show the distinct answers to a task by votes, for each evaluation, run or variant."""
     from core.results.answers import answer_record, answers_of
+    from core.results.listings import answers_table
     from core.results.loading import load_scores
     from core.results.tables import with_evaluations
 
     scores = with_evaluations(load_scores(root, experiment))
     evaluations = _wanted(scores, variant, train_seed, eval_seed)
     source, task_id = _evaluated(scores, task)
-    answers = answers_of(root, experiment, evaluations, source, task_id)
-    records = [answer_record(answer, source, task_id) for answer in answers]
-    if as_json:
-        print_records(records, as_json=True)
-        return
-    header = ["variant", "train", "eval", "test", "votes", "logprob per token", "answer", "cells off", "size"]
-    print_texts(header, [_row(record) for record in records], names=1)
-
-
-def _row(record: dict[str, Any]) -> list[str]:
-    from core.results.answers import KINDS
-
-    lines = (record["output"] or "").split("\n")
-    logprob, off = record["logprob_per_token"], record["cells_off"]
-    return [
-        record["variant"],
-        *(str(record[name]) for name in ("train_seed", "eval_seed", "test_index")),
-        f"{record['votes']} of {record['attempts']}",
-        "–" if logprob is None else f"{logprob:.3f}",
-        KINDS[record["kind"]],
-        "–" if off is None else str(off),
-        f"{len(lines[0])}×{len(lines)}" if record["output"] else "–",
-    ]
+    answers = answers_of(root, experiment, evaluations, source, task_id, by)
+    table = answers_table([answer_record(answer, source, task_id) for answer in answers])
+    print_table(table, as_json=as_json, as_markdown=as_markdown, as_latex=as_latex, as_csv=as_csv)
 
 
 def _wanted(

@@ -5,9 +5,12 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from core.results.listings import Table
 
 Root = Annotated[
     Path,
@@ -16,6 +19,9 @@ Root = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one list of flat records, unrounded.")]
+AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")]
+AsLatex = Annotated[bool, typer.Option("--latex", help="Print the table as LaTeX.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print the records as CSV, unrounded.")]
 
 HERE = Path()
 
@@ -38,6 +44,27 @@ def print_records(
     for record in records:
         table.add_row(*(_cell(record.get(name)) for name in names))
     Console().print(table)
+
+
+def print_table(
+    table: "Table",
+    *,
+    as_json: bool = False,
+    as_markdown: bool = False,
+    as_latex: bool = False,
+    as_csv: bool = False,
+) -> bool:
+    """Print a table in the form asked for; whether it was printed for a person to read here."""
+    if as_json:
+        print_records(table.records, as_json=True)
+    elif as_csv:
+        typer.echo(table.csv, nl=False)
+    elif as_markdown or as_latex:
+        typer.echo(table.markdown if as_markdown else table.latex, nl=False)
+    else:
+        print_texts(table.header, table.rows, table.names)
+        return True
+    return False
 
 
 def print_texts(header: Sequence[str], rows: Sequence[Sequence[str]], names: int = 1) -> None:

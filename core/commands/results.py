@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from core.commands.printing import HERE, AsJson, Root, print_records, print_texts
+from core.commands.printing import HERE, AsCsv, AsJson, AsLatex, AsMarkdown, Root, print_table
 
 if TYPE_CHECKING:
     from core.results.loading import Scores
@@ -57,40 +57,35 @@ def show(
     scope: Annotated[Scope, typer.Option(help="Over what the spread generalises.")] = Scope.recipe,
     level: Level = 0.95,
     as_json: AsJson = False,
-    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
-    as_latex: Annotated[bool, typer.Option("--latex", help="Print the table as LaTeX.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print the records as CSV, unrounded.")] = False,
+    as_markdown: AsMarkdown = False,
+    as_latex: AsLatex = False,
+    as_csv: AsCsv = False,
     root: Root = HERE,
 ) -> None:
     """Show mean ± std per variant; the word `show` may be left out."""
-    from core.results import exports
-    from core.results.loading import load_scores
-    from core.results.tables import records_of, with_evaluations
-
-    scores = with_evaluations(load_scores(root, experiment))
-    records = records_of(scores, metric or scores.experiment.metrics, aggregation, scope, level)
-    if as_json:
-        print_records(records, as_json=True)
-    elif as_csv:
-        typer.echo(exports.csv_text(records), nl=False)
-    elif as_markdown or as_latex:
-        write = exports.markdown if as_markdown else exports.latex
-        typer.echo(write(*exports.table_of(records)), nl=False)
-    else:
-        _print_table(scores, records, aggregation, scope)
-
-
-def _print_table(scores: "Scores", records: list[dict[str, Any]], aggregation: str, scope: str) -> None:
-    from core.results.exports import table_of
-    from core.results.tables import progress_sentence
+    from core.results.listings import results_table
+    from core.results.tables import progress_sentence, records_of
     from core.results.wording import evaluated_sentence, missing_sentence, scope_sentence
 
-    typer.echo(scores.experiment.question or scores.experiment.name)
-    print_texts(*table_of(records))
-    typer.echo(scope_sentence(scores, scope, aggregation))
-    for sentence in (evaluated_sentence(scores), missing_sentence(scores), progress_sentence(scores)):
-        if sentence:
-            typer.echo(sentence.rstrip(".") + ".")
+    scores, metrics = _opened(root, experiment, metric)
+    table = results_table(records_of(scores, metrics, aggregation, scope, level))
+    for_people = not (as_json or as_csv or as_markdown or as_latex)
+    if for_people:
+        typer.echo(scores.experiment.question or scores.experiment.name)
+    print_table(table, as_json=as_json, as_markdown=as_markdown, as_latex=as_latex, as_csv=as_csv)
+    if for_people:
+        said = [scope_sentence(scores, scope, aggregation), evaluated_sentence(scores)]
+        said += [missing_sentence(scores), progress_sentence(scores)]
+        typer.echo("\n".join(sentence.rstrip(".") + "." for sentence in said if sentence))
+
+
+def _opened(root: Path, experiment: str, metrics: list[str] | None) -> tuple["Scores", list[str]]:
+    """The scores of an experiment, and the metrics asked for, else those of its spec."""
+    from core.results.loading import load_scores
+    from core.results.tables import with_evaluations
+
+    scores = with_evaluations(load_scores(root, experiment))
+    return scores, metrics or list(scores.experiment.metrics)
 
 
 @app.command("import")
@@ -116,40 +111,30 @@ def compare(
     scope: Annotated[Scope | None, typer.Option(help="Only this scope; else all that are known.")] = None,
     aggregation: Form = Aggregation.by_task,
     level: Level = 0.95,
+    tasks: Annotated[bool, typer.Option("--tasks", help="List the tasks by difference instead.")] = False,
     as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+    as_latex: AsLatex = False,
+    as_csv: AsCsv = False,
     root: Root = HERE,
 ) -> None:
     """Compare two variants: is B better than A, and over what does that hold?"""
-    from core.results.loading import load_scores
-    from core.results.tables import with_evaluations
+    from core.results.differences import task_differences
+    from core.results.listings import comparison_table, tasks_table
     from core.results.verdicts import compare_records
-    from core.results.wording import OVER, UNKNOWN, difference
+    from core.results.wording import OVER
 
-    scores = with_evaluations(load_scores(root, experiment))
-    metrics = metric or scores.experiment.metrics
-    scopes = [scope] if scope else None
-    records = compare_records(scores, a, b, metrics, scopes, aggregation, level)
-    if as_json:
-        print_records(records, as_json=True)
-        return
-    header = ["metric", "generalises over", f"{b} − {a}, points", "p", "verdict on B", "runs needed"]
-    print_texts(
-        header,
-        [
-            [
-                record["metric"],
-                record["scope"],
-                difference(record["difference"], record["low"], record["high"]),
-                UNKNOWN if record["p"] is None else f"{record['p']:.2g}",
-                record["verdict"],
-                UNKNOWN if record["runs_needed"] is None else f"{record['runs_needed']:,}",
-            ]
-            for record in records
-        ],
-        names=2,
-    )
-    for name in dict.fromkeys(record["scope"] for record in records):
-        typer.echo(f"{name}: {OVER[name]}.")
+    scores, metrics = _opened(root, experiment, metric)
+    if tasks:
+        found = task_differences(scores, a, b, metrics[0], aggregation)
+        table = tasks_table(found, a, b, metrics[0])
+    else:
+        scopes = [scope] if scope else None
+        table = comparison_table(compare_records(scores, a, b, metrics, scopes, aggregation, level), a, b)
+    shown = print_table(table, as_json=as_json, as_markdown=as_markdown, as_latex=as_latex, as_csv=as_csv)
+    if shown and not tasks:
+        for name in dict.fromkeys(record["scope"] for record in table.records):
+            typer.echo(f"{name}: {OVER[name]}.")
 
 
 def spread(
@@ -157,25 +142,19 @@ def spread(
     metric: Metrics = None,
     aggregation: Form = Aggregation.by_task,
     as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+    as_latex: AsLatex = False,
+    as_csv: AsCsv = False,
     root: Root = HERE,
 ) -> None:
     """Show where the spread comes from: tasks, trainings, evaluations, the rest."""
-    from core.results.loading import load_scores
-    from core.results.tables import with_evaluations
+    from core.results.listings import components_table
     from core.results.verdicts import spread_records
-    from core.results.wording import spread_text
 
-    scores = with_evaluations(load_scores(root, experiment))
-    records = spread_records(scores, metric or scores.experiment.metrics, aggregation)
-    if as_json:
-        print_records(records, as_json=True)
-        return
-    header = ["variant", "metric", "component", "std in points", "degrees of freedom"]
-    rows = [
-        [record["variant"], record["metric"], record["component"], *spread_text(record)] for record in records
-    ]
-    print_texts(header, rows, names=3)
-    typer.echo('"of run means": from one number per evaluation; the others from single tasks.')
+    scores, metrics = _opened(root, experiment, metric)
+    table = components_table(spread_records(scores, metrics, aggregation))
+    if print_table(table, as_json=as_json, as_markdown=as_markdown, as_latex=as_latex, as_csv=as_csv):
+        typer.echo('"of run means": from one number per evaluation; the others from single tasks.')
 
 
 def plan(
@@ -187,34 +166,18 @@ def plan(
     metric: Metrics = None,
     aggregation: Form = Aggregation.by_task,
     as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+    as_latex: AsLatex = False,
+    as_csv: AsCsv = False,
     root: Root = HERE,
 ) -> None:
     """Plan from the spread at hand: what can be detected, or the runs for a wanted difference."""
-    from core.results.loading import load_scores
+    from core.results.listings import plan_table
     from core.results.planning import pilot, plan_records, std_sentence
-    from core.results.tables import with_evaluations
-    from core.results.wording import UNKNOWN
 
-    scores = with_evaluations(load_scores(root, experiment))
-    metrics = metric or scores.experiment.metrics
+    scores, metrics = _opened(root, experiment, metric)
     wanted = None if points is None else points / 100
-    records = plan_records(scores, metrics, wanted, power, aggregation)
-    if as_json:
-        print_records(records, as_json=True)
-        return
-    header = ["metric", "difference in points", "runs per variant", "evaluations per run", "power"]
-    print_texts(
-        header,
-        [
-            [
-                record["metric"],
-                UNKNOWN if record["difference"] is None else f"{100 * record['difference']:.2g}",
-                UNKNOWN if record["runs_per_variant"] is None else f"{record['runs_per_variant']:,}",
-                str(record["evaluations_per_run"]),
-                UNKNOWN if record["power"] is None else f"{record['power']:.2f}",
-            ]
-            for record in records
-        ],
-    )
-    for name in metrics:
-        typer.echo(f"{name}: {std_sentence(pilot(scores, name, aggregation))}")
+    table = plan_table(plan_records(scores, metrics, wanted, power, aggregation))
+    if print_table(table, as_json=as_json, as_markdown=as_markdown, as_latex=as_latex, as_csv=as_csv):
+        for name in metrics:
+            typer.echo(f"{name}: {std_sentence(pilot(scores, name, aggregation))}")

@@ -65,7 +65,8 @@ def list_(
 ) -> None:
     """List runs with their state, stage and progress."""
     from core.errors import UserError
-    from core.experiments.runs import list_experiments, run_records
+    from core.experiments.runs import run_records
+    from core.results.experiment import list_experiments
 
     known = list_experiments(root)
     if experiment is not None and experiment not in known:

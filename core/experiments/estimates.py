@@ -15,11 +15,12 @@ from typing import Any
 from core.arc.tasks import Task
 from core.curation.mixtures import Mixture, load_mixture
 from core.errors import UserError
-from core.experiments.runs import STAGES, Run, list_experiments, list_runs, progress_of, state_of
+from core.experiments.runs import STAGES, Run, list_runs, progress_of, state_of
 from core.experiments.spec import ExperimentSpec, Recipe, evaluated_tasks
 from core.inference.settings import InferenceSettings
 from core.prompts.shortening import shorten
 from core.prompts.templates import PromptSettings, answer_text, longest_answer, prompt_text
+from core.results.experiment import list_experiments
 from core.storage.files import bytes_of, read_json
 
 SAMPLES = 64

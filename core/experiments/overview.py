@@ -12,10 +12,10 @@ from core.experiments.runs import (
     STAGES,
     experiment_folder,
     is_driven,
-    list_experiments,
     run_records,
 )
 from core.experiments.spec import ExperimentSpec, read_spec
+from core.results.experiment import list_experiments
 
 
 @dataclass(frozen=True)

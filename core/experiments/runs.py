@@ -15,6 +15,7 @@ from typing import Any, Literal
 import psutil
 
 from core.errors import UserError
+from core.results.experiment import list_experiments
 from core.storage.files import read_json, read_records, write_json
 
 Stage = Literal["train", "infer", "score"]
@@ -59,12 +60,6 @@ class RunState:
 def experiment_folder(root: Path, experiment: str) -> Path:
     """The folder of an experiment in runs/."""
     return root / "runs" / experiment
-
-
-def list_experiments(root: Path) -> list[str]:
-    """Names of the launched experiments, the latest launched first."""
-    specs = (root / "runs").glob("*/experiment.yaml")
-    return [path.parent.name for path in sorted(specs, key=lambda path: -path.stat().st_mtime)]
 
 
 def list_runs(root: Path, experiment: str) -> list[Run]:

@@ -32,6 +32,13 @@ FROM (
 GROUP BY filename, source, task_id, test_index
 """
 
+SENTENCES = {
+    "pass_k": "Chance that at least one of so many attempts is right; band: ± std over runs.",
+    "vote_1": "Chance that the most voted answer is right; ties at random; band: ± std over runs.",
+    "vote_2": "Chance that one of the two most voted answers is right; band: ± std over runs.",
+}
+"""The curves that are drawn, and what each says."""
+
 
 def budgets_up_to(attempts: int) -> list[int]:
     """Numbers of attempts to draw a curve at: all up to 8, then doubling, and the last."""

@@ -4,7 +4,7 @@ In come the scores of an experiment and the records of its runs; out come tasks 
 settings that are not the same, and the paired test of these checkpoints under its own label.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from core.results.experiment import experiment_folder
 from core.results.loading import Scores
-from core.results.tables import variant_values
+from core.results.tables import check_variants, variant_values
 from core.results.verdicts import verdict_rows
 from core.results.wording import UNKNOWN, difference
 from core.spread.comparisons import BETTER, WORSE
@@ -21,6 +21,22 @@ from core.spread.metrics import higher_is_better
 from core.spread.scopes import task_means
 from core.spread.second_opinions import PairedTasks, paired_tasks
 from core.storage.files import read_json
+
+SHOWN = {
+    "wins": "B ahead",
+    "losses": "A ahead",
+    "only_b": "A wrong, B right",
+    "only_a": "A right, B wrong",
+    "ties": "ties",
+}
+"""Kinds of tasks to list; a task may be of several."""
+
+ORDERS = {
+    "difference": "the largest difference first, whoever is ahead",
+    "B ahead": "the tasks on which B is furthest ahead first",
+    "A ahead": "the tasks on which A is furthest ahead first",
+    "task": "by source and id",
+}
 
 _ROUNDING = 1e-12
 
@@ -61,7 +77,11 @@ class TaskDifference:
 def task_differences(
     scores: Scores, a: str, b: str, metric: str, aggregation: str = "by_task"
 ) -> list[TaskDifference]:
-    """All tasks, the largest difference (in either direction) first. Raises `UserError` without tasks."""
+    """All tasks, the largest difference (in either direction) first.
+
+    Raises `UserError` for an unknown variant, and for results without tasks.
+    """
+    check_variants(scores, a, b)
     values = variant_values(scores, metric, aggregation)
     first, second = task_means(values[a]), task_means(values[b])
     counts = {
@@ -81,7 +101,32 @@ def task_differences(
         )
         for place, task in enumerate(scores.tasks)
     ]
-    return sorted(found, key=lambda one: (-abs(one.difference), -one.difference, one.source, one.task_id))
+    return sorted_by(found, "difference")
+
+
+def kept(found: Sequence[TaskDifference], kinds: Sequence[str]) -> list[TaskDifference]:
+    """The tasks of any of these kinds (`SHOWN`); all where none is named."""
+    return [one for one in found if not kinds or not _kinds(one).isdisjoint(kinds)]
+
+
+def _kinds(one: TaskDifference) -> set[str]:
+    kinds = {"ties" if one.difference == 0 else "wins" if one.difference > 0 else "losses"}
+    if one.right_b and not one.right_a:
+        kinds.add("only_b")
+    if one.right_a and not one.right_b:
+        kinds.add("only_a")
+    return kinds
+
+
+def sorted_by(found: Sequence[TaskDifference], order: str) -> list[TaskDifference]:
+    """The tasks in one of `ORDERS`; equal ones by source and id."""
+    keys = {
+        "difference": lambda one: (-abs(one.difference), -one.difference),
+        "B ahead": lambda one: (-one.difference,),
+        "A ahead": lambda one: (one.difference,),
+        "task": lambda one: (),
+    }
+    return sorted(found, key=lambda one: (*keys[order](one), one.source, one.task_id))
 
 
 def _counted(scores: Scores, variant: str, name: str) -> np.ndarray[Any, Any]:

@@ -21,6 +21,9 @@ _LATEX = {
     "–": "--",
     "×": r"$\times$",
     "≈": r"$\approx$",
+    "≤": r"$\leq$",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
 }
 
 
@@ -37,29 +40,37 @@ def table_of(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list
     return ["variant", *metrics], rows
 
 
-def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown (GitHub's form): the first column to the left, all others to the right."""
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    escaped = ([cell.replace("\\", "\\\\").replace("|", "\\|") for cell in line] for line in lines)
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) -> str:
+    """A table in Markdown (GitHub's form): the first `names` columns to the left, all others to the right."""
+    lines = [header, ["---"] * names + ["---:"] * (len(header) - names), *rows]
+    escaped = ([_markdown_cell(cell) for cell in line] for line in lines)
     return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
 
 
-def latex(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _markdown_cell(cell: str) -> str:
+    """Text that stays text in a cell: no cell ends in it, and no tag of HTML begins."""
+    return cell.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def latex(header: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) -> str:
     """A `tabular` with the rules of the booktabs package."""
     body = [_latex_line(header), r"\midrule", *(_latex_line(row) for row in rows)]
-    lines = [rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", r"\toprule", *body]
+    columns = "l" * names + "r" * (len(header) - names)
+    lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *body]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
 def _latex_line(cells: Sequence[str]) -> str:
-    escaped = ("".join(_LATEX.get(character, character) for character in cell) for cell in cells)
+    plain = (" ".join(cell.split()) for cell in cells)
+    escaped = ("".join(_LATEX.get(character, character) for character in cell) for cell in plain)
     return " & ".join(escaped) + r" \\"
 
 
-def csv_text(records: Sequence[Mapping[str, Any]]) -> str:
-    """Flat records as CSV with a header; numbers unrounded, unknown is an empty cell."""
+def csv_text(records: Sequence[Mapping[str, Any]], header: Sequence[str] = ()) -> str:
+    """Flat records as CSV below their keys (below `header` where there is none); numbers unrounded, unknown
+    is an empty cell."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(records[0]) if records else [], lineterminator="\n")
+    writer = csv.DictWriter(text, list(records[0]) if records else list(header), lineterminator="\n")
     writer.writeheader()
     for record in records:
         writer.writerow({key: "" if _is_unknown(value) else value for key, value in record.items()})

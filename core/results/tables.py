@@ -77,6 +77,14 @@ def with_evaluations(scores: Scores) -> Scores:
     return scores
 
 
+def check_variants(scores: Scores, *names: str) -> None:
+    """Raise `UserError` where the experiment has no variant of one of these names."""
+    for name in names:
+        if name not in scores.variants:
+            known = ", ".join(scores.variants)
+            raise UserError(f"'{scores.experiment.name}' has no variant '{name}'. Known: {known}.")
+
+
 def variant_values(scores: Scores, metric: str, aggregation: str = "by_task") -> dict[str, list[Any]]:
     """What `core.spread` takes: for each variant its runs, each an array (evaluations, tasks).
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from core.errors import UserError
 from core.results.loading import Scores
-from core.results.tables import variant_values
+from core.results.tables import check_variants, variant_values
 from core.spread.comparisons import Comparison, against_baseline, compare_scope
 from core.spread.components import Components, components, pooled, run_components
 from core.spread.intervals import SCOPES, Summary
@@ -153,10 +153,7 @@ def compare_records(
     For every metric all scopes that the scores allow, unless some are named. Raises `UserError` for an
     unknown variant and for `pass_n` of different numbers of attempts.
     """
-    for name in (a, b):
-        if name not in scores.variants:
-            known = ", ".join(scores.variants)
-            raise UserError(f"'{scores.experiment.name}' has no variant '{name}'. Known: {known}.")
+    check_variants(scores, a, b)
     allowed = [scope for scope in SCOPES if scope != "new_tasks" or not scores.experiment.imported]
     records = []
     for metric in metrics:

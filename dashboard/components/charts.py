@@ -1,215 +1,14 @@
-"""Charts of the pages: variants always in the same colour, every run a dot, every mean with its spread.
+"""Charts of single pages: tasks by difference, the trap of "How to read this", any two columns of a query.
 
-In come rows and records from `core.results`, out come Plotly figures; nothing is computed but places and
-colours. Backgrounds are left to Streamlit's theme, so that light and dark both work.
+In come records from `core.results`, out come Plotly figures in the manner of `core.results.figures`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 
-# Okabe & Ito (2008), in an order that is readable on light and on dark; yellow comes last.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B8A900")
-BASELINE = "#8C8C8C"
-MARKERS = ("circle", "diamond", "square", "triangle-up", "x", "star")
-
-ROW_HEIGHT = 64
-_JITTER = 0.16
-_FONT = 13
-_GRID = "rgba(128, 128, 128, 0.22)"
-NEVER, RARELY, OFTEN, ALWAYS = "rgba(128, 128, 128, 0.16)", "#FBE0B0", "#C46A00", "#0072B2"
-_SOLVED = [[0.0, NEVER], [1e-6, RARELY], [0.999999, OFTEN], [1.0, ALWAYS]]
-
-
-def variant_colours(variants: Sequence[str], baseline: str) -> dict[str, str]:
-    """The colour of each variant, by its place in the spec; the baseline is grey.
-
-    Pass all variants of the experiment, whatever a page shows, so that colours stay.
-    """
-    others = [variant for variant in variants if variant != baseline]
-    colours = {variant: PALETTE[place % len(PALETTE)] for place, variant in enumerate(others)}
-    return {variant: colours.get(variant, BASELINE) for variant in variants}
-
-
-def variant_markers(variants: Sequence[str], baseline: str) -> dict[str, str]:
-    """The shape of each variant's dots: another one each time the colours begin anew."""
-    others = [variant for variant in variants if variant != baseline]
-    shapes = {variant: MARKERS[place // len(PALETTE) % len(MARKERS)] for place, variant in enumerate(others)}
-    return {variant: shapes.get(variant, MARKERS[0]) for variant in variants}
-
-
-def run_chart(
-    rows: Sequence[Any],
-    runs: Iterable[Mapping[str, Any]],
-    variants: Sequence[str],
-    baseline: str,
-    title: str,
-) -> go.Figure:
-    """Every run as a dot, mean ± std as a bar, the interval as a whisker; one line per variant, best on top.
-
-    `rows` are `core.results.verdicts.Row`, in order; `runs` are records of `core.results.tables.run_records`.
-    """
-    colours, markers = variant_colours(variants, baseline), variant_markers(variants, baseline)
-    figure = go.Figure()
-    by_variant: dict[str, list[Mapping[str, Any]]] = {}
-    for run in runs:
-        if run["value"] is not None:
-            by_variant.setdefault(run["variant"], []).append(run)
-    for place, row in enumerate(rows):
-        own = by_variant.get(row.variant, [])
-        _add_summary(figure, place, row.summary, colours[row.variant])
-        _add_dots(figure, place, row.variant, own, colours[row.variant], markers[row.variant])
-    figure.update_yaxes(
-        tickvals=list(range(len(rows))),
-        ticktext=[row.variant for row in rows],
-        range=[len(rows) - 0.4, -0.6],
-        showgrid=False,
-        zeroline=False,
-    )
-    figure.update_xaxes(range=_possible_range(rows, by_variant))
-    return _finished(figure, title, 70 + ROW_HEIGHT * max(2, len(rows)))
-
-
-def _possible_range(
-    rows: Sequence[Any], runs: Mapping[str, Sequence[Mapping[str, Any]]]
-) -> list[float] | None:
-    """The axis from the lowest to the highest of all marks, but not far beyond 0 and 100 %.
-
-    An interval of a mean near 0 reaches below it; the axis cuts it there.
-    """
-    marks = [run["value"] for own in runs.values() for run in own]
-    for summary in (row.summary for row in rows):
-        ends = [summary.low, summary.high]
-        if summary.std is not None:
-            ends += [summary.mean - summary.std, summary.mean + summary.std]
-        marks += [end for end in ends if end is not None]
-    if not marks or any(run["value"] < 0 or run["value"] > 1 for own in runs.values() for run in own):
-        return None
-    low, high = 100 * max(0.0, min(marks)), 100 * min(1.0, max(marks))
-    pad = 0.03 * (high - low) or 1.0
-    return [low - pad, high + pad]
-
-
-def _add_summary(figure: go.Figure, place: int, summary: Any, colour: str) -> None:
-    """Bar (mean ± std), whisker (interval) and a stroke at the mean, as lines without dots."""
-    mean = 100 * summary.mean
-    if summary.std is not None:
-        spread = 100 * summary.std
-        _line(figure, [mean - spread, mean + spread], [place, place], colour, 22, 0.28)
-    if summary.low is not None and summary.high is not None:
-        low, high = 100 * summary.low, 100 * summary.high
-        cap = 0.13
-        x = [low, high, None, low, low, None, high, high]
-        y = [place, place, None, place - cap, place + cap, None, place - cap, place + cap]
-        _line(figure, x, y, colour, 1.6, 0.9)
-    if mean == mean:
-        _line(figure, [mean, mean], [place - 0.24, place + 0.24], colour, 3, 1)
-
-
-def _line(figure: go.Figure, x: list[Any], y: list[Any], colour: str, width: float, opacity: float) -> None:
-    line = {"color": colour, "width": width}
-    figure.add_scatter(x=x, y=y, mode="lines", line=line, opacity=opacity, hoverinfo="skip", showlegend=False)
-
-
-def _add_dots(
-    figure: go.Figure,
-    place: int,
-    variant: str,
-    runs: Sequence[Mapping[str, Any]],
-    colour: str,
-    marker: str,
-) -> None:
-    spread = [_JITTER * (((2 * number + 1) / len(runs)) - 1) for number in range(len(runs))]
-    figure.add_scatter(
-        x=[100 * run["value"] for run in runs],
-        y=[place + shift for shift in spread],
-        mode="markers",
-        name=variant,
-        customdata=[[run["train_seed"], run["evaluations"]] for run in runs],
-        hovertemplate="%{x:.3f} %<br>train seed %{customdata[0]}, %{customdata[1]} evaluations",
-        marker={
-            "color": colour,
-            "symbol": marker,
-            "size": 10 if len(runs) <= 30 else 6,
-            "line": {"width": 1.2, "color": "rgba(255, 255, 255, 0.9)"},
-        },
-        showlegend=False,
-    )
-
-
-def curve_chart(
-    records: Sequence[Mapping[str, Any]], variants: Sequence[str], baseline: str, title: str
-) -> go.Figure:
-    """Curves over the number of attempts with a band of ± std over runs; records: variant, k, mean, std."""
-    colours = variant_colours(variants, baseline)
-    figure = go.Figure()
-    for variant in variants:
-        own = [record for record in records if record["variant"] == variant]
-        if own:
-            _add_curve(figure, variant, own, colours[variant])
-    ks = sorted({record["k"] for record in records})
-    shown = [k for k in ks if k & (k - 1) == 0 or k == ks[-1]]
-    figure.update_xaxes(type="log", tickvals=shown, ticktext=[str(k) for k in shown], title="attempts")
-    figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
-    figure.update_yaxes(gridcolor=_GRID, ticksuffix=" %", rangemode="tozero")
-    return _finished(figure, "attempts", 330, title)
-
-
-def _add_curve(figure: go.Figure, variant: str, own: Sequence[Mapping[str, Any]], colour: str) -> None:
-    ks = [record["k"] for record in own]
-    if all(record["std"] is not None for record in own):
-        high = [100 * (record["mean"] + record["std"]) for record in own]
-        low = [100 * (record["mean"] - record["std"]) for record in own]
-        figure.add_scatter(
-            x=ks + ks[::-1],
-            y=high + low[::-1],
-            fill="toself",
-            fillcolor=colour,
-            line={"width": 0},
-            mode="lines",
-            opacity=0.2,
-            hoverinfo="skip",
-            showlegend=False,
-            legendgroup=variant,
-        )
-    figure.add_scatter(
-        x=ks,
-        y=[100 * record["mean"] for record in own],
-        mode="lines",
-        name=variant,
-        legendgroup=variant,
-        line={"color": colour, "width": 2.5},
-        customdata=[record["n"] for record in own],
-        hovertemplate="%{y:.2f} % with %{x} attempts (%{customdata} runs)",
-    )
-
-
-def solved_chart(solved: Any) -> go.Figure:
-    """A strip of runs × tasks (`core.results.curves.Solved`): grey never, orange sometimes, blue always."""
-    runs = [f"{variant} · {seed}" for variant, seed in solved.runs]
-    figure = go.Figure(
-        go.Heatmap(
-            z=solved.share,
-            x=[task for _, task in solved.tasks],
-            y=runs,
-            customdata=solved.right,
-            text=solved.attempts,
-            hovertemplate="task %{x}<br>%{y}<br>%{customdata} of %{text} attempts right<extra></extra>",
-            colorscale=_SOLVED,
-            zmin=0,
-            zmax=1,
-            xgap=1 if len(solved.tasks) <= 150 else 0,
-            ygap=1 if len(runs) <= 40 else 0,
-            showscale=False,
-        )
-    )
-    figure.update_xaxes(
-        type="category", showticklabels=len(solved.tasks) <= 60, tickangle=-90, tickfont={"size": 9}
-    )
-    figure.update_yaxes(autorange="reversed", showgrid=False)
-    height = 110 + min(620, max(18 if len(runs) <= 40 else 6, 160 // max(1, len(runs))) * len(runs))
-    return _finished(figure, "", height)
+from core.results.figures import GRID, MARKERS, PALETTE, add_summary, finished
 
 
 def difference_chart(differences: Sequence[Any], a: str, b: str, colours: Mapping[str, str]) -> go.Figure:
@@ -231,8 +30,8 @@ def difference_chart(differences: Sequence[Any], a: str, b: str, colours: Mappin
     )
     figure.update_layout(bargap=0.15 if len(shown) <= 150 else 0)
     figure.update_xaxes(showticklabels=False, showgrid=False)
-    figure.update_yaxes(gridcolor=_GRID, zeroline=True, zerolinecolor=_GRID)
-    return _finished(figure, f"tasks, {b} ahead on the left, {a} on the right", 250, f"{b} − {a}, points")
+    figure.update_yaxes(gridcolor=GRID, zeroline=True, zerolinecolor=GRID)
+    return finished(figure, f"tasks, {b} ahead on the left, {a} on the right", 250, f"{b} − {a}, points")
 
 
 def trap_chart(judgements: Sequence[Any]) -> go.Figure:
@@ -243,7 +42,7 @@ def trap_chart(judgements: Sequence[Any]) -> go.Figure:
         for name, figures in judgement.figures.items():
             colour, place = PALETTE[list(judgement.figures).index(name)], len(lines)
             lines.append(f"{name}, {judgement.unit}")
-            _add_summary(figure, place, judgement.summaries[name], colour)
+            add_summary(figure, place, judgement.summaries[name], colour)
             marker = {
                 "color": colour,
                 "size": 10,
@@ -260,7 +59,7 @@ def trap_chart(judgements: Sequence[Any]) -> go.Figure:
     figure.update_yaxes(
         tickvals=list(range(len(lines))), ticktext=lines, range=[len(lines) - 0.4, -0.6], showgrid=False
     )
-    return _finished(figure, "outputs of the right size, %", 330)
+    return finished(figure, "outputs of the right size, %", 330)
 
 
 def is_numeric(values: Sequence[Any]) -> bool:
@@ -302,22 +101,5 @@ def free_chart(
     crowded = not 1 < len(names) <= 30
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     figure.update_layout(showlegend=not crowded, legend=legend, barmode="group")
-    figure.update_yaxes(gridcolor=_GRID)
-    return _finished(figure, x_title, 400, y_title)
-
-
-def _finished(figure: go.Figure, x_title: str, height: int, y_title: str = "") -> go.Figure:
-    """Fonts, margins and quiet grid lines, the same for every chart."""
-    figure.update_layout(
-        height=height,
-        margin={"l": 8, "r": 16, "t": 24, "b": 8},
-        font={"size": _FONT},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        hoverlabel={"align": "left"},
-    )
-    figure.update_xaxes(
-        title=x_title or None, showgrid=True, gridcolor=_GRID, zeroline=False, automargin=True
-    )
-    figure.update_yaxes(title=y_title or None, zeroline=False, automargin=True)
-    return figure
+    figure.update_yaxes(gridcolor=GRID)
+    return finished(figure, x_title, 400, y_title)

@@ -1,6 +1,8 @@
-"""The experiment that a page is about: its scores, read once for all sessions, and the choice of it."""
+"""The experiment that a page is about: its choice, its tasks, and its scores, read once for all."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -8,9 +10,11 @@ from core.arc.tasks import Task
 from core.curation.sources import load_tasks
 from core.errors import UserError
 from core.results import tables
+from core.results.answers import evaluated_task
 from core.results.experiment import latest_evaluated, list_experiments
 from core.results.loading import Scores, load_scores, scores_stamp
-from dashboard.components.picker import choose
+from dashboard.components.grids import task_html
+from dashboard.components.picker import choose, task_name
 
 Stamp = tuple[int, int, int]
 
@@ -26,12 +30,42 @@ def stamp_of(root: Path, name: str) -> Stamp:
     return scores_stamp(root, name)
 
 
+def page(root: Path, widths: Sequence[float], show: Callable[[str, list[Any]], None]) -> None:
+    """A page about one experiment: the choice of it on the left, then `show` with its name and the other
+    columns of that row. A person's errors are shown as their sentence."""
+    try:
+        first, *others = st.columns(widths)
+        with first:
+            name = choose_experiment(root)
+        if name is None:
+            empty()
+        else:
+            show(name, others)
+    except UserError as problem:
+        st.error(str(problem))
+
+
 def choose_experiment(root: Path) -> str | None:
     """The experiment of the address, else the latest with results; None where there is none at all."""
     names = list_experiments(root)
     if not names:
         return None
     return choose("experiment", "experiment", names, latest_evaluated(root) or names[0])
+
+
+def choose_task(tasks: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """The task (source, id) of the address, else the first."""
+    names = {task_name(task): task for task in tasks}
+    return names[choose("task", "task", list(names), next(iter(names)), filter_mode="contains")]
+
+
+def show_task(root: Path, name: tuple[str, str], said: str) -> Task:
+    """The chosen task under its id and what is said of it: demonstrations, and each test with its truth."""
+    task = evaluated_task(root, *name)
+    st.subheader(f"{task.task_id}: {said}")
+    st.html(task_html(task))
+    st.caption(f"{task.source}: demonstrations, and behind the line each test with its true output.")
+    return task
 
 
 def tasks_of(root: Path, scores: Scores) -> dict[tuple[str, str], Task]:
@@ -45,26 +79,37 @@ def tasks_of(root: Path, scores: Scores) -> dict[tuple[str, str], Task]:
     return found
 
 
-def empty(what: str) -> None:
+def empty() -> None:
     """What to do while there is no experiment."""
-    st.subheader(f"Nothing to {what} yet")
-    st.write("Launch an experiment, and its answers appear here:")
+    st.subheader("No results yet")
+    st.write("Launch an experiment, and its table, its charts and its answers appear here:")
     st.code("python -m core launch demo --wait", language="bash")
+    if st.button("Go to Launch", type="primary", key="go to launch"):
+        st.switch_page("screens/launch.py")
 
 
-def unready(root: Path, scores: Scores) -> bool:
-    """Say what to do where an experiment has no values per task; whether that is so."""
+def waiting(scores: Scores) -> bool:
+    """Say how far an experiment is that has no evaluation so far; whether that is so."""
+    if scores.evaluations:
+        return False
     name = scores.experiment.name
-    if scores.experiment.imported:
-        st.subheader(scores.experiment.question or name)
-        st.info("These results were imported: they hold numbers, but no tasks and no answers.")
-        st.write("Their table stands on the Results page:")
-        st.code(f"python -m core results {name}", language="bash")
-        return True
-    if not scores.evaluations:
-        st.subheader(scores.experiment.question or name)
-        said = tables.progress_sentence(scores) or "No run is evaluated yet"
-        st.info(f"{said}. Answers appear with the first evaluation.")
-        st.code(f"python -m core runs list {name}", language="bash")
-        return True
-    return False
+    st.subheader(scores.experiment.question or name)
+    said = tables.progress_sentence(scores) or "No run is evaluated yet"
+    st.info(f"{said}. Results appear here with the first evaluation.")
+    st.code(f"python -m core runs list {name}", language="bash")
+    if st.button("See its runs", type="primary", key="go to runs"):
+        st.switch_page("screens/runs.py", query_params={"experiment": name})
+    return True
+
+
+def without_tasks(scores: Scores) -> bool:
+    """Say where the numbers of imported results stand, which have no tasks; whether these are some."""
+    if not scores.experiment.imported:
+        return False
+    name = scores.experiment.name
+    st.subheader(scores.experiment.question or name)
+    st.info("These results were imported: they hold numbers, but no tasks and no answers.")
+    st.code(f"python -m core results {name}", language="bash")
+    if st.button("Open its table", type="primary", key="go to results"):
+        st.switch_page("screens/results.py", query_params={"experiment": name})
+    return True

@@ -16,9 +16,9 @@ import streamlit as st
 from core.arc.tasks import Task
 from core.results.curves import Solved
 from core.results.differences import TaskDifference
+from core.results.figures import ALWAYS, NEVER, OFTEN, RARELY
 from core.results.wording import percent
 from dashboard.components import grids
-from dashboard.components.charts import ALWAYS, NEVER, OFTEN, RARELY
 
 _component = st.components.v2.component(
     "arc_picker", js=(Path(__file__).parent / "static" / "picker.js").read_text(encoding="utf-8")

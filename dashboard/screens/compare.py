@@ -1,28 +1,29 @@
 """Compare: where do A and B differ? The baseline against the best variant, until others are chosen."""
 
 import html
+from typing import Any
 
 import streamlit as st
 
-from core.errors import UserError
 from core.results import answers as core_answers
 from core.results import differences as core_differences
-from core.results import verdicts, wording
+from core.results import listings, verdicts, wording
 from core.results.answers import Answer
-from core.results.differences import TaskDifference
+from core.results.differences import ORDERS, SHOWN, TaskDifference
+from core.results.figures import variant_colours
 from core.results.loading import Scores
 from core.results.tables import offered_metrics
+from core.spread.intervals import SCOPES
 from core.spread.metrics import AGGREGATIONS
 from dashboard.components import charts, evaluated
 from dashboard.components.answer_cards import answer_lines
-from dashboard.components.grids import task_html
+from dashboard.components.files import file_row
 from dashboard.components.picker import choose, choose_some, difference_list, pick, task_name
 from dashboard.root import project_root
 
 root = project_root()
 
 MOST_LISTED = 100
-SHOWN = {"wins": "B ahead", "losses": "A ahead", "ties": "ties"}
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -33,9 +34,9 @@ def differences_of(
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def record_of(name: str, stamp: evaluated.Stamp, a: str, b: str, metric: str, form: str) -> dict:
+def records_of(name: str, stamp: evaluated.Stamp, a: str, b: str, metric: str, form: str) -> list[dict]:
     scores = evaluated.scores_of(root, name, stamp)
-    return verdicts.compare_records(scores, a, b, [metric], ["recipe"], form)[0]
+    return verdicts.compare_records(scores, a, b, [metric], list(SCOPES), form)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -50,11 +51,11 @@ def answers_of(name: str, stamp: evaluated.Stamp, task: tuple[str, str], a: str,
     return core_answers.answers_of(root, name, of, *task, unit="variant")
 
 
-def show_experiment(name: str, boxes: list) -> None:
+def show_experiment(name: str, boxes: list[Any]) -> None:
     """Headline, numbers, chart and list, the chosen task, and the settings that differ."""
     stamp = evaluated.stamp_of(root, name)
     scores = evaluated.scores_of(root, name, stamp)
-    if evaluated.unready(root, scores):
+    if evaluated.waiting(scores) or evaluated.without_tasks(scores):
         return
     variants = [variant for variant, runs in scores.runs.items() if runs]
     if len(variants) < 2:
@@ -74,14 +75,18 @@ def show_experiment(name: str, boxes: list) -> None:
     if a == b:
         st.info(f"A and B are both {a}. Choose another variant for one of them.")
         return
-    record = record_of(name, stamp, a, b, metric, form)
+    records = records_of(name, stamp, a, b, metric, form)
+    record = next(one for one in records if one["scope"] == "recipe")
     found = differences_of(name, stamp, a, b, metric, form)
     st.subheader(core_differences.headline(a, b, record))
-    colours = charts.variant_colours(scores.variants, scores.experiment.baseline)
+    colours = variant_colours(scores.variants, scores.experiment.baseline)
     show_numbers(scores, a, b, metric, form, record, found)
+    counted = listings.unless(form, "by_task")
+    line = listings.command("compare", name, a, b, metric=metric, aggregation=counted)
+    file_row(listings.comparison_table(records, a, b, line), f"{name} {a} {b}", "verdicts")
     show_tasks(name, stamp, scores, a, b, found, colours)
+    file_row(listings.tasks_table(found, a, b, metric, f"{line} --tasks"), f"{name} {a} {b} tasks", "tasks")
     show_settings(scores, a, b)
-    st.code(f"python -m core compare {name} {a} {b} --metric {metric}", language="bash")
 
 
 def show_numbers(
@@ -95,7 +100,7 @@ def show_numbers(
     runs = [len(scores.runs[variant]) for variant in (a, b)]
     over.caption(
         f"B − A with its 95 % interval; Welch's test over {runs[0]} and {runs[1]} trainings,"
-        f" p {p_text(record['p'])}."
+        f" {p_text(record['p'])}."
     )
     paired = core_differences.these_checkpoints(scores, a, b, metric, form)
     tasks.markdown("**Tasks**", help=f"A task is won where the mean {metric} of B's runs is higher.")
@@ -109,15 +114,15 @@ def show_numbers(
     )
     these.markdown("**These checkpoints**", help=f"Holds for {paired.label}.")
     points = wording.difference(paired.difference, paired.low, paired.high)
-    these.markdown(f"{points} points, paired over tasks, p {p_text(paired.p)}")
+    these.markdown(f"{points} points, paired over tasks, {p_text(paired.p)}")
     these.caption(f"Holds for {paired.label}.")
 
 
 def p_text(p: float | None) -> str:
-    """A p value to stand behind "p", without digits that nobody can believe."""
+    """`p = 0.003`, in one piece."""
     if p is None:
-        return "unknown"
-    return f"= {p:.2g}" if p >= 0.0001 else "< 0.0001"
+        return "p unknown"
+    return f"p {'' if p < 0.0001 else '= '}{listings.p_value(p)}".replace(" ", "\u00a0")
 
 
 def show_tasks(
@@ -129,51 +134,48 @@ def show_tasks(
     found: list[TaskDifference],
     colours: dict[str, str],
 ) -> None:
-    """The list of tasks by difference beside the chart, then the answers of both to the chosen one."""
+    """The list of tasks beside the chart, then the answers of both to the chosen one."""
     left, right = st.columns([3, 2], gap="large")
     with left:
-        words = {kind: f"{text} ({len(kept(found, [kind]))})" for kind, text in SHOWN.items()}
-        listed = kept(found, choose_some("tasks", "show", words, label_visibility="collapsed"))
-        names = {task_name((one.source, one.task_id)): one for one in found}
+        counts = {kind: len(core_differences.kept(found, [kind])) for kind in SHOWN}
+        words = {kind: f"{text} ({counts[kind]})" for kind, text in SHOWN.items()}
+        kinds = choose_some("tasks", "show", words, label_visibility="collapsed")
         place = st.container()
-        chosen = choose("task", "task", list(names), next(iter(names)), filter_mode="contains")
+        first, second = st.columns([1, 2])
+        with first:
+            order = choose("order", "sort", list(ORDERS), "difference", help=orders_help())
+        in_order = core_differences.sorted_by(found, order)
+        listed = core_differences.kept(in_order, kinds)
+        with second:
+            chosen = evaluated.choose_task([(one.source, one.task_id) for one in in_order])
         with place:
-            pick(
-                "compare",
-                "task",
-                chosen,
-                difference_list(listed[:MOST_LISTED], evaluated.tasks_of(root, scores)),
-            )
+            thumbnails = evaluated.tasks_of(root, scores)
+            pick("compare", "task", task_name(chosen), difference_list(listed[:MOST_LISTED], thumbnails))
         if len(listed) > MOST_LISTED:
-            st.caption(f"The {MOST_LISTED} largest of {len(listed)} differences; the box finds any task.")
+            st.caption(f"The first {MOST_LISTED} of {len(listed)} tasks; the box finds any.")
     with right:
         st.markdown(
             f"**A** {swatch(colours[a])} {a} against **B** {swatch(colours[b])} {b}", unsafe_allow_html=True
         )
         figure = charts.difference_chart(found, a, b, colours)
         st.plotly_chart(figure, key="difference chart", config={"displayModeBar": False})
-    one = names[chosen]
-    show_task(name, stamp, one, a, b, colours)
+    one = next(one for one in found if (one.source, one.task_id) == chosen)
+    show_answers(name, stamp, one, a, b, colours)
 
 
-def kept(found: list[TaskDifference], kinds: list[str]) -> list[TaskDifference]:
-    """The tasks where B is ahead, A is, or neither; all where nothing is chosen."""
-    signs = {"wins": 1, "losses": -1, "ties": 0}
-    wanted = {signs[kind] for kind in kinds or signs}
-    return [one for one in found if (one.difference > 0) - (one.difference < 0) in wanted]
+def orders_help() -> str:
+    return "The order of the list." + "".join(f"\n- **{name}**: {words}" for name, words in ORDERS.items())
 
 
 def swatch(colour: str) -> str:
     return f'<span style="color:{colour}">●</span>'
 
 
-def show_task(
+def show_answers(
     name: str, stamp: evaluated.Stamp, one: TaskDifference, a: str, b: str, colours: dict[str, str]
 ) -> None:
     """One task, and what the runs of A and of B answered, beside each other."""
-    task = core_answers.evaluated_task(root, one.source, one.task_id)
-    st.subheader(f"{one.task_id}: {one.words}")
-    st.html(task_html(task))
+    task = evaluated.show_task(root, (one.source, one.task_id), one.words)
     found = answers_of(name, stamp, (one.source, one.task_id), a, b)
     for column, label, variant in zip(st.columns(2, gap="large"), "AB", (a, b), strict=True):
         column.markdown(f"**{label}** · answers of all runs of {variant} by votes")
@@ -208,13 +210,4 @@ table.settings th, table.settings td {
 table.settings th { opacity: 0.72; font-size: 0.82rem; }
 </style>"""
 
-try:
-    first, *boxes = st.columns([2, 2, 2, 1.5, 1.5])
-    with first:
-        name = evaluated.choose_experiment(root)
-    if name is None:
-        evaluated.empty("compare")
-    else:
-        show_experiment(name, boxes)
-except UserError as problem:
-    st.error(str(problem))
+evaluated.page(root, [2, 2, 2, 1.5, 1.5], show_experiment)

@@ -21,7 +21,7 @@ from core.experiments.spec import (
     spec_from_text,
     specs_folder,
 )
-from dashboard.components.charts import variant_colours
+from core.results.figures import variant_colours
 from dashboard.components.launch_card import costs, differences_table
 from dashboard.components.rights import may_change, permitted, rights
 from dashboard.components.settings_form import field_widget, put_state, settings_form

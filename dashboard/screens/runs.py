@@ -13,8 +13,8 @@ from core.experiments.launch import launch
 from core.experiments.overview import Overview, launched_experiments, overview
 from core.experiments.runs import Run, experiment_folder, log_tail
 from core.experiments.stopping import delete_experiment, stop_experiment
+from core.results.figures import variant_colours
 from core.storage.files import bytes_of
-from dashboard.components.charts import variant_colours
 from dashboard.components.curves import HEIGHT, loss_chart
 from dashboard.components.rights import may_change, permitted, rights
 from dashboard.components.run_table import run_id, run_table

@@ -10,6 +10,7 @@ from core.experiments.saved_queries import list_queries, read_query, save_query
 from core.experiments.sql import cut_sentence, first_query, known_variants, records, start
 from core.experiments.sql_tables import PHRASES, schema
 from core.results.exports import csv_text
+from core.results.figures import variant_colours
 from core.storage.sandbox import LIMITS, Answer, Question
 from dashboard.components import charts
 from dashboard.components.rights import may_change, permitted
@@ -159,7 +160,7 @@ def chart(columns: dict[str, list]) -> None:
                                 index=1 + names.index(others[0]))  # fmt: skip
     kind = boxes[3].selectbox("form", KINDS, key="form", bind="query-params")
     groups = None if colour == "none" else columns[colour]
-    colours = charts.variant_colours(*known_variants(root, columns[colour])) if colour == "variant" else {}
+    colours = variant_colours(*known_variants(root, columns[colour])) if colour == "variant" else {}
     st.plotly_chart(charts.free_chart(columns[x], columns[y], groups, kind, x, y, colours), key="sql chart",
                     config={"displayModeBar": False})  # fmt: skip
 

@@ -1,18 +1,20 @@
 """Tasks: what did it answer? A map of all tasks × runs to choose from, and one task's answers by votes."""
 
+from typing import Any
+
 import streamlit as st
 
 from core.arc.tasks import Task
-from core.errors import UserError
 from core.results import answers as core_answers
 from core.results import asked as core_asked
+from core.results import listings
 from core.results.answers import KINDS, ORDERS, Answer
 from core.results.curves import Solved, solved
+from core.results.figures import variant_colours
 from core.results.loading import Evaluation, Scores
 from dashboard.components import evaluated
 from dashboard.components.answer_cards import answer_lines
-from dashboard.components.charts import variant_colours
-from dashboard.components.grids import task_html
+from dashboard.components.files import file_row
 from dashboard.components.picker import choose, choose_some, pick, solved_map, task_name
 from dashboard.root import project_root
 
@@ -35,24 +37,22 @@ def answers_of(
     return core_answers.answers_of(root, name, of, *task, unit=unit)
 
 
-def show_experiment(name: str, others: list) -> None:
+def show_experiment(name: str, others: list[Any]) -> None:
     """The map, and below it one task with its answers."""
     stamp = evaluated.stamp_of(root, name)
     scores = evaluated.scores_of(root, name, stamp)
-    if evaluated.unready(root, scores):
+    if evaluated.waiting(scores) or evaluated.without_tasks(scores):
         return
     with others[0]:
         order = choose("order", "order", list(ORDERS), "uncertain", help=orders_help())
     strip = map_of(name, stamp, order)
-    names = {task_name(task): task for task in strip.tasks}
     with others[1]:
-        chosen = choose("task", "task", list(names), next(iter(names)), filter_mode="contains")
+        chosen = evaluated.choose_task(strip.tasks)
     with others[2]:
         whose = choose_runs(scores)
     colours = variant_colours(scores.variants, scores.experiment.baseline)
-    show_map(strip, colours, chosen)
-    task = core_answers.evaluated_task(root, *names[chosen])
-    show_task(task, strip, names[chosen])
+    show_map(strip, colours, task_name(chosen))
+    task = evaluated.show_task(root, chosen, solved_sentence(strip, chosen))
     show_answers(scores, task, name, stamp, whose, colours)
 
 
@@ -81,14 +81,12 @@ def show_map(strip: Solved, colours: dict[str, str], chosen: str) -> None:
     st.caption("Grey: never right · orange, the darker the oftener: sometimes · blue: in every attempt.")
 
 
-def show_task(task: Task, strip: Solved, name: tuple[str, str]) -> None:
-    """Demonstrations and truth, and how often the task was solved."""
+def solved_sentence(strip: Solved, name: tuple[str, str]) -> str:
+    """How often a task was solved."""
     place = strip.tasks.index(name)
     right, made = int(strip.right[:, place].sum()), int(strip.attempts[:, place].sum())
     runs = int((strip.right[:, place] > 0).sum())
-    st.subheader(f"{task.task_id}: {right} of {made:,} attempts right, in {runs} of {len(strip.runs)} runs")
-    st.html(task_html(task))
-    st.caption(f"{task.source}: demonstrations, and behind the line each test with its true output.")
+    return f"{right} of {made:,} attempts right, in {runs} of {len(strip.runs)} runs"
 
 
 def show_answers(
@@ -117,7 +115,10 @@ def show_answers(
         st.caption(f"The first {len(shown)} of {len(owners)} runs. Choose a variant above to see its runs.")
     with st.expander("Exact prompt and raw text of one attempt"):
         show_attempt(scores, task, name, of)
-    st.code(f"python -m core predictions show {name} {task.task_id}", language="bash")
+    only = whose if whose in scores.variants else None
+    line = listings.command("predictions", "show", name, task.task_id, by=unit, variant=only)
+    records = [core_answers.answer_record(answer, task.source, task.task_id) for answer in found]
+    file_row(listings.answers_table(records, line), f"{name} {task.task_id}", "answers")
 
 
 def votes(found: list[Answer], kind: str) -> int:
@@ -152,13 +153,4 @@ def show_attempt(scores: Scores, task: Task, name: str, of: tuple[Evaluation, ..
     right.code(shown.text or "(empty)", language=None, height=360)
 
 
-try:
-    first, *others = st.columns([2, 1.2, 3, 2])
-    with first:
-        name = evaluated.choose_experiment(root)
-    if name is None:
-        evaluated.empty("look at")
-    else:
-        show_experiment(name, others)
-except UserError as problem:
-    st.error(str(problem))
+evaluated.page(root, [2, 1.2, 3, 2], show_experiment)

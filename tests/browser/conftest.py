@@ -15,14 +15,16 @@ import urllib.error
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from core.curation.flags import flags_path
 from core.curation.imports import import_bundle
+from tests.results.synthetic import make_experiment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -37,7 +39,9 @@ CHROMIUM_OPTIONS = [
     "--disable-sync",
 ]
 START_SECONDS = 60
-PATIENCE_MS = 30_000
+NAME = "my-question"
+PATIENCE_MS = 30_000  # a busy machine is slower than Playwright's usual 5 seconds
+expect.set_options(timeout=PATIENCE_MS)
 
 
 class Dashboard:
@@ -96,6 +100,17 @@ class Dashboard:
             self.process.wait(10)
 
 
+@contextmanager
+def serving(root: Path, log: Path) -> Iterator[Dashboard]:
+    """A dashboard on `root` that writes to `log`, stopped at the end."""
+    dashboard = Dashboard(root, log)
+    dashboard.start()
+    try:
+        yield dashboard
+    finally:
+        dashboard.stop()
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -125,10 +140,17 @@ def _arc_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def _shared_dashboard(_arc_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    dashboard = Dashboard(_arc_project, tmp_path_factory.mktemp("log") / "dashboard.log")
-    dashboard.start()
-    yield dashboard
-    dashboard.stop()
+    with serving(_arc_project, tmp_path_factory.mktemp("log") / "dashboard.log") as dashboard:
+        yield dashboard
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """A dashboard on a project with the finished experiment `my-question` (one server for all tests)."""
+    root = tmp_path_factory.mktemp("results") / "project"
+    make_experiment(root, NAME)
+    with serving(root, tmp_path_factory.mktemp("log") / "dashboard.log") as dashboard:
+        yield dashboard
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 import io
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,24 +12,12 @@ from core.results.answers import ordered
 from core.results.curves import solved
 from core.results.differences import task_differences
 from core.results.loading import load_scores
-from tests.browser.conftest import Dashboard
-from tests.results.synthetic import SKILLS, make_experiment
+from tests.browser.conftest import NAME, Dashboard
+from tests.results.synthetic import SKILLS
 
 pytestmark = pytest.mark.browser
 
-NAME = "my-question"
 A, B = "plain", "twice-as-long"
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    """A dashboard on a project with one finished experiment."""
-    root: Path = tmp_path_factory.mktemp("answers") / "project"
-    make_experiment(root, NAME)
-    dashboard = Dashboard(root, tmp_path_factory.mktemp("log") / "dashboard.log")
-    dashboard.start()
-    yield dashboard
-    dashboard.stop()
 
 
 def pixels(part: Locator) -> set[tuple[int, ...]]:

@@ -20,19 +20,11 @@ from core.prompts.lengths import EMBEDDED, embedded_count, source_lengths
 from core.prompts.templates import PromptSettings
 from dashboard.components.grids import ARC_COLOURS
 from dashboard.components.overview import percent
-from tests.browser.conftest import PATIENCE_MS, Dashboard
+from tests.browser.conftest import Dashboard
 
 pytestmark = pytest.mark.browser
 
 TRAINING, EVALUATION = "arc1/training", "arc1/evaluation"
-
-
-@pytest.fixture(autouse=True)
-def patience() -> Iterator[None]:
-    """A first count or judgement on a busy machine takes longer than the usual 5 seconds."""
-    expect.set_options(timeout=PATIENCE_MS)
-    yield
-    expect.set_options(timeout=5_000)
 
 
 @pytest.fixture

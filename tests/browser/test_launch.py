@@ -20,12 +20,10 @@ from core.curation.stored import SourceInfo, store_source
 from core.experiments.drafts import as_yaml
 from core.experiments.runs import Run, RunState, list_runs, own_state, say_state, state_of
 from core.storage.files import append_records, write_json
-from tests.browser.conftest import PATIENCE_MS, Dashboard, Watch
+from tests.browser.conftest import Dashboard, Watch
 from tests.training.tiny import copy_task, tiny_spec
 
 pytestmark = pytest.mark.browser
-
-expect.set_options(timeout=PATIENCE_MS)
 
 SECONDS_TO_FIRST_LINE = 20.0
 

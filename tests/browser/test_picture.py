@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import REPOSITORY, Dashboard
+from tests.browser.conftest import REPOSITORY, Dashboard, serving
 from tests.results.synthetic import make_experiment
 
 pytestmark = pytest.mark.browser
@@ -33,10 +33,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def served(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    dashboard = Dashboard(project, tmp_path_factory.mktemp("log") / "dashboard.log")
-    dashboard.start()
-    yield dashboard
-    dashboard.stop()
+    with serving(project, tmp_path_factory.mktemp("log") / "dashboard.log") as dashboard:
+        yield dashboard
 
 
 def test_the_results_page_makes_a_picture(page: Page, served: Dashboard, tmp_path: Path) -> None:

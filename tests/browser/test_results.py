@@ -1,6 +1,5 @@
 """Results in a real browser: every run is a dot, the table is text, the address brings a selection back."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,24 +7,12 @@ from playwright.sync_api import Locator, Page, expect
 
 from core.results.tables import result_records
 from core.results.wording import mean_and_std
-from tests.browser.conftest import Dashboard
-from tests.results.synthetic import SKILLS, make_experiment
+from tests.browser.conftest import NAME, Dashboard
+from tests.results.synthetic import SKILLS
 
 pytestmark = pytest.mark.browser
 
-NAME = "my-question"
 RUNS = 3 * len(SKILLS)
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    """A dashboard on a project with one finished experiment."""
-    root = tmp_path_factory.mktemp("results") / "project"
-    make_experiment(root, NAME)
-    dashboard = Dashboard(root, tmp_path_factory.mktemp("log") / "dashboard.log")
-    dashboard.start()
-    yield dashboard
-    dashboard.stop()
 
 
 def open_results(page: Page, results: Dashboard, query: str = "") -> None:
@@ -92,11 +79,11 @@ def test_the_address_brings_the_selection_back(page: Page, results: Dashboard) -
 
 def test_the_table_downloads_as_markdown(page: Page, results: Dashboard, tmp_path: Path) -> None:
     open_results(page, results)
-    page.get_by_text("Columns, files and the command").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Markdown").click()
     download.value.save_as(tmp_path / "table.md")
     text = (tmp_path / "table.md").read_text()
     assert text.startswith("| variant | accuracy | correct_pixels | vote_2 | unanswered |")
     assert "| twice-as-long | 45.4 ± 2.8 (n = 3) |" in text
+    page.get_by_role("button", name="Command").click()
     expect(page.get_by_text(f"python -m core results {NAME}")).to_be_visible()

@@ -1,12 +1,10 @@
 """The SQL page and "How to read this" in a browser: an answer at once, errors in a sentence."""
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Dashboard
-from tests.results.synthetic import SKILLS, make_experiment
+from tests.results.synthetic import SKILLS
 
 pytestmark = pytest.mark.browser
 
@@ -14,24 +12,13 @@ RUNS = 3 * len(SKILLS)
 ENDLESS = "WITH RECURSIVE t(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM t) SELECT count(*) FROM t"
 
 
-@pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    """A dashboard on a project with one finished experiment."""
-    root = tmp_path_factory.mktemp("sql") / "project"
-    make_experiment(root)
-    dashboard = Dashboard(root, tmp_path_factory.mktemp("log") / "dashboard.log")
-    dashboard.start()
-    yield dashboard
-    dashboard.stop()
-
-
 def run(page: Page, text: str) -> None:
     page.get_by_role("textbox", name="query").first.fill(text)
     page.get_by_role("button", name="Run").click()
 
 
-def test_a_question_is_answered_saved_and_found_again(page: Page, asked: Dashboard) -> None:
-    page.goto(f"{asked.address}/sql")
+def test_a_question_is_answered_saved_and_found_again(page: Page, results: Dashboard) -> None:
+    page.goto(f"{results.address}/sql")
     expect(page.get_by_text(f"{RUNS} rows")).to_be_visible(timeout=30_000)
     expect(page.locator(".js-plotly-plot .scatterlayer .points path")).to_have_count(RUNS)
     expect(page.locator("table.columns").first).to_contain_text("votes_above")
@@ -42,10 +29,10 @@ def test_a_question_is_answered_saved_and_found_again(page: Page, asked: Dashboa
     page.get_by_placeholder("name to save it under").fill("pairs-per-source")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("Saved as data/queries/pairs-per-source.sql.")).to_be_visible()
-    saved = asked.root / "data" / "queries" / "pairs-per-source.sql"
+    saved = results.root / "data" / "queries" / "pairs-per-source.sql"
     assert saved.read_text().startswith("SELECT source")
 
-    page.goto(f"{asked.address}/sql?saved=pairs-per-source")
+    page.goto(f"{results.address}/sql?saved=pairs-per-source")
     expect(page.get_by_role("textbox", name="query").first).to_have_value(saved.read_text())
     with page.expect_download() as download:
         page.get_by_test_id("stDownloadButton").get_by_role("button").click()
@@ -53,8 +40,8 @@ def test_a_question_is_answered_saved_and_found_again(page: Page, asked: Dashboa
     assert lines == ["source,pairs", "toy/evaluation,160"]
 
 
-def test_errors_are_sentences_and_an_endless_query_can_be_cancelled(page: Page, asked: Dashboard) -> None:
-    page.goto(f"{asked.address}/sql?query=SELECT%20*%20FROM%20read_text('/etc/passwd')")
+def test_errors_are_sentences_and_an_endless_query_can_be_cancelled(page: Page, results: Dashboard) -> None:
+    page.goto(f"{results.address}/sql?query=SELECT%20*%20FROM%20read_text('/etc/passwd')")
     expect(page.get_by_role("alert")).to_contain_text("reads the project's own tables only", timeout=30_000)
     run(page, "COPY scores TO 'x.csv'")
     expect(page.get_by_role("alert")).to_contain_text("Only one SELECT is answered")
@@ -65,8 +52,8 @@ def test_errors_are_sentences_and_an_endless_query_can_be_cancelled(page: Page, 
     expect(page.get_by_role("alert")).to_contain_text("Only the first 10,000 rows")
 
 
-def test_how_to_read_this_counts_the_trap(page: Page, asked: Dashboard) -> None:
-    page.goto(f"{asked.address}/reading")
+def test_how_to_read_this_counts_the_trap(page: Page, results: Dashboard) -> None:
+    page.goto(f"{results.address}/reading")
     expect(page.get_by_text("p = 0.00002")).to_be_visible(timeout=30_000)
     expect(page.get_by_text("p = 0.11")).to_be_visible()
     expect(page.locator(".js-plotly-plot .scatterlayer .points path")).to_have_count(15)

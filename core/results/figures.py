@@ -1,0 +1,228 @@
+"""Figures of an experiment: variants always in the same colour, every run a dot, every mean with its spread.
+
+In come rows and records of this room, out come Plotly figures, which the pages hand to the browser and a lab
+note draws as still pictures (`core.results.drawing`); nothing is computed but places and colours. Backgrounds
+and the colour of text are left to whoever shows them, so that light and dark both work.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+# Okabe & Ito (2008), in an order that is readable on light and on dark; yellow comes last.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B8A900")
+BASELINE = "#8C8C8C"
+MARKERS = ("circle", "diamond", "square", "triangle-up", "x", "star")
+
+ROW_HEIGHT = 64
+_JITTER = 0.16
+FONT = 13
+GRID = "rgba(128, 128, 128, 0.22)"
+NEVER, RARELY, OFTEN, ALWAYS = "rgba(128, 128, 128, 0.16)", "#FBE0B0", "#C46A00", "#0072B2"
+_SOLVED = [[0.0, NEVER], [1e-6, RARELY], [0.999999, OFTEN], [1.0, ALWAYS]]
+
+
+def variant_colours(variants: Sequence[str], baseline: str) -> dict[str, str]:
+    """The colour of each variant, by its place in the spec; the baseline is grey.
+
+    Pass all variants of the experiment, whatever a page shows, so that colours stay.
+    """
+    others = [variant for variant in variants if variant != baseline]
+    colours = {variant: PALETTE[place % len(PALETTE)] for place, variant in enumerate(others)}
+    return {variant: colours.get(variant, BASELINE) for variant in variants}
+
+
+def variant_markers(variants: Sequence[str], baseline: str) -> dict[str, str]:
+    """The shape of each variant's dots: another one each time the colours begin anew."""
+    others = [variant for variant in variants if variant != baseline]
+    shapes = {variant: MARKERS[place // len(PALETTE) % len(MARKERS)] for place, variant in enumerate(others)}
+    return {variant: shapes.get(variant, MARKERS[0]) for variant in variants}
+
+
+def run_chart(
+    rows: Sequence[Any],
+    runs: Iterable[Mapping[str, Any]],
+    variants: Sequence[str],
+    baseline: str,
+    title: str,
+) -> go.Figure:
+    """Every run as a dot, mean ± std as a bar, the interval as a whisker; one line per variant, best on top.
+
+    `rows` are `core.results.verdicts.Row`, in order; `runs` are records of `core.results.tables.run_records`.
+    """
+    colours, markers = variant_colours(variants, baseline), variant_markers(variants, baseline)
+    figure = go.Figure()
+    by_variant: dict[str, list[Mapping[str, Any]]] = {}
+    for run in runs:
+        if run["value"] is not None:
+            by_variant.setdefault(run["variant"], []).append(run)
+    for place, row in enumerate(rows):
+        own = by_variant.get(row.variant, [])
+        add_summary(figure, place, row.summary, colours[row.variant])
+        _add_dots(figure, place, row.variant, own, colours[row.variant], markers[row.variant])
+    figure.update_yaxes(
+        tickvals=list(range(len(rows))),
+        ticktext=[row.variant for row in rows],
+        range=[len(rows) - 0.4, -0.6],
+        showgrid=False,
+        zeroline=False,
+    )
+    figure.update_xaxes(range=_possible_range(rows, by_variant))
+    return finished(figure, title, 70 + ROW_HEIGHT * max(2, len(rows)))
+
+
+def _possible_range(
+    rows: Sequence[Any], runs: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> list[float] | None:
+    """The axis from the lowest to the highest of all marks, but not far beyond 0 and 100 %.
+
+    An interval of a mean near 0 reaches below it; the axis cuts it there.
+    """
+    marks = [run["value"] for own in runs.values() for run in own]
+    for summary in (row.summary for row in rows):
+        ends = [summary.low, summary.high]
+        if summary.std is not None:
+            ends += [summary.mean - summary.std, summary.mean + summary.std]
+        marks += [end for end in ends if end is not None]
+    if not marks or any(run["value"] < 0 or run["value"] > 1 for own in runs.values() for run in own):
+        return None
+    low, high = 100 * max(0.0, min(marks)), 100 * min(1.0, max(marks))
+    pad = 0.03 * (high - low) or 1.0
+    return [low - pad, high + pad]
+
+
+def add_summary(figure: go.Figure, place: int, summary: Any, colour: str) -> None:
+    """Bar (mean ± std), whisker (interval) and a stroke at the mean, as lines without dots."""
+    mean = 100 * summary.mean
+    if summary.std is not None:
+        spread = 100 * summary.std
+        _line(figure, [mean - spread, mean + spread], [place, place], colour, 22, 0.28)
+    if summary.low is not None and summary.high is not None:
+        low, high = 100 * summary.low, 100 * summary.high
+        cap = 0.13
+        x = [low, high, None, low, low, None, high, high]
+        y = [place, place, None, place - cap, place + cap, None, place - cap, place + cap]
+        _line(figure, x, y, colour, 1.6, 0.9)
+    if mean == mean:
+        _line(figure, [mean, mean], [place - 0.24, place + 0.24], colour, 3, 1)
+
+
+def _line(figure: go.Figure, x: list[Any], y: list[Any], colour: str, width: float, opacity: float) -> None:
+    line = {"color": colour, "width": width}
+    figure.add_scatter(x=x, y=y, mode="lines", line=line, opacity=opacity, hoverinfo="skip", showlegend=False)
+
+
+def _add_dots(
+    figure: go.Figure,
+    place: int,
+    variant: str,
+    runs: Sequence[Mapping[str, Any]],
+    colour: str,
+    marker: str,
+) -> None:
+    spread = [_JITTER * (((2 * number + 1) / len(runs)) - 1) for number in range(len(runs))]
+    figure.add_scatter(
+        x=[100 * run["value"] for run in runs],
+        y=[place + shift for shift in spread],
+        mode="markers",
+        name=variant,
+        customdata=[[run["train_seed"], run["evaluations"]] for run in runs],
+        hovertemplate="%{x:.3f} %<br>train seed %{customdata[0]}, %{customdata[1]} evaluations",
+        marker={
+            "color": colour,
+            "symbol": marker,
+            "size": 10 if len(runs) <= 30 else 6,
+            "line": {"width": 1.2, "color": "rgba(255, 255, 255, 0.9)"},
+        },
+        showlegend=False,
+    )
+
+
+def curve_chart(
+    records: Sequence[Mapping[str, Any]], variants: Sequence[str], baseline: str, title: str
+) -> go.Figure:
+    """Curves over the number of attempts with a band of ± std over runs; records: variant, k, mean, std."""
+    colours = variant_colours(variants, baseline)
+    figure = go.Figure()
+    for variant in variants:
+        own = [record for record in records if record["variant"] == variant]
+        if own:
+            _add_curve(figure, variant, own, colours[variant])
+    ks = sorted({record["k"] for record in records})
+    shown = [k for k in ks if k & (k - 1) == 0 or k == ks[-1]]
+    figure.update_xaxes(type="log", tickvals=shown, ticktext=[str(k) for k in shown], title="attempts")
+    figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
+    figure.update_yaxes(gridcolor=GRID, ticksuffix=" %", rangemode="tozero")
+    return finished(figure, "attempts", 330, title)
+
+
+def _add_curve(figure: go.Figure, variant: str, own: Sequence[Mapping[str, Any]], colour: str) -> None:
+    ks = [record["k"] for record in own]
+    if all(record["std"] is not None for record in own):
+        high = [100 * (record["mean"] + record["std"]) for record in own]
+        low = [100 * (record["mean"] - record["std"]) for record in own]
+        figure.add_scatter(
+            x=ks + ks[::-1],
+            y=high + low[::-1],
+            fill="toself",
+            fillcolor=colour,
+            line={"width": 0},
+            mode="lines",
+            opacity=0.2,
+            hoverinfo="skip",
+            showlegend=False,
+            legendgroup=variant,
+        )
+    figure.add_scatter(
+        x=ks,
+        y=[100 * record["mean"] for record in own],
+        mode="lines",
+        name=variant,
+        legendgroup=variant,
+        line={"color": colour, "width": 2.5},
+        customdata=[record["n"] for record in own],
+        hovertemplate="%{y:.2f} % with %{x} attempts (%{customdata} runs)",
+    )
+
+
+def solved_chart(solved: Any) -> go.Figure:
+    """A strip of runs × tasks (`core.results.curves.Solved`): grey never, orange sometimes, blue always."""
+    runs = [f"{variant} · {seed}" for variant, seed in solved.runs]
+    figure = go.Figure(
+        go.Heatmap(
+            z=solved.share,
+            x=[task for _, task in solved.tasks],
+            y=runs,
+            customdata=solved.right,
+            text=solved.attempts,
+            hovertemplate="task %{x}<br>%{y}<br>%{customdata} of %{text} attempts right<extra></extra>",
+            colorscale=_SOLVED,
+            zmin=0,
+            zmax=1,
+            xgap=1 if len(solved.tasks) <= 150 else 0,
+            ygap=1 if len(runs) <= 40 else 0,
+            showscale=False,
+        )
+    )
+    figure.update_xaxes(
+        type="category", showticklabels=len(solved.tasks) <= 60, tickangle=-90, tickfont={"size": 9}
+    )
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    height = 110 + min(620, max(18 if len(runs) <= 40 else 6, 160 // max(1, len(runs))) * len(runs))
+    return finished(figure, "", height)
+
+
+def finished(figure: go.Figure, x_title: str, height: int, y_title: str = "") -> go.Figure:
+    """Fonts, margins and quiet grid lines, the same for every chart."""
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 16, "t": 24, "b": 8},
+        font={"size": FONT},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        hoverlabel={"align": "left"},
+    )
+    figure.update_xaxes(title=x_title or None, showgrid=True, gridcolor=GRID, zeroline=False, automargin=True)
+    figure.update_yaxes(title=y_title or None, zeroline=False, automargin=True)
+    return figure

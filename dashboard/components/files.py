@@ -1,0 +1,40 @@
+"""A table as files: Markdown, LaTeX, CSV, and the command that gives the same, in one row of small buttons.
+
+A file is made when its button is clicked, not before.
+"""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from core.results.listings import Table
+
+
+def file_row(table: Table, name: str, key: str, note: Callable[[], str] | None = None) -> None:
+    """Buttons for a table's files, named `name`; with `note` also for the whole experiment as one file."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        _button("Markdown", lambda: table.markdown, f"{name}.md", "text/markdown", key)
+        _button("LaTeX", lambda: table.latex, f"{name}.tex", "application/x-tex", key)
+        _button("CSV", lambda: table.csv, f"{name}.csv", "text/csv", key)
+        if note is not None:
+            words = "The whole experiment as one file that opens anywhere: tables, charts, settings."
+            _button("HTML", note, f"{name}.html", "text/html", key, words)
+        with st.popover("Command", type="tertiary", help="The command that prints the same table."):
+            st.code(table.command, language="bash")
+
+
+def _button(
+    label: str, text: Callable[[], str], file: str, kind: str, key: str, words: str | None = None
+) -> None:
+    words = words or f"The table as {label}{', unrounded' if label == 'CSV' else ''}."
+    st.download_button(
+        label,
+        text,
+        file,
+        kind,
+        key=f"{key} {label}",
+        type="tertiary",
+        icon=":material/download:",
+        help=words,
+        on_click="ignore",
+    )
