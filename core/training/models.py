@@ -3,6 +3,8 @@
 Weights are read and written as safetensors only, and code that comes with a model is never run.
 """
 
+import importlib.util
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from core.storage.models import unreadable
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
 
@@ -73,11 +76,13 @@ def init_model(folder: Path, shape: ModelShape, seed: int) -> int:
 def load_for_training(location: str, settings: TrainingSettings, device: str) -> "PreTrainedModel":
     """The base model on a device: float32 where all weights are trained or on CPU, else bfloat16.
 
-    Raises `UserError` where the folder or hub model can't be read, or lacks some of its weights.
+    Frozen weights are kept in 4 bits where the settings say so. Raises `UserError` where the folder or hub
+    model can't be read, or lacks some of its weights, and where 4 bits are not possible.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
+    in_four_bits = settings.method == "lora" and settings.lora.four_bit
     small = device != "cpu" and settings.method == "lora"
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -86,8 +91,9 @@ def load_for_training(location: str, settings: TrainingSettings, device: str) ->
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            **(_four_bits(device) if in_four_bits else {}),
         )
-    except (torch.OutOfMemoryError, MemoryError):
+    except (torch.OutOfMemoryError, MemoryError, UserError):
         raise
     except Exception as problem:  # each library has errors of its own for a damaged file
         raise unreadable("model", location, problem) from problem
@@ -96,11 +102,31 @@ def load_for_training(location: str, settings: TrainingSettings, device: str) ->
         names = ", ".join(sorted(found["missing_keys"])[:3])
         raise unreadable("model", location, ValueError(f"weights are missing: {names}"))
     model.config.use_cache = False
+    if in_four_bits:
+        from peft import prepare_model_for_kbit_training
+
+        return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     return model.to(device)
 
 
+def _four_bits(device: str) -> dict[str, Any]:
+    """What makes transformers load weights in 4 bits (Dettmers et al. 2023)."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    if device == "cpu" or importlib.util.find_spec("bitsandbytes") is None:
+        missing = (
+            "an NVIDIA GPU" if device == "cpu" else "the package bitsandbytes (pip install bitsandbytes)"
+        )
+        raise UserError(f"Weights in 4 bits need {missing}. Set training.lora.four_bit to false.")
+    config = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
+    )
+    return {"quantization_config": config, "device_map": {"": device}}
+
+
 def with_adapter(model: "PreTrainedModel", settings: TrainingSettings, seed: int) -> Any:
-    """The model with a fresh adapter whose first factor depends on the seed; only the adapter is trained.
+    """The model with a fresh adapter that depends on the seed; only the adapter is trained.
 
     Raises `UserError` where the model has none of the named layers.
     """
@@ -113,6 +139,9 @@ def with_adapter(model: "PreTrainedModel", settings: TrainingSettings, seed: int
         lora_alpha=lora.alpha,  # type: ignore[arg-type]
         lora_dropout=lora.dropout,
         target_modules=list(lora.target_modules),
+        use_rslora=lora.rslora,
+        use_dora=lora.dora,
+        init_lora_weights=_INITS[lora.init],
         task_type="CAUSAL_LM",
     )
     try:
@@ -124,3 +153,46 @@ def with_adapter(model: "PreTrainedModel", settings: TrainingSettings, seed: int
         raise UserError(
             f"The model has no linear layers named {names}. Correct training.lora.target_modules."
         ) from problem
+
+
+# The fast singular value decomposition, in 16 iterations, that the authors of PiSSA use (Meng et al. 2024).
+_INITS: dict[str, Any] = {"zero": True, "pissa": "pissa_niter_16", "olora": "olora"}
+
+
+def initial_factors(model: Any, settings: TrainingSettings) -> "dict[str, torch.Tensor] | None":
+    """The factors of a fresh adapter, where its beginning has changed the base's weights; else None."""
+    if settings.method != "lora" or settings.lora.init == "zero":
+        return None
+    return {
+        name: weights.detach().cpu().clone()
+        for name, weights in model.named_parameters()
+        if weights.requires_grad
+    }
+
+
+def save_adapter(model: Any, folder: Path, initial: "dict[str, torch.Tensor] | None") -> None:
+    """Save the adapter so that it fits the untouched base.
+
+    Where the beginning took `initial` out of the base's weights, the difference between the trained factors
+    and these is saved, a plain adapter of twice the rank.
+    """
+    if initial is None:
+        model.save_pretrained(folder)
+        return
+    trained = {name: weights for name, weights in model.named_parameters() if name in initial}
+    kept = {name: weights.detach().clone() for name, weights in trained.items()}
+    with tempfile.TemporaryDirectory() as temporary:
+        begun = Path(temporary) / "initial"
+        _set(trained, initial)
+        model.peft_config["default"].init_lora_weights = True  # what is loaded below begins as it is saved
+        model.save_pretrained(begun)
+        _set(trained, kept)
+        model.save_pretrained(folder, path_initial_model_for_weight_conversion=str(begun))
+
+
+def _set(weights: "dict[str, torch.nn.Parameter]", values: "dict[str, torch.Tensor]") -> None:
+    import torch
+
+    with torch.no_grad():
+        for name, value in values.items():
+            weights[name].copy_(value)

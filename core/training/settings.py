@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from core.settings import Settings
 
@@ -17,6 +17,29 @@ class LoraSettings(Settings):
         ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
         description="Names of the linear layers that get an adapter.",
     )
+    rslora: bool = Field(
+        False, description="Scale the update by alpha / √rank instead, which keeps high ranks learning."
+    )
+    dora: bool = Field(
+        False, description="Learn the length of each weight vector apart from its direction (DoRA); slower."
+    )
+    init: Literal["zero", "pissa", "olora"] = Field(
+        "zero",
+        description="Where the factors begin. zero: an update of nothing. pissa, olora: the principal"
+        " directions of the weights, or a QR basis of them; saved as a plain adapter of twice the rank.",
+    )
+    four_bit: bool = Field(
+        False,
+        description="Keep the frozen weights in 4 bits, a quarter of the memory (bitsandbytes, NVIDIA GPU).",
+    )
+
+    @model_validator(mode="after")
+    def _kinds_go_together(self) -> "LoraSettings":
+        if self.init != "zero" and (self.dora or self.four_bit):
+            raise ValueError(
+                f"init {self.init} changes the weights, which goes with neither dora nor four_bit; use zero"
+            )
+        return self
 
 
 class TrainingSettings(Settings):
@@ -46,6 +69,9 @@ class TrainingSettings(Settings):
         "auto",
         description="packed: samples one after another in a row, blind to each other. padded: one below the"
         " other, grouped by length. auto: packed on a GPU where the model allows it, else padded.",
+    )
+    recompute: bool = Field(
+        False, description="Compute activations anew on the way back: less memory, about a third more work."
     )
     loss_on: Literal["answer", "outputs"] = Field(
         "answer",

@@ -23,7 +23,7 @@ from core.storage.files import writing
 from core.training.attention import attend_within_samples, boundaries, can_pack
 from core.training.batches import IGNORED, Batch, Drawing
 from core.training.checkpoints import Position, load_checkpoint, save_checkpoint
-from core.training.models import load_for_training, with_adapter
+from core.training.models import initial_factors, load_for_training, save_adapter, with_adapter
 from core.training.schedules import learning_rate_at
 from core.training.settings import TrainingSettings
 
@@ -110,6 +110,7 @@ class _Loop:
     drawing: Drawing
     model: Any
     trained: dict[str, "torch.nn.Parameter"]
+    initial: "dict[str, torch.Tensor] | None"
     optimizer: "torch.optim.Optimizer"
 
     @classmethod
@@ -136,6 +137,9 @@ class _Loop:
         )
         if settings.method == "lora":
             model = with_adapter(model, settings, derived_seed(training.seed, "adapter"))
+        if settings.recompute:
+            model.enable_input_require_grads()
+            model.gradient_checkpointing_enable({"use_reentrant": False})
         model.train()
         trained = {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
         groups = [
@@ -143,7 +147,9 @@ class _Loop:
             {"params": [w for w in trained.values() if w.ndim < 2], "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95))
-        return cls(training, device, tokenizer, drawing, model, trained, optimizer)
+        return cls(
+            training, device, tokenizer, drawing, model, trained, initial_factors(model, settings), optimizer
+        )
 
     def step(self, position: Position) -> tuple[dict[str, Any], Position]:
         """One optimizer step on the samples that belong to it; its record and where the next begins."""
@@ -219,5 +225,8 @@ class _Loop:
     def save(self, target: Path) -> None:
         """Leave adapter or model, with the tokenizer, as a whole folder."""
         with writing(target) as temporary:
-            self.model.save_pretrained(temporary)
+            if self.training.settings.method == "lora":
+                save_adapter(self.model, temporary, self.initial)
+            else:
+                self.model.save_pretrained(temporary)
             self.tokenizer.save_pretrained(temporary)

@@ -12,16 +12,20 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file
 
 from core.errors import UserError
 from core.training import train as train_module
-from core.training.checkpoints import load_checkpoint
+from core.training.checkpoints import Position, load_checkpoint
+from core.training.models import load_for_training
 from core.training.train import Training, _Loop, train
+from tests.training.conftest import tiny_settings
 
 pytestmark = pytest.mark.engine
 ROOT = Path(__file__).resolve().parents[2]
 Make = Callable[..., Training]
+TOKENS = torch.arange(3, 23).reshape(1, 20)
 
 
 def losses_of(training: Training, folder: Path) -> dict[int, float]:
@@ -268,3 +272,65 @@ def test_other_errors_keep_their_traceback(
     monkeypatch.setattr(train_module, "load_checkpoint", fail)
     with pytest.raises(RuntimeError, match="a defect"):
         train(training(), tmp_path, lambda record: None)
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "rslora": {"rslora": True},
+    "dora": {"dora": True},
+    "pissa": {"init": "pissa"},
+    "olora": {"init": "olora"},
+    "olora with root scaling": {"init": "olora", "rslora": True},
+}
+
+
+def logits_of(model: Any, tokens: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode():
+        return model.eval()(input_ids=tokens).logits
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_adapter_fits_the_untouched_base_and_resumes(
+    training: Make, model_folder: Path, tmp_path: Path, kind: str
+) -> None:
+    """The saved adapter on a fresh base, as it is and merged, gives the trained model's logits to 1e-4."""
+    make = training(lora={"rank": 4, **KINDS[kind]}, steps=6, checkpoint_every=2, learning_rate=1e-2)
+    loop, position = _Loop.start(make), Position()
+    before = logits_of(load_for_training(str(model_folder), make.settings, "cpu"), TOKENS)
+    for _ in range(6):
+        _, position = loop.step(position)
+    wanted = logits_of(loop.model, TOKENS)
+    assert (wanted - before).abs().max() > 0.01, "it has learned something"
+    loop.save(tmp_path / "saved" / "adapter")
+    base = load_for_training(str(model_folder), make.settings, "cpu")
+    loaded = PeftModel.from_pretrained(base, tmp_path / "saved" / "adapter")
+    assert torch.allclose(logits_of(loaded, TOKENS), wanted, atol=1e-4)
+    assert torch.allclose(logits_of(loaded.merge_and_unload(), TOKENS), wanted, atol=1e-4)
+    record = json.loads((tmp_path / "saved" / "adapter" / "adapter_config.json").read_text())
+    assert (record["r"], record["init_lora_weights"]) == (8 if "init" in KINDS[kind] else 4, True)
+
+    losses = interrupted_at(5, make, tmp_path / "a") | losses_of(make, tmp_path / "a")
+    assert losses == losses_of(make, tmp_path / "b")
+    assert same_weights(tmp_path / "a", tmp_path / "b")
+
+
+@pytest.mark.parametrize("other", [{"dora": True}, {"four_bit": True}])
+def test_an_init_that_changes_the_weights_goes_with_neither_dora_nor_four_bits(other: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=r"init pissa changes the weights, which goes with neither"):
+        tiny_settings(lora={"init": "pissa", **other})
+
+
+def test_four_bits_without_a_gpu_is_one_sentence(training: Make, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"4 bits need an NVIDIA GPU. Set training.lora.four_bit to false"):
+        train(training(lora={"four_bit": True}), tmp_path, lambda record: None)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("batching", ["padded", "packed"])
+def test_activations_computed_anew_change_nothing(training: Make, method: str, batching: str) -> None:
+    losses = []
+    for recompute in (False, True):
+        loop = _Loop.start(training(method=method, batching=batching, recompute=recompute))
+        first, position = loop.step(Position())
+        second, _ = loop.step(position)
+        losses.append((first["loss"], second["loss"]))
+    assert losses[0] == losses[1]
