@@ -22,9 +22,9 @@ from urllib.parse import urlparse
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
+from core.bench.synthetic import make_experiment
 from core.curation.flags import flags_path
 from core.curation.imports import import_bundle
-from tests.results.synthetic import make_experiment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")

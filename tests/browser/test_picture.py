@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from core.bench.synthetic import make_experiment
 from tests.browser.conftest import REPOSITORY, Dashboard, serving
-from tests.results.synthetic import make_experiment
 
 pytestmark = pytest.mark.browser
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from core.bench.synthetic import SKILLS
 from core.results.tables import result_records
 from core.results.wording import mean_and_std
 from tests.browser.conftest import NAME, Dashboard
-from tests.results.synthetic import SKILLS
 
 pytestmark = pytest.mark.browser
 
@@ -84,6 +84,6 @@ def test_the_table_downloads_as_markdown(page: Page, results: Dashboard, tmp_pat
     download.value.save_as(tmp_path / "table.md")
     text = (tmp_path / "table.md").read_text()
     assert text.startswith("| variant | accuracy | correct_pixels | vote_2 | unanswered |")
-    assert "| twice-as-long | 45.4 ± 2.8 (n = 3) |" in text
+    assert "| twice-as-long | 47.2 ± 2.3 (n = 3) |" in text
     page.get_by_role("button", name="Command").click()
     expect(page.get_by_text(f"python -m core results {NAME}")).to_be_visible()

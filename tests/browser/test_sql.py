@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import Page, expect
 
+from core.bench.synthetic import SKILLS
 from tests.browser.conftest import Dashboard
-from tests.results.synthetic import SKILLS
 
 pytestmark = pytest.mark.browser
 

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from core.__main__ import app
+from core.bench.synthetic import SKILLS, SOURCE, make_experiment
 from core.curation.flags import add_flag
 from core.curation.sources import load_tasks
 from core.errors import UserError
@@ -19,7 +20,6 @@ from core.experiments.sql_tables import PHRASES, schema
 from core.results.imports import import_results
 from core.results.tables import result_records
 from core.storage.files import append_record
-from tests.results.synthetic import SKILLS, SOURCE, make_experiment
 
 NAME = "my-question"
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from core.__main__ import app
 from core.arc.views import View
+from core.bench.synthetic import SOURCE, make_experiment
 from core.errors import UserError
 from core.prompts.templates import PromptSettings, prompt_tokens
 from core.results import answers, asked, differences
@@ -25,7 +26,6 @@ from core.results.loading import Scores, load_scores
 from core.results.verdicts import compare_records
 from core.storage.files import read_json, write_json
 from core.storage.schemas import PREDICTIONS, write_table
-from tests.results.synthetic import SOURCE, make_experiment
 from tests.results.test_tables import REPOSITORY
 
 NAME = "my-question"
@@ -156,7 +156,11 @@ def test_the_prompt_is_what_the_model_read(tmp_path: Path) -> None:
 
     key = (row["source"], row["task_id"], row["test_index"], row["attempt"])
     shown = asked.asked(tmp_path, NAME, evaluation, *key)
-    assert (replace(shown.view, pair_order=shown.pair_order), shown.note, shown.text) == (view, "", "made up")
+    assert (replace(shown.view, pair_order=shown.pair_order), shown.note, shown.text) == (
+        view,
+        "",
+        row["text"],
+    )
     tokens = prompt_tokens(shown.task, PromptSettings(), tokenizer)
     assert tokenizer.decode(tokens) == shown.prompt
     assert shown.prompt.startswith("<bos>I") and shown.prompt.count("<eos>") == 2

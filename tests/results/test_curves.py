@@ -7,12 +7,12 @@ from statistics import fmean
 import numpy as np
 import pytest
 
+from core.bench import by_hand
+from core.bench.synthetic import make_experiment, make_tasks
 from core.errors import UserError
 from core.results.curves import budgets_up_to, pass_curves, solved, vote_curves
 from core.results.loading import load_scores
 from core.results.tables import records_of
-from tests.results import by_hand
-from tests.results.synthetic import make_experiment, make_tasks
 from tests.results.test_tables import NAME
 
 

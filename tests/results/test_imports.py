@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from core.bench.synthetic import make_experiment
 from core.errors import UserError
 from core.results.imports import import_results
 from core.results.loading import load_scores
 from core.results.tables import offered_metrics, result_records
 from core.results.verdicts import compare_records, verdict_rows
-from tests.results.synthetic import make_experiment
 from tests.results.test_tables import REPOSITORY, run_verb
 
 LAB_NOTE = REPOSITORY / "data" / "experiments" / "lab-note" / "results.csv"

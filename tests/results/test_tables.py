@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from core.bench import by_hand
+from core.bench.synthetic import SKILLS, make_experiment, make_tasks
 from core.errors import UserError
 from core.results.experiment import list_experiments
 from core.results.loading import load_scores
@@ -23,8 +25,6 @@ from core.results.tables import (
     run_records,
 )
 from core.spread.metrics import aggregate, output_metric
-from tests.results import by_hand
-from tests.results.synthetic import SKILLS, make_experiment, make_tasks
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NAME = "my-question"

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from core.bench.synthetic import make_experiment
 from core.errors import UserError
 from core.results import notes, planning, verdicts, wording
 from core.results.loading import Scores, load_scores
 from core.results.tables import evaluation_values, run_records
-from tests.results.synthetic import make_experiment
 from tests.results.test_tables import NAME, run_verb
 
 
@@ -139,5 +139,5 @@ def test_the_sentences_name_model_tasks_and_scope(project: Path, scores: Scores)
     assert "nothing of other trainings" in wording.scope_sentence(scores, "checkpoint", "by_task")
     noise = verdicts.noise(scores, "accuracy")
     assert noise.tasks is not None and noise.tasks > 0.01
-    assert wording.noise_sentence(noise).startswith("Noise: evaluation 2.5 · training 1.2 · tasks ")
+    assert wording.noise_sentence(noise).startswith("Noise: evaluation 2.0 · training 1.4 · tasks ")
     assert np.isfinite([part for part in (noise.evaluation, noise.training) if part is not None]).all()
