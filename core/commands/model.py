@@ -1,5 +1,6 @@
-"""Verbs about base models: `model init`, `model list`."""
+"""Verbs about base models: `model init`, `model shrink`, `model expand`, `model list`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -36,6 +37,38 @@ def init(
     typer.echo(
         f"data/models/{name}: {weights:,} random weights. Train it in an experiment: base_model: {name}"
     )
+
+
+@app.command()
+def shrink(
+    base: Annotated[str, typer.Argument(help="A base model: a folder in data/models, a path or a hub name.")],
+    name: Annotated[str, typer.Argument(help="Name of the new folder in data/models.")],
+    root: Root = HERE,
+) -> None:
+    """Make a base model with only the tokens that ARC prompts need, which is smaller and faster.
+
+    Adapters trained on it fit the whole model as they are.
+    """
+    from core.storage.models import model_location
+    from core.training.shrinking import shrink_model
+
+    before, after = shrink_model(model_location(root, base), root / "data" / "models" / name)
+    typer.echo(f"data/models/{name}: {after:,} of {before:,} tokens. Train it: base_model: {name}")
+
+
+@app.command()
+def expand(
+    shrunk: Annotated[Path, typer.Argument(help="The folder of a small model, trained or not.")],
+    base: Annotated[str, typer.Argument(help="The base model that it was made from.")],
+    name: Annotated[str, typer.Argument(help="Name of the new folder in data/models.")],
+    root: Root = HERE,
+) -> None:
+    """Put the weights of a model with a small vocabulary back into the whole model."""
+    from core.storage.models import model_location
+    from core.training.shrinking import expand_model
+
+    expand_model(shrunk, model_location(root, base), root / "data" / "models" / name)
+    typer.echo(f"data/models/{name}: the whole vocabulary, the weights of {shrunk}.")
 
 
 @app.command("list")

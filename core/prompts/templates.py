@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+PROMPT_CHARACTERS = "0123456789\nIO x"
+"""Every character that a prompt may hold, whatever its encoding (a chat template adds its own)."""
+
+
 class PromptSettings(Settings):
     """How a task becomes a prompt."""
 

@@ -80,18 +80,32 @@ def load_for_training(location: str, settings: TrainingSettings, device: str) ->
     model can't be read, or lacks some of its weights, and where 4 bits are not possible.
     """
     import torch
-    from transformers import AutoModelForCausalLM
 
     in_four_bits = settings.method == "lora" and settings.lora.four_bit
     small = device != "cpu" and settings.method == "lora"
+    options = _four_bits(device) if in_four_bits else {}
+    model = load_model(location, dtype=torch.bfloat16 if small else torch.float32, **options)
+    model.config.use_cache = False
+    if in_four_bits:
+        from peft import prepare_model_for_kbit_training
+
+        return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    return model.to(device)
+
+
+def load_model(location: str, **options: Any) -> Any:
+    """A whole model, its weights from safetensors alone; in the type that they are stored in, unless `dtype`
+    is among the options. Raises `UserError` where it can't be read or lacks some of its weights."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             location,
-            dtype=torch.bfloat16 if small else torch.float32,
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
-            **(_four_bits(device) if in_four_bits else {}),
+            **options,
         )
     except (torch.OutOfMemoryError, MemoryError, UserError):
         raise
@@ -101,12 +115,7 @@ def load_for_training(location: str, settings: TrainingSettings, device: str) ->
     if found["missing_keys"]:  # the library would fill them with random numbers
         names = ", ".join(sorted(found["missing_keys"])[:3])
         raise unreadable("model", location, ValueError(f"weights are missing: {names}"))
-    model.config.use_cache = False
-    if in_four_bits:
-        from peft import prepare_model_for_kbit_training
-
-        return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    return model.to(device)
+    return model
 
 
 def _four_bits(device: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from core.training.checkpoints import Position, load_checkpoint, save_checkpoint
 from core.training.models import initial_factors, load_for_training, save_adapter, with_adapter
 from core.training.schedules import learning_rate_at
 from core.training.settings import TrainingSettings
+from core.training.shrinking import carry_mapping
 
 if TYPE_CHECKING:
     import torch
@@ -230,3 +231,4 @@ class _Loop:
             else:
                 self.model.save_pretrained(temporary)
             self.tokenizer.save_pretrained(temporary)
+            carry_mapping(self.training.base, temporary)
