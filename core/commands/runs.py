@@ -38,18 +38,28 @@ def run(
     variant: Annotated[str | None, typer.Option(help="Only this variant's run …")] = None,
     train_seed: Annotated[int | None, typer.Option(help="… with this seed …")] = None,
     stage: Annotated[str | None, typer.Option(help="… and this stage: train, infer or score.")] = None,
+    base_model: Annotated[
+        str | None, typer.Option(help="With --stage infer: all trained runs with adapters on this base.")
+    ] = None,
     root: Root = HERE,
 ) -> None:
-    """Work through a launched experiment in this process's foreground, or do one stage of one run."""
+    """Work through a launched experiment in this process's foreground, or do one stage of one run.
+
+    `--stage infer` alone answers all trained runs: those whose adapters share a base model by one engine.
+    """
     from core.errors import UserError
-    from core.experiments.launch import drive
+    from core.experiments.launch import drive, infer_waiting
     from core.experiments.runs import STAGES, experiment_folder, one_run
-    from core.experiments.stages import run_stage
+    from core.experiments.stages import infer_together, run_stage, waiting_on
 
     if not (experiment_folder(root, experiment) / "experiment.yaml").exists():
         raise UserError(f"'{experiment}' was never launched. Launch it: python -m core launch {experiment}")
     if variant is None and train_seed is None and stage is None:
         done = drive(root, experiment)
+    elif stage == "infer" and base_model is not None and variant is None and train_seed is None:
+        done = infer_together(waiting_on(root, experiment, base_model))
+    elif stage == "infer" and variant is None and train_seed is None:
+        done = infer_waiting(root, experiment)
     elif variant is None or train_seed is None or stage not in STAGES:
         raise UserError("One stage needs --variant, --train-seed and --stage (train, infer or score).")
     else:

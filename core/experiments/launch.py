@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +21,7 @@ import yaml
 from core.curation.leaks import Leak
 from core.curation.mixtures import mixture_leaks
 from core.errors import UserError
+from core.experiments.answering import engine_groups, needs_own_engine
 from core.experiments.records import describe_run, settings_of
 from core.experiments.runs import (
     DRIVER,
@@ -34,7 +36,13 @@ from core.experiments.runs import (
     state_of,
 )
 from core.experiments.spec import ExperimentSpec, evaluated_tasks, read_spec
-from core.experiments.stages import stages_left
+from core.experiments.stages import (
+    INFER_LOG,
+    infer_together,
+    launched_spec,
+    stages_left,
+    waiting_for_answers,
+)
 from core.storage.files import append_record, locked, read_json, write_json, write_text
 
 BYTES_PER_RUN = 200 * 2**20
@@ -132,13 +140,36 @@ def drive(root: Path, experiment: str) -> bool:
             turn.enter_context(locked(folder / ".driver.lock"))
         write_json(folder / DRIVER, asdict(own_state(None)))
         spec = read_spec(folder / "experiment.yaml")
-        outcomes = [_drive_run(run, spec) for run in runs_of(root, spec)]
-        return all(outcomes)
+        return _work_through(runs_of(root, spec), spec)
 
 
-def _drive_run(run: Run, spec: ExperimentSpec) -> bool:
-    """The stages of a run, one process after another, up to the first that fails or a stop."""
-    for stage in stages_left(run, spec):
+def _work_through(runs: Sequence[Run], spec: ExperimentSpec) -> bool:
+    """Train all runs, answer those that share a base model by one engine, and score; whether all are done.
+
+    A run that shares its engine with no other is answered and scored as soon as it is trained.
+    """
+    together = []
+    for run in runs:
+        if not _do(run, spec, "train"):
+            continue
+        if needs_own_engine(run, spec):
+            _do(run, spec, "infer", "score")
+        else:
+            together.append(run)
+    for group in engine_groups(together, spec):
+        asked = _answer_group(group, spec)
+        for run in group:
+            if run not in asked:
+                _do(run, spec, "infer", "score")
+            elif "infer" not in stages_left(run, spec):
+                _do(run, spec, "score")
+    return not any(stages_left(run, spec) for run in runs)
+
+
+def _do(run: Run, spec: ExperimentSpec, *stages: Stage) -> bool:
+    """What is left of these stages, one process after another, up to the first that fails or a stop;
+    whether they are done."""
+    for stage in [stage for stage in stages_left(run, spec) if stage in stages]:
         if state_of(run).state == "cancelled":
             return False
         process = _detached(run.root, stage_command(run, stage), run.folder / "log.txt")
@@ -150,10 +181,48 @@ def _drive_run(run: Run, spec: ExperimentSpec) -> bool:
     return True
 
 
+def _answer_group(runs: Sequence[Run], spec: ExperimentSpec) -> list[Run]:
+    """Let one process answer those of the runs that wait for it, if there are several; which ones."""
+    root, experiment = runs[0].root, runs[0].experiment
+    wanted = [run for run in runs if "infer" in stages_left(run, spec) and state_of(run).state != "cancelled"]
+    if len(wanted) < 2:
+        return []
+    verb = group_command(experiment, spec.recipe_of(runs[0].variant).base_model)
+    process = _detached(root, verb, experiment_folder(root, experiment) / INFER_LOG)
+    if process.wait() != 0:
+        for run in wanted:
+            if "infer" in stages_left(run, spec):
+                _say_why(run, "infer", process.returncode)
+    return wanted
+
+
+def infer_waiting(root: Path, experiment: str) -> bool:
+    """Answer all runs that are trained and wait for it, an engine after the other, each in a process of its
+    own where there are several; whether all are answered."""
+    waiting = waiting_for_answers(root, experiment)
+    if not waiting:
+        return True
+    spec = launched_spec(waiting[0])
+    groups = engine_groups(waiting, spec)
+    if len(groups) == 1:
+        return infer_together(groups[0])
+    for group in groups:
+        asked = _answer_group(group, spec)
+        for run in group:
+            if run not in asked:
+                _do(run, spec, "infer")
+    return not any("infer" in stages_left(run, spec) for run in waiting)
+
+
 def stage_command(run: Run, stage: Stage) -> list[str]:
     """The verb, with its arguments, that runs one stage."""
     seed = str(run.train_seed)
     return ["run", run.experiment, "--variant", run.variant, "--train-seed", seed, "--stage", stage]
+
+
+def group_command(experiment: str, base_model: str) -> list[str]:
+    """The verb, with its arguments, that answers all trained runs whose adapters share a base model."""
+    return ["run", experiment, "--stage", "infer", "--base-model", base_model]
 
 
 def _say_why(run: Run, stage: Stage, code: int) -> None:

@@ -1,28 +1,36 @@
-"""The stages of a run: train, infer, score. One process runs one stage of one run.
+"""The stages of a run: train, infer, score. One process runs one stage of one run, or the inference of
+several runs that share an engine.
 
 A stage is done when its file exists, so a stage that is started again does only what is missing. Two
 locks keep order, both freed by the kernel when their holder dies: one on the run (no two processes work
 on one run) and one on the machine (stages take turns).
 """
 
-import logging
 import shutil
-import time
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
 from core.errors import UserError
-from core.experiments.records import add_to_record, check_data
-from core.experiments.runs import STAGES, Run, RunState, Stage, experiment_folder, own_state, say_state
+from core.experiments.records import check_data
+from core.experiments.reporting import Reporter, say_failed, say_in_log, sentence_of
+from core.experiments.runs import (
+    STAGES,
+    Run,
+    RunState,
+    Stage,
+    experiment_folder,
+    list_runs,
+    own_state,
+    say_state,
+)
 from core.experiments.spec import ExperimentSpec, evaluated_tasks, read_spec
-from core.storage.files import append_record, locked
+from core.storage.files import locked
 from core.storage.models import model_location
 
-log = logging.getLogger(__name__)
-
-SECONDS_BETWEEN_STATES = 0.5
+INFER_LOG = "infer.log"
+"""What a process that answers several runs says, in the experiment's folder."""
 
 
 def launched_spec(run: Run) -> ExperimentSpec:
@@ -55,50 +63,92 @@ def run_stage(run: Run, stage: Stage) -> bool:
             say_state(run, own_state(stage))
             try:
                 check_data(run, spec, stage)
-                _WORK[stage](run, spec, _Reporter(run, stage))
+                _WORK[stage](run, spec, Reporter(run, stage))
             except Exception as error:
-                say_state(run, RunState("failed", stage, error=_sentence(run, error)))
-                if not isinstance(error, UserError):
-                    traceback.print_exc()
-                log.error("%s", _sentence(run, error))
+                say_failed(run, stage, error)
                 return False
-        left = stages_left(run, spec)
-        say_state(run, RunState("queued", left[0]) if left else RunState("done"))
+        say_what_is_next(run, spec)
         return True
 
 
-def _sentence(run: Run, error: Exception) -> str:
-    """What went wrong, for a person."""
-    if isinstance(error, UserError):
-        return str(error)
-    # Whoever writes says it in words of its own, and its unfinished file may be gone again by now.
-    if "No space left" in str(error) or shutil.disk_usage(run.folder).free < 2**20:
-        return "The disk is full. Free some space and launch again; finished stages are kept."
-    return f"{type(error).__name__}: {error}. The log holds the details."
+def infer_together(runs: Sequence[Run]) -> bool:
+    """Do what is missing of the inference of trained runs of one experiment that can share an engine, in
+    this process; whether it is all done now. A run that fails leaves the others alone."""
+    if not runs:
+        return True
+    with ExitStack() as held:
+        for run in sorted(runs, key=lambda run: run.folder):  # in one order, so that nobody waits in a circle
+            held.enter_context(locked(run.folder / ".lock"))
+        spec = launched_spec(runs[0])
+        left = [run for run in runs if not is_done(run, spec, "infer")]
+        for run in left:
+            say_state(run, replace(own_state("infer"), state="queued"))
+            say_in_log(run, f"One process answers {len(left)} runs; what it says stands in {INFER_LOG}.")
+        with locked(runs[0].root / "runs" / ".machine.lock"):
+            _infer_in_turn(left, spec)
+        return all(is_done(run, spec, "infer") for run in runs)
 
 
-class _Reporter:
-    """Appends each report to `progress.jsonl` and keeps `state.json` fresh."""
+def _infer_in_turn(runs: Sequence[Run], spec: ExperimentSpec) -> None:
+    """One engine for all of these runs; each says itself how it goes."""
+    from core.experiments.answering import answer_runs
 
-    def __init__(self, run: Run, stage: Stage) -> None:
-        self.run, self.stage = run, stage
-        self.last = 0.0
+    able = []
+    for run in runs:
+        try:
+            check_data(run, spec, "infer")
+            able.append(run)
+        except UserError as error:
+            say_failed(run, "infer", error)
+            say_in_log(run, str(error))
+    ended = set()
+    try:
+        for run, problem in answer_runs([(run, Reporter(run, "infer")) for run in able], spec):
+            ended.add(run)
+            if problem is None:
+                say_what_is_next(run, spec)
+            else:
+                say_failed(run, "infer", problem)
+                say_in_log(run, str(problem))
+    except Exception as error:
+        for run in able:
+            if run not in ended:
+                say_failed(run, "infer", error)
+                say_in_log(run, sentence_of(run, error))
 
-    def __call__(self, record: dict[str, Any]) -> None:
-        append_record(
-            self.run.folder / "progress.jsonl", {"time": round(time.time(), 3), "stage": self.stage, **record}
-        )
-        now = time.monotonic()
-        if now - self.last < SECONDS_BETWEEN_STATES and record["step"] != record["total"]:
-            return
-        self.last = now
-        state = own_state(
-            self.stage, step=record["step"], total=record["total"], eta_seconds=record.get("eta_seconds")
-        )
-        say_state(self.run, state)
+
+def waiting_for_answers(root: Path, experiment: str) -> list[Run]:
+    """The runs of an experiment that are trained and not answered."""
+    spec = read_spec(experiment_folder(root, experiment) / "experiment.yaml")
+    return [
+        run
+        for run in list_runs(root, experiment)
+        if is_done(run, spec, "train") and not is_done(run, spec, "infer")
+    ]
 
 
-def _train(run: Run, spec: ExperimentSpec, report: _Reporter) -> None:
+def waiting_on(root: Path, experiment: str, base_model: str) -> list[Run]:
+    """Those of them whose adapters are served beside this base model (named as in the spec)."""
+    from core.experiments.answering import needs_own_engine
+
+    waiting = waiting_for_answers(root, experiment)
+    if not waiting:
+        return []
+    spec = launched_spec(waiting[0])
+    return [
+        run
+        for run in waiting
+        if spec.recipe_of(run.variant).base_model == base_model and not needs_own_engine(run, spec)
+    ]
+
+
+def say_what_is_next(run: Run, spec: ExperimentSpec) -> None:
+    """Say that a run waits for its next stage, or that it is done."""
+    left = stages_left(run, spec)
+    say_state(run, RunState("queued", left[0]) if left else RunState("done"))
+
+
+def _train(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
     from core.curation.mixtures import load_mixture
     from core.training.train import Training, train
 
@@ -109,30 +159,15 @@ def _train(run: Run, spec: ExperimentSpec, report: _Reporter) -> None:
     shutil.rmtree(run.folder / "checkpoint", ignore_errors=True)
 
 
-def _infer(run: Run, spec: ExperimentSpec, report: _Reporter) -> None:
-    from core.inference.engines import open_engine
-    from core.inference.predict import Evaluation, predict, predictions_path
-    from core.prompts.vocabulary import load_tokenizer
+def _infer(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
+    from core.experiments.answering import answer_runs
 
-    recipe = spec.recipe_of(run.variant)
-    settings = spec.evaluation.inference
-    tasks = evaluated_tasks(run.root, spec.evaluation)
-    adapter = run.folder / "adapter" if recipe.training.method == "lora" else None
-    model = model_location(run.root, recipe.base_model) if adapter else str(run.folder / "model")
-    tokenizer = load_tokenizer(model)
-    engine = open_engine(settings, model, adapter)
-    add_to_record(run, engine={"name": engine.name, "version": engine.version})
-    for eval_seed in spec.eval_seeds:
-        folder = run.eval_folder(eval_seed)
-        if predictions_path(folder).exists():
-            continue
-        evaluation = Evaluation(
-            run.experiment, run.variant, run.train_seed, eval_seed, tasks, settings, recipe.prompt
-        )
-        predict(evaluation, engine, tokenizer, folder, report)
+    for _, problem in answer_runs([(run, report)], spec):
+        if problem is not None:
+            raise problem
 
 
-def _score(run: Run, spec: ExperimentSpec, report: _Reporter) -> None:
+def _score(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
     from core.scoring.scores import score
 
     tasks = evaluated_tasks(run.root, spec.evaluation)
@@ -151,7 +186,7 @@ def _score(run: Run, spec: ExperimentSpec, report: _Reporter) -> None:
         report({"step": number, "total": len(spec.eval_seeds)})
 
 
-_WORK: dict[Stage, Callable[[Run, ExperimentSpec, _Reporter], None]] = {
+_WORK: dict[Stage, Callable[[Run, ExperimentSpec, Reporter], None]] = {
     "train": _train,
     "infer": _infer,
     "score": _score,

@@ -1,15 +1,18 @@
-"""One evaluation: ask about every attempt and write predictions as they finish.
+"""Evaluations: ask about every attempt and write predictions as they finish.
 
-While it runs, finished attempts lie in whole part files; when the last one is in, they become
+One engine answers many evaluations, of one run or of several that share its base model. While an
+evaluation runs, finished attempts lie in whole part files; when the last one is in, they become
 `predictions.parquet` and the parts go. A killed evaluation asks only about what the parts lack.
 """
 
+import itertools
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -81,35 +84,109 @@ def questions_of(evaluation: Evaluation, tokenizer: "PreTrainedTokenizerBase") -
     return questions
 
 
+@dataclass(frozen=True)
+class Job:
+    """One evaluation to be answered: by which adapter (None: by the engine's model as it is), into which
+    folder, and who hears of its progress."""
+
+    evaluation: Evaluation
+    folder: Path
+    report: Report
+    adapter: Path | None = None
+
+
+def answer(
+    jobs: Iterable[Job], engine: Engine, tokenizer: "PreTrainedTokenizerBase"
+) -> Iterator[tuple[Job, UserError | None]]:
+    """Answer all questions of many evaluations that have no answer on disk yet, by one engine.
+
+    Yields each job when its `predictions.parquet` is there, or with the problem that kept it from it (its
+    adapter can't be loaded), while the others go on. Each part is reported to its job as a record: step
+    (attempts done), total, tokens_per_second (prompt and output), dropped and shortened (prompts over the
+    context, of all), eta_seconds.
+    """
+    waiting: dict[int, tuple[_Work, Question]] = {}
+    ended: deque[tuple[Job, UserError | None]] = deque()
+
+    def requests() -> Iterator[Request]:
+        number = itertools.count()
+        for job in jobs:
+            try:
+                work = _Work.begin(job, engine, tokenizer)
+            except UserError as problem:
+                ended.append((job, problem))
+                continue
+            if not work.asked:
+                ended.append((job, work.finish()))
+            for question, request in work.asked:
+                waiting[next(number)] = (work, question)
+                yield request
+
+    for completion in engine.complete(requests()):
+        work, question = waiting.pop(completion.index)
+        if work.add(question, completion):
+            ended.append((work.job, work.finish()))
+        while ended:
+            yield ended.popleft()
+    yield from ended
+
+
 def predict(
     evaluation: Evaluation,
     engine: Engine,
     tokenizer: "PreTrainedTokenizerBase",
     folder: Path,
     report: Report,
+    adapter: Path | None = None,
 ) -> Path:
-    """Answer all questions that have no answer on disk yet, then write `predictions.parquet`.
+    """The same for one evaluation; where its predictions lie. Raises `UserError` where it can't be done."""
+    for _, problem in answer([Job(evaluation, folder, report, adapter)], engine, tokenizer):
+        if problem is not None:
+            raise problem
+    return predictions_path(folder)
 
-    Each part is reported as a record: step (attempts done), total, tokens_per_second (prompt and
-    output), dropped and shortened (prompts over the context, of all), eta_seconds.
-    """
-    target = predictions_path(folder)
-    if target.exists():
-        return target
-    parts = folder / "parts"
-    finished = _finished(parts)
-    questions = questions_of(evaluation, tokenizer)
-    open_questions = [question for question in questions if question.attempt.key not in finished]
-    writer = _Writer(evaluation, parts, report, questions, done=len(finished))
-    for question in open_questions:
-        if question.request is None:
-            writer.add(question, None)
-    asked = [question for question in open_questions if question.request is not None]
-    for completion in engine.complete([question.request for question in asked if question.request]):
-        writer.add(asked[completion.index], completion)
-    writer.flush()
-    _combine(parts, target, len(questions))
-    return target
+
+class _Work:
+    """What is left of a job, and its writer."""
+
+    def __init__(self, job: Job, questions: Sequence[Question], finished: set[tuple[str, str, int, int]]):
+        self.job, self.parts, self.total = job, job.folder / "parts", len(questions)
+        self.writer = _Writer(job.evaluation, self.parts, job.report, questions, done=len(finished))
+        self.asked: list[tuple[Question, Request]] = []
+        for question in questions:
+            if question.attempt.key in finished:
+                continue
+            if question.request is None:
+                self.writer.add(question, None)
+            else:
+                self.asked.append((question, replace(question.request, adapter=job.adapter)))
+        self.left = len(self.asked)
+
+    @classmethod
+    def begin(cls, job: Job, engine: Engine, tokenizer: "PreTrainedTokenizerBase") -> Self:
+        """The work of a job; none where its predictions are there. Raises `UserError` like `answer`."""
+        if predictions_path(job.folder).exists():
+            return cls(job, [], set())
+        if job.adapter is not None:
+            engine.prepare(job.adapter)
+        return cls(job, questions_of(job.evaluation, tokenizer), _finished(job.folder / "parts"))
+
+    def add(self, question: Question, completion: Completion) -> bool:
+        """Take an answer; whether it was the last one."""
+        self.writer.add(question, completion)
+        self.left -= 1
+        return self.left == 0
+
+    def finish(self) -> UserError | None:
+        """Write `predictions.parquet` unless it is there; the problem if the parts don't add up."""
+        if predictions_path(self.job.folder).exists():
+            return None
+        self.writer.flush()
+        try:
+            _combine(self.parts, predictions_path(self.job.folder), self.total)
+        except UserError as problem:
+            return problem
+        return None
 
 
 class _Writer:

@@ -72,3 +72,35 @@ def unreadable(part: str, location: str, problem: Exception) -> UserError:
     return UserError(
         f"The {part} of '{location}' can't be loaded ({reason}). Check the folder or the hub name."
     )
+
+
+def load_model(location: str, **options: Any) -> Any:
+    """A causal language model with all its weights; `options` go to transformers' loader.
+
+    Raises `UserError` where folder or hub model can't be read or lacks weights, which the library would
+    fill with random numbers. Errors for too little memory pass.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            location, use_safetensors=True, trust_remote_code=False, output_loading_info=True, **options
+        )
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as problem:  # each library has errors of its own for a damaged file
+        raise unreadable("model", location, problem) from problem
+    model, found = loaded
+    if found["missing_keys"]:
+        names = ", ".join(sorted(found["missing_keys"])[:3])
+        raise unreadable("model", location, ValueError(f"weights are missing: {names}"))
+    return model
+
+
+def is_out_of_memory(problem: Exception) -> bool:
+    """Whether memory ended; without a GPU torch says so in a plain RuntimeError."""
+    import torch
+
+    kinds = (torch.OutOfMemoryError, MemoryError)
+    return isinstance(problem, kinds) or "can't allocate memory" in str(problem)

@@ -14,7 +14,7 @@ from core.errors import UserError
 from core.prompts.vocabulary import BOS, EOS, PAD, VOCABULARY, embedded_tokenizer
 from core.settings import Settings
 from core.storage.files import writing
-from core.storage.models import unreadable
+from core.storage.models import load_model
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -91,31 +91,6 @@ def load_for_training(location: str, settings: TrainingSettings, device: str) ->
 
         return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     return model.to(device)
-
-
-def load_model(location: str, **options: Any) -> Any:
-    """A whole model, its weights from safetensors alone; in the type that they are stored in, unless `dtype`
-    is among the options. Raises `UserError` where it can't be read or lacks some of its weights."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            location,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            **options,
-        )
-    except (torch.OutOfMemoryError, MemoryError, UserError):
-        raise
-    except Exception as problem:  # each library has errors of its own for a damaged file
-        raise unreadable("model", location, problem) from problem
-    model, found = loaded
-    if found["missing_keys"]:  # the library would fill them with random numbers
-        names = ", ".join(sorted(found["missing_keys"])[:3])
-        raise unreadable("model", location, ValueError(f"weights are missing: {names}"))
-    return model
 
 
 def _four_bits(device: str) -> dict[str, Any]:

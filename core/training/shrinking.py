@@ -12,8 +12,7 @@ from core.errors import UserError
 from core.prompts.shrinking import kept_tokens, write_shrunk_tokenizer
 from core.prompts.vocabulary import load_tokenizer
 from core.storage.files import read_json, write_json, writing
-from core.storage.models import model_fingerprint
-from core.training.models import load_model
+from core.storage.models import load_model, model_fingerprint
 
 if TYPE_CHECKING:
     import torch

@@ -20,6 +20,7 @@ from core.prompts.templates import PromptSettings, check_tokenizer
 from core.prompts.vocabulary import load_tokenizer
 from core.seeds import derived_seed
 from core.storage.files import writing
+from core.storage.models import is_out_of_memory
 from core.training.attention import attend_within_samples, boundaries, can_pack
 from core.training.batches import IGNORED, Batch, Drawing
 from core.training.checkpoints import Position, load_checkpoint, save_checkpoint
@@ -68,7 +69,7 @@ def train(training: Training, folder: Path, report: Report) -> Path:
     try:
         _train_to(target, training, folder / "checkpoint", report)
     except (RuntimeError, MemoryError) as problem:
-        if not _is_out_of_memory(problem):
+        if not is_out_of_memory(problem):
             raise
         raise UserError(
             "The device has too little memory. Lower training.tokens_per_batch or training.max_seq_len,"
@@ -90,15 +91,6 @@ def _train_to(target: Path, training: Training, checkpoints: Path, report: Repor
         if done % training.settings.checkpoint_every == 0 and done < training.settings.steps:
             save_checkpoint(checkpoints, position, loop.trained, loop.optimizer)
     loop.save(target)
-
-
-def _is_out_of_memory(problem: Exception) -> bool:
-    """Whether memory ended; without a GPU torch says so in a plain RuntimeError."""
-    import torch
-
-    return isinstance(problem, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(
-        problem
-    )
 
 
 @dataclass

@@ -9,15 +9,15 @@ import sys
 from typing import Any
 
 from core.__main__ import main
-from core.experiments import stages
+from core.experiments import reporting
 from core.inference import predict
 
 STAGE, REPORTS = sys.argv[1], int(sys.argv[2])
 seen = 0
-honest = stages._Reporter.__call__
+honest = reporting.Reporter.__call__
 
 
-def report(self: stages._Reporter, record: dict[str, Any]) -> None:
+def report(self: reporting.Reporter, record: dict[str, Any]) -> None:
     global seen
     honest(self, record)
     seen += self.stage == STAGE
@@ -27,6 +27,6 @@ def report(self: stages._Reporter, record: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     predict.SECONDS_PER_PART = 0.0
-    stages._Reporter.__call__ = report  # type: ignore[method-assign]
+    reporting.Reporter.__call__ = report  # type: ignore[method-assign]
     sys.argv[1:] = sys.argv[3:]
     main()

@@ -19,7 +19,7 @@ import pytest
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
 from core.experiments import launch as launch_module
-from core.experiments import stages
+from core.experiments import reporting, stages
 from core.experiments.launch import drive, launch, prepare
 from core.experiments.runs import (
     STAGES,
@@ -360,7 +360,7 @@ def test_a_driver_file_that_was_cut_in_half_is_no_driver(run: Run) -> None:
 
 
 def test_progress_counts_a_repeated_step_once(run: Run) -> None:
-    report = stages._Reporter(run, "train")
+    report = reporting.Reporter(run, "train")
     for step, loss in ((1, 3.0), (2, 2.0), (2, 1.5), (3, 1.0)):
         report({"step": step, "total": 3, "loss": loss})
     with (run.folder / "progress.jsonl").open("a") as file:

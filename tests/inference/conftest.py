@@ -1,6 +1,6 @@
 """A trained model and small evaluations for the tests of this room."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import pytest
 
 from core.arc.tasks import Task
 from core.curation.mixtures import Augmentation
+from core.errors import UserError
 from core.inference.engines import Completion, Request
 from core.inference.predict import Evaluation
 from core.inference.settings import InferenceSettings
@@ -38,9 +39,14 @@ class CopyingEngine:
         self.most = most
         self.asked: list[Request] = []
 
-    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        self.asked.extend(requests)
-        for count, (index, request) in enumerate(reversed(list(enumerate(requests)))):
+    def prepare(self, adapter: Path) -> None:
+        if not adapter.exists():
+            raise UserError(f"The adapter of '{adapter}' can't be loaded.")
+
+    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        drawn = list(requests)
+        self.asked.extend(drawn)
+        for count, (index, request) in enumerate(reversed(list(enumerate(drawn)))):
             if count == self.most:
                 raise KeyboardInterrupt
             prompt = "".join(VOCABULARY[token] for token in request.tokens)
@@ -56,7 +62,8 @@ def tasks() -> list[Task]:
 
 @pytest.fixture(scope="session")
 def trained(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
-    """A folder with `model/` (fully trained for some seconds) and `adapter/` (on top of it).
+    """A folder with `model/` (fully trained for some seconds) and `adapter/`, `adapter-1/` and `adapter-2/`
+    (on top of it, of different ranks and seeds).
 
     Without symmetries and colours so small a model soon gives each prompt an answer of its own.
     """
@@ -69,6 +76,9 @@ def trained(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     common = {"samples_per_step": 16, "steps": 200, "checkpoint_every": 1000, "learning_rate": 1e-2}
     full = tiny_settings(method="full", **common)
     base = train(Training(full, PromptSettings(), mixture, str(model_folder), 0), folder, lambda record: None)
-    lora = tiny_settings(method="lora", **(common | {"steps": 30, "lora": {"rank": 12}}))
-    train(Training(lora, PromptSettings(), mixture, str(base), 0), folder, lambda record: None)
+    for seed, rank in ((2, 4), (1, 20), (0, 12)):
+        lora = tiny_settings(method="lora", **(common | {"steps": 30, "lora": {"rank": rank}}))
+        made = train(Training(lora, PromptSettings(), mixture, str(base), seed), folder, lambda record: None)
+        if seed:
+            made.rename(folder / f"adapter-{seed}")
     return folder

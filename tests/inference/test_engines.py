@@ -1,6 +1,7 @@
 """The real engines on a tiny trained model: vLLM and transformers agree, and seeds do what they say."""
 
 import importlib.metadata
+import itertools
 import json
 import os
 import subprocess
@@ -15,12 +16,15 @@ import torch
 
 from core.arc.tasks import Task
 from core.errors import UserError
-from core.inference.engines import Request, TransformersEngine, _served_rank, open_engine
+from core.inference.adapters import adapter_rank
+from core.inference.engines import Request, open_engine
 from core.inference.predict import predict, questions_of
 from core.inference.sampling import nucleus
+from core.inference.transformers_engine import TransformersEngine
+from core.inference.vllm_engine import served_rank
 from core.prompts.vocabulary import load_tokenizer
 from tests.inference.conftest import Row, evaluation_of, tiny_inference
-from tests.inference.vllm_child import TASKS
+from tests.inference.vllm_child import ADAPTERS, TASKS
 
 pytestmark = pytest.mark.engine
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,11 +39,12 @@ def answers(rows: list[Row]) -> list[Any]:
     return [(row["task_id"], row["test_index"], row["attempt"], row["text"], row["logprob"]) for row in rows]
 
 
-def by_transformers(trained: Path, folder: Path, adapter: bool, **changes: Any) -> list[Row]:
+def by_transformers(trained: Path, folder: Path, adapter: str | None = None, **changes: Any) -> list[Row]:
     model = str(trained / "model")
-    engine = open_engine(tiny_inference(**changes), model, trained / "adapter" if adapter else None)
+    engine = open_engine(tiny_inference(**changes), model)
     evaluation = evaluation_of(TASKS, 1, **changes)
-    predict(evaluation, engine, load_tokenizer(model), folder, lambda record: None)
+    path = trained / adapter if adapter else None
+    predict(evaluation, engine, load_tokenizer(model), folder, lambda record: None, path)
     return rows_in(folder)
 
 
@@ -88,9 +93,12 @@ def test_seeds_of_evaluations_matter_and_global_ones_do_not(vllm_folder: Path) -
         assert [row["text"] for row in one] != [row["text"] for row in two]
 
 
-@pytest.mark.parametrize("adapter", [False, True])
-def test_vllm_and_transformers_agree(vllm_folder: Path, trained: Path, tmp_path: Path, adapter: bool) -> None:
-    theirs = rows_in(vllm_folder / ("adapter-1" if adapter else "full-1"))
+@pytest.mark.parametrize("adapter", [None, *ADAPTERS])
+def test_vllm_and_transformers_agree(
+    vllm_folder: Path, trained: Path, tmp_path: Path, adapter: str | None
+) -> None:
+    """vLLM answered by three adapters and by the base at once."""
+    theirs = rows_in(vllm_folder / f"{adapter or 'base'}-at-once")
     ours = by_transformers(trained, tmp_path, adapter)
     for name in ("task_id", "attempt", "symmetry", "colours", "pair_order", "prompt_tokens"):
         assert [row[name] for row in theirs] == [row[name] for row in ours]
@@ -103,11 +111,22 @@ def test_vllm_and_transformers_agree(vllm_folder: Path, trained: Path, tmp_path:
             assert a["logprob"] == pytest.approx(b["logprob"], abs=1e-3)
 
 
-def test_the_adapter_is_used_by_both(vllm_folder: Path, trained: Path, tmp_path: Path) -> None:
-    full, adapter = (rows_in(vllm_folder / name) for name in ("full-1", "adapter-1"))
-    assert [row["logprob"] for row in full] != [row["logprob"] for row in adapter]
-    bare = by_transformers(trained, tmp_path, adapter=False)
-    assert max(abs(a["logprob"] - b["logprob"]) for a, b in zip(bare, adapter, strict=True)) > 0.01
+def test_every_adapter_answers_for_itself(vllm_folder: Path) -> None:
+    names = ("base-at-once", *(f"{name}-at-once" for name in ADAPTERS))
+    logprobs = {name: [row["logprob"] for row in rows_in(vllm_folder / name)] for name in names}
+    for one, other in itertools.combinations(names, 2):
+        assert max(abs(a - b) for a, b in zip(logprobs[one], logprobs[other], strict=True)) > 0.01
+    alone = [row["logprob"] for row in rows_in(vllm_folder / "full-1")]
+    assert logprobs["base-at-once"] == pytest.approx(alone, abs=1e-4)
+
+
+def test_a_damaged_adapter_leaves_the_others_alone(vllm_folder: Path) -> None:
+    refused = seen(vllm_folder)["refused"]
+    assert set(refused) == {"never", "after-damage"} and refused["after-damage"] == "None"
+    assert "The adapter of '" in refused["never"] and "can't be loaded (" in refused["never"]
+    before, after = (rows_in(vllm_folder / name) for name in ("adapter-at-once", "after-damage"))
+    assert [row["text"] for row in before] == [row["text"] for row in after]
+    assert not (vllm_folder / "never" / "predictions.parquet").exists()
 
 
 def test_a_context_beyond_the_model_is_one_sentence(vllm_folder: Path) -> None:
@@ -120,25 +139,25 @@ def test_a_context_beyond_the_model_is_one_sentence(vllm_folder: Path) -> None:
 def test_vllm_that_is_not_there_is_one_sentence(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(UserError, match=r"vLLM can't be loaded \(.+\). Run: make setup, or set"):
-        open_engine(tiny_inference(engine="vllm"), str(trained / "model"), None)
+        open_engine(tiny_inference(engine="vllm"), str(trained / "model"))
 
 
 @pytest.mark.parametrize(("rank", "served"), [(1, 8), (8, 8), (12, 16), (100, 128), (512, 512)])
 def test_vllm_makes_room_for_any_rank(tmp_path: Path, rank: int, served: int) -> None:
     pytest.importorskip("vllm")
     (tmp_path / "adapter_config.json").write_text(json.dumps({"r": rank}))
-    assert _served_rank(tmp_path) == served
+    assert served_rank(adapter_rank(tmp_path)) == served
 
 
 def test_a_rank_that_vllm_never_serves_is_named(tmp_path: Path) -> None:
     pytest.importorskip("vllm")
     (tmp_path / "adapter_config.json").write_text('{"r": 513}')
     with pytest.raises(UserError, match=r"serves no adapter of rank 513. Lower training.lora.rank, or set"):
-        _served_rank(tmp_path)
+        served_rank(adapter_rank(tmp_path))
 
 
 def engine_of(trained: Path, **changes: Any) -> TransformersEngine:
-    return TransformersEngine(tiny_inference(**changes), str(trained / "model"), None)
+    return TransformersEngine(tiny_inference(**changes), str(trained / "model"))
 
 
 def requests_of(tasks: list[Task], trained: Path) -> list[Request]:
@@ -211,7 +230,7 @@ def test_a_models_own_penalties_are_left_out(trained: Path, tmp_path: Path, task
     )
     requests = requests_of(tasks, trained)
     plain = completed(engine_of(trained), requests)
-    changed = TransformersEngine(tiny_inference(), str(tmp_path / "model"), None)
+    changed = TransformersEngine(tiny_inference(), str(tmp_path / "model"))
     assert changed._ends == {2, 3}
     changed._model.generation_config.eos_token_id = [2]
     changed._ends = {2}
@@ -237,4 +256,4 @@ def test_damaged_weights_are_one_sentence(
     shutil.copytree(trained, tmp_path / "trained")
     sentence = damage(tmp_path / "trained")
     with pytest.raises(UserError, match=sentence):
-        TransformersEngine(tiny_inference(), str(tmp_path / "trained/model"), tmp_path / "trained/adapter")
+        by_transformers(tmp_path / "trained", tmp_path / "out", "adapter")

@@ -6,6 +6,7 @@ Starts one engine for the full model and one with the adapter. The first makes t
 
 import json
 import random
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,13 +14,15 @@ import numpy as np
 import torch
 
 from core.errors import UserError
-from core.inference.engines import VllmEngine, open_engine
-from core.inference.predict import predict
+from core.inference.engines import open_engine
+from core.inference.predict import Job, answer, predict
+from core.inference.vllm_engine import VllmEngine
 from core.prompts.vocabulary import load_tokenizer
 from tests.inference.conftest import evaluation_of, tiny_inference
 from tests.training.tiny import copy_task
 
 TASKS = [copy_task(number, tests=2 if number == 0 else 1) for number in range(6)]
+ADAPTERS = ("adapter", "adapter-1", "adapter-2")
 SETTINGS = tiny_inference(engine="vllm")
 
 
@@ -36,7 +39,7 @@ def main(trained: str, target: str) -> None:
         evaluation = evaluation_of(TASKS, eval_seed, engine="vllm", **changes)
         predict(evaluation, engine, tokenizer, Path(target, name), lambda record: None)
 
-    engine = open_engine(SETTINGS, model, None)
+    engine = open_engine(SETTINGS, model)
     after_start = draws()
     assert isinstance(engine, VllmEngine)
     ask(engine, "full-1", 1)
@@ -45,19 +48,43 @@ def main(trained: str, target: str) -> None:
         seed(0)
     ask(engine, "full-1-again", 1)
     ask(engine, "short", 1, max_output_tokens=1)
-    hot = open_engine(tiny_inference(engine="vllm", temperature=1.0), model, None)
+    hot = open_engine(tiny_inference(engine="vllm", temperature=1.0), model)
     again = draws()
     ask(hot, "hot-1", 1)
     ask(hot, "hot-2", 2)
     ask(hot, "hot-1-again", 1)
-    ask(open_engine(SETTINGS, model, Path(trained, "adapter")), "adapter-1", 1)
+    several = open_engine(SETTINGS, model, [Path(trained, name) for name in ADAPTERS])
+    jobs = [
+        Job(evaluation_of(TASKS, 1, engine="vllm"), Path(target, name), lambda record: None, adapter)
+        for name, adapter in [(f"{name}-at-once", Path(trained, name)) for name in ADAPTERS]
+        + [("base-at-once", None)]
+    ]
+    ended = [(job.folder.name, problem) for job, problem in answer(jobs, several, tokenizer)]
+    assert sorted(ended) == sorted((job.folder.name, None) for job in jobs), ended
+    damaged = Path(target, "damaged")
+    shutil.copytree(Path(trained, "adapter"), damaged)
+    (damaged / "adapter_model.safetensors").write_bytes(b"junk" * 100)
+    several._numbers[damaged] = 9
+    evaluation = evaluation_of(TASKS, 1, engine="vllm")
+    two = [
+        Job(evaluation, Path(target, "never"), lambda record: None, damaged),
+        Job(evaluation, Path(target, "after-damage"), lambda record: None, Path(trained, "adapter")),
+    ]
+    refused = {job.folder.name: str(problem) for job, problem in answer(two, several, tokenizer)}
     try:
-        open_engine(tiny_inference(engine="vllm", max_model_len=100_000), model, None)
+        open_engine(tiny_inference(engine="vllm", max_model_len=100_000), model)
         sentence = ""
     except UserError as error:
         sentence = str(error)
     Path(target, "seen.json").write_text(
-        json.dumps({"version": engine.version, "same_draws": after_start == again, "sentence": sentence})
+        json.dumps(
+            {
+                "version": engine.version,
+                "same_draws": after_start == again,
+                "sentence": sentence,
+                "refused": refused,
+            }
+        )
     )
 
 

@@ -14,8 +14,7 @@ from core.errors import UserError
 from core.prompts.encoders import GridEncoding
 from core.prompts.templates import PromptSettings, check_tokenizer, prompt_tokens, training_sample
 from core.prompts.vocabulary import load_tokenizer
-from core.storage.models import check_model_folder
-from core.training.models import load_model
+from core.storage.models import check_model_folder, load_model
 from core.training.shrinking import MAPPING, expand_model, shrink_model
 from core.training.train import Training, train
 from tests.arc.strategies import grids

@@ -1,0 +1,127 @@
+"""`generate` of transformers, in batches of prompts of similar length, padded on the left.
+
+An adapter is merged into the model when its first request comes, so any kind is served, one after another.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any
+
+from core.errors import UserError
+from core.inference.adapters import check_adapter, load_merged
+from core.inference.engines import Completion, Request
+from core.inference.sampling import TokenChoice
+from core.inference.settings import InferenceSettings
+from core.prompts.vocabulary import load_tokenizer
+from core.storage.models import is_out_of_memory
+
+BATCHES_SORTED = 64
+"""So many batches of requests are sorted by length before they are asked."""
+
+Numbered = tuple[int, Request]
+
+
+class TransformersEngine:
+    """A model of transformers with, at any moment, at most one adapter merged into it."""
+
+    name = "transformers"
+
+    def __init__(self, settings: InferenceSettings, model: str) -> None:
+        import torch
+        import transformers
+
+        self.version = str(transformers.__version__)
+        self.settings = settings
+        self._location = model
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._tokenizer = load_tokenizer(model)
+        self._use(None)
+
+    def _use(self, adapter: Path | None) -> None:
+        """Answer with this adapter from now on. The base is loaded anew, because subtracting what was
+        merged would leave rounding errors."""
+        import torch
+        from transformers import GenerationConfig
+
+        dtype = torch.float32 if self._device == "cpu" else torch.bfloat16
+        with _enough_memory():
+            self._model: Any = load_merged(self._location, adapter, dtype=dtype).to(self._device).eval()
+        self._adapter = adapter
+        self._ends = _end_tokens(self._model, int(self._tokenizer.eos_token_id))
+        pad = self._tokenizer.pad_token_id
+        # A model's own generation settings (penalties, top-k) would change what is asked for.
+        self._model.generation_config = GenerationConfig(
+            do_sample=False,
+            eos_token_id=sorted(self._ends),
+            pad_token_id=self._tokenizer.eos_token_id if pad is None else pad,
+        )
+
+    def prepare(self, adapter: Path) -> None:
+        """Raise `UserError` where an adapter can't be read."""
+        check_adapter(adapter)
+
+    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        """Completions, a batch of similar lengths after the other."""
+        size = self.settings.max_concurrent
+        for adapter, group in groupby(enumerate(requests), key=lambda numbered: numbered[1].adapter):
+            while chunk := list(islice(group, BATCHES_SORTED * size)):
+                if adapter != self._adapter:
+                    self._use(adapter)
+                chunk.sort(key=lambda numbered: len(numbered[1].tokens))
+                for start in range(0, len(chunk), size):
+                    with _enough_memory():
+                        answers = self._batch(chunk[start : start + size])
+                    yield from answers
+
+    def _batch(self, batch: list[Numbered]) -> list[Completion]:
+        import torch
+
+        rows = [request for _, request in batch]
+        longest = max(len(row.tokens) for row in rows)
+        tokens = torch.full((len(rows), longest), self._model.generation_config.pad_token_id)
+        mask = torch.zeros_like(tokens)
+        for place, row in enumerate(rows):
+            tokens[place, longest - len(row.tokens) :] = torch.tensor(row.tokens)
+            mask[place, longest - len(row.tokens) :] = 1
+        choice = TokenChoice([row.seed for row in rows], self.settings.temperature, self.settings.top_p)
+        with torch.inference_mode():
+            output = self._model.generate(
+                input_ids=tokens.to(self._device),
+                attention_mask=mask.to(self._device),
+                max_new_tokens=max(row.max_output_tokens for row in rows),
+                logits_processor=[choice],
+            )
+        logprobs = choice.logprobs(output)
+        return [
+            self._read(index, output[place, longest:].tolist()[: row.max_output_tokens], logprobs[place])
+            for place, (index, row) in enumerate(batch)
+        ]
+
+    def _read(self, index: int, tokens: list[int], logprobs: Any) -> Completion:
+        count = next((place for place, token in enumerate(tokens, 1) if token in self._ends), None)
+        kept = tokens[:count]
+        text = str(self._tokenizer.decode(kept, skip_special_tokens=True))
+        logprob = float(logprobs[: len(kept)].sum().item())
+        return Completion(index, text, len(kept), "length" if count is None else "stop", logprob)
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    """Too little memory becomes a sentence that says what to lower."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as problem:
+        if not is_out_of_memory(problem):
+            raise
+        raise UserError(
+            "The device has too little memory. Lower inference.max_concurrent or inference.max_model_len,"
+            " or choose a smaller base_model."
+        ) from problem
+
+
+def _end_tokens(model: Any, end: int) -> set[int]:
+    """The tokens that end an answer: the tokenizer's, and those that the model names itself."""
+    named = model.generation_config.eos_token_id
+    return {end, *([] if named is None else named if isinstance(named, list) else [named])}

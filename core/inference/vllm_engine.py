@@ -1,0 +1,172 @@
+"""vLLM in this process, on GPU or CPU, with any number of adapters on one base model.
+
+Requests are handed over a window at a time, so that prompts are made while others are answered and memory
+does not grow with the evaluation.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any
+
+from core.errors import UserError
+from core.inference.adapters import adapter_rank
+from core.inference.engines import Completion, Request
+from core.inference.settings import InferenceSettings
+from core.storage.models import unreadable
+
+ADAPTERS_PER_BATCH = 2
+"""Requests come adapter by adapter, so a batch rarely holds more, and each place costs memory."""
+WINDOW = 4
+"""Requests that wait in the engine, as a multiple of those that run at the same time."""
+
+
+class VllmEngine:
+    """One engine of vLLM in this process."""
+
+    name = "vllm"
+
+    def __init__(self, settings: InferenceSettings, model: str, adapters: Sequence[Path] = ()) -> None:
+        import torch
+
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        on_gpu = torch.cuda.is_available()
+        if not on_gpu:
+            os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+        try:
+            import vllm
+            from vllm import LLM
+        except ImportError as problem:
+            raise UserError(
+                f"vLLM can't be loaded ({problem}). Run: make setup"
+                ", or set inference.engine to 'transformers'."
+            ) from problem
+
+        self.version = str(vllm.__version__)
+        self.settings = settings
+        options: dict[str, Any] = {
+            "max_model_len": settings.max_model_len,
+            "max_num_seqs": settings.max_concurrent,
+            "trust_remote_code": False,
+            "disable_log_stats": True,
+            "seed": 0,
+        }
+        if not on_gpu:
+            options |= {
+                "dtype": "float32",
+                "enforce_eager": True,
+                "kv_cache_memory_bytes": int(settings.kv_cache_gigabytes * 2**30),
+            }
+        if adapters:
+            options |= {
+                "enable_lora": True,
+                "max_lora_rank": max(served_rank(adapter_rank(adapter)) for adapter in adapters),
+                "max_loras": min(len(adapters), ADAPTERS_PER_BATCH),
+            }
+        self._numbers = {adapter: number for number, adapter in enumerate(adapters, 1)}
+        try:
+            self._llm = LLM(model=model, **options)
+        except (ValueError, RuntimeError, OSError) as problem:
+            raise UserError(
+                f"vLLM can't serve '{model}' ({_reason(problem)}). Lower inference.max_model_len or"
+                " inference.kv_cache_gigabytes, or set inference.engine to 'transformers'."
+            ) from problem
+
+    def prepare(self, adapter: Path) -> None:
+        """Load an adapter. Raises `UserError` where vLLM refuses it."""
+        try:
+            self._llm.llm_engine.add_lora(self._lora(adapter))
+        except Exception as problem:  # vLLM, torch and safetensors have errors of their own
+            raise unreadable("adapter", str(adapter), problem) from problem
+
+    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        """Completions as they finish. Requests that nobody waits for any more are given up.
+
+        The model as it is and its adapters are never asked in one batch: vLLM's CPU kernels take the row
+        -1, which stands for no adapter, as the last adapter's.
+        """
+        count = 0
+        for _, group in groupby(requests, key=lambda request: request.adapter is None):
+            for completion in self._complete(group, count):
+                yield completion
+                count = max(count, completion.index + 1)
+
+    def _complete(self, waiting: Iterator[Request], count: int) -> Iterator[Completion]:
+        """Completions of requests that may share batches, numbered from `count` on."""
+        engine = self._llm.llm_engine
+        indices: dict[str, int] = {}
+        most = WINDOW * self.settings.max_concurrent
+        try:
+            while True:
+                if 2 * len(indices) <= most:
+                    fresh = list(islice(waiting, most - len(indices)))
+                    indices |= {name: count + place for place, name in enumerate(self._enqueue(fresh))}
+                    count += len(fresh)
+                if not indices:
+                    return
+                for output in engine.step():
+                    if output.finished:
+                        yield _completion(indices.pop(str(output.request_id)), output)
+        finally:
+            engine.abort_request(list(indices))
+
+    def _enqueue(self, requests: Sequence[Request]) -> list[str]:
+        """Hand requests over; the names under which their outputs come."""
+        from vllm import SamplingParams
+
+        if not requests:
+            return []
+        parameters = [
+            SamplingParams(
+                temperature=self.settings.temperature,
+                top_p=self.settings.top_p,
+                max_tokens=request.max_output_tokens,
+                seed=request.seed if self.settings.temperature else None,
+                logprobs=0,
+            )
+            for request in requests
+        ]
+        prompts: list[Any] = [{"prompt_token_ids": request.tokens} for request in requests]
+        loras: Any = [
+            None if request.adapter is None else self._lora(request.adapter) for request in requests
+        ]
+        names = self._llm.enqueue(prompts, parameters, lora_request=loras, use_tqdm=False)
+        # The names come back as "<number>-<random>", outputs carry the number alone.
+        return [str(name).partition("-")[0] for name in names]
+
+    def _lora(self, adapter: Path) -> Any:
+        from vllm.lora.request import LoRARequest
+
+        return LoRARequest(f"adapter-{self._numbers[adapter]}", self._numbers[adapter], str(adapter))
+
+
+def served_rank(rank: int) -> int:
+    """The smallest rank of vLLM's that holds an adapter of this rank. Raises `UserError` if none does."""
+    from typing import get_args
+
+    from vllm.config.lora import MaxLoRARanks
+
+    served = [one for one in sorted(get_args(MaxLoRARanks)) if one >= max(8, rank)]
+    if not served:
+        raise UserError(
+            f"vLLM serves no adapter of rank {rank}. Lower training.lora.rank, or set inference.engine to"
+            " 'transformers'."
+        )
+    return int(served[0])
+
+
+def _reason(problem: Exception) -> str:
+    """The telling line of an error: where a library checks its settings, the second one tells more."""
+    lines = [line.strip() for line in str(problem).strip().split("\n")]
+    telling = lines[1] if len(lines) > 1 and "validation error" in lines[0] else lines[0]
+    return telling.removeprefix("Value error, ").partition(" [type=")[0]
+
+
+def _completion(index: int, output: Any) -> Completion:
+    first = output.outputs[0]
+    return Completion(
+        index, first.text, len(first.token_ids), first.finish_reason, float(first.cumulative_logprob)
+    )
