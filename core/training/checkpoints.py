@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
 from core.storage.files import read_json, sha256_of, write_json, writing
+from core.training.optimizers import Optimizers
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +34,7 @@ def save_checkpoint(
     folder: Path,
     position: Position,
     trained: dict[str, "torch.nn.Parameter"],
-    optimizer: "torch.optim.Optimizer",
+    optimizer: Optimizers,
 ) -> None:
     """Save the trained weights and the optimizer's moments at a position; keep the two latest."""
     from safetensors.torch import save_file
@@ -57,7 +58,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path, trained: dict[str, "torch.nn.Parameter"], optimizer: "torch.optim.Optimizer"
+    folder: Path, trained: dict[str, "torch.nn.Parameter"], optimizer: Optimizers
 ) -> Position:
     """Restore the latest whole checkpoint in place; its position, or the beginning where there is none."""
     import torch

@@ -10,7 +10,9 @@ def learning_rate_at(step: int, settings: TrainingSettings) -> float:
 
     Linear warm-up to the highest rate over `warmup_share` of the steps, then as the schedule says, between
     the highest rate and `final_share` of it: `constant`; `linear` or half a cosine down to the last step;
-    half a cosine `cycles` times (Loshchilov & Hutter 2017); `cycles` triangles up and down (Smith 2017).
+    half a cosine `cycles` times (Loshchilov & Hutter 2017); `cycles` triangles up and down (Smith 2017);
+    `wsd` (Hu et al. 2024) stays at the highest rate until the last `decay_share` of all steps, in which it
+    falls linearly: until then it is the same training for any larger number of steps.
     """
     warmup = round(settings.warmup_share * settings.steps)
     if step < warmup:
@@ -26,6 +28,9 @@ def _height(step: int, steps: int, settings: TrainingSettings) -> float:
     if settings.schedule == "cosine_restarts":
         first, size = _cycle(step, steps, settings.cycles)
         return _half_cosine((step - first) / max(1, size - 1))
+    if settings.schedule == "wsd":
+        falling = min(steps, round(settings.decay_share * settings.steps))
+        return 1.0 if step < steps - falling else (steps - 1 - step) / max(1, falling - 1)
     progress = step / max(1, steps - 1)
     if settings.schedule == "cyclic":
         place = (progress * settings.cycles) % 1

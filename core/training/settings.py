@@ -78,11 +78,22 @@ class TrainingSettings(Settings):
         description="answer: the loss counts the test output. outputs: those of demonstrations 2… as well.",
     )
     learning_rate: float = Field(1e-3, gt=0, description="Highest learning rate.")
-    schedule: Literal["constant", "linear", "cosine", "cosine_restarts", "cyclic"] = Field(
+    optimizer: Literal["adamw", "muon"] = Field(
+        "adamw",
+        description="adamw for all weights; or muon for the matrices inside the blocks, adamw for the rest.",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="What activations are computed in: auto is float32 on a CPU and bfloat16 on a GPU."
+        " bfloat16 pays on CPUs with avx512_bf16.",
+    )
+    schedule: Literal["constant", "linear", "cosine", "cosine_restarts", "cyclic", "wsd"] = Field(
         "cosine",
         description="How the learning rate goes from its highest value to final_share of it;"
-        " cosine_restarts: again and again; cyclic: up and down again and again.",
+        " cosine_restarts: again and again; cyclic: up and down again and again;"
+        " wsd: it stays at the highest until the last decay_share of the steps.",
     )
+    decay_share: float = Field(0.2, ge=0, le=1, description="Share of the steps that decay, under wsd.")
     cycles: int = Field(4, ge=1, description="How often cosine_restarts falls, or cyclic rises and falls.")
     warmup_share: float = Field(0.05, ge=0, le=1, description="Share of the steps that warms up.")
     final_share: float = Field(0.1, ge=0, le=1, description="Learning rate at the end, as a share.")

@@ -8,6 +8,7 @@ random depends on seed and step alone, so a killed training goes on with the los
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from core.training.attention import attend_within_samples, boundaries, can_pack
 from core.training.batches import IGNORED, Batch, Drawing
 from core.training.checkpoints import Position, load_checkpoint, save_checkpoint
 from core.training.models import initial_factors, load_for_training, save_adapter, with_adapter
+from core.training.optimizers import Optimizers, make_optimizers
 from core.training.schedules import learning_rate_at
 from core.training.settings import TrainingSettings
 from core.training.shrinking import carry_mapping
@@ -104,7 +106,7 @@ class _Loop:
     model: Any
     trained: dict[str, "torch.nn.Parameter"]
     initial: "dict[str, torch.Tensor] | None"
-    optimizer: "torch.optim.Optimizer"
+    optimizer: Optimizers
 
     @classmethod
     def start(cls, training: Training) -> "_Loop":
@@ -135,13 +137,9 @@ class _Loop:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         model.train()
         trained = {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
-        groups = [
-            {"params": [w for w in trained.values() if w.ndim >= 2], "weight_decay": settings.weight_decay},
-            {"params": [w for w in trained.values() if w.ndim < 2], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95))
+        optimizers = make_optimizers(trained, settings)
         return cls(
-            training, device, tokenizer, drawing, model, trained, initial_factors(model, settings), optimizer
+            training, device, tokenizer, drawing, model, trained, initial_factors(model, settings), optimizers
         )
 
     def step(self, position: Position) -> tuple[dict[str, Any], Position]:
@@ -163,14 +161,14 @@ class _Loop:
             group["lr"] = rate
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             torch.manual_seed(derived_seed(self.training.seed, "step", step))
-            loss = sum(self._backward(batch, answer_tokens) for batch in drawn.batches)
+            loss = self._backward_all(drawn.batches, answer_tokens)
         if not math.isfinite(loss):
             raise UserError(f"The loss of step {step + 1} is {loss}. Lower training.learning_rate.")
         norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), settings.clip_norm))
         if not math.isfinite(norm):  # the step would turn every weight, and the next checkpoint, into NaN
             raise UserError(f"The gradient of step {step + 1} is {norm}. Lower training.learning_rate.")
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         useful = sum(batch.useful_tokens for batch in drawn.batches)
         record = {
             "step": step + 1,
@@ -182,6 +180,34 @@ class _Loop:
             "shortened": drawn.shortened,
         }
         return record, Position(step + 1, drawn.next_sample)
+
+    def _backward_all(self, batches: list[Batch], answer_tokens: int) -> float:
+        """The gradients of all batches, added in their order; the mean loss over all counted tokens.
+
+        On a CPU each core works on a batch of its own: small matrices gain little from several cores, and
+        cores that wait for each other within an operation lose more than half under load. Dropout
+        draws from one stream, so with it batches keep their turns.
+        """
+        import torch
+
+        threads = min(torch.get_num_threads(), len(batches))
+        if self.device != "cpu" or threads < 2 or self.training.settings.lora.dropout:
+            return sum(self._backward(batch, answer_tokens) for batch in batches)
+        weights = list(self.trained.values())
+
+        def work(batch: Batch) -> "tuple[float, tuple[torch.Tensor | None, ...]]":
+            torch.set_num_threads(1)  # of this thread alone
+            loss = self._loss(batch, answer_tokens)
+            return float(loss.detach()), torch.autograd.grad(loss, weights, allow_unused=True)
+
+        total = 0.0
+        with ThreadPoolExecutor(threads) as pool:
+            for loss, gradients in pool.map(work, batches):
+                total += loss
+                for one, gradient in zip(weights, gradients, strict=True):
+                    if gradient is not None:
+                        one.grad = gradient if one.grad is None else one.grad.add_(gradient)
+        return total
 
     def _backward(self, batch: Batch, answer_tokens: int) -> float:
         """Add a batch's gradients; its share of the mean loss over all counted tokens of the step."""
@@ -205,7 +231,10 @@ class _Loop:
             places["position_ids"] = torch.from_numpy(batch.positions).to(self.device)
             places |= boundaries(batch.ends, self.device)
         places["logits_to_keep"] = torch.from_numpy(kept).to(self.device)
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.device != "cpu"):
+        precision = self.training.settings.precision
+        lower = precision == "bfloat16" or (precision == "auto" and self.device != "cpu")
+        # Without a cache of lowered weights, which batches on several threads would share.
+        with torch.autocast(self.device, torch.bfloat16, enabled=lower, cache_enabled=False):
             logits = self.model(**places).logits
         loss = torch.nn.functional.cross_entropy(
             logits.float().flatten(0, 1),

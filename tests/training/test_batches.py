@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -186,6 +187,64 @@ def test_a_step_is_that_of_adamw_on_the_clipped_gradient(training: Callable[...,
     assert compared > 10_000
 
 
+def gradients_of(loop: _Loop, threads: int, tokens_per_batch: int) -> tuple[float, dict[str, torch.Tensor]]:
+    """Loss and gradients of step 0, the batches worked on by so many threads."""
+    drawn = replace(loop.drawing, tokens_per_batch=tokens_per_batch).step(0)
+    assert len(drawn.batches) == 4
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        loss = loop._backward_all(drawn.batches, sum(batch.answer_tokens for batch in drawn.batches))
+    finally:
+        torch.set_num_threads(before)
+    gradients = {name: weights.grad for name, weights in loop.trained.items() if weights.grad is not None}
+    loop.optimizer.zero_grad()
+    return loss, gradients
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_batch_per_core_gives_the_gradients_of_one_core(
+    training: Callable[..., Training], method: str
+) -> None:
+    """Bit by bit, and again the same: which thread ends first must not matter."""
+    loop = _Loop.start(training(method=method))
+    loss, gradients = gradients_of(loop, 1, 16)
+    assert gradients and any(float(gradient.abs().sum()) for gradient in gradients.values())
+    for _ in range(3):
+        again, found = gradients_of(loop, 3, 16)
+        assert again == loss and found.keys() == gradients.keys()
+        assert all(torch.equal(found[name], gradients[name]) for name in gradients)
+
+
+def test_bfloat16_rounds_activations_and_leaves_weights_alone(training: Callable[..., Training]) -> None:
+    exact = gradients_of(_Loop.start(training(method="full")), 1, 16)
+    loop = _Loop.start(training(method="full", precision="bfloat16"))
+    rounded = gradients_of(loop, 3, 16)
+    assert rounded[0] == gradients_of(loop, 1, 16)[0]
+    assert exact[0] != rounded[0] == pytest.approx(exact[0], rel=0.01)
+    assert {weights.dtype for weights in loop.trained.values()} == {torch.float32}
+
+
+def test_muon_turns_matrices_inside_the_blocks_and_adamw_the_rest(training: Callable[..., Training]) -> None:
+    values = {"method": "full", "warmup_share": 0, "schedule": "constant", "weight_decay": 0}
+    loops = {name: _Loop.start(training(optimizer=name, **values)) for name in ("muon", "adamw")}
+    before = {name: weights.detach().clone() for name, weights in loops["muon"].trained.items()}
+    for loop in loops.values():
+        loop.step(Position())
+    by_muon = 0
+    for name, weights in loops["muon"].trained.items():
+        change = weights.detach() - before[name]
+        if weights.ndim < 2 or "embed" in name:
+            assert torch.equal(weights, loops["adamw"].trained[name]), name
+            continue
+        by_muon += 1
+        turned = torch.linalg.svdvals(change / loops["muon"].training.settings.learning_rate)
+        scale = 0.2 * max(weights.shape) ** 0.5  # what makes its size that of AdamW's
+        assert 0.6 < float(turned.max()) / scale < 1.3, name
+        assert float(turned.median()) / scale > 0.3, name
+    assert by_muon == 7 * loops["muon"].model.config.num_hidden_layers
+
+
 def rates(**changes: object) -> list[float]:
     values = {"steps": 10, "learning_rate": 1.0, "warmup_share": 0.2, "final_share": 0.1} | changes
     settings = validated(TrainingSettings, values, "training")
@@ -197,6 +256,15 @@ def test_the_learning_rate_warms_up_and_falls_to_its_share() -> None:
     assert rates(schedule="linear") == pytest.approx([0.5, 1.0, *(1 - 0.9 * n / 7 for n in range(8))])
     cosine = [0.1 + 0.9 * (1 + math.cos(math.pi * n / 7)) / 2 for n in range(8)]
     assert rates(schedule="cosine") == pytest.approx([0.5, 1.0, *cosine])
+    falling = [1 - 0.9 * n / 3 for n in range(4)]
+    assert rates(schedule="wsd", decay_share=0.4) == pytest.approx([0.5, *[1.0] * 5, *falling])
+
+
+def test_until_it_decays_wsd_is_the_same_for_any_number_of_steps() -> None:
+    short = rates(schedule="wsd", steps=20, warmup_share=0.1)
+    long = rates(schedule="wsd", steps=40, warmup_share=0.05)
+    assert short[:16] == long[:16] and len(set(short[:16])) == 2
+    assert short[17] < long[17]
 
 
 def test_a_cosine_restarts_at_the_highest_rate_and_ends_each_cycle_at_its_share() -> None:
@@ -218,7 +286,7 @@ def test_a_cyclic_rate_climbs_and_falls_in_even_steps() -> None:
 @settings(deadline=None)
 @given(
     st.integers(1, 200),
-    st.sampled_from(["constant", "linear", "cosine"]),
+    st.sampled_from(["constant", "linear", "cosine", "wsd"]),
     st.floats(0, 1),
     st.floats(0, 1),
 )

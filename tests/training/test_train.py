@@ -93,11 +93,16 @@ def test_the_same_seed_gives_the_same_adapter_and_another_seed_another(
     assert not same_weights(tmp_path / "a", tmp_path / "c")
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"lora": {"rank": 4, "dropout": 0.2}}, {"method": "full", "optimizer": "muon", "schedule": "wsd"}],
+    ids=["dropout", "muon"],
+)
 def test_a_killed_training_goes_on_as_if_undisturbed(
-    training: Make, model_folder: Path, tmp_path: Path
+    training: Make, model_folder: Path, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
-    """SIGKILL at step 7, one step beyond the checkpoint of step 6; dropout is on."""
-    settings = {"lora": {"rank": 4, "dropout": 0.2}, "steps": 10}
+    """SIGKILL at step 7, one step beyond the checkpoint of step 6."""
+    settings = {**changes, "steps": 10}
     child = subprocess.run(
         [
             sys.executable,
