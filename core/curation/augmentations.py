@@ -17,7 +17,7 @@ from core.arc.tasks import Pair, Task
 from core.arc.views import IDENTITY_COLOURS, SYMMETRIES, View, apply_symmetry, draw_colours
 from core.settings import Settings
 
-Composed = Literal["geometric", "padding", "upscaling", "mirroring"]
+Composed = Literal["geometric", "padding", "upscaling", "mirroring", "recolouring"]
 GridChange = Callable[[Grid], Grid]
 
 
@@ -35,10 +35,18 @@ class Augmentation(Settings):
     composed: tuple[Composed, ...] = Field(
         default=(),
         description="Changes to all inputs or all outputs, which make a new problem: geometric (turned or"
-        " flipped), padding (a frame), upscaling (cells enlarged), mirroring (the mirror image beside it).",
+        " flipped), padding (a frame), upscaling (cells enlarged), mirroring (the mirror image beside it),"
+        " recolouring (colours but black exchanged).",
     )
     composed_share: float = Field(
         default=0.5, ge=0, le=1, description="Share of the samples that get one of the composed changes."
+    )
+    lesson_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of the samples that become a lesson: outputs are copies of the inputs, one side"
+        " changed in one of the composed ways or not at all. What a model without skills learns first.",
     )
 
 
@@ -82,6 +90,16 @@ def draw_view(rng: np.random.Generator, augmentation: Augmentation) -> View:
     return View(symmetry, colours)
 
 
+def draw_problem(rng: np.random.Generator, task: Task, augmentation: Augmentation) -> Task:
+    """The task itself, with a composed change, or made a lesson, as drawn."""
+    if not augmentation.lesson_share or rng.random() >= augmentation.lesson_share:
+        return draw_composed(rng, task, augmentation)
+    copies = tuple(Pair(pair.input, pair.input) for pair in task.pairs)
+    lesson = replace(task, train=copies[: len(task.train)], test=copies[len(task.train) :])
+    number = int(rng.integers(len(augmentation.composed) + 1))
+    return lesson if number == 0 else _changed(rng, lesson, augmentation.composed[number - 1])
+
+
 def draw_composed(rng: np.random.Generator, task: Task, augmentation: Augmentation) -> Task:
     """The task with all its inputs or all its outputs changed in one drawn way, or unchanged.
 
@@ -90,7 +108,10 @@ def draw_composed(rng: np.random.Generator, task: Task, augmentation: Augmentati
     """
     if not augmentation.composed or rng.random() >= augmentation.composed_share:
         return task
-    name = augmentation.composed[int(rng.integers(len(augmentation.composed)))]
+    return _changed(rng, task, augmentation.composed[int(rng.integers(len(augmentation.composed)))])
+
+
+def _changed(rng: np.random.Generator, task: Task, name: Composed) -> Task:
     on_inputs = bool(rng.integers(2))
     change = _DRAWS[name](rng)
     changed = tuple(change_side(pair, change, on_inputs=on_inputs) for pair in task.pairs)
@@ -143,9 +164,15 @@ def _draw_mirroring(rng: np.random.Generator) -> GridChange:
     return lambda grid: mirror(grid, axis, image_first=image_first)
 
 
+def _draw_recolouring(rng: np.random.Generator) -> GridChange:
+    colours = draw_colours(rng, keep_black=True)
+    return View(colours=colours).apply_to_grid
+
+
 _DRAWS: dict[str, Callable[[np.random.Generator], GridChange]] = {
     "geometric": _draw_geometric,
     "padding": _draw_padding,
     "upscaling": _draw_upscaling,
     "mirroring": _draw_mirroring,
+    "recolouring": _draw_recolouring,
 }

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from core.arc.tasks import REVERSED_SUFFIX, Pair, Task
 from core.curation.canonical import bits, canonical_pair, colour_counts, signatures
-from core.curation.sources import list_sources, load_tasks
-from core.curation.stored import Stamp, source_stamp
+from core.curation.flags import flags_path
+from core.curation.sources import REVERSED, list_sources, load_tasks
+from core.curation.stored import Stamp, file_stamp, source_stamp
 
 # In ARC-1, ARC-2, RE-ARC, ConceptARC and Mini-ARC pairs shared by unrelated tasks reach 8 bits; the
 # weakest that two tasks share because they follow the same rule has 16.
@@ -223,3 +224,35 @@ def leaks_between(root: Path, sources_a: Iterable[str], sources_b: Iterable[str]
         for sources in (sources_a, sources_b)
     ]
     return find_leaks(loaded[0], loaded[1], related_families(root))
+
+
+def leaking_families(root: Path, sources: Sequence[str], evaluated: Sequence[str]) -> frozenset[str]:
+    """The families of the evaluated sources' tasks and of all tasks of `sources` that give one away.
+
+    A family goes as a whole: where a task shares a pair with an evaluated one, its pool or its reversed
+    twin teaches the same. Raises `UserError` for a source that was not imported.
+    """
+    if not evaluated:
+        return frozenset()
+    names = (*sources, *evaluated)
+    stamps = tuple(source_stamp(root, name.removeprefix(REVERSED)) for name in names)
+    derived = any(name.startswith(REVERSED) for name in names)
+    flags = file_stamp(flags_path(root)) if derived else (0, 0)
+    return _leaking_families(root, tuple(sources), tuple(evaluated), stamps, flags)
+
+
+@functools.lru_cache(maxsize=16)
+def _leaking_families(
+    root: Path,
+    sources: tuple[str, ...],
+    evaluated: tuple[str, ...],
+    _stamps: tuple[tuple[Stamp, Stamp], ...],
+    _flags: Stamp,
+) -> frozenset[str]:
+    tasks = {key(task): task for name in sources for task in load_tasks(root, name).values()}
+    found = {task.family for name in evaluated for task in load_tasks(root, name).values()}
+    for leak in leaks_between(root, sources, evaluated):
+        found.add(tasks[leak.source_a, leak.task_a].family)
+    related = related_families(root)
+    first = {related.get(family, family) for family in found}
+    return frozenset(found | {family for family, name in related.items() if name in first})

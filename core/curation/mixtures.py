@@ -7,15 +7,16 @@ the sum of all weights, however many tasks it has; within a source all tasks are
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from core.arc.tasks import Task
-from core.curation.augmentations import Augmentation, can_be_asked, draw_composed, draw_question, draw_view
-from core.curation.leaks import Leak, find_leaks, key, related_families
+from core.arc.tasks import Pair, Task
+from core.curation.augmentations import Augmentation, can_be_asked, draw_problem, draw_question, draw_view
+from core.curation.leaks import Leak, find_leaks, key, leaking_families, related_families
 from core.curation.partitions import listed_tasks
 from core.curation.sources import load_tasks
 from core.curation.stored import unknown_task
@@ -41,6 +42,12 @@ class SourceShare(Settings):
         ge=1,
         description="Leave out tasks with more cells than this (demonstrations and one test).",
     )
+    max_pair_cells: int | None = Field(
+        default=None,
+        ge=1,
+        description="Leave out pairs with more cells than this (input and output), such as the large ones"
+        " of a pool; tasks with one pair left go with them.",
+    )
     partition: str | None = Field(
         default=None, description="Use only the tasks on this list of a partition, such as mine/train."
     )
@@ -53,6 +60,11 @@ class MixtureSettings(Settings):
     """What a training draws its samples from."""
 
     sources: tuple[SourceShare, ...] = Field(min_length=1, description="The sources and their weights.")
+    exclude_leaks_with: tuple[str, ...] = Field(
+        default=(),
+        description="Leave out all tasks that give away one of these sources, such as arc1/evaluation, and"
+        " everything else of their families.",
+    )
     augmentation: Augmentation = Field(default=Augmentation(), description="How samples are varied.")
 
     @model_validator(mode="after")
@@ -93,24 +105,41 @@ def draw_sample(rng: np.random.Generator, task: Task, augmentation: Augmentation
     """A training sample of one task: a question, changed and seen as drawn."""
     question = draw_question(rng, task, augmentation)
     view = draw_view(rng, augmentation)
-    return view.apply(draw_composed(rng, question, augmentation))
+    return view.apply(draw_problem(rng, question, augmentation))
 
 
-def eligible_tasks(root: Path, share: SourceShare, augmentation: Augmentation) -> list[Task]:
-    """The tasks of a share that are on its partition's list, not excluded, small enough, and have a pair
-    to ask about; ordered by id. Raises `UserError` where source, list or an excluded task is unknown."""
+def eligible_tasks(root: Path, share: SourceShare, settings: MixtureSettings) -> list[Task]:
+    """The tasks of a share that are on its partition's list, not excluded, no leak, small enough, and have
+    a pair to ask about; ordered by id. Raises `UserError` where source, list or an excluded task is unknown."""
     known = load_tasks(root, share.source)
     for task_id in share.exclude:
         if task_id not in known:
             raise unknown_task(task_id, list(known), f"source '{share.source}', though it is to be excluded")
     tasks = known if share.partition is None else listed_tasks(root, share.source, share.partition)
+    leaking = leaking_families(root, [one.source for one in settings.sources], settings.exclude_leaks_with)
+    kept = [task for task in tasks.values() if task.task_id not in share.exclude]
+    small = [_small_pairs(task, share.max_pair_cells) for task in kept if task.family not in leaking]
     return [
         task
-        for task in tasks.values()
-        if task.task_id not in share.exclude
-        and (share.max_cells is None or task.cells <= share.max_cells)
-        and can_be_asked(task, augmentation)
+        for task in small
+        if (share.max_cells is None or task.cells <= share.max_cells)
+        and can_be_asked(task, settings.augmentation)
     ]
+
+
+def _small_pairs(task: Task, max_pair_cells: int | None) -> Task:
+    """The task without its large pairs; a pool keeps a pair for the question beside its demonstrations."""
+    if max_pair_cells is None:
+        return task
+    train, test = (
+        tuple(pair for pair in pairs if _cells(pair) <= max_pair_cells) for pairs in (task.train, task.test)
+    )
+    n_train = None if task.n_train is None else max(1, min(task.n_train, len(train) - 1))
+    return replace(task, train=train, test=test, n_train=n_train)
+
+
+def _cells(pair: Pair) -> int:
+    return int(pair.input.size) + (0 if pair.output is None else int(pair.output.size))
 
 
 def load_mixture(root: Path, settings: MixtureSettings, seed: int) -> Mixture:
@@ -118,16 +147,14 @@ def load_mixture(root: Path, settings: MixtureSettings, seed: int) -> Mixture:
 
     Raises `UserError` for a source that was not imported or of which no task is left.
     """
-    tasks = {share.source: eligible_tasks(root, share, settings.augmentation) for share in settings.sources}
+    tasks = {share.source: eligible_tasks(root, share, settings) for share in settings.sources}
     return Mixture(tasks, settings, seed)
 
 
 def mixture_leaks(root: Path, settings: MixtureSettings, evaluated: Iterable[Task]) -> list[Leak]:
     """What the training mixture gives away of the tasks that it will be evaluated on: the gate that a
     launch passes. Task a is in the mixture, task b is evaluated."""
-    trained = [
-        task for share in settings.sources for task in eligible_tasks(root, share, settings.augmentation)
-    ]
+    trained = [task for share in settings.sources for task in eligible_tasks(root, share, settings)]
     tasks = {key(task): task for task in evaluated}
     leaks = find_leaks(trained, tasks.values(), related_families(root))
     # A task that is trained and evaluated under one key gives itself away; find_leaks leaves it out.

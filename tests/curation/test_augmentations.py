@@ -12,6 +12,7 @@ from core.curation.augmentations import (
     Composed,
     change_side,
     draw_composed,
+    draw_problem,
     mirror,
     pad,
     upscale,
@@ -19,7 +20,7 @@ from core.curation.augmentations import (
 from core.seeds import generator
 from tests.arc.strategies import grids, pairs, tasks
 
-NAMES: list[Composed] = ["geometric", "padding", "upscaling", "mirroring"]
+NAMES: list[Composed] = ["geometric", "padding", "upscaling", "mirroring", "recolouring"]
 
 
 @given(grids(), st.integers(1, 3), st.integers(0, 9))
@@ -76,7 +77,7 @@ def test_all_pairs_change_on_the_same_side(name: Composed, task: Task, number: i
         task.family,
         len(task.train),
     )
-    if name != "geometric":  # a symmetric grid may look the same when turned
+    if name not in ("geometric", "recolouring"):  # a symmetric or black grid may look the same
         assert not (inputs_stay and outputs_stay)
 
 
@@ -89,7 +90,10 @@ def test_both_sides_and_several_ways_are_drawn(name: Composed) -> None:
     changed_inputs = sum(not same_grid(pair.input, grid) for pair in drawn)
     assert 100 < changed_inputs < 200
     looks = {(pair.input.shape, pair.input.tobytes()) for pair in drawn}
-    assert len(looks) - 1 == {"geometric": 7, "padding": 30, "upscaling": 4, "mirroring": 4}[name]
+    if name == "recolouring":  # 9! are too many to see all; black, in the first cell, stays
+        assert len(looks) > 100 and all(cells[0] == 0 for _, cells in looks)
+    else:
+        assert len(looks) - 1 == {"geometric": 7, "padding": 30, "upscaling": 4, "mirroring": 4}[name]
 
 
 def test_no_grid_grows_over_the_largest_size() -> None:
@@ -110,3 +114,28 @@ def test_the_share_of_composed_samples_is_the_one_asked_for() -> None:
         changed = sum(draw_composed(generator(4, number), task, some) != task for number in range(400))
         assert abs(changed / 400 - share) < 0.08
     assert draw_composed(generator(4, 0), task, Augmentation()) is task
+
+
+def test_a_lesson_asks_for_one_change_and_nothing_else() -> None:
+    inputs = [np.arange(start, start + 6, dtype=np.uint8).reshape(2, 3) for start in range(4)]
+    pairs = tuple(Pair(grid, np.full((1, 1), 9, dtype=np.uint8)) for grid in inputs)
+    task = Task("a", "toy", "a", pairs[:3], pairs[3:])
+    taught = Augmentation(composed=("upscaling",), lesson_share=1)
+    lessons = [draw_problem(generator(5, number), task, taught) for number in range(300)]
+    copies = [lesson for lesson in lessons if same_grid(lesson.test[0].output, lesson.test[0].input)]
+    assert 100 < len(copies) < 200, "one in two, as there is one kind of change"
+    for lesson in lessons:
+        assert len(lesson.train) == 3 and lesson.family == task.family
+        sizes = [(pair.input.size, pair.output.size) for pair in lesson.pairs if pair.output is not None]
+        assert len(set(sizes)) == 1 and 6 in sizes[0], "the same change in every pair"
+
+
+def test_the_share_of_lessons_is_the_one_asked_for_and_none_draws_nothing() -> None:
+    grid, answer = np.zeros((2, 2), dtype=np.uint8), np.ones((2, 2), dtype=np.uint8)
+    task = Task("a", "toy", "a", (Pair(grid, answer),), (Pair(grid, answer),))
+    some = Augmentation(lesson_share=0.25)
+    changed = sum(draw_problem(generator(6, number), task, some) != task for number in range(400))
+    assert abs(changed / 400 - 0.25) < 0.08
+    rng = generator(6, 0)
+    assert draw_problem(rng, task, Augmentation()) is task
+    assert rng.random() == generator(6, 0).random(), "samples of older recipes stay what they were"

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 
 from core.arc.tasks import Task, parse_task
 from core.curation.mixtures import Augmentation, Mixture, MixtureSettings, SourceShare, load_mixture
+from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
 from core.settings import validated
 
 from .conftest import make_task
+from .test_leaks import random_task
 
 PLAIN = Augmentation(symmetries=False, colours="none", pair_order=False, swap_train_test=False)
 
@@ -102,6 +105,53 @@ def test_large_tasks_and_tasks_without_answers_are_left_out(root: Path) -> None:
         load_mixture(root, MixtureSettings(sources=(SourceShare(source="toy", max_cells=5),)), 1)
     with pytest.raises(UserError, match="There is no source 'tay'"):
         load_mixture(root, MixtureSettings(sources=(SourceShare(source="tay"),)), 1)
+
+
+def test_large_pairs_are_left_out_and_tasks_that_lose_too_many(root: Path) -> None:
+    wide = [{"input": [[n] * width], "output": [[n]]} for n, width in enumerate((1, 2, 3, 8, 9))]
+    pool = parse_task({"train": wide, "n_train": 3}, task_id="pool", source="mixed")
+    plain = parse_task({"train": wide[1:3], "test": wide[3:4]}, task_id="plain", source="mixed")
+    large = parse_task({"train": wide[2:4], "test": wide[4:5]}, task_id="large", source="mixed")
+    store_source(root, SourceInfo("mixed", "made up", "1", "none", "0"), [pool, plain, large])
+
+    def kept(most: int | None) -> dict[str, list[int]]:
+        settings = MixtureSettings(sources=(SourceShare(source="mixed", max_pair_cells=most),))
+        drawn = load_mixture(root, settings, 0)
+        widths: dict[str, set[int]] = {}
+        for number in range(100):
+            task = drawn.sample(number)
+            widths.setdefault(task.task_id, set()).update(max(p.input.shape) for p in task.pairs)
+        return {task_id: sorted(seen) for task_id, seen in sorted(widths.items())}
+
+    assert kept(None) == {"large": [3, 8, 9], "plain": [2, 3, 8], "pool": [1, 2, 3, 8, 9]}
+    assert kept(9) == {"large": [3, 8], "plain": [2, 3, 8], "pool": [1, 2, 3, 8]}
+    assert kept(4) == {"plain": [2, 3], "pool": [1, 2, 3]}
+    with pytest.raises(UserError, match="no task of it is left"):
+        kept(1)
+
+
+def test_whole_families_that_give_away_an_evaluation_are_left_out(root: Path) -> None:
+    """A twin, its pool under the same family, and what is evaluated itself."""
+    held = random_task("held", "exam", 1)
+    twin = replace(random_task("twin", "train", 2), train=held.train)
+    other = random_task("other", "train", 3)
+    pool = Task("twin", "pools", "twin", random_task("p", "p", 4, pairs=6).pairs, (), 2)
+    free = Task("free", "pools", "free", random_task("q", "q", 5, pairs=6).pairs, (), 2)
+    for name, tasks in {"exam": [held], "train": [twin, other], "pools": [pool, free]}.items():
+        store_source(root, SourceInfo(name, "made up", "1", "none", "0"), tasks)
+
+    def left(*evaluated: str) -> set[tuple[str, str]]:
+        shares = (SourceShare(source="train"), SourceShare(source="pools"))
+        settings = MixtureSettings(sources=shares, exclude_leaks_with=evaluated)
+        drawn = load_mixture(root, settings, 0)
+        return {(task.source, task.task_id) for task in map(drawn.sample, range(60))}
+
+    assert left() == {("train", "twin"), ("train", "other"), ("pools", "twin"), ("pools", "free")}
+    assert left("exam") == {("train", "other"), ("pools", "free")}
+    with pytest.raises(UserError, match="no task of it is left"):
+        left("pools", "train")
+    with pytest.raises(UserError, match="exams"):
+        left("exams")
 
 
 def test_a_source_is_listed_once() -> None:

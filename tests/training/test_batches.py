@@ -240,8 +240,7 @@ def test_muon_turns_matrices_inside_the_blocks_and_adamw_the_rest(training: Call
         by_muon += 1
         turned = torch.linalg.svdvals(change / loops["muon"].training.settings.learning_rate)
         scale = 0.2 * max(weights.shape) ** 0.5  # what makes its size that of AdamW's
-        assert 0.6 < float(turned.max()) / scale < 1.3, name
-        assert float(turned.median()) / scale > 0.3, name
+        assert 0.6 < float(turned[7]) / scale <= float(turned[0]) / scale < 1.3, name
     assert by_muon == 7 * loops["muon"].model.config.num_hidden_layers
 
 
