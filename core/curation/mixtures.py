@@ -110,7 +110,10 @@ def draw_sample(rng: np.random.Generator, task: Task, augmentation: Augmentation
 
 def eligible_tasks(root: Path, share: SourceShare, settings: MixtureSettings) -> list[Task]:
     """The tasks of a share that are on its partition's list, not excluded, no leak, small enough, and have
-    a pair to ask about; ordered by id. Raises `UserError` where source, list or an excluded task is unknown."""
+    a pair to ask about; ordered by id.
+
+    Raises `UserError` where source, list or an excluded task is unknown.
+    """
     known = load_tasks(root, share.source)
     for task_id in share.exclude:
         if task_id not in known:

@@ -6,7 +6,9 @@ and norms stay with AdamW. Its updates are scaled to the size of AdamW's (Liu et
 learning rate serves both.
 """
 
+import contextlib
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from core.training.settings import TrainingSettings
@@ -47,9 +49,8 @@ def make_optimizers(trained: "dict[str, torch.nn.Parameter]", settings: Training
     import torch
 
     decay = settings.weight_decay
-    by_muon = [
-        name for name, weights in trained.items() if settings.optimizer == "muon" and _is_mixing(name, weights)
-    ]
+    wanted = settings.optimizer == "muon"
+    by_muon = [name for name, weights in trained.items() if wanted and _is_mixing(name, weights)]
     rest = [weights for name, weights in trained.items() if name not in set(by_muon)]
     groups = [
         {"params": [w for w in rest if w.ndim >= 2], "weight_decay": decay},
@@ -70,3 +71,16 @@ def make_optimizers(trained: "dict[str, torch.nn.Parameter]", settings: Training
 
 def _is_mixing(name: str, weights: "torch.nn.Parameter") -> bool:
     return weights.ndim == 2 and not any(word in name for word in _LOOKED_UP)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """One core for the many small operations of an optimizer, where waiting costs more than working."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

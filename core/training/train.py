@@ -26,7 +26,7 @@ from core.training.attention import attend_within_samples, boundaries, can_pack
 from core.training.batches import IGNORED, Batch, Drawing
 from core.training.checkpoints import Position, load_checkpoint, save_checkpoint
 from core.training.models import initial_factors, load_for_training, save_adapter, with_adapter
-from core.training.optimizers import Optimizers, make_optimizers
+from core.training.optimizers import Optimizers, make_optimizers, one_thread
 from core.training.schedules import learning_rate_at
 from core.training.settings import TrainingSettings
 from core.training.shrinking import carry_mapping
@@ -164,10 +164,11 @@ class _Loop:
             loss = self._backward_all(drawn.batches, answer_tokens)
         if not math.isfinite(loss):
             raise UserError(f"The loss of step {step + 1} is {loss}. Lower training.learning_rate.")
-        norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), settings.clip_norm))
-        if not math.isfinite(norm):  # the step would turn every weight, and the next checkpoint, into NaN
-            raise UserError(f"The gradient of step {step + 1} is {norm}. Lower training.learning_rate.")
-        self.optimizer.step()
+        with one_thread():
+            norm = float(torch.nn.utils.clip_grad_norm_(self.trained.values(), settings.clip_norm))
+            if not math.isfinite(norm):  # the step would turn every weight, and the next checkpoint, into NaN
+                raise UserError(f"The gradient of step {step + 1} is {norm}. Lower training.learning_rate.")
+            self.optimizer.step()
         self.optimizer.zero_grad()
         useful = sum(batch.useful_tokens for batch in drawn.batches)
         record = {
