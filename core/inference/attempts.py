@@ -1,7 +1,8 @@
 """The attempts of an evaluation: which view of which test input is asked about.
 
 The view of attempt j of test i of task t depends on (eval_seed, t, i, j) alone: adding tasks, resuming
-or sharding changes nothing. Symmetries are balanced: each block of 8 attempts sees all 8 once.
+or sharding changes nothing. Symmetries are balanced: each block of 8 views holds all 8 once. Where several
+samples look through each view, attempt j looks through view j // samples_per_view.
 """
 
 from collections.abc import Iterable, Iterator
@@ -41,14 +42,15 @@ def plan_attempts(tasks: Iterable[Task], settings: InferenceSettings, eval_seed:
         for test_index, test in enumerate(task.test):
             single = replace(task, test=(test,))
             for number in range(settings.attempts):
-                view = draw_view(settings.views, eval_seed, task.task_id, test_index, number, len(task.train))
+                place = number // settings.samples_per_view
+                view = draw_view(settings.views, eval_seed, task.task_id, test_index, place, len(task.train))
                 yield Attempt(task.source, task.task_id, test_index, number, view, view.apply(single))
 
 
 def draw_view(
     views: Views, eval_seed: int, task_id: str, test_index: int, number: int, demonstrations: int
 ) -> View:
-    """The view of one attempt."""
+    """View `number` of a test input."""
     key = (task_id, test_index)
     rng = generator(eval_seed, "view", *key, number)
     symmetry = 0

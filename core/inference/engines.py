@@ -19,12 +19,14 @@ from core.inference.settings import InferenceSettings
 
 @dataclass(frozen=True)
 class Request:
-    """One prompt. `seed` matters where the temperature is above 0; without `adapter` the model answers."""
+    """One prompt. `seed` matters where the temperature is above 0; without `adapter` the model answers.
+    With a `grammar` (EBNF of xgrammar) only what it derives can be written."""
 
     tokens: list[int]
     max_output_tokens: int
     seed: int
     adapter: Path | None = None
+    grammar: str | None = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from core.errors import UserError
 from core.inference.attempts import Attempt, plan_attempts
 from core.inference.engines import Completion, Engine, Request
 from core.inference.settings import InferenceSettings
+from core.prompts.grammar import grid_grammar
 from core.prompts.shortening import fitted_prompt
 from core.prompts.templates import PromptSettings, longest_answer, read_answer
 from core.seeds import derived_seed
@@ -72,6 +73,7 @@ def questions_of(evaluation: Evaluation, tokenizer: "PreTrainedTokenizerBase") -
     """Every attempt of the evaluation with its prompt."""
     settings = evaluation.settings
     limit = settings.max_output_tokens or longest_answer(evaluation.prompt)
+    grammar = grid_grammar(evaluation.prompt.encoding) if settings.only_grids else None
     questions = []
     for attempt in plan_attempts(evaluation.tasks, settings, evaluation.eval_seed):
         prompt = fitted_prompt(
@@ -79,7 +81,7 @@ def questions_of(evaluation: Evaluation, tokenizer: "PreTrainedTokenizerBase") -
         )
         room = min(limit, settings.max_model_len - len(prompt.tokens))
         seed = derived_seed(evaluation.eval_seed, "sampling", *attempt.key[1:])
-        request = Request(prompt.tokens, room, seed) if prompt.fits else None
+        request = Request(prompt.tokens, room, seed, grammar=grammar) if prompt.fits else None
         questions.append(Question(attempt, len(prompt.tokens), prompt.demonstrations, request))
     return questions
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from core.settings import Settings
 
@@ -23,9 +23,15 @@ class InferenceSettings(Settings):
     engine: Literal["vllm", "transformers"] = Field("vllm", description="The library that generates.")
     attempts: int = Field(8, ge=1, le=4096, description="Attempts for each test output.")
     views: Views = Field(Views(), description="How the attempts look at a task.")
+    samples_per_view: int = Field(
+        1, ge=1, le=4096, description="So many attempts look through each view; needs a temperature."
+    )
     temperature: float = Field(0.0, ge=0, le=5, description="0 is greedy.")
     top_p: float = Field(
         1.0, gt=0, le=1, description="Nucleus of the sampling, where temperature is above 0."
+    )
+    only_grids: bool = Field(
+        False, description="Allow only tokens that some grid continues with, by a grammar of grids."
     )
     max_model_len: int = Field(2048, ge=32, description="Prompt and answer together, in tokens.")
     max_output_tokens: int | None = Field(
@@ -33,3 +39,9 @@ class InferenceSettings(Settings):
     )
     max_concurrent: int = Field(64, ge=1, description="Sequences that are generated at the same time.")
     kv_cache_gigabytes: float = Field(1.0, gt=0, description="Memory for keys and values (vLLM on CPU).")
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> "InferenceSettings":
+        if self.samples_per_view > 1 and not self.temperature:
+            raise ValueError("several samples per view are all the same at temperature 0; raise it")
+        return self

@@ -11,6 +11,7 @@ from typing import Any
 
 from core.errors import UserError
 from core.inference.adapters import check_adapter, load_merged
+from core.inference.constraints import AllowedTokens, grammar_compiler
 from core.inference.engines import Completion, Request
 from core.inference.sampling import TokenChoice
 from core.inference.settings import InferenceSettings
@@ -35,6 +36,7 @@ class TransformersEngine:
         self.version = str(transformers.__version__)
         self.settings = settings
         self._location = model
+        self._compiler: Any = None
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._tokenizer = load_tokenizer(model)
         self._use(None)
@@ -85,19 +87,28 @@ class TransformersEngine:
         for place, row in enumerate(rows):
             tokens[place, longest - len(row.tokens) :] = torch.tensor(row.tokens)
             mask[place, longest - len(row.tokens) :] = 1
+        processors: list[Any] = []
+        if any(row.grammar for row in rows):
+            processors.append(self._allowed([row.grammar for row in rows], longest))
         choice = TokenChoice([row.seed for row in rows], self.settings.temperature, self.settings.top_p)
         with torch.inference_mode():
             output = self._model.generate(
                 input_ids=tokens.to(self._device),
                 attention_mask=mask.to(self._device),
                 max_new_tokens=max(row.max_output_tokens for row in rows),
-                logits_processor=[choice],
+                logits_processor=[*processors, choice],
             )
         logprobs = choice.logprobs(output)
         return [
             self._read(index, output[place, longest:].tolist()[: row.max_output_tokens], logprobs[place])
             for place, (index, row) in enumerate(batch)
         ]
+
+    def _allowed(self, grammars: list[str | None], prompt: int) -> AllowedTokens:
+        if self._compiler is None:
+            size = self._model.get_output_embeddings().weight.shape[0]
+            self._compiler = grammar_compiler(self._tokenizer, size, sorted(self._ends))
+        return AllowedTokens(self._compiler, grammars, prompt)
 
     def _read(self, index: int, tokens: list[int], logprobs: Any) -> Completion:
         count = next((place for place, token in enumerate(tokens, 1) if token in self._ends), None)

@@ -116,6 +116,7 @@ class VllmEngine:
     def _enqueue(self, requests: Sequence[Request]) -> list[str]:
         """Hand requests over; the names under which their outputs come."""
         from vllm import SamplingParams
+        from vllm.sampling_params import StructuredOutputsParams
 
         if not requests:
             return []
@@ -126,6 +127,9 @@ class VllmEngine:
                 max_tokens=request.max_output_tokens,
                 seed=request.seed if self.settings.temperature else None,
                 logprobs=0,
+                structured_outputs=StructuredOutputsParams(grammar=request.grammar)
+                if request.grammar
+                else None,
             )
             for request in requests
         ]

@@ -4,11 +4,13 @@ import random
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.arc.tasks import Task
 from core.arc.views import IDENTITY_COLOURS, SYMMETRIES, View
+from core.errors import UserError
 from core.inference.attempts import draw_view, plan_attempts
 from core.inference.settings import Views
 from tests.inference.conftest import tiny_inference
@@ -86,3 +88,15 @@ def test_an_attempt_holds_its_task_as_its_view_shows_it(tasks: list[Task]) -> No
         turned_back = attempt.view.inverse().apply(attempt.task)
         assert turned_back.train == original.train
         assert turned_back.test == (original.test[attempt.test_index],)
+
+
+def test_samples_of_a_view_share_it_and_views_stay_balanced(tasks: list[Task]) -> None:
+    one = planned(tasks[1:2], attempts=5)
+    three = planned(tasks[1:2], attempts=14, samples_per_view=3, temperature=0.8)
+    views = [three["toy", tasks[1].task_id, 0, number] for number in range(14)]
+    assert views == [one["toy", tasks[1].task_id, 0, number // 3] for number in range(14)]
+
+
+def test_samples_without_a_temperature_are_refused() -> None:
+    with pytest.raises(UserError, match="several samples per view are all the same at temperature 0; raise"):
+        tiny_inference(samples_per_view=2)

@@ -111,6 +111,20 @@ def test_vllm_and_transformers_agree(
             assert a["logprob"] == pytest.approx(b["logprob"], abs=1e-3)
 
 
+def test_forced_answers_are_the_same_grids_in_both(vllm_folder: Path, trained: Path, tmp_path: Path) -> None:
+    """Without force some answers are no grids; with it all that end by themselves are."""
+    theirs = rows_in(vllm_folder / "only-grids")
+    ours = by_transformers(trained, tmp_path, only_grids=True, max_output_tokens=40)
+    free = rows_in(vllm_folder / "full-1")
+    assert any(row["output_h"] is None and row["finish_reason"] == "stop" for row in free)
+    ended = [row for row in (*theirs, *ours) if row["finish_reason"] == "stop"]
+    assert len(ended) > 20 and all(row["output_h"] is not None for row in ended)
+    same = [a["text"] == b["text"] for a, b in zip(theirs, ours, strict=True)]
+    assert sum(same) >= 0.99 * len(same)
+    for a, b, agree in zip(theirs, ours, same, strict=True):
+        assert not agree or a["logprob"] == pytest.approx(b["logprob"], abs=1e-3)
+
+
 def test_every_adapter_answers_for_itself(vllm_folder: Path) -> None:
     names = ("base-at-once", *(f"{name}-at-once" for name in ADAPTERS))
     logprobs = {name: [row["logprob"] for row in rows_in(vllm_folder / name)] for name in names}

@@ -48,6 +48,7 @@ def main(trained: str, target: str) -> None:
         seed(0)
     ask(engine, "full-1-again", 1)
     ask(engine, "short", 1, max_output_tokens=1)
+    ask(engine, "only-grids", 1, only_grids=True, max_output_tokens=40)
     hot = open_engine(tiny_inference(engine="vllm", temperature=1.0), model)
     again = draws()
     ask(hot, "hot-1", 1)
