@@ -24,7 +24,15 @@ from core.errors import UserError
 from core.seeds import generator
 from core.settings import Settings
 
-__all__ = ["Augmentation", "Mixture", "MixtureSettings", "SourceShare", "load_mixture", "mixture_leaks"]
+__all__ = [
+    "Augmentation",
+    "Mixture",
+    "MixtureSettings",
+    "SourceShare",
+    "load_mixture",
+    "mixture_leaks",
+    "training_leaks",
+]
 
 
 class SourceShare(Settings):
@@ -158,10 +166,16 @@ def mixture_leaks(root: Path, settings: MixtureSettings, evaluated: Iterable[Tas
     """What the training mixture gives away of the tasks that it will be evaluated on: the gate that a
     launch passes. Task a is in the mixture, task b is evaluated."""
     trained = [task for share in settings.sources for task in eligible_tasks(root, share, settings)]
+    return training_leaks(root, trained, evaluated)
+
+
+def training_leaks(root: Path, trained: Iterable[Task], evaluated: Iterable[Task]) -> list[Leak]:
+    """The same for the tasks that a mixture draws from."""
+    mixed = list(trained)
     tasks = {key(task): task for task in evaluated}
-    leaks = find_leaks(trained, tasks.values(), related_families(root))
+    leaks = find_leaks(mixed, tasks.values(), related_families(root))
     # A task that is trained and evaluated under one key gives itself away; find_leaks leaves it out.
-    itself = [Leak(*one, *one, "same id", len(tasks[one].pairs)) for one in map(key, trained) if one in tasks]
+    itself = [Leak(*one, *one, "same id", len(tasks[one].pairs)) for one in map(key, mixed) if one in tasks]
     return sorted(
         {*leaks, *itself}, key=lambda leak: (leak.source_a, leak.task_a, leak.source_b, leak.task_b)
     )

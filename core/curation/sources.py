@@ -7,11 +7,11 @@ reversal up to symmetry and recolouring is left out of it, for it would be the s
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from core.arc.tasks import Task
+from core.arc.tasks import REVERSED_SUFFIX, Task
 from core.curation.canonical import is_own_reversal
 from core.curation.flags import flags_path, latest_flags
 from core.curation.stored import (
@@ -35,6 +35,8 @@ __all__ = [
     "reversed_info",
     "source_fingerprint",
     "sources_named",
+    "tasks_fingerprint",
+    "tasks_named",
 ]
 
 REVERSED = "reversed:"
@@ -80,10 +82,48 @@ def find_task(root: Path, task_id: str, source: str | None = None) -> Task:
     raise unknown_task(task_id, known, source or "any imported source")
 
 
+def tasks_named(root: Path, source: str, task_ids: Iterable[str]) -> list[Task]:
+    """The tasks of these ids, in their order; of a reversed source whether or not they are flagged now.
+
+    Raises `UnknownTaskError` where the source, or the one that it turns around, does not hold one of them.
+    """
+    stored = load_stored(root, source.removeprefix(REVERSED))
+    found = []
+    for task_id in task_ids:
+        original = _turned_id(task_id) if source.startswith(REVERSED) else task_id
+        if original not in stored:
+            raise unknown_task(original, list(stored), f"source '{source.removeprefix(REVERSED)}'")
+        task = stored[original]
+        found.append(_turned(task, source) if source.startswith(REVERSED) else task)
+    return found
+
+
+def _turned_id(task_id: str) -> str:
+    """The id of the original of a reversed task."""
+    plain = task_id.removesuffix(REVERSED_SUFFIX)
+    return plain if plain != task_id else task_id + REVERSED_SUFFIX
+
+
+def _turned(task: Task, source: str) -> Task:
+    return replace(task.reverse(), source=source)
+
+
 def source_fingerprint(root: Path, source: str) -> str:
     """The sha256 (hex) of a source's tasks, whatever file they came from; also of a derived source."""
+    if source.startswith(REVERSED):
+        return tasks_fingerprint(load_tasks(root, source).values())
+    return _stored_fingerprint(root, source, source_stamp(root, source))
+
+
+@functools.lru_cache(maxsize=64)
+def _stored_fingerprint(root: Path, source: str, _stamps: tuple[Stamp, Stamp]) -> str:
+    return tasks_fingerprint(load_stored(root, source).values())
+
+
+def tasks_fingerprint(tasks: Iterable[Task]) -> str:
+    """The sha256 (hex) of tasks in their order: ids, families and all cells."""
     digest = hashlib.sha256()
-    for task in load_tasks(root, source).values():
+    for task in tasks:
         digest.update(f"{task.task_id}|{task.family}|{task.n_train}|{len(task.train)}|".encode())
         for pair in task.pairs:
             for grid in (pair.input, pair.output):
@@ -134,7 +174,7 @@ def _load_reversed(
         if task is None or reason:
             dropped.append(Dropped(mark["task_id"], reason))
         else:
-            turned = replace(task.reverse(), source=REVERSED + source)
+            turned = _turned(task, REVERSED + source)
             kept[turned.task_id] = turned
     return dict(sorted(kept.items())), tuple(dropped)
 

@@ -138,11 +138,15 @@ def load_stored(root: Path, source: str) -> dict[str, Task]:
     return dict(_load_stored(root, source, source_stamp(root, source)))
 
 
-def unknown_task(task_id: str, known: Sequence[str], where: str) -> UserError:
+class UnknownTaskError(UserError):
+    """A source does not hold the task that was asked for."""
+
+
+def unknown_task(task_id: str, known: Sequence[str], where: str) -> UnknownTaskError:
     """The error for a task that does not exist, with the nearest known id."""
     near = difflib.get_close_matches(task_id, known, n=1)
     hint = f"Did you mean '{near[0]}'?" if near else "Run: python -m core data list"
-    return UserError(f"No task '{task_id}' in {where}. {hint}")
+    return UnknownTaskError(f"No task '{task_id}' in {where}. {hint}")
 
 
 Stamp = tuple[int, int]

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from core.errors import UserError
+from core.experiments.frozen import frozen_of
 from core.experiments.records import add_to_record
 from core.experiments.reporting import Reporter, say_in_log
 from core.experiments.runs import Run, own_state, say_state
-from core.experiments.spec import ExperimentSpec, evaluated_tasks
+from core.experiments.spec import ExperimentSpec
 from core.inference.adapters import reason_to_merge, write_merged
 from core.inference.predict import Evaluation, Job, answer
 from core.storage.models import model_location
@@ -75,7 +76,8 @@ def _jobs(
     runs: Sequence[tuple[Run, Reporter]], spec: ExperimentSpec, adapters: dict[Run, Path]
 ) -> Iterator[Job]:
     """The evaluations of the runs in turn. A run says that it is running when its turn comes."""
-    tasks = evaluated_tasks(runs[0][0].root, spec.evaluation)
+    first, _ = runs[0]
+    tasks = frozen_of(first, spec).load_evaluated(first.root)
     for run, report in runs:
         say_state(run, own_state("infer"))
         prompt = spec.recipe_of(run.variant).prompt

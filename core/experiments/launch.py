@@ -19,9 +19,10 @@ from pathlib import Path
 import yaml
 
 from core.curation.leaks import Leak
-from core.curation.mixtures import mixture_leaks
+from core.curation.mixtures import mixture_leaks, training_leaks
 from core.errors import UserError
 from core.experiments.answering import engine_groups, needs_own_engine
+from core.experiments.frozen import Frozen, freeze, read_frozen, write_frozen
 from core.experiments.records import describe_run, settings_of
 from core.experiments.runs import (
     DRIVER,
@@ -65,30 +66,51 @@ def prepare(root: Path, spec: ExperimentSpec, command: list[str], by: str | None
     runs = runs_of(root, spec)
     fresh = [run for run in runs if not (run.folder / "run.json").exists()]
     _check_room(root, len(fresh))
-    leaks = leaks_of(root, spec)
-    if fresh and any(leaks.values()) and not spec.allow_leaks:
+    for run in runs:
+        if run not in fresh:
+            _check_settings(run, spec)
+    frozen = freeze(root, spec)
+    leaks = {variant: _frozen_leaks(root, frozen, variant) for variant in spec.variants if fresh}
+    if any(leaks.values()) and not spec.allow_leaks:
         raise _refuse_leaks({variant: found for variant, found in leaks.items() if found})
     records = {
         run: {
-            **describe_run(run, spec, command),
+            **describe_run(run, spec, frozen, command),
             "launched_by": by,
             "leaks": [asdict(leak) for leak in leaks[run.variant]],
         }
-        for run in runs
+        for run in fresh
     }
-    for run in runs:
-        if run not in fresh and settings_of(read_json(run.folder / "run.json")) != settings_of(records[run]):
-            raise UserError(
-                f"{run.folder.relative_to(root)} was made with other settings. Give the spec another name,"
-                f" or delete the old runs first: python -m core runs delete {spec.name}"
-            )
     folder = experiment_folder(root, spec.name)
     text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     write_text(folder / "experiment.yaml", text)
+    if len(fresh) == len(runs) or read_frozen(root, spec.name) is not None:
+        write_frozen(root, spec.name, frozen)  # before the first run.json, which makes it hold
     for run in fresh:
         say_state(run, RunState("queued", "train"))
         write_json(run.folder / "run.json", records[run])
     return runs
+
+
+def _check_settings(run: Run, spec: ExperimentSpec) -> None:
+    """Raise `UserError` where a run's folder was made with other settings than the spec has now."""
+    try:
+        same = settings_of(read_json(run.folder / "run.json")) == (
+            spec.recipe_of(run.variant),
+            spec.evaluation,
+        )
+    except (UserError, KeyError, TypeError):
+        same = False
+    if not same:
+        raise UserError(
+            f"{run.folder.relative_to(run.root)} was made with other settings. Give the spec another name,"
+            f" or delete the old runs first: python -m core runs delete {spec.name}"
+        )
+
+
+def _frozen_leaks(root: Path, frozen: Frozen, variant: str) -> list[Leak]:
+    trained = [task for tasks in frozen.load_trained(root, variant).values() for task in tasks]
+    return training_leaks(root, trained, frozen.load_evaluated(root))
 
 
 def leaks_of(root: Path, spec: ExperimentSpec) -> dict[str, list[Leak]]:

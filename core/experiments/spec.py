@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from core.arc.tasks import Task
 from core.curation.mixtures import MixtureSettings
+from core.curation.partitions import listed_tasks
 from core.curation.sources import load_tasks
 from core.errors import UserError
 from core.inference.settings import InferenceSettings
@@ -32,11 +33,14 @@ class Recipe(Settings):
 
 
 class EvaluatedSource(Settings):
-    """A source whose tasks are evaluated, all or the small ones."""
+    """A source whose tasks are evaluated: all, the small ones, or those on a list of a partition."""
 
     source: str = Field(description="Name of the source, such as arc1/evaluation.")
     max_cells: int | None = Field(
         None, ge=1, description="Only tasks with at most so many cells (demonstrations and one test)."
+    )
+    partition: str | None = Field(
+        None, description="Only the tasks on this list of a partition, such as mine/val."
     )
 
 
@@ -171,11 +175,14 @@ def evaluated_tasks(root: Path, evaluation: EvaluationSettings) -> list[Task]:
     tasks = [
         task
         for share in evaluation.sources
-        for task in load_tasks(root, share.source).values()
+        for task in _tasks_of(root, share).values()
         if task.test and (share.max_cells is None or task.cells <= share.max_cells)
     ]
     if not tasks:
-        raise UserError("No task is left to evaluate. Raise max_cells under evaluation.sources.")
+        raise UserError(
+            "No task is left to evaluate. Raise max_cells under evaluation.sources, or choose another"
+            " partition there."
+        )
     for task in tasks:
         if any(pair.output is None for pair in task.test):
             raise UserError(
@@ -183,3 +190,9 @@ def evaluated_tasks(root: Path, evaluation: EvaluationSettings) -> list[Task]:
                 " Evaluate on a source with solutions."
             )
     return tasks
+
+
+def _tasks_of(root: Path, share: EvaluatedSource) -> dict[str, Task]:
+    if share.partition is None:
+        return load_tasks(root, share.source)
+    return listed_tasks(root, share.source, share.partition)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.errors import UserError
+from core.experiments.frozen import frozen_of
 from core.experiments.records import check_data
 from core.experiments.reporting import Reporter, say_failed, say_in_log, sentence_of
 from core.experiments.runs import (
@@ -25,7 +26,7 @@ from core.experiments.runs import (
     own_state,
     say_state,
 )
-from core.experiments.spec import ExperimentSpec, evaluated_tasks, read_spec
+from core.experiments.spec import ExperimentSpec, read_spec
 from core.storage.files import locked
 from core.storage.models import model_location
 
@@ -149,11 +150,12 @@ def say_what_is_next(run: Run, spec: ExperimentSpec) -> None:
 
 
 def _train(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
-    from core.curation.mixtures import load_mixture
+    from core.curation.mixtures import Mixture
     from core.training.train import Training, train
 
     recipe = spec.recipe_of(run.variant)
-    mixture = load_mixture(run.root, recipe.mixture, run.train_seed)
+    tasks = frozen_of(run, spec).load_trained(run.root, run.variant)
+    mixture = Mixture(tasks, recipe.mixture, run.train_seed)
     base = model_location(run.root, recipe.base_model)
     train(Training(recipe.training, recipe.prompt, mixture, base, run.train_seed), run.folder, report)
     shutil.rmtree(run.folder / "checkpoint", ignore_errors=True)
@@ -170,7 +172,7 @@ def _infer(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
 def _score(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
     from core.scoring.scores import score
 
-    tasks = evaluated_tasks(run.root, spec.evaluation)
+    tasks = frozen_of(run, spec).load_evaluated(run.root)
     for number, eval_seed in enumerate(spec.eval_seeds, 1):
         folder = run.eval_folder(eval_seed)
         if not (folder / "scores.parquet").exists():

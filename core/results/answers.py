@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from core.arc.grids import Grid
 from core.arc.tasks import Task
-from core.curation.sources import load_tasks
+from core.curation.sources import tasks_named
+from core.curation.stored import UnknownTaskError
 from core.errors import UserError
 from core.results.curves import Solved
 from core.results.experiment import experiment_folder
@@ -144,12 +145,16 @@ def _answer(record: dict[str, Any], grid: Grid | None, task: Task, place: int) -
 
 
 def evaluated_task(root: Path, source: str, task_id: str) -> Task:
-    """The task as its source holds it today. Raises `UserError` where it is gone."""
-    task = load_tasks(root, source).get(task_id)
-    if task is None:
+    """The task as its source holds it today; of a reversed source also where it is not flagged any more.
+
+    Raises `UserError` where it is gone.
+    """
+    try:
+        (task,) = tasks_named(root, source, [task_id])
+    except UnknownTaskError:
         raise UserError(
             f"'{source}' has no task '{task_id}' any more. Import the source as it was at the launch."
-        )
+        ) from None
     return task
 
 
