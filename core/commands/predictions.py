@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.commands.printing import HERE, AsCsv, AsJson, AsLatex, AsMarkdown, Root, print_table
+from core.commands.printing import HERE, AsCsv, AsJson, AsLatex, AsMarkdown, Root, print_leaks, print_table
 
 if TYPE_CHECKING:
     from core.results.loading import Scores
@@ -47,6 +47,7 @@ def show(
     from core.results.tables import with_evaluations
 
     scores = with_evaluations(load_scores(root, experiment))
+    print_leaks(root, experiment)
     evaluations = _wanted(scores, variant, train_seed, eval_seed)
     source, task_id = _evaluated(scores, task)
     answers = answers_of(root, experiment, evaluations, source, task_id, by)

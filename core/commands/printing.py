@@ -88,6 +88,15 @@ def print_texts(header: Sequence[str], rows: Sequence[Sequence[str]], names: int
     wide.print(table, highlight=False)
 
 
+def print_leaks(root: Path, experiment: str) -> None:
+    """Warn, on the error output, that scores of an experiment are not comparable, where they are not."""
+    from core.results.leaked import experiment_leaks
+
+    sentence = experiment_leaks(root, experiment)
+    if sentence:
+        typer.echo(f"{experiment}: {sentence}", err=True)
+
+
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
     """A function of (what, done, total) that shows a bar on the terminal's error output for each `what`."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from core.commands.printing import HERE, AsCsv, AsJson, AsLatex, AsMarkdown, Root, print_table
+from core.commands.printing import HERE, AsCsv, AsJson, AsLatex, AsMarkdown, Root, print_leaks, print_table
 
 if TYPE_CHECKING:
     from core.results.loading import Scores
@@ -63,12 +63,15 @@ def show(
     root: Root = HERE,
 ) -> None:
     """Show mean ± std per variant; the word `show` may be left out."""
+    from core.results.leaked import leaked_by_variant
     from core.results.listings import results_table
     from core.results.tables import progress_sentence, records_of
     from core.results.wording import evaluated_sentence, missing_sentence, scope_sentence
 
     scores, metrics = _opened(root, experiment, metric)
-    table = results_table(records_of(scores, metrics, aggregation, scope, level))
+    leaked = leaked_by_variant(root, experiment)
+    records = records_of(scores, metrics, aggregation, scope, level)
+    table = results_table([{**record, "leaked_tasks": leaked.get(record["variant"])} for record in records])
     for_people = not (as_json or as_csv or as_markdown or as_latex)
     if for_people:
         typer.echo(scores.experiment.question or scores.experiment.name)
@@ -85,6 +88,7 @@ def _opened(root: Path, experiment: str, metrics: list[str] | None) -> tuple["Sc
     from core.results.tables import with_evaluations
 
     scores = with_evaluations(load_scores(root, experiment))
+    print_leaks(root, experiment)
     return scores, metrics or list(scores.experiment.metrics)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from core.commands.printing import HERE, AsJson, Root, print_records
+from core.commands.printing import HERE, AsJson, Root, print_leaks, print_records
 from core.people import account
 
 app = typer.Typer(no_args_is_help=True)
@@ -82,6 +82,8 @@ def list_(
     if experiment is not None and experiment not in known:
         raise UserError(f"'{experiment}' was never launched. Launched: {', '.join(known) or 'nothing yet'}.")
     print_records(run_records(root, experiment), as_json=as_json, columns=COLUMNS)
+    for name in [experiment] if experiment else known:
+        print_leaks(root, name)
 
 
 @app.command()
@@ -102,6 +104,7 @@ def show(
     typer.echo(json.dumps(read_json(one.folder / "run.json"), indent=1, ensure_ascii=False))
     typer.echo(json.dumps(asdict(state_of(one)), indent=1, ensure_ascii=False))
     typer.echo(log_tail(one))
+    print_leaks(root, experiment)
 
 
 @app.command()

@@ -16,6 +16,7 @@ import psutil
 
 from core.errors import UserError
 from core.results.experiment import list_experiments
+from core.results.leaked import leaked_tasks
 from core.storage.files import read_json, read_records, write_json
 
 Stage = Literal["train", "infer", "score"]
@@ -141,7 +142,8 @@ def progress_of(run: Run, stage: Stage | None = None) -> list[dict[str, Any]]:
 
 def run_records(root: Path, experiment: str | None = None) -> list[dict[str, Any]]:
     """One flat record per run: experiment, variant, train_seed, state, stage, step, total, eta_seconds,
-    loss and tokens_per_second as last reported, error."""
+    loss and tokens_per_second as last reported, error, and leaked_tasks: the evaluated tasks that its mixture
+    gives away."""
     records = []
     for name in [experiment] if experiment else list_experiments(root):
         driven = is_driven(root, name)
@@ -163,6 +165,7 @@ def run_records(root: Path, experiment: str | None = None) -> list[dict[str, Any
                     "loss": last.get("loss"),
                     "tokens_per_second": last.get("tokens_per_second"),
                     "error": state.error,
+                    "leaked_tasks": leaked_tasks(run.folder),
                 }
             )
     return records

@@ -18,6 +18,7 @@ from core.curation.stored import list_sources, parquet_path
 from core.experiments.runs import list_runs, progress_of, state_of
 from core.results.experiment import IMPORTED, list_experiments
 from core.results.imports import imported_table
+from core.results.leaked import leaked_tasks
 from core.results.loading import score_paths
 from core.storage.files import read_json
 from core.storage.schemas import PAIRS, PREDICTIONS, SCORES
@@ -32,6 +33,7 @@ RUNS = pa.schema(
         *[(name, _WHOLE) for name in ("step", "total")],
         ("eta_seconds", _NUMBER),
         *[(name, _TEXT) for name in ("host", "error", "created", "base_model", "method", "engine")],
+        ("leaked_tasks", _WHOLE),
         ("settings", _TEXT),
     ]
 )
@@ -52,7 +54,7 @@ PHRASES = {
     "scores": "one row per test output of an evaluation: counts over its attempts",
     "predictions": "one row per attempt: text, tokens, the grid that was answered",
     "pairs": "one row per pair of every source; role is train, test or pool",
-    "runs": "one row per training: state, and its settings as JSON",
+    "runs": "one row per training: state, evaluated tasks that leaked into it, settings as JSON",
     "progress": "one row per report of a run: loss, speed",
     "flags": "every judgement of a task; the latest about a task holds",
     "imported": "one row per evaluation and metric of results from elsewhere, as shares",
@@ -112,6 +114,7 @@ def _runs(root: Path) -> pa.Table:
                     "base_model": recipe.get("base_model"),
                     "method": (recipe.get("training") or {}).get("method"),
                     "engine": (made.get("evaluation") or {}).get("inference", {}).get("engine"),
+                    "leaked_tasks": leaked_tasks(run.folder),
                     "settings": json.dumps(
                         {key: made.get(key) for key in ("recipe", "evaluation")}, ensure_ascii=False
                     ),

@@ -14,6 +14,7 @@ from core.results.answers import evaluated_task
 from core.results.experiment import latest_evaluated, list_experiments
 from core.results.loading import Scores, load_scores, scores_stamp
 from dashboard.components.grids import task_html
+from dashboard.components.leak_notice import leak_notice
 from dashboard.components.picker import choose, task_name
 
 Stamp = tuple[int, int, int]
@@ -40,6 +41,7 @@ def page(root: Path, widths: Sequence[float], show: Callable[[str, list[Any]], N
         if name is None:
             empty()
         else:
+            leak_notice(root, name)
             show(name, others)
     except UserError as problem:
         st.error(str(problem))

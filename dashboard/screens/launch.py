@@ -23,6 +23,7 @@ from core.experiments.spec import (
 )
 from core.results.figures import variant_colours
 from dashboard.components.launch_card import costs, differences_table
+from dashboard.components.leak_notice import leak_notice
 from dashboard.components.rights import may_change, permitted, rights
 from dashboard.components.settings_form import field_widget, put_state, settings_form
 from dashboard.root import project_root
@@ -186,6 +187,7 @@ def start(name: str, spec: ExperimentSpec, text: str, *, forbidden: bool) -> Non
     if launched:
         said = overview(root, spec.name)
         st.caption(f"Launched before: {said.sentence}. Launching goes on from there.")
+        leak_notice(root, spec.name)
         if st.button("See its runs", type="tertiary", icon=":material/arrow_forward:"):
             st.switch_page("screens/runs.py", query_params={"experiment": spec.name})
     pressed = st.button(

@@ -16,6 +16,7 @@ from core.experiments.stopping import delete_experiment, stop_experiment
 from core.results.figures import variant_colours
 from core.storage.files import bytes_of
 from dashboard.components.curves import HEIGHT, loss_chart
+from dashboard.components.leak_notice import leak_notice
 from dashboard.components.rights import may_change, permitted, rights
 from dashboard.components.run_table import run_id, run_table
 from dashboard.components.wording import bytes_in_words
@@ -159,6 +160,7 @@ if names:
         chosen = choose_experiment(names)
     with right, contextlib.suppress(UserError):  # which the live part names
         st.markdown(overview(root, chosen).spec.question)
+    leak_notice(root, chosen)
     live(chosen)
 else:
     empty()

@@ -1,0 +1,51 @@
+"""Which trainings had evaluated tasks, or twins of them, in their mixture: what `allow_leaks` let through.
+
+In come the records that launches leave, out come counts and the sentence that stands wherever such a run is
+shown.
+"""
+
+import functools
+from pathlib import Path
+
+from core.curation.stored import Stamp, file_stamp
+from core.errors import UserError
+from core.storage.files import read_json
+
+
+def leaked_tasks(run: Path) -> int | None:
+    """How many evaluated tasks the mixture of a run gives away, by its folder; None where it does not say."""
+    record = run / "run.json"
+    return _leaked_tasks(record, file_stamp(record))
+
+
+@functools.lru_cache(maxsize=4096)
+def _leaked_tasks(record: Path, _stamp: Stamp) -> int | None:
+    try:
+        leaks = read_json(record)["leaks"]
+        return len({(leak["source_b"], leak["task_b"]) for leak in leaks})
+    except (UserError, KeyError, TypeError):
+        return None
+
+
+def leaked_by_variant(root: Path, experiment: str) -> dict[str, int | None]:
+    """The evaluated tasks that each variant's mixture gives away; None where no record says it."""
+    found: dict[str, int | None] = {}
+    for record in sorted((root / "runs" / experiment).glob("*/train-*/run.json")):
+        variant, count = record.parents[1].name, leaked_tasks(record.parent)
+        known = [one for one in (found.get(variant), count) if one is not None]
+        found[variant] = max(known, default=None)
+    return found
+
+
+def experiment_leaks(root: Path, experiment: str) -> str:
+    """The warning about an experiment, as all its pages and verbs show it; empty where no run leaks."""
+    leaking = [(variant, count) for variant, count in leaked_by_variant(root, experiment).items() if count]
+    if not leaking:
+        return ""
+    (first, number), *rest = leaking
+    others = "".join(f", '{variant}' with {count:,}" for variant, count in rest)
+    tasks = "evaluated task or twin" if number == 1 else "evaluated tasks or twins"
+    return (
+        f"Leak: '{first}' was trained with {number:,} {tasks} in its mixture{others}."
+        " Such scores are not comparable."
+    )

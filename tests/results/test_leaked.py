@@ -1,0 +1,87 @@
+"""A run that was trained on evaluated tasks is marked wherever it is shown."""
+
+import json
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.experiments.runs import run_records
+from core.results.leaked import experiment_leaks, leaked_by_variant
+from core.storage.files import read_json, write_json
+
+from .synthetic import make_experiment
+from .test_tables import NAME, run_verb
+
+SCREENS = Path(__file__).resolve().parents[2] / "dashboard" / "screens"
+SENTENCE = (
+    "Leak: 'more-colours' was trained with 2 evaluated tasks or twins in its mixture, 'plain' with 1."
+    " Such scores are not comparable."
+)
+
+
+def leak(task: str, other: str = "t") -> dict[str, object]:
+    return {
+        "source_a": "toy",
+        "task_a": other,
+        "source_b": "toy",
+        "task_b": task,
+        "kind": "same id",
+        "pairs": 3,
+    }
+
+
+@pytest.fixture(scope="module")
+def leaky(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two variants that leak, one that does not."""
+    root = tmp_path_factory.mktemp("leaky")
+    make_experiment(root, runs=2, evaluations=1, tasks=3)
+    found = {
+        "more-colours": [leak("a"), leak("b"), leak("b", "u")],
+        "plain": [leak("a")],
+        "twice-as-long": [],
+    }
+    for record in (root / "runs" / NAME).glob("*/train-*/run.json"):
+        write_json(record, {**read_json(record), "leaks": found[record.parents[1].name]})
+    return root
+
+
+def test_tasks_count_once_and_the_sentence_names_the_variants(leaky: Path) -> None:
+    assert leaked_by_variant(leaky, NAME) == {"more-colours": 2, "plain": 1, "twice-as-long": 0}
+    assert experiment_leaks(leaky, NAME) == SENTENCE
+
+
+def test_what_no_record_says_is_unknown(tmp_path: Path) -> None:
+    write_json(tmp_path / "runs" / "old" / "a" / "train-0" / "run.json", {"recipe": {}})
+    assert leaked_by_variant(tmp_path, "old") == {"a": None}
+    assert experiment_leaks(tmp_path, "old") == ""
+
+
+@pytest.mark.parametrize("page", ["results", "compare", "tasks", "runs"])
+def test_every_page_that_shows_the_runs_says_so(
+    leaky: Path, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(leaky))
+    shown = AppTest.from_file(str(SCREENS / f"{page}.py")).run(timeout=60)
+    assert not shown.exception
+    assert SENTENCE in [one.value for one in shown.warning]
+
+
+@pytest.mark.parametrize(
+    "verb", [["results", NAME], ["results", NAME, "--csv"], ["compare", NAME, "plain", "more-colours"]]
+)
+def test_every_verb_that_shows_the_runs_says_so_beside_its_output(leaky: Path, verb: list[str]) -> None:
+    said = run_verb(leaky, *verb)
+    assert said.returncode == 0, said.stderr
+    assert said.stderr == f"{NAME}: {SENTENCE}\n"
+    assert "Leak" not in said.stdout
+
+
+def test_records_hold_the_number(leaky: Path) -> None:
+    records = json.loads(run_verb(leaky, "results", NAME, "--json").stdout)
+    assert {record["variant"]: record["leaked_tasks"] for record in records} == {
+        "more-colours": 2,
+        "plain": 1,
+        "twice-as-long": 0,
+    }
+    assert sorted(record["leaked_tasks"] for record in run_records(leaky, NAME)) == [0, 0, 1, 1, 2, 2]
