@@ -7,6 +7,8 @@ any good task is refused. A source is written once all of it was read, so nothin
 
 import contextlib
 import hashlib
+import re
+import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from core.arc.tasks import Task, parse_task
-from core.curation.archives import MAX_MEMBERS, Member, members_of, read_bounded
+from core.curation.archives import MAX_ARCHIVE_BYTES, MAX_MEMBERS, Member, members_of, read_bounded
 from core.curation.download import Progress, download, is_url, silent
 from core.curation.layouts import Candidate, candidates_in, is_plain_id, parse_json, with_solutions
 from core.curation.stored import Dropped, SourceInfo, parquet_path, store_source
@@ -94,11 +96,9 @@ def import_set(
 
     Raises `UserError` where nothing can be imported; what stood under that name before then stays.
     """
-    parquet_path(root, name)  # refuses a bad name before the work
     if name in BUNDLES and origin is None:
         return import_bundle(root, name)
-    if name.split("/")[0] in BUNDLES:
-        raise UserError(f"'{name}' names a set that comes with arckit. Choose another name for {origin}.")
+    _check_name(root, name, origin)
     public = PUBLIC.get(name)
     origin = origin or (public.url if public else None)
     if origin is None:
@@ -112,6 +112,48 @@ def import_set(
     elif sha256 is not None and path.is_file() and sha256_of(path) != sha256.lower():
         raise UserError(f"{path} has the checksum {sha256_of(path)}, not {sha256}. Check file and checksum.")
     return [_import_path(root, name, path, origin, public, solutions, licence, progress)]
+
+
+def import_upload(
+    root: Path,
+    name: str,
+    file_name: str,
+    data: bytes,
+    *,
+    licence: str | None = None,
+    progress: Progress = silent,
+) -> list[SourceInfo]:
+    """Import a file that somebody sent, with the bounds of any archive, as the source `name`.
+
+    Raises `UserError` where nothing can be imported; the file is not kept.
+    """
+    if len(data) > MAX_ARCHIVE_BYTES:
+        raise UserError(f"The file has more than the {MAX_ARCHIVE_BYTES:,} bytes allowed. Split it.")
+    plain = _plain_name(file_name)
+    _check_name(root, name, plain)
+    cache = root / "data" / ".cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="upload-", dir=cache) as folder:
+        path = Path(folder, plain or "upload")
+        path.write_bytes(data)
+        origin = f"uploaded {path.name}"
+        try:
+            return [_import_path(root, name, path, origin, PUBLIC.get(name), None, licence, progress)]
+        except UserError as problem:
+            raise UserError(str(problem).replace(str(path), path.name)) from None
+
+
+def _plain_name(file_name: str) -> str:
+    """The end of a path that somebody sent, of letters and digits alone and short enough for any disk."""
+    end = re.split(r"[/\\]", file_name)[-1][-60:]
+    return "".join(letter for letter in end if letter.isalnum() or letter in "._- ").strip(". ")
+
+
+def _check_name(root: Path, name: str, origin: str | None) -> None:
+    """Refuse a bad name before the work."""
+    parquet_path(root, name)
+    if name.split("/")[0] in BUNDLES:
+        raise UserError(f"'{name}' names a set that comes with arckit. Choose another name for {origin}.")
 
 
 def import_bundle(root: Path, name: str) -> list[SourceInfo]:

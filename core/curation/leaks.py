@@ -171,6 +171,23 @@ def _shared_pairs(
     return found
 
 
+def shared_pairs(one: Task, other: Task) -> list[tuple[int, int]]:
+    """Which pairs two tasks have in common, forwards or reversed, as indices into their `pairs`; every
+    pair of `other` at most once, in its order."""
+    forms: dict[bytes, bytes] = {}
+    index, others = _Index([one], forms), _Index([other], forms)
+    rows = index.rows()
+    found: dict[int, int] = {}
+    for backwards in (False, True):
+        for signature, members in others.rows(backwards=backwards).items():
+            by_form = {index.form(row): index.indices[row] for row in reversed(rows.get(signature, ()))}
+            for row in members:
+                place = by_form.get(others.form(row, backwards=backwards)) if by_form else None
+                if place is not None:
+                    found.setdefault(others.indices[row], place)
+    return [(found[place], place) for place in sorted(found)]
+
+
 def _any_comparable(
     index_a: _Index, rows_a: list[int], index_b: _Index, rows_b: list[int], comparable: Comparable
 ) -> bool:

@@ -21,13 +21,16 @@ from core.curation.stored import (
     file_stamp,
     list_sources,
     load_stored,
+    parquet_path,
     source_info,
     source_stamp,
     unknown_task,
 )
+from core.storage.files import fingerprint, sha256_of
 
 __all__ = [
     "SourceInfo",
+    "content_key",
     "derived_sources",
     "find_task",
     "list_sources",
@@ -118,6 +121,23 @@ def source_fingerprint(root: Path, source: str) -> str:
 @functools.lru_cache(maxsize=64)
 def _stored_fingerprint(root: Path, source: str, _stamps: tuple[Stamp, Stamp]) -> str:
     return tasks_fingerprint(load_stored(root, source).values())
+
+
+def content_key(root: Path, source: str) -> str:
+    """Changes whenever the tasks of a source may have: the sha256 of its files, of a derived source also of
+    the flags that it is made of. It names results that are kept on disk, and reads no task."""
+    original = source.removeprefix(REVERSED)
+    parts = [source, _files_key(root, original, source_stamp(root, original))]
+    if source != original:
+        marks = latest_flags(root, source=original)
+        parts += [mark["task_id"] for mark in marks if mark["value"] == "yes"]
+    return fingerprint(parts)
+
+
+@functools.lru_cache(maxsize=64)
+def _files_key(root: Path, source: str, _stamps: tuple[Stamp, Stamp]) -> str:
+    path = parquet_path(root, source)
+    return sha256_of(path) + sha256_of(path.with_suffix(".json"))
 
 
 def tasks_fingerprint(tasks: Iterable[Task]) -> str:

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from core.arc.tasks import Task
 from core.curation.augmentations import Augmentation, can_be_asked
-from core.curation.flags import flags_path
 from core.curation.mixtures import Mixture, draw_sample
-from core.curation.sources import REVERSED, load_tasks, source_fingerprint
-from core.curation.stored import Stamp, file_stamp, source_stamp
+from core.curation.sources import content_key, load_tasks
 from core.errors import UserError
 from core.prompts.templates import PromptSettings, answer_text, prompt_text, training_sample
 from core.prompts.vocabulary import VOCABULARY, load_tokenizer
@@ -146,24 +144,13 @@ def source_lengths(
     Raises `UserError` for an unknown source or model, and where the tokenizer lacks the template.
     """
     count, tokenizer = counter(root, model)
-    parts = [_fingerprint(root, source, _stamps(root, source)), prompt.model_dump(mode="json"), tokenizer]
+    parts = [content_key(root, source), prompt.model_dump(mode="json"), tokenizer]
     path = root / "data" / ".cache" / "lengths" / f"{fingerprint(parts)}.json"
     kept = _kept(path, source, model)
     if kept is None:
         kept = _measured(source, model, load_tasks(root, source).values(), count, prompt, progress)
         write_json(path, asdict(kept))
     return kept
-
-
-def _stamps(root: Path, source: str) -> tuple[tuple[Stamp, Stamp], Stamp]:
-    derived = source.startswith(REVERSED)
-    flags = file_stamp(flags_path(root)) if derived else (0, 0)
-    return source_stamp(root, source.removeprefix(REVERSED)), flags
-
-
-@functools.lru_cache(maxsize=64)
-def _fingerprint(root: Path, source: str, _stamps: tuple[tuple[Stamp, Stamp], Stamp]) -> str:
-    return source_fingerprint(root, source)
 
 
 def _kept(path: Path, source: str, model: str) -> Lengths | None:

@@ -12,7 +12,6 @@ from pathlib import Path
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.arc.tasks import Task
 from core.curation.overlaps import Overlap
 from core.curation.stored import SourceInfo
 from core.prompts.lengths import WINDOWS, Drawn, Lengths, share_fitting
@@ -21,7 +20,6 @@ from dashboard.components.grids import task_html
 # Okabe & Ito (2008), without the two that vanish on one of the themes; sources beyond begin anew, dashed.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
 
-_SHOWN_POOL_PAIRS = 4
 _GRID = "rgba(128, 128, 128, 0.22)"
 
 _STATIC = Path(__file__).parent / "static"
@@ -185,13 +183,6 @@ def leak_matrix(
     data = {"sources": list(sizes), "cells": cells, "chosen": chosen}
     found = _matrix(key="leak matrix", data=data, on_cell_change=lambda: None)
     return found.cell if isinstance(found.cell, str) else None
-
-
-def shortened(task: Task) -> Task:
-    """The task with the first pairs of its pool only; any other task as it is."""
-    if not task.is_pool:
-        return task
-    return Task(task.task_id, task.source, task.family, task.train[:_SHOWN_POOL_PAIRS], (), None)
 
 
 def drawn_sentence(drawn: Sequence[Drawn], limit: int | None) -> str:

@@ -1,13 +1,15 @@
 """Data: what do I have, does it fit, does it leak, what is drawn? Every source answers before it is asked."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from core.curation.imports import BUNDLES, PUBLIC, import_set
+from core.curation.imports import BUNDLES, PUBLIC, import_set, import_upload
 from core.curation.mixtures import MixtureSettings, load_mixture
-from core.curation.overlaps import Overlap, overlaps
-from core.curation.sources import derived_sources, find_task, list_sources
+from core.curation.overlaps import Overlap, is_known, overlaps, side_by_side
+from core.curation.sources import derived_sources, list_sources
 from core.curation.stored import SourceInfo
 from core.errors import UserError
 from core.experiments.spec import Recipe, read_spec
@@ -44,25 +46,42 @@ def import_form() -> None:
     """A known set by its name, or anything in a known layout."""
     known = [*BUNDLES, *PUBLIC, OTHER]
     chosen = st.selectbox("set", known, key="import set", help="arc1 and arc2 are part of the installation.")
-    name, origin, licence = chosen, None, None
+    name, origin, licence, sent = chosen, None, None, None
     if chosen == OTHER:
         origin = st.text_input("file, folder, zip or http(s) address", key="import origin").strip()
+        sent = upload_field()
         name = st.text_input("name of the source", key="import name", placeholder="my-tasks").strip()
         licence = st.text_input("licence", key="import licence", placeholder="unknown").strip() or None
     elif chosen in PUBLIC:
         origin = st.text_input(
             "local copy or another address (optional)", key="import origin", placeholder=PUBLIC[chosen].url
         ).strip()
-    incomplete = chosen == OTHER and not (origin and name)
+        sent = upload_field()
+    incomplete = chosen == OTHER and not ((origin or sent) and name)
     if st.button("Import", type="primary", key="import", disabled=incomplete or not may_change()):
-        run_import(name, origin or None, licence)
+        run_import(name, origin or None, licence, sent)
 
 
-def run_import(name: str, origin: str | None, licence: str | None) -> None:
+def upload_field() -> UploadedFile | None:
+    """A file of this computer, in place of a name or an address."""
+    return st.file_uploader(
+        "or a file of your computer", type=["zip", "json"], key="import upload", disabled=not may_change()
+    )
+
+
+def run_import(
+    name: str, origin: str | None, licence: str | None = None, sent: UploadedFile | None = None
+) -> None:
     """Import with progress; what came of it is said on the next run of the page."""
     try:
         with progress_bar() as progress:
-            infos = permitted(import_set, root, name, origin, licence=licence, progress=progress)
+            if sent is not None and origin is None:
+                data = sent.getvalue()
+                infos = permitted(
+                    import_upload, root, name, sent.name, data, licence=licence, progress=progress
+                )
+            else:
+                infos = permitted(import_set, root, name, origin, licence=licence, progress=progress)
     except (UserError, OSError) as problem:
         st.error(str(problem))
         return
@@ -77,7 +96,7 @@ def empty() -> None:
     st.subheader("No tasks yet")
     st.write("ARC-1 (400 training and 400 evaluation tasks) is part of the installation.")
     if st.button("Import ARC-1", type="primary", key="import arc1", disabled=not may_change()):
-        run_import("arc1", None, None)
+        run_import("arc1", None)
     with st.expander("Import something else"):
         import_form()
 
@@ -139,7 +158,7 @@ def show_leaks(infos: list[SourceInfo]) -> None:
     """The matrix, and the tasks behind the cell that was clicked, side by side."""
     st.subheader("Does it leak?", anchor=False)
     names = [info.source for info in infos]
-    with st.spinner("Comparing all pairs of all sources …"):
+    with nullcontext() if is_known(root, names) else st.spinner("Comparing all pairs of all sources …"):
         found = overlaps(root, names)
     sizes = {info.source: info.tasks for info in infos}
     place = st.container()
@@ -173,14 +192,12 @@ def show_cell(overlap: Overlap) -> None:
             right.number_input(f"page, of {pages}", 1, pages, key="leaks", bind="query-params", value=1)
         )
     for leak in overlap.leaks[(page - 1) * LEAKS_SHOWN : page * LEAKS_SHOWN]:
-        one = find_task(root, leak.task_a, leak.source_a)
-        other = find_task(root, leak.task_b, leak.source_b)
         shared = f", {leak.pairs} pairs in common" if leak.pairs else ""
         with st.container(border=True):
             st.markdown(f"{leak.kind}{shared}")
-            for column, task in zip(st.columns(2), (one, other), strict=True):
+            for column, task in zip(st.columns(2), side_by_side(root, leak), strict=True):
                 column.markdown(f"`{task.task_id}` {task.source}")
-                column.html(task_html(overview.shortened(task), height=72))
+                column.html(task_html(task, height=72))
 
 
 def recipes() -> dict[str, tuple[Recipe, int]]:

