@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.bench.synthetic import make_experiment
 from core.experiments.runs import run_records
 from core.results.leaked import experiment_leaks, leaked_by_variant
 from core.storage.files import read_json, write_json
 
-from .synthetic import make_experiment
 from .test_tables import NAME, run_verb
 
 SCREENS = Path(__file__).resolve().parents[2] / "dashboard" / "screens"
