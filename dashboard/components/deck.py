@@ -29,7 +29,7 @@ from dashboard.components.rights import permitted, rights
 KEY = "deck"
 
 _STATIC = Path(__file__).parent / "static"
-_PARTS = ("deck_grids.js", "deck_outbox.js", "deck_view.js", "deck.js")
+_PARTS = ("deck_grids.js", "deck_queue.js", "deck_outbox.js", "deck_view.js", "deck.js")
 _SHOWN_POOL_PAIRS = 5
 _SHOWN = "deck shown"
 
@@ -82,6 +82,7 @@ def deck(
         "refusal": mine.refusal,
         "sources": list(sources),
         "source": chosen,
+        "unknown": _unknown(source, sources, chosen),
         "tasks_url": _address(shown.document, "tasks"),
         "suggests": suggest is not None,
         "suggestions_url": None if shown.suggestions is None else _address(shown.suggestions, "suggestions"),
@@ -102,6 +103,13 @@ def _receive(root: Path, boxes: Any, by: str) -> Receipt:
         return permitted(_ledger(root).receive, boxes, by)
     except UserError as problem:
         return Receipt({}, str(problem))
+
+
+def _unknown(wished: str | None, sources: Sequence[str], chosen: str) -> str | None:
+    """What to say where the address names a source that does not exist."""
+    if wished is None or wished in sources:
+        return None
+    return f"There is no source “{wished[:100]}” here, so {chosen} is shown. Choose another one above."
 
 
 def _address(document: bytes, what: str) -> str:

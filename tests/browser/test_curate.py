@@ -132,7 +132,7 @@ def test_two_tabs_do_not_disturb_each_other(new_tab: Callable[[], Page], dashboa
         press(right, "ss")
     for tab in (left, right):
         wait_until_saved(tab)
-        expect(tab.locator('[data-text="done"]')).to_have_text("20 / 400")
+        expect(tab.locator('[data-text="done"]')).to_have_text("20 / 400 reviewed")
     wanted = expected(dashboard.root, "fx" * 5) + expected(dashboard.root, "s" * 10, first=50)
     assert sorted(decisions(dashboard.root)) == sorted(wanted)
 
@@ -225,19 +225,131 @@ def test_an_id_that_is_not_found_leaves_no_key_to_flag_another_task(page: Page, 
     assert decisions(dashboard.root) == before
 
 
+def test_a_search_keeps_the_place_in_the_queue(page: Page, dashboard: Dashboard) -> None:
+    ids = list(load_tasks(dashboard.root, SOURCE))
+    open_deck(page, dashboard)
+    place = page.locator('[data-text="place"]')
+    press(page, "fxf")
+    expect(place).to_have_text("4 of 400 in “unreviewed”")
+
+    def look_up(task_id: str) -> None:
+        page.keyboard.press("/")
+        page.keyboard.type(task_id)
+        page.keyboard.press("Enter")
+        expect(page.locator(".deck")).to_have_attribute("data-task", task_id)
+
+    look_up(ids[1])  # decided already, and looked at again
+    expect(place).to_have_text("looked up: J goes back to 4 of 400 in “unreviewed”")
+    page.keyboard.press("j")
+    assert shown_task(page) == ids[3]
+    look_up(ids[200])  # ahead in the queue
+    page.keyboard.press("Escape")
+    assert shown_task(page) == ids[3]
+    look_up(ids[300])
+    page.keyboard.press("s")  # decided here, and back
+    assert shown_task(page) == ids[3]
+    page.keyboard.press("u")
+    assert shown_task(page) == ids[300]
+    page.keyboard.press("x")
+    page.locator(f'.strip button[data-open="{ids[0]}"]').click()
+    assert shown_task(page) == ids[0]
+    page.reload()
+    wait_for_deck(page)
+    expect(page.locator(".deck")).to_have_attribute("data-task", ids[0])
+    page.keyboard.press("j")
+    assert shown_task(page) == ids[3]
+    wait_until_saved(page)
+    assert dict(decisions(dashboard.root)) == {
+        ids[0]: "yes",
+        ids[1]: "no",
+        ids[2]: "yes",
+        ids[300]: "no",
+    }
+
+
+def test_the_gallery_answers_the_keys_that_the_help_names(page: Page, dashboard: Dashboard) -> None:
+    ids = list(load_tasks(dashboard.root, SOURCE))
+    open_deck(page, dashboard, f"?show=all&task={ids[98]}")
+    page.keyboard.press("?")
+    for words in ("mark a card there", "opens it", "turn its pages"):
+        expect(page.locator(".help")).to_contain_text(words)
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    marked = page.locator(".card.marked")
+    expect(marked).to_have_attribute("data-open", ids[98])
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")  # over the end of the page
+    expect(marked).to_have_attribute("data-open", ids[100])
+    expect(page.locator(".gallery nav span")).to_have_text("page 2 of 4")
+    page.keyboard.press("ArrowDown")
+    columns = ids.index(marked.get_attribute("data-open") or "") - 100
+    assert 3 <= columns <= 12
+    first, second = page.locator(".card").nth(0).bounding_box(), marked.bounding_box()
+    assert first and second and first["x"] == second["x"] and second["y"] > first["y"]
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowLeft")
+    expect(marked).to_have_attribute("data-open", ids[99])
+    page.keyboard.press("f")  # decides nothing here
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    assert shown_task(page) == ids[100]
+    page.keyboard.press("g")
+    page.keyboard.press("Escape")
+    assert shown_task(page) == ids[100]
+    assert decisions(dashboard.root) == []
+
+
+def test_an_address_that_names_nothing_says_so(page: Page, dashboard: Dashboard) -> None:
+    notice = page.locator(".notice")
+    open_deck(page, dashboard, "?show=all&task=zzzz")
+    expect(notice).to_have_text(f"{SOURCE} has no task “zzzz”.")
+    page.keyboard.press("j")
+    expect(notice).to_be_hidden()
+    open_deck(page, dashboard, "?source=arc9/training")
+    sentence = f"There is no source “arc9/training” here, so {SOURCE} is shown. Choose another one above."
+    expect(notice).to_have_text(sentence)
+    page.keyboard.press("f")
+    wait_until_saved(page)
+    expect(notice).to_be_hidden()
+
+
+def test_size_bounds_and_orders_the_queue(page: Page, dashboard: Dashboard) -> None:
+    tasks = load_tasks(dashboard.root, SOURCE)
+    grids = {
+        task_id: [grid for pair in task.pairs for grid in (pair.input, pair.output) if grid is not None]
+        for task_id, task in tasks.items()
+    }
+    cells = {task_id: sum(grid.size for grid in found) for task_id, found in grids.items()}
+    small = [task_id for task_id, found in grids.items() if max(max(grid.shape) for grid in found) <= 5]
+    assert 5 <= len(small) <= 50
+    open_deck(page, dashboard, "?show=all")
+    page.locator('[data-choice="side"]').select_option("5")
+    expect(page.locator('[data-text="place"]')).to_have_text(f"1 of {len(small)} in “all”")
+    assert shown_task(page) == small[0]
+    page.locator('[data-choice="order"]').select_option("largest")
+    assert shown_task(page) == max(small, key=lambda task_id: cells[task_id])
+    page.wait_for_url("**side=5**order=largest**")
+    page.reload()
+    wait_for_deck(page)
+    expect(page.locator('[data-text="place"]')).to_have_text(f"1 of {len(small)} in “all”")
+    page.locator('[data-choice="side"]').select_option("any")
+    page.locator('[data-choice="order"]').select_option("smallest")
+    assert cells[shown_task(page)] == min(cells.values())
+
+
 def test_filters_choose_the_queue(page: Page, dashboard: Dashboard) -> None:
     ids = list(load_tasks(dashboard.root, SOURCE))
     open_deck(page, dashboard)
     press(page, "fxf")
     page.locator('[data-choice="show"]').select_option("yes")
-    expect(page.locator('[data-text="place"]')).to_have_text("1 of 2")
+    expect(page.locator('[data-text="place"]')).to_have_text("1 of 2 in “yes”")
     assert shown_task(page) == ids[0]
     page.locator('[data-choice="show"]').select_option("disagreements")
     expect(page.locator(".end")).to_contain_text("No task")
     page.locator('[data-choice="source"]').select_option("arc1/evaluation")
     expect(page.locator('.deck[data-source="arc1/evaluation"]')).to_be_attached()
     page.locator('[data-do="everything"]').click()
-    expect(page.locator('[data-text="place"]')).to_have_text("1 of 400")
+    expect(page.locator('[data-text="place"]')).to_have_text("1 of 400 in “all”")
     page.keyboard.press("f")
     wait_until_saved(page)
     evaluation = next(iter(load_tasks(dashboard.root, "arc1/evaluation")))
@@ -249,4 +361,4 @@ def test_an_empty_project_offers_to_import(page: Page, own_dashboard: Dashboard)
     page.goto(own_dashboard.address)
     page.get_by_role("button", name="Import ARC-1").click()
     wait_for_deck(page)
-    expect(page.locator('[data-text="done"]')).to_have_text("0 / 400")
+    expect(page.locator('[data-text="done"]')).to_have_text("0 / 400 reviewed")

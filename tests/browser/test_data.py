@@ -139,7 +139,7 @@ def test_the_deck_says_how_likely_and_why(page: Page, flagged: Dashboard) -> Non
     page.goto(f"{flagged.address}/curate?source={TRAINING}&show=suggested")
     expect(page.locator(".suggestion")).to_contain_text("reversible")
     queue = suggest(flagged.root, [TRAINING])
-    expect(page.locator('[data-text="place"]')).to_have_text(f"1 of {len(queue)}")
+    expect(page.locator('[data-text="place"]')).to_have_text(f"1 of {len(queue)} in “suggested”")
     known = judge(flagged.root, TRAINING)
     seen = []
     for _ in range(4):

@@ -2,15 +2,6 @@
 // outbox carries what was decided to the server. Streamlit calls the exported function again whenever the
 // server answers, so a deck is kept per place in the page.
 
-const FILTERS = {
-  unreviewed: (task, flags) => !flags.get(task.id),
-  all: () => true,
-  yes: (task, flags) => flags.get(task.id) === "yes",
-  no: (task, flags) => flags.get(task.id) === "no",
-  unsure: (task, flags) => flags.get(task.id) === "unsure",
-  disagreements: (task, flags, disputed) => disputed.has(task.id),
-  suggested: (task, flags) => task.suggestion && !flags.get(task.id), // most doubtful first
-};
 const REMEMBERED = 50;
 const decks = new WeakMap();
 
@@ -28,13 +19,17 @@ class Deck extends DeckView {
     this.tasks = new Map();
     this.queue = [];
     this.index = 0;
+    this.aside = null; // a task that was looked up: it is shown beside the queue, whose place stays
+    this.marked = 0; // the card of the gallery that keys act on, by its place in the queue
     this.flags = new Map();
     this.disputed = new Set();
     this.times = [];
     const address = new URL(window.location.href).searchParams;
     this.page = address.has("gallery") ? Math.max(0, Number.parseInt(address.get("gallery"), 10) - 1 || 0) : null;
     const show = address.get("show");
-    this.view = { show: show in FILTERS ? show : null, task: address.get("task"), digits: address.has("digits") };
+    this.view = { show: show in FILTERS ? show : null, task: address.get("task"), digits: address.has("digits"),
+      side: address.get("side") in SIDES ? address.get("side") : "any",
+      order: address.get("order") in ORDERS ? address.get("order") : "id" };
     this.outbox = new Outbox(data.project, (boxes) => this.tell({ boxes }), () => this.showSaved());
     this.attempt = 0;
     this.listen(data.project);
@@ -49,6 +44,8 @@ class Deck extends DeckView {
     this.outbox.acknowledge(data.acknowledged);
     this.alarm(data.problem);
     this.fit();
+    if (data.unknown && !this.said) this.notice(data.unknown);
+    this.said = true;
     if (data.tasks_url !== this.tasksUrl) this.load(data);
     else this.askForSuggestions();
     this.outbox.flush();
@@ -111,7 +108,7 @@ class Deck extends DeckView {
     const moved = this.source !== undefined && this.source !== data.source;
     this.source = data.source;
     this.frame.dataset.source = data.source;
-    this.tasks = new Map(listed.map((task) => [task.id, { ...task, pairs: [...task.train, ...task.test] }]));
+    this.tasks = new Map(listed.map((task) => [task.id, withSizes(task)]));
     this.flags = new Map(Object.entries(data.flags));
     this.disputed = new Set(data.disputed);
     for (const actions of Object.values(this.outbox.boxes)) {
@@ -121,11 +118,19 @@ class Deck extends DeckView {
     this.history = memory.history ?? [];
     // The address lags behind fast keys; after a reload this tab knows better where it was.
     if (moved || isReload()) this.view.task = memory.task ?? null;
+    else if (this.view.task && !this.tasks.has(this.view.task)) {
+      this.notice(`${this.source} has no task “${this.view.task}”.`);
+      this.view.task = null;
+    }
     this.view.show ??= listed.some((task) => !this.flags.get(task.id)) ? "unreviewed" : "all";
     this.fillFilters();
     this.judged = null;
     this.asked = null;
     this.enqueue(this.view.task);
+    if (!moved && isReload() && this.tasks.has(memory.aside)) {
+      this.aside = memory.aside;
+      this.show();
+    }
     this.askForSuggestions();
     this.frame.dataset.loaded = String(Math.round(performance.now() - began));
   }
@@ -136,26 +141,41 @@ class Deck extends DeckView {
   enqueue(start) {
     const waits = this.view.show === "suggested" && this.isJudging;
     this.start = start;
-    const chosen = waits ? [] : [...this.tasks.values()].filter(
-      (task) => task.id === start || FILTERS[this.view.show](task, this.flags, this.disputed));
-    if (this.view.show === "suggested") chosen.sort((a, b) => (a.suggestion?.rank ?? -1) - (b.suggestion?.rank ?? -1));
-    this.queue = chosen.map((task) => task.id);
+    this.aside = null;
+    this.queue = waits ? [] : queued([...this.tasks.values()], this.view, this.flags, this.disputed, start);
     this.index = Math.max(0, this.queue.indexOf(start));
     this.show();
   }
 
   get current() {
-    return this.tasks.get(this.queue[this.index]);
+    return this.tasks.get(this.aside ?? this.queue[this.index]);
   }
 
+  /** The place of the shown task in the queue; that of the queue itself where the task is not in it. */
+  get shownPlace() {
+    const found = this.queue.indexOf(this.current?.id);
+    return found < 0 ? this.index : found;
+  }
+
+  /** A step in the queue; from a task that was looked up, back to the place that was left. */
   go(step) {
-    this.index = Math.max(0, Math.min(this.queue.length, this.index + step));
+    if (this.aside === null) this.index = Math.max(0, Math.min(this.queue.length, this.index + step));
+    this.aside = null;
     this.show();
   }
 
+  /** Go to a place in the queue. */
   open(id) {
-    if (!this.queue.includes(id)) this.enqueue(id);
+    if (!this.queue.includes(id)) return this.lookUp(id);
     this.index = this.queue.indexOf(id);
+    this.aside = null;
+    this.page = null;
+    return this.show();
+  }
+
+  /** Show a task without leaving the place in the queue. */
+  lookUp(id) {
+    this.aside = id === this.queue[this.index] ? null : id;
     this.page = null;
     this.show();
   }
@@ -165,7 +185,7 @@ class Deck extends DeckView {
   decide(value) {
     const task = this.current;
     if (!task || this.page !== null || this.isRefused()) return;
-    this.history.push([task.id, value, this.flags.get(task.id) ?? "none"]);
+    this.history.push([task.id, value, this.flags.get(task.id) ?? "none", this.aside !== null]);
     this.history = this.history.slice(-REMEMBERED);
     this.times.push(performance.now());
     this.send("flag", task.id, value);
@@ -175,10 +195,11 @@ class Deck extends DeckView {
   undo() {
     const last = this.isRefused() ? null : this.history.pop();
     if (!last) return;
-    const [id, , before] = last;
+    const [id, , before, wasAside] = last;
     this.times.pop();
     this.send("undo", id, before);
-    this.open(id);
+    if (wasAside) this.lookUp(id);
+    else this.open(id);
   }
 
   /** Whether this person may flag; the server asks again for each flag that arrives. */
@@ -208,7 +229,7 @@ class Deck extends DeckView {
   }
 
   remember() {
-    const memory = { history: this.history, task: this.current?.id };
+    const memory = { history: this.history, task: this.queue[this.index], aside: this.aside };
     try {
       sessionStorage.setItem(`arc-deck/${this.data.project}/${this.source}`, JSON.stringify(memory));
     } catch {
@@ -228,7 +249,9 @@ class Deck extends DeckView {
     this.frame.addEventListener("mousedown", (event) => event.target.closest("button") && event.preventDefault());
     this.frame.addEventListener("click", (event) => this.click(event));
     this.part('[data-choice="source"]').addEventListener("change", (event) => this.choose("source", event));
-    this.part('[data-choice="show"]').addEventListener("change", (event) => this.choose("show", event));
+    for (const what of ["show", "side", "order"]) {
+      this.part(`[data-choice="${what}"]`).addEventListener("change", (event) => this.choose(what, event));
+    }
     this.part('[data-choice="search"]').addEventListener("input", (event) => this.search(event.target.value, false));
     if (typeof BroadcastChannel === "undefined") return;
     this.otherTabs = new BroadcastChannel(`arc-deck/${project}`);
@@ -247,6 +270,12 @@ class Deck extends DeckView {
       if (key === "Enter" && origin.dataset.choice === "search") this.search(origin.value, true);
       // While nothing was found the keys stay in the box: they would flag the task that is still shown.
       if (key === "Escape" || (key === "Enter" && !origin.classList.contains("nothing"))) origin.blur();
+      if (key === "Escape" && this.aside !== null) this.go(0);
+      return;
+    }
+    if (this.page !== null && this.galleryKey(key, origin)) {
+      event.preventDefault();
+      event.stopPropagation();
       return;
     }
     const names = { u: "undo", j: "next", ArrowRight: "next", k: "back", ArrowLeft: "back", d: "digits", g: "gallery",
@@ -261,13 +290,15 @@ class Deck extends DeckView {
 
   click(event) {
     const button = event.target.closest("[data-do], [data-open]");
-    if (button?.dataset.open) this.open(button.dataset.open);
+    if (button?.dataset.open && button.closest(".strip")) this.lookUp(button.dataset.open);
+    else if (button?.dataset.open) this.open(button.dataset.open);
     else if (button) this.act(button.dataset.do);
     else if (event.target.closest(".help")) this.act("close");
   }
 
   act(name) {
     if (!this.tasks.size) return;
+    this.notice(null);
     const help = this.part(".help");
     if (name === "help") help.hidden = !help.hidden;
     else help.hidden = true;
@@ -277,19 +308,44 @@ class Deck extends DeckView {
     else if (step && this.page !== null) this.turn(step);
     else if (step) this.go(step);
     else if (name === "digits") this.toggleDigits();
-    else if (name === "gallery") this.turnTo(this.page === null ? Math.floor(this.index / PER_PAGE) : null);
+    else if (name === "gallery") this.turnTo(this.page === null ? Math.floor(this.shownPlace / PER_PAGE) : null);
     else if (name === "search") this.startSearch();
-    else if (name === "everything") this.filter("all");
+    else if (name === "everything") {
+      this.view.side = "any";
+      this.filter("all");
+    }
     else if (name === "close" && this.page !== null) this.turnTo(null);
+    else if (name === "close" && this.aside !== null) this.go(0);
   }
 
   turn(step) {
     this.turnTo(Math.max(0, this.page + step));
   }
 
+  /** Turn to a page of the gallery, with the present task's card marked or else the first; null closes it. */
   turnTo(page) {
     this.page = page;
+    const place = this.shownPlace;
+    if (page !== null) this.marked = Math.floor(place / PER_PAGE) === page ? place : page * PER_PAGE;
     this.show();
+  }
+
+  /** Arrows mark a card and turn pages, Enter opens it; whether the key was one of these. */
+  galleryKey(key, origin) {
+    if (key === "Enter") {
+      if (origin.matches?.("button:not(.card)") || !this.queue.length) return false;
+      this.open(this.queue[this.marked]);
+      return true;
+    }
+    const columns = getComputedStyle(this.part(".cards")).gridTemplateColumns.split(" ").length;
+    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[key];
+    if (!step) return false;
+    const place = this.marked + step;
+    if (place < 0 || place >= this.queue.length) return true;
+    this.marked = place;
+    this.page = Math.floor(place / PER_PAGE);
+    this.show();
+    return true;
   }
 
   toggleDigits() {
@@ -300,13 +356,17 @@ class Deck extends DeckView {
   choose(what, event) {
     event.target.blur();
     if (what === "show") return this.filter(event.target.value);
+    if (what !== "source") {
+      this.view[what] = event.target.value;
+      return this.enqueue(null);
+    }
     this.wanted = event.target.value;
     return this.tell({});
   }
 
   filter(name) {
     this.view.show = name;
-    this.part('[data-choice="show"]').value = name;
+    this.fillFilters();
     this.enqueue(null);
   }
 
@@ -324,7 +384,7 @@ class Deck extends DeckView {
     const ids = [...this.tasks.keys()];
     const found = ids.find((id) => id.startsWith(wanted)) ?? (anywhere ? ids.find((id) => id.includes(wanted)) : undefined);
     this.part('[data-choice="search"]').classList.toggle("nothing", !found);
-    if (found) this.open(found);
+    if (found) this.lookUp(found);
   }
 
   fillSources() {
@@ -341,9 +401,15 @@ class Deck extends DeckView {
     this.part(".suggestion").hidden = !this.data.suggests;
     const names = Object.keys(FILTERS).filter((name) => name !== "suggested" || this.data.suggests);
     if (!names.includes(this.view.show)) this.view.show = "all";
-    const select = this.part('[data-choice="show"]');
-    select.replaceChildren(...names.map((name) => new Option(name, name)));
-    select.value = this.view.show;
+    this.fill("show", names.map((name) => [name, name]));
+    this.fill("side", Object.entries(SIDES).sort(([a], [b]) => (Number(a) || 0) - (Number(b) || 0)));
+    this.fill("order", Object.entries(ORDERS));
+  }
+
+  fill(choice, options) {
+    const select = this.part(`[data-choice="${choice}"]`);
+    select.replaceChildren(...options.map(([value, label]) => new Option(label, value)));
+    select.value = this.view[choice];
   }
 
   /** The address names what is shown; browsers refuse too many changes, so wait for a pause. */
@@ -353,7 +419,9 @@ class Deck extends DeckView {
     this.addressTimer = setTimeout(() => {
       if (!this.frame.isConnected || window.location.pathname !== pathname) return;
       const address = new URL(window.location.href);
-      const parts = { source: this.source, show: this.view.show, task: this.current?.id,
+      const { show, side, order } = this.view;
+      const parts = { source: this.source, show, task: this.current?.id,
+        side: side === "any" ? undefined : side, order: order === "id" ? undefined : order,
         digits: this.view.digits ? "1" : undefined, gallery: this.page === null ? undefined : String(this.page + 1) };
       for (const [name, value] of Object.entries(parts)) {
         if (value === undefined) address.searchParams.delete(name);

@@ -8,7 +8,8 @@ const VALUES = {
 };
 const KEYS = [
   ["F", "reversible: yes"], ["X", "reversible: no"], ["S", "unsure"], ["U", "undo"], ["J  →", "next"], ["K  ←", "back"],
-  ["D", "digits"], ["G", "gallery"], ["/", "search by id"], ["?", "this help"], ["Esc", "close"],
+  ["D", "digits"], ["/", "search by id; the place in the queue stays"], ["G", "gallery: J K turn its pages,"],
+  ["← ↑ ↓ →", "mark a card there,"], ["Enter", "opens it"], ["?", "this help"], ["Esc", "close, or back to the queue"],
 ];
 const PER_PAGE = 100;
 const LONGEST_PAUSE_MS = 30000;
@@ -17,6 +18,7 @@ const FRAME = `
 <header>
   <label class="choice"><span>source</span><select data-choice="source"></select></label>
   <label class="choice"><span>show</span><select data-choice="show"></select></label>
+  <select data-choice="side" aria-label="size of the grids"></select><select data-choice="order" aria-label="order"></select>
   <input type="search" data-choice="search" placeholder="task id" aria-label="search by id" spellcheck="false">
   <div class="progress"><div class="numbers"><b data-text="done"></b><span data-text="rate"></span><span data-text="left"></span></div>
     <div class="bar"><i></i></div></div>
@@ -24,6 +26,7 @@ const FRAME = `
   <div class="tools"><button data-do="gallery">gallery</button><button data-do="digits">digits</button><button data-do="help">?</button></div>
 </header>
 <p class="alarm" role="alert" hidden></p>
+<p class="notice" role="status" hidden></p>
 <main>
   <div class="title"><code data-text="id"></code><span class="flag" data-text="flag"></span><span class="note" data-text="note"></span>
     <span class="place" data-text="place"></span></div>
@@ -99,7 +102,8 @@ class DeckView {
     this.text("flag", value ? `${VALUES[value].mark} ${VALUES[value].label}` : "not reviewed");
     this.part(".flag").dataset.value = value ?? "";
     this.text("note", task.more ? `${task.more} more pairs in the pool` : "");
-    this.text("place", `${this.index + 1} of ${this.queue.length}`);
+    const place = this.index < this.queue.length ? `${this.index + 1} of ${this.queue.length} in “${this.view.show}”` : "the end";
+    this.text("place", this.aside === null ? place : `looked up: J goes back to ${place}`);
     this.text("suggestion", this.isJudging ? "judging …" : suggestionText(task.suggestion));
     const turned = task.pairs.map(([input, output]) => [output, input]);
     const space = this.part(".panel .pairs");
@@ -146,9 +150,10 @@ class DeckView {
   showEnd() {
     const end = this.part(".end");
     const total = this.queue.length;
+    const bound = this.view.side === "any" ? "" : ` with grids ${SIDES[this.view.side]}`;
     const sentence = total
       ? `You have come to the end of this queue (${count(total, "task")}).`
-      : `No task of ${this.source} is in “${this.view.show}”.`;
+      : `No task of ${this.source} is in “${this.view.show}”${bound}.`;
     if (this.view.show === "suggested" && this.isJudging) {
       end.replaceChildren(Object.assign(document.createElement("p"), { textContent: "Judging the tasks …" }));
       return;
@@ -162,7 +167,7 @@ class DeckView {
   showProgress() {
     const total = this.tasks.size;
     const done = [...this.tasks.keys()].filter((id) => this.flags.has(id)).length;
-    this.text("done", `${done} / ${total}`);
+    this.text("done", `${done} / ${total} reviewed`);
     this.part(".bar i").style.width = total ? `${(100 * done) / total}%` : "0";
     const recent = this.times.slice(-20);
     const pauses = recent.slice(1).map((time, index) => Math.min(time - recent[index], LONGEST_PAUSE_MS));
@@ -207,7 +212,7 @@ class DeckView {
     const pages = Math.max(1, Math.ceil(this.queue.length / PER_PAGE));
     this.page = Math.max(0, Math.min(this.page, pages - 1));
     const shown = this.queue.slice(this.page * PER_PAGE, (this.page + 1) * PER_PAGE);
-    const cards = shown.map((id) => this.card(this.tasks.get(id)));
+    const cards = shown.map((id, place) => this.card(this.tasks.get(id), this.page * PER_PAGE + place === this.marked));
     const turner = document.createElement("nav");
     turner.innerHTML = `<button data-do="back"><kbd>K</kbd>back</button><span>page ${this.page + 1} of ${pages}</span>`
       + '<button data-do="next"><kbd>J</kbd>next</button>';
@@ -215,11 +220,12 @@ class DeckView {
     list.className = "cards";
     list.append(...cards);
     this.part(".gallery").replaceChildren(turner, list);
+    list.querySelector(".marked")?.scrollIntoView({ block: "nearest" });
   }
 
-  card(task) {
+  card(task, marked) {
     const card = document.createElement("button");
-    card.className = "card";
+    card.className = marked ? "card marked" : "card";
     card.dataset.open = task.id;
     card.dataset.value = this.flags.get(task.id) ?? "";
     const [input, output] = task.pairs[0].map((grid) => {
@@ -235,6 +241,13 @@ class DeckView {
 
   alarm(sentence) {
     const place = this.part(".alarm");
+    place.hidden = !sentence;
+    place.textContent = sentence ?? "";
+  }
+
+  /** Something to know once, such as that the address names no task; it goes with the next action. */
+  notice(sentence) {
+    const place = this.part(".notice");
     place.hidden = !sentence;
     place.textContent = sentence ?? "";
   }
