@@ -62,8 +62,11 @@ def check_data(run: Run, spec: ExperimentSpec, stage: Stage) -> None:
     then the run's record would not be true. Of a run that was launched before tasks were frozen, the sources
     must be what they were."""
     frozen = read_frozen(run.root, run.experiment)
+    if frozen is not None and stage == "train":
+        frozen.load_trained(run.root, run.variant)
+        return
     if frozen is not None:
-        _ = frozen.load_trained(run.root, run.variant) if stage == "train" else frozen.load_evaluated(run.root)
+        frozen.load_evaluated(run.root)
         return
     recipe = spec.recipe_of(run.variant)
     shares = recipe.mixture.sources if stage == "train" else spec.evaluation.sources
