@@ -129,7 +129,7 @@ def eligible_tasks(root: Path, share: SourceShare, settings: MixtureSettings) ->
     tasks = known if share.partition is None else listed_tasks(root, share.source, share.partition)
     leaking = leaking_families(root, [one.source for one in settings.sources], settings.exclude_leaks_with)
     kept = [task for task in tasks.values() if task.task_id not in share.exclude]
-    small = [_small_pairs(task, share.max_pair_cells) for task in kept if task.family not in leaking]
+    small = [small_pairs(task, share.max_pair_cells) for task in kept if task.family not in leaking]
     return [
         task
         for task in small
@@ -138,7 +138,7 @@ def eligible_tasks(root: Path, share: SourceShare, settings: MixtureSettings) ->
     ]
 
 
-def _small_pairs(task: Task, max_pair_cells: int | None) -> Task:
+def small_pairs(task: Task, max_pair_cells: int | None) -> Task:
     """The task without its large pairs; a pool keeps a pair for the question beside its demonstrations."""
     if max_pair_cells is None:
         return task

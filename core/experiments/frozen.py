@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from core.arc.tasks import Task
-from core.curation.mixtures import Mixture, MixtureSettings, eligible_tasks
+from core.curation.mixtures import Mixture, MixtureSettings, eligible_tasks, small_pairs
 from core.curation.sources import tasks_fingerprint, tasks_named
 from core.curation.stored import UnknownTaskError
 from core.errors import UserError
@@ -68,9 +68,13 @@ class Frozen:
         """All tasks that are asked about, in the order of the spec's sources."""
         return [task for one in self.evaluated for task in one.load(root)]
 
-    def load_trained(self, root: Path, variant: str) -> dict[str, list[Task]]:
-        """The tasks that a variant's mixture draws from, by source."""
-        return {one.source: one.load(root) for one in self.trained[variant]}
+    def load_trained(self, root: Path, variant: str, mixture: MixtureSettings) -> dict[str, list[Task]]:
+        """The tasks that a variant's mixture draws from, by source, without pairs that it leaves out."""
+        largest = {share.source: share.max_pair_cells for share in mixture.sources}
+        return {
+            one.source: [small_pairs(task, largest[one.source]) for task in one.load(root)]
+            for one in self.trained[variant]
+        }
 
 
 def freeze(root: Path, spec: ExperimentSpec) -> Frozen:
@@ -91,7 +95,10 @@ def mixture_lists(root: Path, mixture: MixtureSettings) -> tuple[TaskList, ...]:
     """What a mixture draws from, as flags and partitions stand now. Raises `UserError` for nothing at all."""
     tasks = {share.source: eligible_tasks(root, share, mixture) for share in mixture.sources}
     Mixture(tasks, mixture, seed=0)  # which refuses a source of which no task is left
-    return tuple(TaskList.of(source, members) for source, members in tasks.items())
+    return tuple(
+        TaskList.of(source, tasks_named(root, source, [task.task_id for task in members]))
+        for source, members in tasks.items()
+    )
 
 
 def _lists(tasks: Iterable[Task]) -> tuple[TaskList, ...]:

@@ -70,7 +70,7 @@ def prepare(root: Path, spec: ExperimentSpec, command: list[str], by: str | None
         if run not in fresh:
             _check_settings(run, spec)
     frozen = freeze(root, spec)
-    leaks = {variant: _frozen_leaks(root, frozen, variant) for variant in spec.variants if fresh}
+    leaks = {variant: _frozen_leaks(root, spec, frozen, variant) for variant in spec.variants if fresh}
     if any(leaks.values()) and not spec.allow_leaks:
         raise _refuse_leaks({variant: found for variant, found in leaks.items() if found})
     records = {
@@ -108,8 +108,9 @@ def _check_settings(run: Run, spec: ExperimentSpec) -> None:
         )
 
 
-def _frozen_leaks(root: Path, frozen: Frozen, variant: str) -> list[Leak]:
-    trained = [task for tasks in frozen.load_trained(root, variant).values() for task in tasks]
+def _frozen_leaks(root: Path, spec: ExperimentSpec, frozen: Frozen, variant: str) -> list[Leak]:
+    by_source = frozen.load_trained(root, variant, spec.recipe_of(variant).mixture)
+    trained = [task for tasks in by_source.values() for task in tasks]
     return training_leaks(root, trained, frozen.load_evaluated(root))
 
 

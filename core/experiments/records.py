@@ -62,13 +62,13 @@ def check_data(run: Run, spec: ExperimentSpec, stage: Stage) -> None:
     then the run's record would not be true. Of a run that was launched before tasks were frozen, the sources
     must be what they were."""
     frozen = read_frozen(run.root, run.experiment)
+    recipe = spec.recipe_of(run.variant)
     if frozen is not None and stage == "train":
-        frozen.load_trained(run.root, run.variant)
+        frozen.load_trained(run.root, run.variant, recipe.mixture)
         return
     if frozen is not None:
         frozen.load_evaluated(run.root)
         return
-    recipe = spec.recipe_of(run.variant)
     shares = recipe.mixture.sources if stage == "train" else spec.evaluation.sources
     known = read_json(run.folder / "run.json")["data"]
     for source in (share.source for share in shares):

@@ -154,7 +154,7 @@ def _train(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
     from core.training.train import Training, train
 
     recipe = spec.recipe_of(run.variant)
-    tasks = frozen_of(run, spec).load_trained(run.root, run.variant)
+    tasks = frozen_of(run, spec).load_trained(run.root, run.variant, recipe.mixture)
     mixture = Mixture(tasks, recipe.mixture, run.train_seed)
     base = model_location(run.root, recipe.base_model)
     train(Training(recipe.training, recipe.prompt, mixture, base, run.train_seed), run.folder, report)

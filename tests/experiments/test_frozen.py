@@ -1,11 +1,14 @@
 """What a run works with is what was launched, whatever people flag or deal out meanwhile."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from core.arc.tasks import Task
 from core.curation.flags import add_flag
+from core.curation.mixtures import eligible_tasks
 from core.curation.partitions import split
 from core.curation.sources import load_tasks
 from core.curation.stored import SourceInfo, store_source
@@ -42,17 +45,22 @@ def frozen(root: Path, name: str = "trial") -> Frozen:
     return found
 
 
+def tasks_of(root: Path, variant: str = "plain") -> list[Task]:
+    mixture = spec_of().recipe_of("plain").mixture
+    return frozen(root).load_trained(root, variant, mixture)["reversed:other"]
+
+
 def trained(root: Path, variant: str = "plain") -> list[str]:
-    return [task.task_id for task in frozen(root).load_trained(root, variant)["reversed:other"]]
+    return [task.task_id for task in tasks_of(root, variant)]
 
 
 def test_flags_given_after_the_launch_change_nothing_of_it(root: Path) -> None:
     (run,) = prepare(root, spec_of(), ["launch"])
-    before = frozen(root).load_trained(root, "plain")
+    before = tasks_of(root)
     add_flag(root, "t2", "other", "yes", "me")
     add_flag(root, "t0", "other", "none", "me")
     assert list(load_tasks(root, "reversed:other")) == ["t1-reversed", "t2-reversed"]
-    assert frozen(root).load_trained(root, "plain") == before
+    assert tasks_of(root) == before
     assert trained(root) == ["t0-reversed", "t1-reversed"]
     assert run_stage(run, "train"), state_of(run).error
     assert read_json(run.folder / "run.json")["trained"]["reversed:other"]["tasks"] == 2
@@ -133,6 +141,23 @@ def test_a_broken_list_is_a_sentence(root: Path) -> None:
     write_json(experiment_folder(root, "trial") / FILE, {"trained": []})
     assert not run_stage(run, "train")
     assert "tasks.json holds no lists of tasks" in (state_of(run).error or "")
+
+
+def test_pairs_that_are_too_large_are_left_out_of_what_is_frozen_as_well(root: Path) -> None:
+    wide = replace(random_task("t1", "other", 1, side=3), train=random_task("w", "other", 9, side=4).pairs)
+    others = [wide, *(random_task(f"t{number}", "other", number, side=3) for number in (0, 2, 3))]
+    store_source(root, SourceInfo("other", "made up", "1", "none", "0"), others)
+    mixture = {"sources": [{"source": "other", "max_pair_cells": 20}]}
+    recipe = {**tiny_spec()["recipe"], "mixture": {**mixture, "augmentation": {"swap_train_test": False}}}
+    spec = spec_of(recipe=recipe)
+    prepare(root, spec, ["launch"])
+    settings = spec.recipe_of("plain").mixture
+    drawn = frozen(root).load_trained(root, "plain", settings)["other"]
+    assert {task.task_id: task for task in drawn} == {
+        share.task_id: share for share in eligible_tasks(root, settings.sources[0], settings)
+    }
+    assert {task.task_id: len(task.train) for task in drawn}["t0"] == 2
+    assert [len(task.train) for task in drawn if task.task_id == "t1"] in ([0], [])
 
 
 def test_two_variants_have_lists_of_their_own(root: Path) -> None:
