@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from core.commands import bench, data, demo, flags, model, predictions, results, runs, serving, sql
+from core.commands import bench, check, data, demo, flags, model, predictions, results, runs, serving, sql
 from core.errors import UserError
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.command()(runs.run)
 app.command()(results.compare)
 app.command()(results.spread)
 app.command()(results.plan)
+app.command()(check.check)
 app.command()(sql.sql)
 app.command()(demo.demo)
 app.command()(serving.dashboard)

@@ -93,16 +93,24 @@ def show(
     train_seed: Annotated[int, typer.Argument(help="The seed of the training.")],
     root: Root = HERE,
 ) -> None:
-    """Show one run: its record, its state and the end of its log."""
+    """Show one run: its record, its state, its alarms and the end of its log."""
     import json
     from dataclasses import asdict
 
     from core.experiments.runs import log_tail, one_run, state_of
+    from core.results.checks import alarm_sentences, check_records
     from core.storage.files import read_json
 
     one = one_run(root, experiment, variant, train_seed)
     typer.echo(json.dumps(read_json(one.folder / "run.json"), indent=1, ensure_ascii=False))
     typer.echo(json.dumps(asdict(state_of(one)), indent=1, ensure_ascii=False))
+    mine = [
+        record
+        for record in check_records(root, experiment)
+        if (record["variant"], record["train_seed"]) == (variant, train_seed)
+    ]
+    for sentence in alarm_sentences(mine):
+        typer.echo(f"Alarm: {sentence}")
     typer.echo(log_tail(one))
     print_leaks(root, experiment)
 

@@ -53,7 +53,7 @@ def answer_runs(
 
     if not runs:
         return
-    model, adapters = _what_answers([run for run, _ in runs], spec)
+    model, adapters = what_answers([run for run, _ in runs], spec)
     tokenizer = load_tokenizer(model)
     engine = open_engine(spec.evaluation.inference, model, list(adapters.values()))
     for run, _ in runs:
@@ -68,8 +68,13 @@ def answer_runs(
         if problem is not None or left[run] == 0:
             del left[run]
             if problem is None:
-                shutil.rmtree(_merged_folder(run), ignore_errors=True)
+                forget_merged(run)
             yield run, problem
+
+
+def forget_merged(run: Run) -> None:
+    """Remove the merged model of a run, if there is one."""
+    shutil.rmtree(_merged_folder(run), ignore_errors=True)
 
 
 def _jobs(
@@ -94,8 +99,9 @@ def _jobs(
             yield Job(evaluation, run.eval_folder(eval_seed), report, adapters.get(run))
 
 
-def _what_answers(runs: Sequence[Run], spec: ExperimentSpec) -> tuple[str, dict[Run, Path]]:
-    """The model that an engine loads for these runs, and the adapters that it serves with it."""
+def what_answers(runs: Sequence[Run], spec: ExperimentSpec) -> tuple[str, dict[Run, Path]]:
+    """The model that an engine loads for these runs, and the adapters that it serves with it. Makes the
+    merged model where there must be one."""
     first = runs[0]
     base = model_location(first.root, spec.recipe_of(first.variant).base_model)
     adapter = _adapter(first, spec)

@@ -10,6 +10,7 @@ from core.results.result_table import result_table
 from core.spread.intervals import SCOPES
 from core.spread.metrics import AGGREGATIONS
 from dashboard.components import evaluated
+from dashboard.components.alarms import show_alarms
 from dashboard.components.evaluated import Stamp
 from dashboard.components.files import file_row
 from dashboard.root import project_root
@@ -122,6 +123,7 @@ def heading(scores: Scores, metric: str) -> None:
     """The question, what was evaluated, and what to be careful with."""
     st.subheader(scores.experiment.question or scores.experiment.name)
     st.caption(notes.honest_sentence(root, scores))
+    show_alarms(root, scores.experiment.name)
     cautions = notes.warnings(scores, metric)
     if cautions:
         st.warning("  \n".join(cautions), icon=":material/info:")

@@ -15,6 +15,7 @@ from core.experiments.runs import Run, experiment_folder, log_tail
 from core.experiments.stopping import delete_experiment, stop_experiment
 from core.results.figures import variant_colours
 from core.storage.files import bytes_of
+from dashboard.components.alarms import show_alarms
 from dashboard.components.curves import HEIGHT, loss_chart
 from dashboard.components.leak_notice import leak_notice
 from dashboard.components.rights import may_change, permitted, rights
@@ -59,6 +60,7 @@ def live(name: str) -> None:
         buttons(name, seen)
     if seen.stalled:
         st.warning("Nothing works on the queued runs. Launch again: finished stages are kept.")
+    show_alarms(root, name)
     wished = st.query_params.get_all("run")
     read = read_curves(name, seen.runs)
     runs = [{**run, "loss": read[run_id(run)].last} for run in seen.runs]

@@ -1,0 +1,139 @@
+"""Whether the runs of an experiment are what they seem: all alarms, from the files in their folders.
+
+Predictions are read once: what is needed of an evaluation is kept until its file changes. What only a
+repeated evaluation can tell stands in `check.json` of a run, where somebody asked for it.
+"""
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+from core.errors import UserError
+from core.results.experiment import experiment_folder
+from core.scoring import alarms
+from core.scoring.alarms import Alarm, Answers
+from core.storage.files import read_json, read_records
+from core.storage.queries import parquet, query
+from core.storage.schemas import PREDICTIONS
+
+REPEATED = "check.json"
+
+_ANSWERS = """
+SELECT count(*) AS attempts,
+       count(*) FILTER (finish_reason = 'length') / count(*) AS cut,
+       count(*) FILTER (output_cells IS NULL) / count(*) AS unanswered,
+       bit_xor(hash(source, task_id, test_index, attempt, text))::VARCHAR AS texts,
+       bit_xor(hash(source, task_id, test_index, attempt, symmetry, colours, pair_order))::VARCHAR AS views
+FROM {predictions}
+"""
+
+Run = tuple[str, int]
+"""A variant and a training seed."""
+
+
+def check_records(root: Path, experiment: str) -> list[dict[str, Any]]:
+    """One flat record per alarm: variant, train_seed, eval_seed (None for the training), alarm, value,
+    detail; by variant and seeds. No record means that nothing was found.
+
+    Raises `UserError` for an unknown experiment.
+    """
+    folder = experiment_folder(root, experiment)
+    found: list[tuple[Run, int | None, Alarm]] = []
+    answered: dict[Run, dict[int, Answers]] = {}
+    for path in sorted(folder.glob("*/train-*")):
+        run = (path.parent.name, int(path.name.removeprefix("train-")))
+        found += [(run, None, alarm) for alarm in _of_training(path)]
+        found += [(run, seed, alarm) for seed, alarm in _repeated(path)]
+        answered[run] = {
+            int(file.parent.name.removeprefix("eval-")): answers_of(file)
+            for file in path.glob("eval-*/predictions.parquet")
+        }
+        for seed, answers in answered[run].items():
+            found += [(run, seed, alarm) for alarm in alarms.shares(answers)]
+    found += _identical(answered)
+    order = sorted(found, key=lambda one: (*one[0], -1 if one[1] is None else one[1]))
+    return [
+        {
+            "variant": run[0],
+            "train_seed": run[1],
+            "eval_seed": seed,
+            "alarm": alarm.name,
+            "value": alarm.value,
+            "detail": alarm.detail,
+        }
+        for run, seed, alarm in order
+    ]
+
+
+def alarm_sentences(records: list[dict[str, Any]]) -> list[str]:
+    """What the records say, a sentence for each kind of alarm, for captions."""
+    found = []
+    for name in dict.fromkeys(record["alarm"] for record in records):
+        mine = [record for record in records if record["alarm"] == name]
+        runs = list(dict.fromkeys(f"{record['variant']} seed {record['train_seed']}" for record in mine))
+        more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
+        said = alarms.ALARMS[name]
+        found.append(f"{said[0].upper()}{said[1:]}: {', '.join(runs[:3])}{more} ({mine[0]['detail']}).")
+    return found
+
+
+def answers_of(predictions: Path) -> Answers:
+    """What an evaluation answered, in short. Raises `UserError` where its file is corrupt."""
+    stamp = predictions.stat()
+    return _answers(predictions, stamp.st_mtime_ns, stamp.st_size)
+
+
+@functools.lru_cache(maxsize=4096)
+def _answers(predictions: Path, _changed: int, _size: int) -> Answers:
+    (row,) = query(_ANSWERS.format(predictions=parquet([predictions], PREDICTIONS))).to_pylist()
+    if not row["attempts"]:
+        return Answers(0, "", "", 0.0, 0.0)
+    return Answers(**row)
+
+
+def _of_training(folder: Path) -> list[Alarm]:
+    steps = [one for one in read_records(folder / "progress.jsonl") if one.get("stage") == "train"]
+    seen = [one["seen_accuracy"] for one in steps if one.get("seen_accuracy") is not None]
+    return [
+        *alarms.losses((one.get("step", 0), one.get("loss")) for one in steps),
+        *alarms.seen_accuracy(seen),
+        *alarms.leaks(_leaking_tasks(folder)),
+    ]
+
+
+def _leaking_tasks(folder: Path) -> int:
+    try:
+        found = read_json(folder / "run.json").get("leaks") or []
+    except (UserError, AttributeError):
+        return 0
+    return len({json.dumps([leak.get("source_b"), leak.get("task_b")]) for leak in found})
+
+
+def _repeated(folder: Path) -> list[tuple[int | None, Alarm]]:
+    try:
+        record = read_json(folder / REPEATED)
+        seed, asked = record["eval_seed"], record["asked"]
+        found: list[tuple[int | None, Alarm]] = [
+            (seed, alarm) for alarm in alarms.repeated(record["equal"], asked)
+        ]
+        if record["equal_to_base"] is not None:
+            found += [(None, alarm) for alarm in alarms.same_as_base(record["equal_to_base"], asked)]
+    except (UserError, KeyError, TypeError):
+        return []
+    return found
+
+
+def _identical(answered: dict[Run, dict[int, Answers]]) -> list[tuple[Run, int | None, Alarm]]:
+    """Alarms for evaluations of one run, and for trainings of one variant, that answered alike."""
+    found: list[tuple[Run, int | None, Alarm]] = []
+    by_variant: dict[tuple[str, int], dict[int, Answers]] = {}
+    for (variant, train_seed), evaluations in answered.items():
+        alike = alarms.identical(evaluations, "identical_predictions", "evaluation seed")
+        found += [((variant, train_seed), seed, alarm) for seed, alarm in alike.items()]
+        for eval_seed, answers in evaluations.items():
+            by_variant.setdefault((variant, eval_seed), {})[train_seed] = answers
+    for (variant, eval_seed), trainings in by_variant.items():
+        alike = alarms.identical(trainings, "identical_trainings", "training seed")
+        found += [((variant, train_seed), eval_seed, alarm) for train_seed, alarm in alike.items()]
+    return found

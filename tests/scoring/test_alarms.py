@@ -1,0 +1,64 @@
+"""Every alarm fires where it must and nowhere else."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from core.scoring import alarms
+from core.scoring.alarms import ALARMS, Answers
+
+FINE = Answers(attempts=100, texts="1", views="1", cut=0.05, unanswered=0.2)
+
+
+def names(found: list[alarms.Alarm]) -> list[str]:
+    assert all(one.name in ALARMS and one.detail for one in found)
+    return [one.name for one in found]
+
+
+def test_identical_answers_are_told_of_each_seed() -> None:
+    other = replace(FINE, texts="2", views="2")
+    found = alarms.identical(
+        {0: FINE, 1: other, 2: replace(FINE, views="3")}, "identical_predictions", "seed"
+    )
+    assert set(found) == {0, 2} and names(list(found.values())) == ["identical_predictions"] * 2
+    assert found[0].detail == "all 100 answers equal those of seed 2, though the views differ"
+    same = alarms.identical({0: FINE, 1: FINE}, "identical_trainings", "training seed")
+    assert same[1].detail == "all 100 answers equal those of training seed 0"
+    assert alarms.identical({0: FINE, 1: other}, "identical_predictions", "seed") == {}
+    nothing = Answers(0, "", "", 0.0, 0.0)
+    assert alarms.identical({0: nothing, 1: nothing}, "identical_predictions", "seed") == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        ({"cut": 0.051}, ["cut"]),
+        ({"unanswered": 0.21}, ["unanswered"]),
+        ({"cut": 1.0, "unanswered": 1.0}, ["cut", "unanswered"]),
+    ],
+)
+def test_shares_above_their_limit(changes: dict[str, float], expected: list[str]) -> None:
+    assert names(alarms.shares(replace(FINE, **changes))) == expected  # type: ignore[arg-type]
+
+
+def test_the_first_loss_that_is_no_number_is_named() -> None:
+    (found,) = alarms.losses([(1, 2.0), (2, None), (3, math.nan), (4, math.inf)])
+    assert (found.name, found.value) == ("nan_loss", 3.0)
+    assert names(alarms.losses([(1, math.inf)])) == ["nan_loss"]
+    assert alarms.losses([(1, 2.0), (2, None)]) == [] == alarms.losses([])
+
+
+def test_the_last_accuracy_on_seen_tasks_counts() -> None:
+    assert names(alarms.seen_accuracy([0.9, 0.49])) == ["low_seen_accuracy"]
+    assert alarms.seen_accuracy([0.1, 0.5]) == [] == alarms.seen_accuracy([])
+
+
+def test_leaks_repeats_and_the_base() -> None:
+    assert names(alarms.leaks(2)) == ["leaks"] and alarms.leaks(0) == []
+    (found,) = alarms.repeated(9, 10)
+    assert found.value == pytest.approx(0.1) and found.detail == "1 of 10 repeated answers differ"
+    assert alarms.repeated(10, 10) == [] == alarms.repeated(0, 0)
+    assert names(alarms.same_as_base(10, 10)) == ["same_as_base"]
+    assert alarms.same_as_base(9, 10) == [] == alarms.same_as_base(0, 0)
