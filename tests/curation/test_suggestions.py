@@ -1,5 +1,6 @@
 """Suggestions: the prior without flags, learning from them, quality measured on unseen ones."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -100,3 +101,16 @@ def test_unsure_and_withdrawn_flags_teach_nothing(arc: Path) -> None:
     for task_id, value in ((ids[1], "unsure"), (ids[0], "none")):
         add_flags(arc, [{"task_id": task_id, "source": "arc1/training", "value": value, "by": "me"}])
     assert quality(arc).flags == 0
+
+
+def test_the_prior_agrees_with_a_stranger_about_tasks_it_was_not_made_for(public: Path) -> None:
+    """Sixty tasks of ARC-2, ConceptARC and Mini-ARC, drawn at random and judged by eye before anything was
+    predicted for them (twelve more could not be decided). The prior alone reached .930, 95 % of bootstrap
+    samples between .86 and .98; the bound leaves room for chance, not for a broken feature."""
+    from sklearn.metrics import roc_auc_score
+
+    judged = json.loads((Path(__file__).parent / "judged_by_eye.json").read_text())
+    assert len(judged) == 60
+    tasks = [load_tasks(public, one["source"])[one["task_id"]] for one in judged]
+    chances = PRIOR.probability(np.array([features_of(task) for task in tasks]))
+    assert roc_auc_score([one["reversible"] for one in judged], chances) > 0.88
