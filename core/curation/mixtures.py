@@ -100,6 +100,12 @@ class Mixture:
         weights = np.cumsum([share.weight for share in settings.sources])
         self._bounds = weights / weights[-1]
 
+    @property
+    def tasks(self) -> dict[str, Sequence[Task]]:
+        """The tasks to draw from, by source."""
+        names = [share.source for share in self.settings.sources]
+        return dict(zip(names, self._tasks, strict=True))
+
     def sample(self, number: int) -> Task:
         """Sample `number` of the stream: demonstrations and one test pair, changed and seen as drawn."""
         rng = generator(self.seed, "sample", number)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
 from core.experiments.frozen import frozen_of
@@ -29,6 +30,9 @@ from core.experiments.runs import (
 from core.experiments.spec import ExperimentSpec, read_spec
 from core.storage.files import locked
 from core.storage.models import model_location
+
+if TYPE_CHECKING:
+    from core.training.workers import Workers
 
 INFER_LOG = "infer.log"
 """What a process that answers several runs says, in the experiment's folder."""
@@ -150,15 +154,33 @@ def say_what_is_next(run: Run, spec: ExperimentSpec) -> None:
 
 
 def _train(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
+    """Train in this process, or in several where there are several GPUs."""
+    from core.training.workers import Workers, share_work, wanted_workers
+
+    count = wanted_workers(spec.recipe_of(run.variant).training.devices)
+    if count == 1:
+        train_here(run, spec, report, Workers())
+    else:
+        place = [str(run.root.resolve()), run.experiment, run.variant, str(run.train_seed)]
+        share_work(["-m", "core.experiments.ranks", *place], count, report)
+    shutil.rmtree(run.folder / "checkpoint", ignore_errors=True)
+
+
+def train_here(
+    run: Run, spec: ExperimentSpec, report: Callable[[dict[str, Any]], None], workers: "Workers"
+) -> None:
+    """Train the model of a run in this process, alone or as one of several."""
     from core.curation.mixtures import Mixture
     from core.training.train import Training, train
+    from core.training.validation import hold_out
 
     recipe = spec.recipe_of(run.variant)
     tasks = frozen_of(run, spec).load_trained(run.root, run.variant, recipe.mixture)
-    mixture = Mixture(tasks, recipe.mixture, run.train_seed)
+    whole = Mixture(tasks, recipe.mixture, run.train_seed)
+    mixture, questions = hold_out(run.root, whole, recipe.training.validation)
     base = model_location(run.root, recipe.base_model)
-    train(Training(recipe.training, recipe.prompt, mixture, base, run.train_seed), run.folder, report)
-    shutil.rmtree(run.folder / "checkpoint", ignore_errors=True)
+    training = Training(recipe.training, recipe.prompt, mixture, base, run.train_seed, questions)
+    train(training, run.folder, report, workers)
 
 
 def _infer(run: Run, spec: ExperimentSpec, report: Reporter) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from core.arc.tasks import Task
 from core.curation.mixtures import Mixture
 from core.prompts.shortening import fitted_sample
 from core.prompts.templates import PromptSettings, Sample
@@ -29,13 +30,15 @@ MOST_DROPPED_IN_A_ROW = 10_000
 @dataclass(frozen=True)
 class Batch:
     """Tokens, labels and positions of shape (rows, longest); `labels` are IGNORED where the loss does not
-    count. `ends` are the ends of the samples where they are packed into one row; else None."""
+    count. `lengths` are those of the samples; `ends` their ends where they are packed into one row, else
+    None."""
 
     tokens: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
     positions: npt.NDArray[np.int64]
     useful_tokens: int
     answer_tokens: int
+    lengths: tuple[int, ...]
     ends: tuple[int, ...] | None = None
 
 
@@ -65,15 +68,25 @@ class Drawing:
         """The batches of a step that begins with sample number `first`."""
         drawn = list(self._samples(first))
         fitting = [sample for sample, _ in drawn if sample is not None]
-        lengths = [len(sample.tokens) for sample in fitting]
+        shortened = sum(removed > 0 for _, removed in drawn)
+        batches = self.batches(fitting)
+        return StepBatches(batches, len(drawn) - len(fitting), shortened, first + len(drawn))
+
+    def batches(self, samples: Sequence[Sample]) -> list[Batch]:
+        """Samples in packed rows or padded batches."""
+        lengths = [len(sample.tokens) for sample in samples]
         if self.packed:
             groups = group_to_pack(lengths, self.tokens_per_batch)
-            batches = [pack([fitting[index] for index in group]) for group in groups]
-        else:
-            groups = group_by_length(lengths, self.tokens_per_batch)
-            batches = [pad([fitting[index] for index in group], self._pad) for group in groups]
-        shortened = sum(removed > 0 for _, removed in drawn)
-        return StepBatches(batches, len(drawn) - len(fitting), shortened, first + len(drawn))
+            return [pack([samples[index] for index in group]) for group in groups]
+        groups = group_by_length(lengths, self.tokens_per_batch)
+        return [pad([samples[index] for index in group], self._pad) for group in groups]
+
+    def questions(self, tasks: Sequence[Task]) -> list[Batch]:
+        """Batches of questions whose answers alone count; one that is too long loses demonstrations, and is
+        left out where that does not help."""
+        prompt = self.prompt.model_copy(update={"too_long": "shorten"})
+        fitted = (fitted_sample(task, prompt, self.tokenizer, self.settings.max_seq_len) for task in tasks)
+        return self.batches([sample for sample, _ in fitted if sample is not None])
 
     @property
     def _pad(self) -> int:
@@ -148,18 +161,17 @@ def pad(samples: Sequence[Sample], padding: int) -> Batch:
         tokens[row, :size] = sample.tokens
         labels[row, :size] = np.where(sample.is_answer, sample.tokens, IGNORED)
     positions = np.broadcast_to(np.arange(longest), tokens.shape)
-    useful = sum(len(sample.tokens) for sample in samples)
-    return Batch(tokens, labels, positions, useful, int((labels != IGNORED).sum()))
+    lengths = tuple(len(sample.tokens) for sample in samples)
+    return Batch(tokens, labels, positions, sum(lengths), int((labels != IGNORED).sum()), lengths)
 
 
 def pack(samples: Sequence[Sample]) -> Batch:
     """Samples one after another in a single row; the positions begin at 0 with each."""
     tokens = np.concatenate([np.array(sample.tokens, dtype=np.int64) for sample in samples])
     counted = np.concatenate([np.array(sample.is_answer, dtype=bool) for sample in samples])
-    sizes = [len(sample.tokens) for sample in samples]
+    sizes = tuple(len(sample.tokens) for sample in samples)
     positions = np.concatenate([np.arange(size) for size in sizes])
     labels = np.where(counted & (positions > 0), tokens, IGNORED)
     ends = tuple(itertools.accumulate(sizes))
-    return Batch(
-        tokens[None], labels[None], positions[None], len(tokens), int((labels != IGNORED).sum()), ends
-    )
+    answer_tokens = int((labels != IGNORED).sum())
+    return Batch(tokens[None], labels[None], positions[None], len(tokens), answer_tokens, sizes, ends)

@@ -5,6 +5,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from core.settings import Settings
+from core.training.loggers import Logger
+from core.training.validation import ValidationSettings
 
 
 class LoraSettings(Settings):
@@ -100,3 +102,14 @@ class TrainingSettings(Settings):
     weight_decay: float = Field(0.01, ge=0, description="Decay of matrices; biases and norms have none.")
     clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     checkpoint_every: int = Field(100, ge=1, description="Steps between two checkpoints.")
+    devices: int | None = Field(
+        None,
+        ge=1,
+        description="GPUs that share the training; empty: all that are visible. Without a GPU: processes.",
+    )
+    validation: ValidationSettings = Field(
+        ValidationSettings(), description="What is looked at while the training goes on."
+    )
+    log_to: tuple[Logger, ...] = Field(
+        (), description="Also write the progress for tensorboard or wandb (Weights & Biases)."
+    )

@@ -17,10 +17,10 @@ from core.prompts.vocabulary import PAD, embedded_tokenizer
 from core.settings import validated
 from core.training.batches import IGNORED, Drawing, group_by_length, group_to_pack, pack, pad
 from core.training.checkpoints import Position
+from core.training.loop import Loop, Training
 from core.training.models import load_for_training
 from core.training.schedules import learning_rate_at
 from core.training.settings import TrainingSettings
-from core.training.train import Training, _Loop
 from tests.training.conftest import tiny_settings, toy_mixture
 
 BASE = PromptSettings()
@@ -95,7 +95,7 @@ def test_steps_of_so_many_tokens_take_every_sample_once_and_in_order(most: int) 
 
 
 def test_a_step_of_so_many_tokens_ends_where_nothing_fits(training: Callable[..., Training]) -> None:
-    loop = _Loop.start(training(max_seq_len=16, tokens_per_step=64))
+    loop = Loop.start(training(max_seq_len=16, tokens_per_step=64))
     with pytest.raises(UserError, match=r"None of the \d+ samples of step 1 fits max_seq_len 16"):
         loop.step(Position())
 
@@ -124,7 +124,7 @@ def test_a_packed_row_holds_its_samples_whole_and_positions_restart() -> None:
     assert (batch.useful_tokens, batch.answer_tokens) == (starts[-1], int((batch.labels != IGNORED).sum()))
 
 
-def hand_computed(loop: _Loop, step: int, *, every_output: bool) -> tuple[float, dict[str, torch.Tensor]]:
+def hand_computed(loop: Loop, step: int, *, every_output: bool) -> tuple[float, dict[str, torch.Tensor]]:
     """Loss and gradients of a step: sample by sample, without padding, token by token."""
     settings = loop.training.settings
     model = load_for_training(loop.training.base, settings, "cpu")
@@ -151,7 +151,7 @@ def test_the_loss_and_its_gradient_are_those_computed_by_hand(
 ) -> None:
     """Also: padded batches and packed rows, one or several, equal single samples; to 1e-5 in the loss and
     1e-4 in the gradients (float32)."""
-    loop = _Loop.start(
+    loop = Loop.start(
         training(method="full", loss_on=loss_on, batching=batching, tokens_per_batch=tokens_per_batch)
     )
     wanted, gradients = hand_computed(loop, 1, every_output=loss_on == "outputs")
@@ -167,7 +167,7 @@ def test_the_loss_and_its_gradient_are_those_computed_by_hand(
 
 
 def test_a_step_is_that_of_adamw_on_the_clipped_gradient(training: Callable[..., Training]) -> None:
-    loop = _Loop.start(training(method="full", clip_norm=0.5, warmup_share=0.5, weight_decay=0.1))
+    loop = Loop.start(training(method="full", clip_norm=0.5, warmup_share=0.5, weight_decay=0.1))
     _, gradients = hand_computed(loop, 0, every_output=False)
     norm = math.sqrt(sum(float((gradient**2).sum()) for gradient in gradients.values()))
     before = {name: weights.detach().clone() for name, weights in loop.trained.items()}
@@ -187,7 +187,7 @@ def test_a_step_is_that_of_adamw_on_the_clipped_gradient(training: Callable[...,
     assert compared > 10_000
 
 
-def gradients_of(loop: _Loop, threads: int, tokens_per_batch: int) -> tuple[float, dict[str, torch.Tensor]]:
+def gradients_of(loop: Loop, threads: int, tokens_per_batch: int) -> tuple[float, dict[str, torch.Tensor]]:
     """Loss and gradients of step 0, the batches worked on by so many threads."""
     drawn = replace(loop.drawing, tokens_per_batch=tokens_per_batch).step(0)
     assert len(drawn.batches) == 4
@@ -207,7 +207,7 @@ def test_a_batch_per_core_gives_the_gradients_of_one_core(
     training: Callable[..., Training], method: str
 ) -> None:
     """Bit by bit, and again the same: which thread ends first must not matter."""
-    loop = _Loop.start(training(method=method))
+    loop = Loop.start(training(method=method))
     loss, gradients = gradients_of(loop, 1, 16)
     assert gradients and any(float(gradient.abs().sum()) for gradient in gradients.values())
     for _ in range(3):
@@ -217,8 +217,8 @@ def test_a_batch_per_core_gives_the_gradients_of_one_core(
 
 
 def test_bfloat16_rounds_activations_and_leaves_weights_alone(training: Callable[..., Training]) -> None:
-    exact = gradients_of(_Loop.start(training(method="full")), 1, 16)
-    loop = _Loop.start(training(method="full", precision="bfloat16"))
+    exact = gradients_of(Loop.start(training(method="full")), 1, 16)
+    loop = Loop.start(training(method="full", precision="bfloat16"))
     rounded = gradients_of(loop, 3, 16)
     assert rounded[0] == gradients_of(loop, 1, 16)[0]
     assert exact[0] != rounded[0] == pytest.approx(exact[0], rel=0.01)
@@ -227,7 +227,7 @@ def test_bfloat16_rounds_activations_and_leaves_weights_alone(training: Callable
 
 def test_muon_turns_matrices_inside_the_blocks_and_adamw_the_rest(training: Callable[..., Training]) -> None:
     values = {"method": "full", "warmup_share": 0, "schedule": "constant", "weight_decay": 0}
-    loops = {name: _Loop.start(training(optimizer=name, **values)) for name in ("muon", "adamw")}
+    loops = {name: Loop.start(training(optimizer=name, **values)) for name in ("muon", "adamw")}
     before = {name: weights.detach().clone() for name, weights in loops["muon"].trained.items()}
     for loop in loops.values():
         loop.step(Position())

@@ -18,8 +18,9 @@ from safetensors.torch import load_file
 from core.errors import UserError
 from core.training import train as train_module
 from core.training.checkpoints import Position, load_checkpoint
+from core.training.loop import Loop, Training
 from core.training.models import load_for_training
-from core.training.train import Training, _Loop, train
+from core.training.train import train
 from tests.training.conftest import tiny_settings
 
 pytestmark = pytest.mark.engine
@@ -205,7 +206,7 @@ def test_a_checkpoint_of_other_settings_is_refused(
     training: Make, tmp_path: Path, other: dict[str, Any]
 ) -> None:
     interrupted_at(4, training(), tmp_path)
-    loop = _Loop.start(training(**other))
+    loop = Loop.start(training(**other))
     with pytest.raises(
         UserError, match=r"belongs to other settings. Delete the folder to train from the beginning"
     ):
@@ -233,14 +234,14 @@ def test_a_gradient_that_is_no_number_reaches_no_weight(
     training: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The loss may be finite while its gradient is not; a step would spoil weights and checkpoints."""
-    honest = _Loop._backward
+    honest = Loop._backward
 
-    def backward(self: _Loop, *arguments: Any) -> float:
+    def backward(self: Loop, *arguments: Any) -> float:
         loss = honest(self, *arguments)
         next(iter(self.trained.values())).grad.fill_(torch.inf)
         return loss
 
-    monkeypatch.setattr(_Loop, "_backward", backward)
+    monkeypatch.setattr(Loop, "_backward", backward)
     with pytest.raises(UserError, match=r"The gradient of step 1 is (nan|inf). Lower training.learning_rate"):
         train(training(checkpoint_every=1), tmp_path, lambda record: None)
     assert not (tmp_path / "checkpoint").exists()
@@ -261,7 +262,7 @@ def test_memory_that_ends_is_one_sentence(
     def end(*_: Any) -> Any:
         raise problem
 
-    monkeypatch.setattr(_Loop, place, end)
+    monkeypatch.setattr(Loop, place, end)
     with pytest.raises(
         UserError, match=r"too little memory. Lower training.tokens_per_batch or training.max"
     ):
@@ -299,7 +300,7 @@ def test_every_kind_of_adapter_fits_the_untouched_base_and_resumes(
 ) -> None:
     """The saved adapter on a fresh base, as it is and merged, gives the trained model's logits to 1e-4."""
     make = training(lora={"rank": 4, **KINDS[kind]}, steps=6, checkpoint_every=2, learning_rate=1e-2)
-    loop, position = _Loop.start(make), Position()
+    loop, position = Loop.start(make), Position()
     before = logits_of(load_for_training(str(model_folder), make.settings, "cpu"), TOKENS)
     for _ in range(6):
         _, position = loop.step(position)
@@ -334,7 +335,7 @@ def test_four_bits_without_a_gpu_is_one_sentence(training: Make, tmp_path: Path)
 def test_activations_computed_anew_change_nothing(training: Make, method: str, batching: str) -> None:
     losses = []
     for recompute in (False, True):
-        loop = _Loop.start(training(method=method, batching=batching, recompute=recompute))
+        loop = Loop.start(training(method=method, batching=batching, recompute=recompute))
         first, position = loop.step(Position())
         second, _ = loop.step(position)
         losses.append((first["loss"], second["loss"]))
