@@ -1,6 +1,8 @@
-"""Verbs about predictions: `predictions show EXPERIMENT TASK`."""
+"""Verbs about predictions: `predictions show / export / validate / import`."""
 
+import json
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
     from core.results.loading import Scores
 
 app = typer.Typer(no_args_is_help=True)
+
+MOST_PROBLEMS = 20
 
 
 class Unit(StrEnum):
@@ -53,6 +57,78 @@ def show(
     answers = answers_of(root, experiment, evaluations, source, task_id, by)
     table = answers_table([answer_record(answer, source, task_id) for answer in answers])
     print_table(table, as_json=as_json, as_markdown=as_markdown, as_latex=as_latex, as_csv=as_csv)
+
+
+@app.command()
+def export(
+    experiment: Annotated[str, typer.Argument(help="The experiment.")],
+    variant: Annotated[str, typer.Argument(help="The variant.")],
+    train_seed: Annotated[int | None, typer.Option(help="Only this training.")] = None,
+    eval_seed: Annotated[int | None, typer.Option(help="Only this evaluation of each training.")] = None,
+    kaggle: Annotated[
+        Path | None, typer.Option(help="Write a submission here: the two most voted answers.")
+    ] = None,
+    attempts: Annotated[Path | None, typer.Option(help="Write all attempts here.")] = None,
+    root: Root = HERE,
+) -> None:
+    """Write the answers of a variant, all its evaluations together, as a file that others read."""
+    from core.errors import UserError
+    from core.results.loading import load_scores
+    from core.results.submissions import all_attempts, evaluated_tasks, submission
+    from core.results.tables import with_evaluations
+    from core.storage.files import write_text
+
+    if kaggle is None and attempts is None:
+        raise UserError("Nothing to write. Name a file with --kaggle or --attempts.")
+    scores = with_evaluations(load_scores(root, experiment))
+    chosen = _wanted(scores, variant, train_seed, eval_seed)
+    if kaggle is not None:
+        value = submission(root, experiment, chosen, evaluated_tasks(root, scores.tasks))
+        write_text(kaggle, json.dumps(value))
+        typer.echo(f"{kaggle}: two attempts at {sum(map(len, value.values()))} outputs of {len(value)} tasks")
+    if attempts is not None:
+        every = all_attempts(root, experiment, chosen)
+        write_text(attempts, json.dumps(every))
+        count = sum(len(output) for outputs in every.values() for output in outputs)
+        typer.echo(f"{attempts}: {count} attempts at {len(every)} tasks")
+
+
+@app.command()
+def validate(
+    file: Annotated[Path, typer.Argument(help="A submission for Kaggle.")],
+    source: Annotated[str, typer.Option(help="The source whose tasks it answers, such as arc1/evaluation.")],
+    root: Root = HERE,
+) -> None:
+    """Check a submission: every task, every output, two attempts, valid grids. Exits with 1 if it is not."""
+    from core.results.submissions import problems_of, tasks_with_tests
+    from core.storage.files import read_json
+
+    tasks = tasks_with_tests(root, source)
+    problems = problems_of(read_json(file), tasks)
+    for sentence in problems[:MOST_PROBLEMS]:
+        typer.echo(sentence)
+    if len(problems) > MOST_PROBLEMS:
+        typer.echo(f"… and {len(problems) - MOST_PROBLEMS} more.")
+    if problems:
+        raise typer.Exit(1)
+    typer.echo(f"{file} is a valid submission for the {len(tasks)} tasks of {source}.")
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="JSON: {task_id: [{attempt_1: grid, …}, …]}.")],
+    source: Annotated[str, typer.Option(help="The source whose tasks it answers, such as arc1/evaluation.")],
+    experiment: Annotated[str, typer.Option(help="The experiment that it enters, new or not.")],
+    variant: Annotated[str, typer.Option(help="The variant that it becomes.")],
+    train_seed: Annotated[int, typer.Option(help="The training that it belongs to.", min=0)] = 0,
+    eval_seed: Annotated[int, typer.Option(help="The evaluation that it is.", min=0)] = 0,
+    root: Root = HERE,
+) -> None:
+    """Import predictions from elsewhere, and score them, so that they stand in tables and on the pages."""
+    from core.results.predicted import import_predictions
+
+    count = import_predictions(root, file, source, experiment, variant, train_seed, eval_seed)
+    typer.echo(f"{count} attempts imported and scored. See them with: python -m core results {experiment}")
 
 
 def _wanted(

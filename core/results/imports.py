@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.errors import UserError
-from core.storage.files import sha256_of, write_json
+from core.storage.files import read_json, sha256_of, write_json
 from core.storage.schemas import write_table
 
 KEYS = ("variant", "train_seed", "eval_seed")
@@ -32,7 +32,7 @@ IMPORTED_ROWS = pa.schema(
 MOST_BYTES = 50 * 2**20
 
 _METRIC = re.compile(r"[A-Za-z][A-Za-z0-9 ._@+-]{0,63}")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME_OF_EXPERIMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def import_results(
@@ -45,12 +45,12 @@ def import_results(
     what was imported before. Raises `UserError` naming line and column of what can't be read, and
     where a launched experiment has the name.
     """
-    if not _NAME.fullmatch(experiment):
+    if not NAME_OF_EXPERIMENT.fullmatch(experiment):
         raise UserError(
             f"'{experiment}' can't name an experiment. Use letters, digits, '.', '_' and '-', at most 64."
         )
     folder = root / "runs" / experiment
-    if folder.exists() and not (folder / "imported.json").exists():
+    if folder.exists() and not _is_import(folder):
         raise UserError(f"runs/{experiment} is taken by another experiment. Choose another --experiment.")
     metrics, records = read_results(file, percent)
     variants = list(dict.fromkeys(record["variant"] for record in records))
@@ -77,6 +77,12 @@ def import_results(
         },
     )
     return len(records)
+
+
+def _is_import(folder: Path) -> bool:
+    """Whether a folder holds nothing but numbers that were imported before."""
+    path = folder / "imported.json"
+    return path.exists() and read_json(path).get("imported") is True
 
 
 def read_results(file: Path, percent: bool = False) -> tuple[list[str], list[dict[str, Any]]]:
@@ -136,7 +142,7 @@ def _lines(file: Path) -> Sequence[list[str]]:
 def _record(file: Path, number: int, cells: dict[str, str], percent: bool) -> dict[str, Any]:
     where = f"{file}, line {number}"
     variant = cells["variant"].strip()
-    if not _NAME.fullmatch(variant):
+    if not NAME_OF_EXPERIMENT.fullmatch(variant):
         raise UserError(
             f"{where}: '{variant}' can't name a variant. Use letters, digits, '.', '_' and '-', at most 64."
         )

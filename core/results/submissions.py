@@ -1,0 +1,171 @@
+"""Predictions as the files that others read: Kaggle's `submission.json`, and all attempts of each task.
+
+Both have the form `{task_id: [{"attempt_1": grid, "attempt_2": grid, …}, …]}`, one object for each test
+input. A submission has exactly two attempts, the two best answers by votes or by rescoring; a file of
+predictions has as many as were made, null where an attempt holds no grid.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from core.arc.grids import parse_grid
+from core.arc.tasks import Task
+from core.curation.sources import load_tasks
+from core.errors import UserError
+from core.results.answers import evaluated_task, prediction_paths
+from core.results.loading import Evaluation
+from core.storage.files import read_json
+from core.storage.queries import parquet, query
+from core.storage.schemas import PREDICTIONS, grids_of
+
+SUBMITTED = ("attempt_1", "attempt_2")
+NOTHING = [[0]]
+"""What stands in a submission where nobody gave a second, or any, answer."""
+MOST_BYTES = 500 * 2**20
+
+# In the order of vote_k: votes, then mean log-probability per token, then first appearance.
+_BEST = """
+SELECT source, task_id, test_index, output_cells, output_h, output_w FROM (
+    SELECT source, task_id, test_index, output_cells, output_h, output_w, count(*) AS votes,
+           avg(logprob / NULLIF(output_tokens, 0)) FILTER (NOT isnan(logprob)) AS logprob_per_token,
+           min((train_seed, eval_seed, attempt)) AS first_attempt
+    FROM {predictions} WHERE output_cells IS NOT NULL GROUP BY ALL
+)
+QUALIFY row_number() OVER (
+    PARTITION BY source, task_id, test_index
+    ORDER BY votes DESC, logprob_per_token DESC NULLS LAST, first_attempt
+) <= 2
+ORDER BY source, task_id, test_index, votes DESC, logprob_per_token DESC NULLS LAST, first_attempt
+"""
+
+_ALL = """
+SELECT task_id, test_index, output_cells, output_h, output_w FROM {predictions}
+ORDER BY task_id, test_index, train_seed, eval_seed, attempt
+"""
+
+Submission = dict[str, list[dict[str, Any]]]
+
+
+def tasks_with_tests(root: Path, source: str) -> dict[str, Task]:
+    """The tasks of a source that ask something, by id. Raises `UserError` for an unknown source."""
+    return {task_id: task for task_id, task in load_tasks(root, source).items() if task.test}
+
+
+def evaluated_tasks(root: Path, evaluated: Sequence[tuple[str, str]]) -> list[Task]:
+    """The tasks of these sources and ids. Raises `UserError` where one is gone."""
+    return [evaluated_task(root, source, task_id) for source, task_id in evaluated]
+
+
+def submission(
+    root: Path, experiment: str, evaluations: Sequence[Evaluation], tasks: Sequence[Task]
+) -> Submission:
+    """Two attempts for each test input of the tasks: the most voted answers of these evaluations together.
+
+    Raises `UserError` where predictions are gone or two tasks share their id.
+    """
+    best: dict[tuple[str, int], list[Any]] = {}
+    for task_id, test_index, grid in _grids(root, experiment, evaluations, _BEST):
+        best.setdefault((task_id, test_index), []).append(grid)
+    found: Submission = {}
+    for task in tasks:
+        if task.task_id in found:
+            raise UserError(
+                f"Task {task.task_id!r} is evaluated from two sources. A submission has one source."
+            )
+        found[task.task_id] = [
+            dict(zip(SUBMITTED, _two(best.get((task.task_id, index), [])), strict=True))
+            for index in range(len(task.test))
+        ]
+    return found
+
+
+def _two(answers: list[Any]) -> list[Any]:
+    """Two answers: where there is one, it stands twice."""
+    return (answers + answers[:1] + [NOTHING, NOTHING])[:2]
+
+
+def all_attempts(root: Path, experiment: str, evaluations: Sequence[Evaluation]) -> Submission:
+    """Every attempt of these evaluations in the order of their seeds, numbered from 1."""
+    found: Submission = {}
+    for task_id, test_index, grid in _grids(root, experiment, evaluations, _ALL):
+        outputs = found.setdefault(task_id, [])
+        outputs.extend({} for _ in range(test_index + 1 - len(outputs)))
+        outputs[test_index][f"attempt_{len(outputs[test_index]) + 1}"] = grid
+    return found
+
+
+def _grids(root: Path, experiment: str, evaluations: Sequence[Evaluation], sql: str) -> Any:
+    paths = prediction_paths(root, experiment, evaluations)
+    table = query(sql.format(predictions=parquet(paths, PREDICTIONS)))
+    keys = (table.column(name).to_pylist() for name in ("task_id", "test_index"))
+    grids = (None if grid is None else grid.tolist() for grid in grids_of(table, "output"))
+    return zip(*keys, grids, strict=True)
+
+
+def problems_of(value: Any, tasks: Mapping[str, Task]) -> list[str]:
+    """What keeps a value from being a valid submission for these tasks, one sentence each."""
+    if not isinstance(value, dict):
+        return ["The file holds no object of task ids."]
+    found = [f"Task {task_id!r} is missing." for task_id in tasks if task_id not in value]
+    found += [f"Task {task_id!r} is not in the source." for task_id in value if task_id not in tasks]
+    for task_id, outputs in value.items():
+        if task_id in tasks:
+            found += _problems_of_task(task_id, outputs, len(tasks[task_id].test))
+    return found
+
+
+def _problems_of_task(task_id: str, outputs: Any, tests: int) -> list[str]:
+    if not isinstance(outputs, list) or len(outputs) != tests:
+        count = len(outputs) if isinstance(outputs, list) else "no list of"
+        return [f"Task {task_id!r} has {count} outputs instead of {tests}."]
+    found = []
+    for index, output in enumerate(outputs):
+        where = f"Task {task_id!r}, output {index}"
+        if not isinstance(output, dict) or set(output) != set(SUBMITTED):
+            found.append(f"{where} needs exactly attempt_1 and attempt_2.")
+            continue
+        for name in SUBMITTED:
+            try:
+                parse_grid(output[name], f"{where}, {name}")
+            except UserError as problem:
+                found.append(str(problem))
+    return found
+
+
+def read_attempts(file: Path, tasks: Mapping[str, Task]) -> dict[tuple[str, int], list[Any]]:
+    """The attempts of a file of predictions: for each (task_id, test_index) grids in their order, None
+    where an attempt holds none (null or an empty list).
+
+    Raises `UserError` naming task, output and attempt of what can't be read, and unknown tasks.
+    """
+    if file.is_file() and file.stat().st_size > MOST_BYTES:
+        raise UserError(f"{file} is larger than {MOST_BYTES // 2**20} MB. Split it.")
+    value = read_json(file)
+    if not isinstance(value, dict) or not value:
+        raise UserError(f"{file} holds no object of task ids. It needs the form of a Kaggle submission.")
+    found: dict[tuple[str, int], list[Any]] = {}
+    for task_id, outputs in value.items():
+        if task_id not in tasks:
+            raise UserError(f"{file}: the source has no task {task_id!r}. Name the right --source.")
+        if not isinstance(outputs, list) or len(outputs) > len(tasks[task_id].test):
+            raise UserError(
+                f"{file}: task {task_id!r} needs a list of {len(tasks[task_id].test)} outputs."
+                " Correct the file."
+            )
+        for index, output in enumerate(outputs):
+            found[task_id, index] = _attempts(output, f"{file}: task {task_id!r}, output {index}")
+    return found
+
+
+def _attempts(output: Any, where: str) -> list[Any]:
+    names = (
+        {}
+        if not isinstance(output, dict)
+        else {name: re.fullmatch(r"attempt_(\d{1,6})", name) for name in output}
+    )
+    if not names or not all(names.values()):
+        raise UserError(f"{where} is no object of attempt_1, attempt_2, … Correct the file.")
+    numbered = sorted(names, key=lambda name: int(name.removeprefix("attempt_")))
+    return [None if not output[name] else parse_grid(output[name], f"{where}, {name}") for name in numbered]
