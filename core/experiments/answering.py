@@ -2,7 +2,8 @@
 
 Adapters on one base model are served by one engine, one after another. A fully trained model, and an adapter
 that vLLM refuses and that is therefore merged into its base, is a model of its own and takes an engine of its
-own. A merged model lies in its run folder, as `merged/`, until the run is answered.
+own. A merged model lies in its run folder, as `merged/`, until the run is answered. Where nothing is trained,
+the base model itself answers.
 """
 
 import shutil
@@ -104,6 +105,8 @@ def what_answers(runs: Sequence[Run], spec: ExperimentSpec) -> tuple[str, dict[R
     merged model where there must be one."""
     first = runs[0]
     base = model_location(first.root, spec.recipe_of(first.variant).base_model)
+    if spec.recipe_of(first.variant).training.method == "none":
+        return base, {}
     adapter = _adapter(first, spec)
     if adapter is None:
         return str(first.folder / "model"), {}

@@ -78,6 +78,8 @@ def _training_tokens(root: Path, recipe: Recipe) -> float:
     Raises `UserError` where none of them fits max_seq_len.
     """
     settings = recipe.training
+    if settings.method == "none":
+        return 0.0
     lengths = _sample_lengths(load_mixture(root, recipe.mixture, seed=0), recipe.prompt, settings.max_seq_len)
     fitting = [length for length in lengths if length <= settings.max_seq_len]
     if not fitting:

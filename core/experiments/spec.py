@@ -140,7 +140,12 @@ def checked_spec(value: Any, where: str) -> ExperimentSpec:
     spec = validated(ExperimentSpec, value, where)
     for variant in spec.variants:
         validated(_Name, {"name": variant}, f"{where}, variants")
-        spec.recipe_of(variant)
+        trains = spec.recipe_of(variant).training.method != "none"
+        if not trains and len(spec.train_seeds) > 1:  # equal runs would pose as a spread of trainings
+            raise UserError(
+                f"{where}: variant '{variant}' trains nothing, so its runs would all be the same."
+                " Give one train_seed, or evaluate the base model in a spec of its own."
+            )
     return spec
 
 

@@ -47,7 +47,7 @@ def is_done(run: Run, spec: ExperimentSpec, stage: Stage) -> bool:
     """Whether the files of a stage exist, for every evaluation seed."""
     if stage == "train":
         method = spec.recipe_of(run.variant).training.method
-        return (run.folder / ("adapter" if method == "lora" else "model")).exists()
+        return method == "none" or (run.folder / ("adapter" if method == "lora" else "model")).exists()
     name = "predictions.parquet" if stage == "infer" else "scores.parquet"
     return all((run.eval_folder(seed) / name).exists() for seed in spec.eval_seeds)
 

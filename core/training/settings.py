@@ -47,7 +47,11 @@ class LoraSettings(Settings):
 class TrainingSettings(Settings):
     """One training, apart from its data and its seed."""
 
-    method: Literal["full", "lora"] = Field("lora", description="Train all weights, or an adapter.")
+    method: Literal["full", "lora", "none"] = Field(
+        "lora",
+        description="Train all weights (full), an adapter (lora), or nothing (none): the base model is"
+        " evaluated as it is.",
+    )
     lora: LoraSettings = Field(LoraSettings(), description="The adapter, where the method is lora.")
     steps: int = Field(500, ge=1, description="Optimizer steps.")
     samples_per_step: int = Field(32, ge=1, description="Samples whose gradients make one step.")

@@ -8,7 +8,14 @@ import pytest
 from core.arc.tasks import parse_task
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
-from core.experiments.spec import EvaluationSettings, evaluated_tasks, find_spec, merged, read_spec
+from core.experiments.spec import (
+    EvaluationSettings,
+    checked_spec,
+    evaluated_tasks,
+    find_spec,
+    merged,
+    read_spec,
+)
 from core.settings import validated
 from tests.experiments.conftest import spec_file, spec_of
 from tests.training.tiny import tiny_spec
@@ -88,6 +95,13 @@ def test_what_is_wrong_is_named(tmp_path: Path, place: str, value: Any, sentence
     with pytest.raises(UserError, match=sentence) as problem:
         read_spec(path)
     assert "\n" not in str(problem.value)
+
+
+def test_equal_runs_can_not_pose_as_a_spread_of_trainings(tmp_path: Path) -> None:
+    changes = {"variants": {"plain": {"training": {"method": "none"}}}}
+    assert checked_spec(tiny_spec(**changes), "a.yaml").recipe_of("plain").training.method == "none"
+    with pytest.raises(UserError, match=r"a\.yaml: variant 'plain' trains nothing, so its runs would all be"):
+        checked_spec(tiny_spec(**changes, train_seeds=[0, 1]), "a.yaml")
 
 
 @pytest.mark.parametrize(

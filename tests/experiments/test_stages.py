@@ -20,6 +20,7 @@ from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
 from core.experiments import launch as launch_module
 from core.experiments import reporting, stages
+from core.experiments.estimates import size_of
 from core.experiments.launch import drive, launch, prepare
 from core.experiments.runs import (
     STAGES,
@@ -106,6 +107,28 @@ def test_a_kill_in_any_stage_loses_and_repeats_nothing(
     assert half.items() <= files_of(run).items() and len(files_of(run)) == 5
     assert state_of(run).state == "done" and stages_left(run, launched_spec(run)) == []
     assert read_json(run.folder / "run.json")["engine"]["name"] == "transformers"
+
+
+@pytest.mark.engine
+def test_where_nothing_is_trained_the_base_model_answers(
+    root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """As it would if it were the result of a full training."""
+    spec = spec_of(root, variants={"plain": {"training": {"method": "none"}}})
+    assert size_of(root, spec).training_tokens == 0
+    (run,) = prepare(root, spec, ["launch"])
+    assert stages_left(run, spec) == ["infer", "score"]
+    assert run_stage(run, "infer") and run_stage(run, "score")
+    assert state_of(run).state == "done" and not (run.folder / "model").exists()
+
+    other_root = tiny_root(tmp_path_factory.mktemp("trained"))
+    full = spec_of(other_root, variants={"plain": {"training": {"method": "full"}}})
+    (other,) = prepare(other_root, full, ["launch"])
+    shutil.copytree(other_root / "data" / "models" / "tiny", other.folder / "model")
+    assert run_stage(other, "infer")
+    for seed in (0, 1):
+        one, two = (pq.read_table(r.eval_folder(seed) / "predictions.parquet") for r in (run, other))
+        assert one.equals(two) and one.num_rows == 15
 
 
 def core(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
