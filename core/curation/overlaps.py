@@ -47,7 +47,7 @@ def is_known(root: Path, sources: Sequence[str]) -> bool:
 def _name(root: Path, sources: Sequence[str]) -> str:
     """Changes with whatever the leaks depend on. Families are related by all imported sources."""
     imported = [content_key(root, info.source) for info in list_sources(root)]
-    return fingerprint([RULES, imported, [content_key(root, source) for source in sources]])
+    return fingerprint([RULES, imported, sorted(content_key(root, source) for source in sources)])
 
 
 def _path(root: Path, name: str) -> Path:
