@@ -60,9 +60,15 @@ def show(
     as_markdown: AsMarkdown = False,
     as_latex: AsLatex = False,
     as_csv: AsCsv = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the whole experiment (tables, charts, settings) to this file.")
+    ] = None,
     root: Root = HERE,
 ) -> None:
     """Show mean ± std per variant; the word `show` may be left out."""
+    if html is not None:
+        _write_note(root, experiment, aggregation, scope, html)
+        return
     from core.results.leaked import leaked_by_variant
     from core.results.listings import results_table
     from core.results.tables import progress_sentence, records_of
@@ -80,6 +86,14 @@ def show(
         said = [scope_sentence(scores, scope, aggregation), evaluated_sentence(scores)]
         said += [missing_sentence(scores), progress_sentence(scores)]
         typer.echo("\n".join(sentence.rstrip(".") + "." for sentence in said if sentence))
+
+
+def _write_note(root: Path, experiment: str, aggregation: str, scope: str, file: Path) -> None:
+    from core.experiments.lab_note import lab_note
+    from core.storage.files import write_text
+
+    write_text(file, lab_note(root, experiment, aggregation, scope))
+    typer.echo(f"Written to {file} ({file.stat().st_size / 1000:,.0f} kB). It opens in any browser.")
 
 
 def _opened(root: Path, experiment: str, metrics: list[str] | None) -> tuple["Scores", list[str]]:

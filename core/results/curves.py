@@ -85,6 +85,15 @@ def vote_curves(root: Path, scores: Scores, k: int, aggregation: str = "by_task"
     return _curve_records(scores, values, ks, aggregation)
 
 
+def curve_records(
+    root: Path, scores: Scores, kind: str, aggregation: str = "by_task"
+) -> list[dict[str, Any]]:
+    """The curve of a kind that `SENTENCES` names: variant, k, mean, std, n."""
+    if kind == "pass_k":
+        return pass_curves(scores, aggregation)
+    return vote_curves(root, scores, int(kind.removeprefix("vote_")), aggregation)
+
+
 def _prediction_paths(root: Path, scores: Scores) -> list[Path]:
     folder = experiment_folder(root, scores.experiment.name)
     paths = [

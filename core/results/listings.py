@@ -66,7 +66,7 @@ def results_table(records: Records, line: str = "") -> Table:
 
 def comparison_table(records: Records, a: str, b: str, line: str = "") -> Table:
     """A line per metric and scope (records of `core.results.verdicts.compare_records`)."""
-    header = ["metric", "generalises over", f"{b} − {a}, points", "p", "verdict on B", "runs needed"]
+    header = ["metric", "generalises over", f"{b} − {a}, points", "p", f"verdict on {b}", "runs needed"]
     rows = [
         [
             record["metric"],

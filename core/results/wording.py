@@ -69,7 +69,7 @@ def interval(low: float | None, high: float | None, sign: bool = False) -> str:
     """`[40.1, 42.3]`; a dash where it is unknown."""
     if low is None or high is None:
         return UNKNOWN
-    decimals = decimals_for(50 * (high - low))
+    decimals = _decimals_of_interval(low, high)
     return f"[{percent(low, decimals, sign)}, {percent(high, decimals, sign)}]"
 
 
@@ -77,8 +77,21 @@ def difference(change: float | None, low: float | None, high: float | None) -> s
     """`+2.2 [+0.9, +3.5]` in points; the interval is left out where it is unknown."""
     if low is None or high is None:
         return percent(change, 1, sign=True)
-    decimals = decimals_for(50 * (high - low))
+    decimals = _decimals_of_interval(low, high)
     return f"{percent(change, decimals, sign=True)} {interval(low, high, sign=True)}"
+
+
+def _decimals_of_interval(low: float, high: float) -> int:
+    """Decimals that half its width deserves, and up to two more where an end would be taken for the 0 that
+    it is not: an interval that just excludes 0 must not show it."""
+    deserved = decimals_for(50 * (high - low))
+    ends = [abs(100 * end) for end in (low, high) if end]
+    enough = (
+        decimals
+        for decimals in range(deserved, min(deserved + 2, MOST_DECIMALS) + 1)
+        if all(round(end, decimals) for end in ends)
+    )
+    return next(enough, deserved)
 
 
 def metric_sentence(metric: str) -> str:

@@ -3,23 +3,11 @@
 import streamlit as st
 
 from core.results import reading
-from core.results.wording import FORMS, OVER, decimals_for, interval, percent
+from core.results.wording import FORMS, OVER, percent
 from dashboard.components import charts
 
 SCOPE_NAMES = {"checkpoint": "checkpoint", "recipe": "recipe (the default)", "new_tasks": "new tasks"}
 FORM_NAMES = {"by_task": "by task (the default)", "by_output": "by output", "all_outputs": "all outputs"}
-
-
-def p_text(p: float | None) -> str:
-    """A p as people read it: .11, or 0.00002 for small ones."""
-    return "unknown" if p is None else f"{p:.2f}" if p >= 0.01 else f"{p:.5f}"
-
-
-def summary_text(judgement: reading.Judgement, name: str) -> str:
-    """`87.54 ± 0.15 (n = 5)`."""
-    summary = judgement.summaries[name]
-    decimals = decimals_for(100 * (summary.std or 0))
-    return f"{percent(summary.mean, decimals)} ± {percent(summary.std, decimals)} (n = {summary.n})"
 
 
 def trap() -> None:
@@ -33,40 +21,15 @@ def trap() -> None:
         st.caption(f"Dots: measurements; bars: mean ± std; whiskers: 95 % intervals. From {reading.SOURCE}.")
     with left:
         for judgement in (by_evaluations, by_trainings):
-            found = judgement.comparison
-            low, high = interval(found.low, found.high, sign=True).strip("[]").split(", ")
-            st.markdown(
-                f"**Judged by {judgement.unit}:** A {summary_text(judgement, 'A')},"
-                f" B {summary_text(judgement, 'B')}.  \nB − A lies between {low} and {high} points,"
-                f" p = {p_text(found.p)}. The verdict on B: **{found.verdict}**."
-            )
-        st.markdown(
-            "Both are right, about different questions. Evaluating one trained model again asks it the same"
-            " tasks in other views: it answers almost the same, so even a small difference of two *models*"
-            " shows. But a recipe is not one model. Train it again with another seed and the result moves"
-            " much further than any evaluation did, and the difference drowns in that.\n\n"
-            "Whoever evaluates two models often and reports the small p has learnt which *file* is better,"
-            " and may believe to know which *idea* is. More evaluations can't mend that, only more trainings"
-            " can. Hence every verdict here counts trainings, unless you choose another scope."
-        )
+            st.markdown(f"**Judged by {judgement.unit}:** {reading.judged_sentence(judgement)}")
+        st.markdown("\n\n".join(reading.MORAL))
 
 
 def spread() -> None:
     """Mean ± std, intervals, verdicts."""
     st.subheader("What stands in a table")
-    st.markdown(
-        "| you see | it means |\n|---|---|\n"
-        "| `41.2 ± 0.8 (n = 3)` | three trainings; their mean is 41.2 %, and one training typically lies 0.8"
-        " points from it. Evaluations of a training are averaged first. 0.8 is the spread of *one* training,"
-        " not the error of the mean |\n"
-        "| no `±` | one training: its spread is unknown, which is not 0 |\n"
-        "| `[40.1, 42.3]` | the mean of very many trainings lies in here, in 95 of 100 such intervals |\n"
-        "| **better**, **worse** | the difference to the baseline is larger than the noise between trainings"
-        " explains (Welch's test, 5 %) |\n"
-        "| **cannot tell** | it is not, or there are too few trainings; that is no proof that both are equal."
-        " Next to it: how many trainings could tell a difference of this size |\n"
-        "| letters `a`, `ab`, `b` | recipes that share a letter can't be told apart |"
-    )
+    rows = "".join(f"| **{term}** | {meaning} |\n" for term, meaning in reading.TERMS.items())
+    st.markdown(f"| you see | it means |\n|---|---|\n{rows}")
 
 
 def scopes() -> None:

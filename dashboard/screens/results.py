@@ -4,6 +4,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.experiments.lab_note import lab_note
 from core.results import curves, figures, listings, notes, planning, tables, verdicts, wording
 from core.results.loading import Scores
 from core.results.result_table import result_table
@@ -38,10 +39,7 @@ def noise_of(name: str, stamp: Stamp, metric: str, form: str) -> verdicts.Noise:
 
 @st.cache_data(max_entries=16, show_spinner="Counting votes …")
 def curves_of(name: str, stamp: Stamp, kind: str, form: str) -> list[dict]:
-    scores = evaluated.scores_of(root, name, stamp)
-    if kind == "pass_k":
-        return curves.pass_curves(scores, form)
-    return curves.vote_curves(root, scores, int(kind.removeprefix("vote_")), form)
+    return curves.curve_records(root, evaluated.scores_of(root, name, stamp), kind, form)
 
 
 def choose(scores: Scores, boxes: list[Any]) -> tuple[str, str, str, str]:
@@ -157,7 +155,8 @@ def show_table(
     )  # fmt: skip
     best_first = sorted(records, key=lambda record: order[record["variant"]])
     with left:
-        file_row(listings.results_table(best_first, line), name, "results")
+        table = listings.results_table(best_first, line)
+        file_row(table, name, "results", lambda: lab_note(root, name, form, scope))
 
 
 def show_runs(scores: Scores, rows: list[verdicts.Row], metric: str, form: str, stamp: Stamp) -> None:

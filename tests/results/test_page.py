@@ -47,7 +47,7 @@ def test_the_answer_stands_there_at_once(project: Path, monkeypatch: pytest.Monk
     assert "40 tasks of toy/evaluation, 8 attempts at each test output, base model tiny" in said
     assert "Noise: evaluation" in said and "3 never" in said
     assert page.query_params["experiment"] == NAME or page.query_params["experiment"] == [NAME]
-    assert [button.label for button in page.get("download_button")] == ["Markdown", "LaTeX", "CSV"]
+    assert [button.label for button in page.get("download_button")] == ["Markdown", "LaTeX", "CSV", "HTML"]
     assert f"python -m core results {NAME} --metric accuracy" in said
 
 
