@@ -10,28 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from core.experiments.chart_queries import runs_query
 from core.experiments.sql_tables import FROM_PARQUET, FROM_RECORDS, PHRASES
-from core.results.experiment import IMPORTED, latest_evaluated, list_experiments, read_experiment
+from core.results.experiment import latest_evaluated, list_experiments, read_experiment
+from core.results.loading import load_scores
 from core.storage.queries import parquet
 from core.storage.sandbox import LIMITS, Answer, Limits, Question, Views
 
-_START = """-- accuracy in percent of every training, then its mean and std over trainings
-WITH tasks AS (
-  SELECT variant, train_seed, eval_seed, source, task_id,
-         avg(coalesce(correct / nullif(attempts, 0), 0)) AS accuracy
-  FROM scores
-  WHERE experiment = '{experiment}'
-  GROUP BY ALL
-), trainings AS (
-  SELECT variant, train_seed, 100 * avg(accuracy) AS accuracy, count(DISTINCT eval_seed) AS evaluations
-  FROM tasks
-  GROUP BY ALL
-)
-SELECT *, avg(accuracy) OVER same_recipe AS recipe_mean, stddev_samp(accuracy) OVER same_recipe AS recipe_std
-FROM trainings
-WINDOW same_recipe AS (PARTITION BY variant)
-ORDER BY variant, train_seed
-"""
 _START_WITHOUT_SCORES = """-- how many tasks and pairs each source has
 SELECT source, count(DISTINCT task_id) AS tasks, count(*) AS pairs
 FROM pairs
@@ -81,18 +66,12 @@ def cut_sentence(answer: Answer, limits: Limits = LIMITS) -> str:
 
 
 def first_query(root: Path, experiment: str | None = None) -> str:
-    """A query worth starting from: accuracy per variant and training of an experiment, or of the latest."""
+    """A query worth starting from: the main metric of every training of an experiment, or of the latest."""
     name = experiment if experiment in list_experiments(root) else latest_evaluated(root)
     if name is None:
         return _START_WITHOUT_SCORES
-    if (root / "runs" / name / IMPORTED).exists():
-        quoted = name.replace("'", "''")
-        return (
-            "SELECT variant, train_seed, metric, avg(value) AS mean\n"
-            f"FROM imported\nWHERE experiment = '{quoted}'\nGROUP BY ALL\n"
-            "ORDER BY metric, variant, train_seed\n"
-        )
-    return _START.format(experiment=name.replace("'", "''"))
+    scores = load_scores(root, name)
+    return runs_query(scores, scores.experiment.metrics[0])
 
 
 def known_variants(root: Path, names: Iterable[Any]) -> tuple[tuple[str, ...], str]:

@@ -145,6 +145,20 @@ def answers_table(records: Records, line: str = "") -> Table:
     return Table(header, [_answer(record) for record in records], list(records), 1, line)
 
 
+def free_table(names: Sequence[str], records: Records, line: str = "") -> Table:
+    """Any records: columns of numbers stand to the right from the first on that holds nothing else."""
+    numeric = [all(isinstance(one[name], int | float | None) for one in records) for name in names]
+    words = max((place + 1 for place, is_number in enumerate(numeric) if not is_number), default=0)
+    rows = [[_free(record[name]) for name in names] for record in records]
+    return Table(list(names), rows, list(records), words, line)
+
+
+def _free(value: Any) -> str:
+    if value is None:
+        return UNKNOWN
+    return f"{value:.6g}".replace("-", "−") if isinstance(value, float) else str(value)
+
+
 def _answer(record: Mapping[str, Any]) -> list[str]:
     from core.results.answers import KINDS
 

@@ -16,6 +16,7 @@ from core.results.loading import Scores, load_scores, scores_stamp
 from dashboard.components.grids import task_html
 from dashboard.components.leak_notice import leak_notice
 from dashboard.components.picker import choose, task_name
+from dashboard.components.wording import plain
 
 Stamp = tuple[int, int, int]
 
@@ -95,7 +96,7 @@ def waiting(scores: Scores) -> bool:
     if scores.evaluations:
         return False
     name = scores.experiment.name
-    st.subheader(scores.experiment.question or name)
+    st.subheader(plain(scores.experiment.question or name))
     said = tables.progress_sentence(scores) or "No run is evaluated yet"
     st.info(f"{said}. Results appear here with the first evaluation.")
     st.code(f"python -m core runs list {name}", language="bash")
@@ -109,7 +110,7 @@ def without_tasks(scores: Scores) -> bool:
     if not scores.experiment.imported:
         return False
     name = scores.experiment.name
-    st.subheader(scores.experiment.question or name)
+    st.subheader(plain(scores.experiment.question or name))
     st.info("These results were imported: they hold numbers, but no tasks and no answers.")
     st.code(f"python -m core results {name}", language="bash")
     if st.button("Open its table", type="primary", key="go to results"):

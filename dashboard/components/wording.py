@@ -1,4 +1,13 @@
-"""Numbers as people say them: amounts, bytes and times with the digits that they deserve."""
+"""Numbers as people say them: amounts, bytes and times in the digits that they deserve; and text as text."""
+
+import re
+
+_MARKS = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$:])")
+
+
+def plain(text: str) -> str:
+    """Text that Markdown shows as it stands: no picture is fetched, no link is made, nothing is bold."""
+    return _MARKS.sub(r"\\\1", text)
 
 
 def amount(number: float) -> str:

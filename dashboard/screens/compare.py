@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.experiments.chart_queries import differences_query
 from core.results import answers as core_answers
 from core.results import differences as core_differences
 from core.results import listings, verdicts, wording
@@ -15,7 +16,7 @@ from core.results.loading import Scores
 from core.results.tables import offered_metrics
 from core.spread.intervals import SCOPES
 from core.spread.metrics import AGGREGATIONS
-from dashboard.components import charts, evaluated
+from dashboard.components import charts, evaluated, seen
 from dashboard.components.answer_cards import answer_lines
 from dashboard.components.files import file_row
 from dashboard.components.picker import choose, choose_some, difference_list, pick, task_name
@@ -84,7 +85,7 @@ def show_experiment(name: str, boxes: list[Any]) -> None:
     counted = listings.unless(form, "by_task")
     line = listings.command("compare", name, a, b, metric=metric, aggregation=counted)
     file_row(listings.comparison_table(records, a, b, line), f"{name} {a} {b}", "verdicts")
-    show_tasks(name, stamp, scores, a, b, found, colours)
+    show_tasks(name, stamp, scores, a, b, found, colours, differences_query(scores, a, b, metric, form))
     file_row(listings.tasks_table(found, a, b, metric, f"{line} --tasks"), f"{name} {a} {b} tasks", "tasks")
     show_settings(scores, a, b)
 
@@ -133,6 +134,7 @@ def show_tasks(
     b: str,
     found: list[TaskDifference],
     colours: dict[str, str],
+    query: str,
 ) -> None:
     """The list of tasks beside the chart, then the answers of both to the chosen one."""
     left, right = st.columns([3, 2], gap="large")
@@ -158,7 +160,7 @@ def show_tasks(
             f"**A** {swatch(colours[a])} {a} against **B** {swatch(colours[b])} {b}", unsafe_allow_html=True
         )
         figure = charts.difference_chart(found, a, b, colours)
-        st.plotly_chart(figure, key="difference chart", config={"displayModeBar": False})
+        seen.chart(figure, "compare", "difference chart", query)
     one = next(one for one in found if (one.source, one.task_id) == chosen)
     show_answers(name, stamp, one, a, b, colours)
 

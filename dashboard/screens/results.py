@@ -4,16 +4,18 @@ from typing import Any
 
 import streamlit as st
 
+from core.experiments import chart_queries
 from core.experiments.lab_note import lab_note
 from core.results import curves, figures, listings, notes, planning, tables, verdicts, wording
 from core.results.loading import Scores
 from core.results.result_table import result_table
 from core.spread.intervals import SCOPES
 from core.spread.metrics import AGGREGATIONS
-from dashboard.components import evaluated
+from dashboard.components import evaluated, seen
 from dashboard.components.alarms import show_alarms
 from dashboard.components.evaluated import Stamp
 from dashboard.components.files import file_row
+from dashboard.components.wording import plain
 from dashboard.root import project_root
 
 root = project_root()
@@ -119,7 +121,7 @@ def show_experiment(name: str, boxes: list[Any]) -> None:
 
 def heading(scores: Scores, metric: str) -> None:
     """The question, what was evaluated, and what to be careful with."""
-    st.subheader(scores.experiment.question or scores.experiment.name)
+    st.subheader(plain(scores.experiment.question or scores.experiment.name))
     st.caption(notes.honest_sentence(root, scores))
     show_alarms(root, scores.experiment.name)
     cautions = notes.warnings(scores, metric)
@@ -167,7 +169,7 @@ def show_runs(scores: Scores, rows: list[verdicts.Row], metric: str, form: str, 
     )
     runs = tables.run_records(scores, metric, form)
     figure = figures.run_chart(rows, runs, scores.variants, scores.experiment.baseline, f"{metric}, %")
-    st.plotly_chart(figure, key="runs chart", config={"displayModeBar": False})
+    seen.chart(figure, "results", "runs chart", chart_queries.runs_query(scores, metric, form))
     st.caption(
         wording.noise_sentence(noise_of(scores.experiment.name, stamp, metric, form)),
         help="How much the mean of one run would move with another evaluation seed, another training, or"
@@ -187,7 +189,7 @@ def show_curves(scores: Scores, stamp: Stamp, form: str) -> None:
         return
     records = curves_of(scores.experiment.name, stamp, kind, form)
     figure = figures.curve_chart(records, scores.variants, scores.experiment.baseline, f"{kind}, %")
-    st.plotly_chart(figure, key="curves chart", config={"displayModeBar": False})
+    seen.chart(figure, "results", "curves chart", chart_queries.curve_query(scores, kind, form))
     st.caption(curves.SENTENCES[kind])
 
 
@@ -199,7 +201,7 @@ def show_solved(scores: Scores) -> None:
         f"**Tasks by run**: {always} always solved, {sometimes} sometimes, {never} never",
         help="A column is a task, a line a run: grey never right, orange sometimes, blue in every attempt.",
     )
-    st.plotly_chart(figures.solved_chart(strip), key="solved chart", config={"displayModeBar": False})
+    seen.chart(figures.solved_chart(strip), "results", "solved chart", chart_queries.solved_query(scores))
 
 
 evaluated.page(root, [3, 2, 2, 2, 2], show_experiment)

@@ -8,6 +8,7 @@ from typing import Any, ParamSpec
 import streamlit as st
 
 from core.errors import UserError
+from core.experiments.chart_queries import losses_query
 from core.experiments.curves import Curve
 from core.experiments.launch import launch
 from core.experiments.overview import Overview, launched_experiments, overview
@@ -15,12 +16,13 @@ from core.experiments.runs import Run, experiment_folder, log_tail
 from core.experiments.stopping import delete_experiment, stop_experiment
 from core.results.figures import variant_colours
 from core.storage.files import bytes_of
+from dashboard.components import seen
 from dashboard.components.alarms import show_alarms
 from dashboard.components.curves import HEIGHT, loss_chart
 from dashboard.components.leak_notice import leak_notice
 from dashboard.components.rights import may_change, permitted, rights
 from dashboard.components.run_table import run_id, run_table
-from dashboard.components.wording import bytes_in_words
+from dashboard.components.wording import bytes_in_words, plain
 from dashboard.root import project_root
 
 root = project_root()
@@ -127,6 +129,7 @@ def draw(read: dict[str, Curve], runs: list[dict[str, Any]], colours: dict[str, 
         if lines:
             chart = loss_chart(lines, colours, last_step)
             st.plotly_chart(chart, key="loss", config={"displayModeBar": False})
+            seen.note("runs", "loss", losses_query(runs[0]["experiment"]))
         else:
             st.caption("The loss is drawn here from the first training step on.")
 
@@ -161,7 +164,7 @@ if names:
     with left:
         chosen = choose_experiment(names)
     with right, contextlib.suppress(UserError):  # which the live part names
-        st.markdown(overview(root, chosen).spec.question)
+        st.markdown(plain(overview(root, chosen).spec.question))
     leak_notice(root, chosen)
     live(chosen)
 else:

@@ -9,11 +9,13 @@ from core.errors import UserError
 from core.experiments.saved_queries import list_queries, read_query, save_query
 from core.experiments.sql import cut_sentence, first_query, known_variants, records, start
 from core.experiments.sql_tables import PHRASES, schema
-from core.results.exports import csv_text
+from core.results import listings
 from core.results.figures import variant_colours
 from core.storage.sandbox import LIMITS, Answer, Question
-from dashboard.components import charts
+from dashboard.components import charts, seen
+from dashboard.components.files import file_row
 from dashboard.components.rights import may_change, permitted
+from dashboard.components.wording import plain
 from dashboard.root import project_root
 
 root = project_root()
@@ -26,10 +28,13 @@ state = st.session_state
 
 
 def opening() -> str:
-    """The query of the address, the last one asked, a saved one by name, or one worth starting from."""
-    asked = st.query_params.get("query") or state.get("sql asked")
+    """The query of the address, the one behind a chart seen since, the last one asked, a saved one by name,
+    or one worth starting from."""
+    seen.leave()
+    behind = state.pop(seen.BEHIND, None)
+    asked = st.query_params.get("query") or behind or state.get("sql asked")
     if asked:
-        return asked
+        return str(asked)
     saved = st.query_params.get("saved")
     if saved in list_queries(root):
         return read_query(root, saved)
@@ -139,9 +144,15 @@ def result(answer: Answer) -> None:
         names = answer.table.column_names
         columns = {name: [row[name] for row in found] for name in names}
         st.dataframe(columns, key="result", height=min(420, 38 + 35 * max(1, rows)))
-        st.download_button("CSV", lambda: csv_text(found), "query.csv", "text/csv", key="csv")
+        line = listings.command("sql", answer_text())
+        file_row(listings.free_table(names, found, line), "query", "query")
     with right:
         chart(columns)
+
+
+def answer_text() -> str:
+    """The query that the shown answer belongs to."""
+    return str(state.get("sql asked", ""))
 
 
 def chart(columns: dict[str, list]) -> None:
@@ -184,7 +195,7 @@ def show(project: Path) -> None:
     if question is not None:
         waiting(question)
     elif state.get("sql problem"):
-        st.error(state["sql problem"])
+        st.error(plain(state["sql problem"]))
     if state.get("sql answer") is not None:
         result(state["sql answer"])
 

@@ -5,6 +5,7 @@ from typing import Any
 import streamlit as st
 
 from core.arc.tasks import Task
+from core.experiments.chart_queries import solved_query
 from core.results import answers as core_answers
 from core.results import asked as core_asked
 from core.results import listings
@@ -12,7 +13,7 @@ from core.results.answers import KINDS, ORDERS, Answer
 from core.results.curves import Solved, solved
 from core.results.figures import variant_colours
 from core.results.loading import Evaluation, Scores
-from dashboard.components import evaluated
+from dashboard.components import evaluated, seen
 from dashboard.components.answer_cards import answer_lines
 from dashboard.components.files import file_row
 from dashboard.components.picker import choose, choose_some, pick, solved_map, task_name
@@ -51,7 +52,7 @@ def show_experiment(name: str, others: list[Any]) -> None:
     with others[2]:
         whose = choose_runs(scores)
     colours = variant_colours(scores.variants, scores.experiment.baseline)
-    show_map(strip, colours, task_name(chosen))
+    show_map(strip, colours, task_name(chosen), solved_query(scores))
     task = evaluated.show_task(root, chosen, solved_sentence(strip, chosen))
     show_answers(scores, task, name, stamp, whose, colours)
 
@@ -68,7 +69,7 @@ def choose_runs(scores: Scores) -> str:
     return choose("answers of", "of", options, EVERY_RUN if few else EVERY_VARIANT, help=words)
 
 
-def show_map(strip: Solved, colours: dict[str, str], chosen: str) -> None:
+def show_map(strip: Solved, colours: dict[str, str], chosen: str, query: str) -> None:
     """All tasks × runs; a click chooses."""
     never, sometimes, always = strip.kinds
     st.markdown(
@@ -78,6 +79,7 @@ def show_map(strip: Solved, colours: dict[str, str], chosen: str) -> None:
     )
     content, chart = solved_map(strip, colours)
     pick("tasks", "task", chosen, content, chart)
+    seen.note("tasks", "map", query)
     st.caption("Grey: never right · orange, the darker the oftener: sometimes · blue: in every attempt.")
 
 

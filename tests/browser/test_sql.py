@@ -1,5 +1,7 @@
 """The SQL page and "How to read this" in a browser: an answer at once, errors in a sentence."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -35,9 +37,35 @@ def test_a_question_is_answered_saved_and_found_again(page: Page, results: Dashb
     page.goto(f"{results.address}/sql?saved=pairs-per-source")
     expect(page.get_by_role("textbox", name="query").first).to_have_value(saved.read_text())
     with page.expect_download() as download:
-        page.get_by_test_id("stDownloadButton").get_by_role("button").click()
+        page.get_by_role("button", name="CSV").click()
     lines = download.value.path().read_text().splitlines()
     assert lines == ["source,pairs", "toy/evaluation,160"]
+
+
+def test_the_query_behind_the_last_chart_stands_there(page: Page, results: Dashboard) -> None:
+    page.goto(f"{results.address}/results?metric=vote_2")
+    expect(page.locator(".js-plotly-plot").nth(2)).to_be_visible()
+    editor = page.get_by_role("textbox", name="query").first
+    page.get_by_test_id("stTopNavLink").filter(has_text="SQL").click()
+    expect(editor).to_have_value(re.compile("^-- vote_2 in percent of every training"))
+    expect(page.get_by_text(f"{RUNS} rows")).to_be_visible()
+    page.get_by_test_id("stTopNavLink").filter(has_text="Compare").click()
+    expect(page.locator(".js-plotly-plot .bars path").first).to_be_visible()
+    page.get_by_test_id("stTopNavLink").filter(has_text="SQL").click()
+    expect(editor).to_have_value(re.compile("^-- accuracy on every task in percent"))
+    expect(page.get_by_text("40 rows")).to_be_visible()
+    page.get_by_test_id("stTopNavLink").filter(has_text="Results").click()
+    page.get_by_role("button", name="SQL").nth(2).click()
+    expect(editor).to_have_value(re.compile("^-- right attempts of every training"))
+    expect(page.get_by_text(f"{40 * RUNS} rows")).to_be_visible()
+
+
+def test_an_error_fetches_no_picture(page: Page, results: Dashboard) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{results.address}/sql?query=SELECT error('![x](http://127.0.0.1:9/stolen) **bold**')")
+    expect(page.get_by_role("alert")).to_contain_text("![x](http://127.0.0.1:9/stolen) **bold**")
+    assert len(asked) > 3 and not [url for url in asked if "stolen" in url.split("?")[0]]
 
 
 def test_errors_are_sentences_and_an_endless_query_can_be_cancelled(page: Page, results: Dashboard) -> None:

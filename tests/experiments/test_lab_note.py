@@ -10,6 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from core.__main__ import app
+from core.bench.synthetic import SKILLS, make_experiment
 from core.errors import UserError
 from core.experiments.lab_note import lab_note
 from core.experiments.runs import Run, RunState, say_state
@@ -17,7 +18,6 @@ from core.results.imports import import_results
 from core.results.tables import result_records
 from core.results.wording import mean_and_std
 from core.storage.files import read_json, write_json, write_text
-from tests.results.synthetic import SKILLS, make_experiment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NAME = "my-question"

@@ -62,7 +62,8 @@ def test_the_first_query_agrees_with_the_results(root: Path) -> None:
 
 
 def test_first_queries_suit_what_is_there(root: Path, tmp_path: Path) -> None:
-    assert {row["mean"] for row in rows(root, first_query(root, "old"))} == {0.25, 0.35}
+    imported = [row["accuracy"] for row in rows(root, first_query(root, "old"))]
+    assert imported == pytest.approx([25, 35])
     assert rows(tmp_path, first_query(tmp_path)) == []
     assert rows(tmp_path, "SELECT * FROM scores, predictions, runs, progress, flags, imported") == []
 

@@ -1,0 +1,39 @@
+"""Charts with the SQL behind them: the SQL page opens with the query of the chart that was seen last.
+
+Last seen is the chart whose query changed last; of a page that was just opened, its first chart.
+"""
+
+from typing import Any
+
+import streamlit as st
+
+SQL_PAGE = "screens/sql.py"
+BEHIND, _PAGE, _SEEN = "query behind the last chart", "page of the last chart", "queries of this page"
+
+
+def chart(figure: Any, page: str, key: str, query: str) -> None:
+    """Show a Plotly figure, note its query, and offer to open it. `key` is unique, `page` says where."""
+    st.plotly_chart(figure, key=key, config={"displayModeBar": False})
+    note(page, key, query)
+    if st.button(
+        "SQL", key=f"{key} query", type="tertiary", icon=":material/database:",
+        help="Open the query that gives the numbers of this chart.",
+    ):  # fmt: skip
+        st.session_state[BEHIND] = query
+        st.switch_page(SQL_PAGE)
+
+
+def note(page: str, key: str, query: str) -> None:
+    """Remember the query of a chart that is shown now."""
+    state = st.session_state
+    if state.get(_PAGE) != page:
+        state[_PAGE], state[_SEEN] = page, {}
+    seen: dict[str, str] = state[_SEEN]
+    if not seen or seen.get(key, query) != query:
+        state[BEHIND] = query
+    seen[key] = query
+
+
+def leave() -> None:
+    """Say that another page is shown, so that coming back counts as seeing anew."""
+    st.session_state.pop(_PAGE, None)
