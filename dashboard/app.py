@@ -30,7 +30,7 @@ PAGES = {
 STYLE = """<style>
 .stMainBlockContainer { padding-left: 2rem; padding-right: 2rem; }
 .project-root {
-  position: fixed; top: 0; right: 4rem; z-index: 999991; height: 3.75rem; display: flex; align-items: center;
+  position: fixed; top: 0; right: 11rem; z-index: 999991; height: 3.75rem; display: flex; align-items: center;
   font-size: 0.8rem; opacity: 0.6; pointer-events: none;
 }
 </style>"""

@@ -11,16 +11,16 @@ SQL_PAGE = "screens/sql.py"
 BEHIND, _PAGE, _SEEN = "query behind the last chart", "page of the last chart", "queries of this page"
 
 
-def chart(figure: Any, page: str, key: str, query: str) -> None:
-    """Show a Plotly figure, note its query, and offer to open it. `key` is unique, `page` says where."""
+def chart(figure: Any, page: str, key: str, query: str, said: str = "", help: str | None = None) -> None:
+    """Show a Plotly figure, `said` below it, and a button to its query, which is noted. `key` is unique."""
     st.plotly_chart(figure, key=key, config={"displayModeBar": False})
     note(page, key, query)
-    if st.button(
-        "SQL", key=f"{key} query", type="tertiary", icon=":material/database:",
-        help="Open the query that gives the numbers of this chart.",
-    ):  # fmt: skip
-        st.session_state[BEHIND] = query
-        st.switch_page(SQL_PAGE)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(said, help=help, width="stretch")
+        words = "Open the query that gives the numbers of this chart."
+        if st.button("SQL", key=f"{key} query", type="tertiary", icon=":material/database:", help=words):
+            st.session_state[BEHIND] = query
+            st.switch_page(SQL_PAGE)
 
 
 def note(page: str, key: str, query: str) -> None:

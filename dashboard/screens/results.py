@@ -169,10 +169,13 @@ def show_runs(scores: Scores, rows: list[verdicts.Row], metric: str, form: str, 
     )
     runs = tables.run_records(scores, metric, form)
     figure = figures.run_chart(rows, runs, scores.variants, scores.experiment.baseline, f"{metric}, %")
-    seen.chart(figure, "results", "runs chart", chart_queries.runs_query(scores, metric, form))
-    st.caption(
+    seen.chart(
+        figure,
+        "results",
+        "runs chart",
+        chart_queries.runs_query(scores, metric, form),
         wording.noise_sentence(noise_of(scores.experiment.name, stamp, metric, form)),
-        help="How much the mean of one run would move with another evaluation seed, another training, or"
+        "How much the mean of one run would move with another evaluation seed, another training, or"
         " other tasks of the same kind (std, pooled over variants).",
     )
     st.caption(planning.detectable_sentence(scores, metric, form))
@@ -189,19 +192,18 @@ def show_curves(scores: Scores, stamp: Stamp, form: str) -> None:
         return
     records = curves_of(scores.experiment.name, stamp, kind, form)
     figure = figures.curve_chart(records, scores.variants, scores.experiment.baseline, f"{kind}, %")
-    seen.chart(figure, "results", "curves chart", chart_queries.curve_query(scores, kind, form))
-    st.caption(curves.SENTENCES[kind])
+    query = chart_queries.curve_query(scores, kind, form)
+    seen.chart(figure, "results", "curves chart", query, curves.SENTENCES[kind])
 
 
 def show_solved(scores: Scores) -> None:
     """The strip runs × tasks."""
     strip = curves.solved(scores)
     never, sometimes, always = strip.kinds
-    st.markdown(
-        f"**Tasks by run**: {always} always solved, {sometimes} sometimes, {never} never",
-        help="A column is a task, a line a run: grey never right, orange sometimes, blue in every attempt.",
-    )
-    seen.chart(figures.solved_chart(strip), "results", "solved chart", chart_queries.solved_query(scores))
+    st.markdown(f"**Tasks by run**: {always} always solved, {sometimes} sometimes, {never} never")
+    query = chart_queries.solved_query(scores)
+    words = "A column is a task, a line a run: grey never right, orange sometimes, blue in every attempt."
+    seen.chart(figures.solved_chart(strip), "results", "solved chart", query, words)
 
 
 evaluated.page(root, [3, 2, 2, 2, 2], show_experiment)

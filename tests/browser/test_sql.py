@@ -37,7 +37,7 @@ def test_a_question_is_answered_saved_and_found_again(page: Page, results: Dashb
     page.goto(f"{results.address}/sql?saved=pairs-per-source")
     expect(page.get_by_role("textbox", name="query").first).to_have_value(saved.read_text())
     with page.expect_download() as download:
-        page.get_by_role("button", name="CSV").click()
+        page.get_by_test_id("stDownloadButton").filter(has_text="CSV").click()
     lines = download.value.path().read_text().splitlines()
     assert lines == ["source,pairs", "toy/evaluation,160"]
 
