@@ -13,6 +13,7 @@ from typing import Any
 
 from core.experiments.runs import Run, list_runs, state_of
 from core.results import curves, figures, listings, notes, planning, tables, verdicts, wording
+from core.results.checks import alarm_sentences, check_records
 from core.results.differences import differing_settings, setting_text
 from core.results.drawing import svg
 from core.results.experiment import IMPORTED, LAUNCHED, experiment_folder
@@ -61,7 +62,7 @@ def lab_note(root: Path, name: str, aggregation: str = "by_task", scope: str = "
         f"<h1>{_text(question)}</h1>",
         _said(f"Experiment {name}, written on {time.strftime('%Y-%m-%d %H:%M %Z')}."),
         _said(notes.honest_sentence(root, scores)),
-        *(f'<p class="careful">{_text(one)}</p>' for one in _cautions(scores, runs, made)),
+        *(f'<p class="careful">{_text(one)}</p>' for one in _cautions(root, scores, runs)),
         *_results(scores, aggregation, scope),
         *_curves(root, scores, aggregation),
         *_comparisons(scores, aggregation),
@@ -79,19 +80,15 @@ def lab_note(root: Path, name: str, aggregation: str = "by_task", scope: str = "
     return f"{head}<title>{_text(question)}</title>{STYLE}</head><body>{''.join(parts)}</body></html>\n"
 
 
-def _cautions(scores: Scores, runs: Sequence[Run], made: Mapping[Run, Any]) -> list[str]:
-    """What a reader must know before any number: gaps, failures, leaks."""
+def _cautions(root: Path, scores: Scores, runs: Sequence[Run]) -> list[str]:
+    """What a reader must know before any number: gaps, alarms (leaks among them), failures."""
     found = notes.warnings(scores, scores.experiment.metrics[0])
+    found += alarm_sentences(check_records(root, scores.experiment.name))
     for run in runs:
         state = state_of(run)
         if state.state in ("failed", "cancelled"):
             said = f": {state.error}" if state.error else "."
             found.append(f"Run {run.variant}, train seed {run.train_seed}, {state.state}{said}")
-    leaks = {variant: len(found) for variant, found in _leaks(runs, made).items() if found}
-    for variant, count in leaks.items():
-        found.append(
-            f"Leaks were allowed: {variant} was trained on {count} evaluated tasks or twins of them."
-        )
     return found
 
 
