@@ -23,6 +23,10 @@ from core.errors import UserError
 
 CHILD = Path(__file__).with_name("sandboxed.py")
 LONGEST_SQL = 100_000
+MOST_AT_ONCE = 6
+"""Queries that may run at a time in one process: each may take the memory of `Limits`."""
+_running: set["Question"] = set()
+_running_lock = threading.Lock()
 _KEPT_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "TZ")
 _ALLOCATOR = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 """Arrow's own allocator reserves a gigabyte of addresses at once, and addresses are what is bounded."""
@@ -68,7 +72,7 @@ class Question:
     """One query in its own process, from its start on. `answer` waits for it, `cancel` ends it."""
 
     def __init__(self, sql: str, views: Views, limits: Limits = LIMITS) -> None:
-        """Start the query. Raises `UserError` where the text is too long to be a question."""
+        """Start the query. Raises `UserError` where the text is too long, or too many queries run already."""
         if len(sql) > LONGEST_SQL:
             raise UserError(f"The query has {len(sql):,} characters. Shorten it below {LONGEST_SQL:,}.")
         self.sql = sql
@@ -79,7 +83,15 @@ class Question:
         self._said = b""
         self._began = time.monotonic()
         self._seconds = 0.0
-        self._process = _start()
+        with _running_lock:
+            if len(_running) >= MOST_AT_ONCE:
+                raise UserError(f"{MOST_AT_ONCE} queries are running. Wait for one to end, or cancel one.")
+            _running.add(self)
+        try:
+            self._process = _start()
+        except OSError:
+            self._forget()
+            raise
         self._late = threading.Timer(limits.seconds, self._end, ["time"])
         self._late.daemon = True
         self._late.start()
@@ -140,8 +152,14 @@ class Question:
         finally:
             self._late.cancel()
             self._reap()
+            self._forget()
             process.stdout.close()
             self._seconds = time.monotonic() - self._began
+
+    def _forget(self) -> None:
+        """Make room for another query."""
+        with _running_lock:
+            _running.discard(self)
 
     def _reap(self) -> None:
         """Wait for the process, which has said all that it will say."""

@@ -171,7 +171,7 @@ def sentence(problem: Exception, question: dict[str, Any]) -> str:
         line for line in lines[1:] if line.startswith(("Did you mean", "Candidate bindings", "Known tables"))
     ]
     text = " ".join([lines[0].split(" Error: ", 1)[-1], *hints[:1]])[:LONGEST_SENTENCE].rstrip(". ")
-    return f"{text}."
+    return text if text.endswith("?") else f"{text}."
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.errors import UserError
-from core.storage.sandbox import LONGEST_SQL, Answer, Limits, Question, Views
+from core.storage.sandbox import LONGEST_SQL, MOST_AT_ONCE, Answer, Limits, Question, Views
 
 MB = 2**20
 LIMITS = Limits(rows=1_000, bytes=4 * MB, memory=384 * MB, seconds=8)
@@ -28,6 +28,22 @@ REFUSED = {
     "a neighbour of a given file": "SELECT * FROM read_csv('{folder}/secret.csv')",
     "a way around a given file": "SELECT * FROM read_csv('{folder}/given.parquet/../secret.csv')",
     "the environment as a file": "SELECT * FROM read_text('/proc/self/environ')",
+    "a neighbour as parquet": "SELECT * FROM read_parquet('{folder}/other.parquet')",
+    "neighbours by a pattern": "SELECT * FROM read_parquet('{folder}/*.parquet')",
+    "a neighbour beside a given file": "SELECT * FROM read_parquet(['{folder}/given.parquet',"
+    " '{folder}/other.parquet'])",
+    "the columns of a neighbour": "SELECT * FROM parquet_metadata('{folder}/other.parquet')",
+    "a guess at a file": "SELECT * FROM sniff_csv('{folder}/secret.csv')",
+    "a file as JSON": "SELECT * FROM read_ndjson_objects('/proc/self/environ')",
+    "a query in JSON": "SELECT * FROM json_execute_serialized_sql(json_serialize_sql("
+    "'SELECT * FROM read_text(''/etc/passwd'')'))",
+    "a name that is a path": "SELECT * FROM query_table('/etc/passwd')",
+    "keys": "SELECT * FROM duckdb_secrets()",
+    "a key": "CREATE SECRET s (TYPE s3)",
+    "a variable": "SET VARIABLE x = 1",
+    "an import": "IMPORT DATABASE '{folder}'",
+    "a macro": "CREATE MACRO m(x) AS x",
+    "a cleaning": "VACUUM",
     "the network": "SELECT * FROM read_csv('http://127.0.0.1:9/x.csv')",
     "the environment": "SELECT getenv('HOME')",
     "a copy": "COPY given TO '{folder}/stolen.csv'",
@@ -81,6 +97,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one file that is given to queries and one that is not."""
     folder = tmp_path_factory.mktemp("it's a project")
     pq.write_table(pa.table({"a": [1, 2, 3], "b": ["x", "y", None]}), folder / "given.parquet")
+    pq.write_table(pa.table({"word": ["secret"]}), folder / "other.parquet")
     (folder / "secret.csv").write_text("word\nsecret\n")
     return folder
 
@@ -108,7 +125,7 @@ def assert_one_sentence(said: Answer | str) -> None:
     assert isinstance(said, str), said
     assert 10 < len(said) < 450, said
     assert "\n" not in said and "Traceback" not in said
-    assert said.endswith(".")
+    assert said.endswith((".", "?"))
 
 
 def test_views_and_tables_answer(folder: Path) -> None:
@@ -132,7 +149,7 @@ def test_whatever_is_no_select_over_the_given_is_refused(folder: Path) -> None:
         assert "secret\n" not in str(said) and "root:" not in str(said), name
         assert question.running_seconds < LIMITS.seconds + 3, name
         assert question.peak_bytes < LOADED + LIMITS.memory, name
-    assert len(REFUSED) >= 35
+    assert len(REFUSED) >= 49
     assert sorted(path.name for path in folder.iterdir()) == before
     assert (folder / "given.parquet").read_bytes() == given
 
@@ -200,6 +217,18 @@ def test_the_environment_does_not_reach_the_query(folder: Path, monkeypatch: pyt
 def test_a_query_of_book_length_is_not_even_started(folder: Path) -> None:
     with pytest.raises(UserError, match="Shorten it"):
         Question("SELECT 1" + " " * LONGEST_SQL, Views((), (), {}, ()), LIMITS)
+
+
+def test_only_so_many_run_at_once(folder: Path) -> None:
+    questions = [Question(ENDLESS, Views((), (), {}, ()), LIMITS) for _ in range(MOST_AT_ONCE)]
+    with pytest.raises(UserError, match="queries are running"):
+        Question("SELECT 1", Views((), (), {}, ()), LIMITS)
+    for question in questions:
+        question.cancel()
+    for question in questions:
+        with pytest.raises(UserError, match="was cancelled"):
+            question.answer()
+    assert rows(folder, "SELECT 1 AS one") == [{"one": 1}]
 
 
 def test_without_the_sandbox_the_same_attacks_work(folder: Path) -> None:
