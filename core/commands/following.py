@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from core.experiments.runs import is_driven, run_records
+from core.experiments.runs import run_records, worker_of
 
 SECONDS_BETWEEN_LINES = 15.0
 SECONDS_TO_START = 20.0
@@ -60,13 +60,15 @@ def _follow_lines(root: Path, experiment: str, console: Console) -> list[dict[st
 
 def _snapshots(root: Path, experiment: str) -> Any:
     """Records of all runs, every half second, until nothing is left to happen."""
-    begin = time.monotonic()
+    last_work = time.monotonic()
     while True:
-        driven = is_driven(root, experiment)
+        worked_on = worker_of(root) is not None
         records = run_records(root, experiment)
         yield records
-        waiting = any(record["state"] in ("queued", "running") for record in records)
-        if not driven and (not waiting or time.monotonic() - begin > SECONDS_TO_START):
+        states = {record["state"] for record in records}
+        if worked_on or "running" in states:
+            last_work = time.monotonic()
+        if not states & {"queued", "running"} or time.monotonic() - last_work > SECONDS_TO_START:
             return
         time.sleep(0.5)
 

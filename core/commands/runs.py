@@ -1,4 +1,4 @@
-"""Verbs about runs: `launch`, `run`, `runs list / show / stop / delete`."""
+"""Verbs about runs: `launch`, `worker`, `run`, and `runs list / show / stop / resume / …`."""
 
 import sys
 from typing import Annotated
@@ -11,6 +11,11 @@ from core.people import account
 app = typer.Typer(no_args_is_help=True)
 
 COLUMNS = ("experiment", "variant", "train_seed", "state", "stage", "step", "total", "eta_seconds", "error")
+
+Experiment = Annotated[str, typer.Argument(help="The experiment.")]
+Of = Annotated[
+    list[str] | None, typer.Option("--of", help="Only this run, as VARIANT/SEED; may be repeated.")
+]
 
 
 def launch(
@@ -33,37 +38,61 @@ def launch(
     typer.echo(f"See them with: python -m core runs list {experiment.name}")
 
 
-def run(
-    experiment: Annotated[str, typer.Argument(help="A launched experiment.")],
-    variant: Annotated[str | None, typer.Option(help="Only this variant's run …")] = None,
-    train_seed: Annotated[int | None, typer.Option(help="… with this seed …")] = None,
-    stage: Annotated[str | None, typer.Option(help="… and this stage: train, infer or score.")] = None,
-    base_model: Annotated[
-        str | None, typer.Option(help="With --stage infer: all trained runs with adapters on this base.")
+def worker(
+    gpus: Annotated[
+        str | None, typer.Option(help="Numbers of the GPUs to use, such as 0,1; all where none are named.")
     ] = None,
+    stay: Annotated[bool, typer.Option("--stay", help="Wait for more when nothing is left.")] = False,
     root: Root = HERE,
 ) -> None:
-    """Work through a launched experiment in this process's foreground, or do one stage of one run.
+    """Take runs from the queue, one for each GPU or one where there is none, until nothing is left.
 
-    `--stage infer` alone answers all trained runs: those whose adapters share a base model by one engine.
+    A launch starts one in the background by itself. Ending it (Ctrl-C) ends no run.
     """
+    import time
+
     from core.errors import UserError
-    from core.experiments.launch import drive, infer_waiting
-    from core.experiments.runs import STAGES, experiment_folder, one_run
-    from core.experiments.stages import infer_together, run_stage, waiting_on
+    from core.experiments.runs import worker_of
+    from core.experiments.worker import work
+
+    def say(text: str) -> None:
+        typer.echo(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
+
+    if not work(root, say, gpus=gpus, stay=stay):
+        other = worker_of(root)
+        who = f"process {other.pid} on {other.host}" if other is not None else "another process"
+        raise UserError(f"A worker takes the runs of this project already ({who}). One is enough.")
+
+
+def run(
+    experiment: Annotated[str, typer.Argument(help="A launched experiment.")],
+    of: Annotated[
+        list[str] | None, typer.Option(help="Only this run, as VARIANT/SEED; may be repeated …")
+    ] = None,
+    stage: Annotated[str | None, typer.Option(help="… and this stage of it: train, infer or score.")] = None,
+    go_on: Annotated[
+        bool, typer.Option("--go-on", help="Afterwards see that a worker goes on with the queue.")
+    ] = False,
+    root: Root = HERE,
+) -> None:
+    """Work through a launched experiment and show its progress, or do one stage of runs in this process."""
+    from core.commands.following import follow
+    from core.errors import UserError
+    from core.experiments.runs import STAGES, chosen_runs, experiment_folder
+    from core.experiments.stages import run_stage_of
+    from core.experiments.stopping import resume_runs
+    from core.experiments.worker import ensure_worker
 
     if not (experiment_folder(root, experiment) / "experiment.yaml").exists():
         raise UserError(f"'{experiment}' was never launched. Launch it: python -m core launch {experiment}")
-    if variant is None and train_seed is None and stage is None:
-        done = drive(root, experiment)
-    elif stage == "infer" and base_model is not None and variant is None and train_seed is None:
-        done = infer_together(waiting_on(root, experiment, base_model))
-    elif stage == "infer" and variant is None and train_seed is None:
-        done = infer_waiting(root, experiment)
-    elif variant is None or train_seed is None or stage not in STAGES:
-        raise UserError("One stage needs --variant, --train-seed and --stage (train, infer or score).")
-    else:
-        done = run_stage(one_run(root, experiment, variant, train_seed), stage)
+    if not of and stage is None:
+        resume_runs(root, experiment)
+        raise typer.Exit(0 if follow(root, experiment) else 1)
+    if not of or stage not in STAGES:
+        raise UserError("One stage needs --of VARIANT/SEED and --stage (train, infer or score).")
+    done = run_stage_of(chosen_runs(root, experiment, of), stage)
+    if go_on:
+        ensure_worker(root)
     raise typer.Exit(0 if done else 1)
 
 
@@ -116,18 +145,67 @@ def show(
 
 
 @app.command()
-def stop(experiment: Annotated[str, typer.Argument(help="The experiment.")], root: Root = HERE) -> None:
-    """Stop the runs of an experiment; what is finished stays, and a launch goes on from there."""
-    from core.experiments.stopping import stop_experiment
+def stop(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
+    """Stop runs, which leave a checkpoint first; what is finished stays, and they can be resumed."""
+    from core.experiments.stopping import stop_runs
 
-    stopped = stop_experiment(root, experiment)
-    typer.echo(f"Stopped {stopped} runs of '{experiment}'. Go on with: python -m core launch {experiment}")
+    stopped = stop_runs(root, experiment, of or ())
+    typer.echo(
+        f"Stopped {len(stopped)} runs of '{experiment}'. Go on with: python -m core runs resume {experiment}"
+    )
 
 
 @app.command()
-def delete(experiment: Annotated[str, typer.Argument(help="The experiment.")], root: Root = HERE) -> None:
+def resume(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
+    """Let stopped, failed and forgotten runs go on from where they stand."""
+    from core.experiments.stopping import resume_runs
+
+    typer.echo(f"{len(resume_runs(root, experiment, of or ()))} runs of '{experiment}' go on.")
+
+
+@app.command()
+def retry(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
+    """Let failed runs go on from where they stand; stopped ones stay stopped."""
+    from core.experiments.stopping import retry_runs
+
+    typer.echo(f"{len(retry_runs(root, experiment, of or ()))} runs of '{experiment}' are tried again.")
+
+
+@app.command()
+def archive(experiment: Experiment, root: Root = HERE) -> None:
+    """Move an experiment out of all lists, to runs/.archive; nothing of it is lost."""
+    from core.experiments.trash import archive_experiment
+
+    archive_experiment(root, experiment)
+    typer.echo(f"Archived '{experiment}'. Bring it back with: python -m core runs restore {experiment}")
+
+
+@app.command()
+def restore(experiment: Experiment, root: Root = HERE) -> None:
+    """Bring an archived experiment back."""
+    from core.experiments.trash import restore_experiment
+
+    restore_experiment(root, experiment)
+    typer.echo(f"'{experiment}' is back. See: python -m core runs list {experiment}")
+
+
+@app.command()
+def delete(experiment: Experiment, root: Root = HERE) -> None:
     """Move an experiment to runs/.trash; running ones must be stopped first."""
-    from core.experiments.stopping import delete_experiment
+    from core.experiments.trash import delete_experiment
 
     target, freed = delete_experiment(root, experiment)
-    typer.echo(f"Moved to {target}; emptying it frees {freed / 2**20:.0f} MB.")
+    typer.echo(f"Moved to {target}. To free its {freed / 2**20:,.1f} MB: python -m core runs empty-trash")
+
+
+@app.command()
+def empty_trash(
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False, root: Root = HERE
+) -> None:
+    """Delete what lies in runs/.trash for good."""
+    from core.experiments import trash
+
+    size = trash.trash_bytes(root) / 2**20
+    if not yes:
+        typer.confirm(f"Delete what lies in runs/.trash for good ({size:,.1f} MB)?", abort=True)
+    typer.echo(f"Freed {trash.empty_trash(root) / 2**20:,.1f} MB.")

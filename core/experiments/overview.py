@@ -11,8 +11,8 @@ from core.experiments.runs import (
     SECONDS_TO_BEGIN,
     STAGES,
     experiment_folder,
-    is_driven,
     run_records,
+    worker_of,
 )
 from core.experiments.spec import ExperimentSpec, read_spec
 from core.results.experiment import list_experiments
@@ -52,7 +52,7 @@ def overview(root: Path, experiment: str) -> Overview:
     folder = experiment_folder(root, experiment)
     spec = read_spec(folder / "experiment.yaml")
     places = {variant: place for place, variant in enumerate(spec.variants)}
-    driven = is_driven(root, experiment)
+    worked_on = worker_of(root) is not None
     runs = sorted(
         run_records(root, experiment),
         key=lambda run: (places.get(run["variant"], len(places)), run["train_seed"]),
@@ -60,7 +60,7 @@ def overview(root: Path, experiment: str) -> Overview:
     states = Counter(run["state"] for run in runs)
     fresh = time.time() - (folder / "experiment.yaml").stat().st_mtime < SECONDS_TO_BEGIN
     waiting = states["queued"] > 0
-    active = driven or states["running"] > 0 or (waiting and fresh)
+    active = states["running"] > 0 or (waiting and (worked_on or fresh))
     return Overview(spec, runs, states["done"], active, waiting and not active)
 
 

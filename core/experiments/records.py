@@ -16,6 +16,7 @@ from core.curation.sources import source_fingerprint
 from core.errors import UserError
 from core.experiments.frozen import Frozen, changed_sentence, read_frozen
 from core.experiments.runs import Run, Stage
+from core.experiments.slots import list_gpus
 from core.experiments.spec import EvaluationSettings, ExperimentSpec, Recipe
 from core.settings import validated
 from core.storage.files import fingerprint, read_json, write_json
@@ -115,7 +116,7 @@ def hardware() -> dict[str, Any]:
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_bytes": psutil.virtual_memory().total,
-        "gpus": _gpus(),
+        "gpus": list_gpus(),
     }
 
 
@@ -125,19 +126,6 @@ def _processor() -> str:
     except OSError:
         return platform.processor()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
-
-
-def _gpus() -> list[str]:
-    try:
-        listed = subprocess.run(
-            ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            timeout=20,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return listed.stdout.strip().splitlines() if listed.returncode == 0 else []
 
 
 def settings_of(record: dict[str, Any]) -> tuple[Recipe, EvaluationSettings]:

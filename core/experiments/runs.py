@@ -1,27 +1,29 @@
 """Run folders and their states: what runs exist, how far they are, and whether they live.
 
 The folder is the truth. `state.json` says what a run's process last said of itself; a run that calls
-itself running while its process is gone is shown as failed.
+itself running while its process is gone is shown as failed. `stop.json` says that a person wants it to
+stop, and stays until it is resumed.
 """
 
+import errno
 import json
 import os
-import socket
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
-
 from core.errors import UserError
+from core.experiments import processes
+from core.experiments.processes import Identity
 from core.results.experiment import list_experiments
 from core.results.leaked import leaked_tasks
 from core.storage.files import read_json, read_records, write_json
 
 Stage = Literal["train", "infer", "score"]
-DRIVER, NEXT_DRIVER = "driver.json", "next-driver.json"
-SECONDS_TO_BEGIN = 20.0
+SECONDS_TO_BEGIN = 8.0
+WORKER, WORKER_HEARTBEAT = ".worker.json", ".worker.heartbeat"
 STAGES: tuple[Stage, ...] = ("train", "infer", "score")
 
 
@@ -38,13 +40,32 @@ class Run:
     def folder(self) -> Path:
         return experiment_folder(self.root, self.experiment) / self.variant / f"train-{self.train_seed}"
 
+    @property
+    def heartbeat(self) -> Path:
+        """What the process that works on it keeps fresh."""
+        return self.folder / ".heartbeat"
+
+    @property
+    def stop_file(self) -> Path:
+        """Exists while a person wants the run to stand still."""
+        return self.folder / "stop.json"
+
+    @property
+    def name(self) -> str:
+        """What names it within its experiment, such as "plain/0"."""
+        return f"{self.variant}/{self.train_seed}"
+
     def eval_folder(self, eval_seed: int) -> Path:
         return self.folder / f"eval-{eval_seed}"
 
 
 @dataclass(frozen=True)
 class RunState:
-    """What a run last said of itself; times are seconds since the epoch."""
+    """What a run last said of itself.
+
+    `pid`, `start_time` (seconds since the boot), `boot` and `host` are the identity of its process;
+    `updated` is seconds since the epoch.
+    """
 
     state: Literal["queued", "running", "done", "failed", "cancelled"] = "queued"
     stage: Stage | None = None
@@ -53,9 +74,17 @@ class RunState:
     eta_seconds: float | None = None
     pid: int | None = None
     start_time: float | None = None
+    boot: str | None = None
     host: str | None = None
     error: str | None = None
     updated: float | None = None
+
+    @property
+    def process(self) -> Identity | None:
+        """The process that works on the run; None where it names none."""
+        if self.pid is None or self.start_time is None or self.boot is None or self.host is None:
+            return None
+        return Identity(self.pid, self.start_time, self.boot, self.host)
 
 
 def experiment_folder(root: Path, experiment: str) -> Path:
@@ -74,60 +103,68 @@ def list_runs(root: Path, experiment: str) -> list[Run]:
 
 
 def say_state(run: Run, state: RunState) -> None:
-    """Write what this process says of the run."""
-    write_json(run.folder / "state.json", asdict(replace(state, updated=time.time())))
+    """Write what this process says of the run. A full disk leaves room for it where the old state stood."""
+    path = run.folder / "state.json"
+    value = asdict(replace(state, updated=time.time()))
+    try:
+        write_json(path, value)
+    except OSError as error:
+        if error.errno != errno.ENOSPC or not path.exists():
+            raise
+        with path.open("r+", encoding="utf-8") as file:
+            file.write(json.dumps(value, ensure_ascii=False) + "\n")
+            file.truncate()
 
 
 def own_state(stage: Stage | None, **values: Any) -> RunState:
     """A state `running` that names this process."""
-    pid = os.getpid()
-    return RunState(
-        "running",
-        stage,
-        pid=pid,
-        start_time=psutil.Process(pid).create_time(),
-        host=socket.gethostname(),
-        **values,
-    )
+    return RunState("running", stage, **asdict(Identity.own()), **values)
+
+
+def said_of(run: Run) -> RunState | None:
+    """What a run last said of itself; None where that can't be read."""
+    try:
+        return RunState(**read_json(run.folder / "state.json"))
+    except (UserError, TypeError):
+        return None
 
 
 def state_of(run: Run) -> RunState:
-    """The state of a run: what it said, corrected where its process is gone."""
-    try:
-        said = RunState(**read_json(run.folder / "state.json"))
-    except (UserError, TypeError):
-        return RunState("queued", error="state.json is missing or broken; launch again to go on.")
-    if said.state == "running" and not is_alive(said):
-        return replace(
-            said, state="failed", error="The process is gone. Launch again: finished stages are kept."
-        )
+    """The state of a run: what it said, corrected where its process is gone or a person stopped it."""
+    said = said_of(run)
+    if said is None:
+        return RunState("queued", error=f"state.json is missing or broken. {_go_on(run)}")
+    if said.state == "running" and not is_alive(run, said):
+        said = replace(said, state="failed", error=_why_gone(run, said))
+    if said.state in ("queued", "failed") and run.stop_file.exists():
+        return replace(said, state="cancelled", error=None)
     return said
 
 
-def is_alive(state: RunState) -> bool:
-    """Whether the process of a state lives: same pid, same start time, no zombie, on this host."""
-    if state.host != socket.gethostname() or state.pid is None or state.start_time is None:
-        return state.host is not None and state.host != socket.gethostname()
+def _why_gone(run: Run, said: RunState) -> str:
+    process = said.process
+    if process is not None and process.is_here and processes.exists(process):
+        return f"The process gives no sign of life any more. {_go_on(run)}"
+    return f"The process is gone. {_go_on(run)}"
+
+
+def _go_on(run: Run) -> str:
+    return f"Go on with: python -m core runs resume {run.experiment}"
+
+
+def is_alive(run: Run, said: RunState) -> bool:
+    """Whether the process of a state lives, see `processes.is_alive`."""
+    return said.process is not None and processes.is_alive(said.process, run.heartbeat)
+
+
+def worker_of(root: Path) -> Identity | None:
+    """The worker that takes runs from the queue, if one lives."""
     try:
-        process = psutil.Process(state.pid)
-        same = abs(process.create_time() - state.start_time) < 2.0
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def is_driven(root: Path, experiment: str) -> bool:
-    """Whether a driver works on the experiment now."""
-    driver = driver_of(root, experiment, DRIVER)
-    return driver is not None and is_alive(driver)
-
-
-def driver_of(root: Path, experiment: str, name: str) -> RunState | None:
-    """The process that works on an experiment (DRIVER) or waits for its turn (NEXT_DRIVER), if any."""
-    try:
-        return RunState(**read_json(experiment_folder(root, experiment) / name))
-    except (UserError, TypeError):
+        record = read_json(root / "runs" / WORKER)
+        worker = Identity(record["pid"], record["start_time"], record["boot"], record["host"])
+    except (UserError, KeyError, TypeError):
         return None
+    return worker if processes.is_alive(worker, root / "runs" / WORKER_HEARTBEAT) else None
 
 
 def progress_of(run: Run, stage: Stage | None = None) -> list[dict[str, Any]]:
@@ -145,12 +182,12 @@ def run_records(root: Path, experiment: str | None = None) -> list[dict[str, Any
     loss and tokens_per_second as last reported, error, and leaked_tasks: the evaluated tasks that its mixture
     gives away."""
     records = []
+    worked_on = worker_of(root) is not None
     for name in [experiment] if experiment else list_experiments(root):
-        driven = is_driven(root, name)
         for run in list_runs(root, name):
             state = state_of(run)
-            if state.state == "queued" and not driven and _is_forgotten(state):
-                state = replace(state, error=f"Nothing works on it. Go on with: python -m core launch {name}")
+            if state.state == "queued" and not worked_on and _is_forgotten(state):
+                state = replace(state, error=f"Nothing works on it. {_go_on(run)}")
             last = latest_progress(run)
             records.append(
                 {
@@ -172,7 +209,7 @@ def run_records(root: Path, experiment: str | None = None) -> list[dict[str, Any
 
 
 def _is_forgotten(state: RunState) -> bool:
-    """Whether a queued run waits for longer than a driver takes to begin."""
+    """Whether a queued run waits for longer than a worker takes to begin."""
     return time.time() - (state.updated or 0) > SECONDS_TO_BEGIN
 
 
@@ -197,6 +234,26 @@ def one_run(root: Path, experiment: str, variant: str, train_seed: int) -> Run:
             " See: python -m core runs list"
         )
     return run
+
+
+def chosen_runs(root: Path, experiment: str, names: Sequence[str] = ()) -> list[Run]:
+    """The runs of an experiment that are named as VARIANT/SEED; all of them where none is named.
+
+    Raises `UserError` for an unknown experiment or run.
+    """
+    if not (experiment_folder(root, experiment) / "experiment.yaml").exists():
+        raise UserError(f"There is no experiment '{experiment}' in runs/. See: python -m core runs list")
+    if not names:
+        return list_runs(root, experiment)
+    return [named_run(root, experiment, name) for name in names]
+
+
+def named_run(root: Path, experiment: str, name: str) -> Run:
+    """The run that is named VARIANT/SEED. Raises `UserError` where there is none."""
+    variant, _, seed = name.rpartition("/")
+    if not variant or not seed.isdigit():
+        raise UserError(f"'{name}' names no run. Write it as VARIANT/SEED, such as plain/0.")
+    return one_run(root, experiment, variant, int(seed))
 
 
 def log_tail(run: Run, size: int = 4000) -> str:

@@ -1,41 +1,27 @@
 """The stages of a run: train, infer, score. One process runs one stage of one run, or the inference of
-several runs that share an engine.
+several runs that share an engine, and their scores after it.
 
-A stage is done when its file exists, so a stage that is started again does only what is missing. Two
-locks keep order, both freed by the kernel when their holder dies: one on the run (no two processes work
-on one run) and one on the machine (stages take turns).
+A stage is done when its file exists, so a stage that is started again does only what is missing. A lock on
+the run, freed by the kernel when its holder dies, keeps two processes from working on one run.
 """
 
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
 from core.experiments.frozen import frozen_of
+from core.experiments.processes import Heartbeat
 from core.experiments.records import check_data
 from core.experiments.reporting import Reporter, say_failed, say_in_log, sentence_of
-from core.experiments.runs import (
-    STAGES,
-    Run,
-    RunState,
-    Stage,
-    experiment_folder,
-    list_runs,
-    own_state,
-    say_state,
-)
+from core.experiments.runs import STAGES, Run, RunState, Stage, experiment_folder, own_state, say_state
 from core.experiments.spec import ExperimentSpec, read_spec
 from core.storage.files import locked
 from core.storage.models import model_location
 
 if TYPE_CHECKING:
     from core.training.workers import Workers
-
-INFER_LOG = "infer.log"
-"""What a process that answers several runs says, in the experiment's folder."""
 
 
 def launched_spec(run: Run) -> ExperimentSpec:
@@ -59,53 +45,51 @@ def stages_left(run: Run, spec: ExperimentSpec) -> list[Stage]:
 
 def run_stage(run: Run, stage: Stage) -> bool:
     """Do what is missing of a stage; whether it is done now. Failures are said in `state.json`."""
-    with locked(run.folder / ".lock"):
-        spec = launched_spec(run)
-        if is_done(run, spec, stage):
-            return True
-        say_state(run, replace(own_state(stage), state="queued"))  # so that it can be stopped in the queue
-        with locked(run.root / "runs" / ".machine.lock"):
-            say_state(run, own_state(stage))
-            try:
-                check_data(run, spec, stage)
-                _WORK[stage](run, spec, Reporter(run, stage))
-            except Exception as error:
+    return run_stage_of([run], stage, scores=False)
+
+
+def run_stage_of(runs: Sequence[Run], stage: Stage, *, scores: bool = True) -> bool:
+    """Do what is missing of a stage of several runs of one experiment; whether it is done for all now.
+
+    Inference is done by one engine where the runs can share it, and `scores` follow at once.
+    """
+    with _held(runs):
+        try:
+            spec = launched_spec(runs[0])
+        except UserError as error:
+            for run in runs:
                 say_failed(run, stage, error)
-                return False
-        say_what_is_next(run, spec)
-        return True
+            return False
+        if stage == "infer" and len(runs) > 1:
+            _infer_together(runs, spec)
+        else:
+            for run in runs:
+                _run_stage(run, spec, stage)
+        last = stage
+        if stage == "infer" and scores:
+            last = "score"
+            for run in runs:
+                if is_done(run, spec, "infer"):
+                    _run_stage(run, spec, "score")
+        return all(is_done(run, spec, last) for run in runs)
 
 
-def infer_together(runs: Sequence[Run]) -> bool:
-    """Do what is missing of the inference of trained runs of one experiment that can share an engine, in
-    this process; whether it is all done now. A run that fails leaves the others alone."""
-    if not runs:
-        return True
-    with ExitStack() as held:
-        for run in sorted(runs, key=lambda run: run.folder):  # in one order, so that nobody waits in a circle
-            held.enter_context(locked(run.folder / ".lock"))
-        spec = launched_spec(runs[0])
-        left = [run for run in runs if not is_done(run, spec, "infer")]
-        for run in left:
-            say_state(run, replace(own_state("infer"), state="queued"))
-            say_in_log(run, f"One process answers {len(left)} runs; what it says stands in {INFER_LOG}.")
-        with locked(runs[0].root / "runs" / ".machine.lock"):
-            _infer_in_turn(left, spec)
-        return all(is_done(run, spec, "infer") for run in runs)
+def _infer_together(runs: Sequence[Run], spec: ExperimentSpec) -> None:
+    """The inference of those of the runs that the first engine serves; the others wait for another process.
+    Each run says itself how it goes, and one that fails leaves the others alone."""
+    from core.experiments.answering import answer_runs, engine_groups
 
-
-def _infer_in_turn(runs: Sequence[Run], spec: ExperimentSpec) -> None:
-    """One engine for all of these runs; each says itself how it goes."""
-    from core.experiments.answering import answer_runs
-
+    wanting = [run for run in runs if not run.stop_file.exists() and not is_done(run, spec, "infer")]
     able = []
-    for run in runs:
+    for run in engine_groups(wanting, spec)[0] if wanting else []:
+        say_in_log(
+            run, f"One process answers several runs; what it says stands in the log of {runs[0].name}."
+        )
         try:
             check_data(run, spec, "infer")
             able.append(run)
         except UserError as error:
-            say_failed(run, "infer", error)
-            say_in_log(run, str(error))
+            _say_failed(run, error)
     ended = set()
     try:
         for run, problem in answer_runs([(run, Reporter(run, "infer")) for run in able], spec):
@@ -113,38 +97,42 @@ def _infer_in_turn(runs: Sequence[Run], spec: ExperimentSpec) -> None:
             if problem is None:
                 say_what_is_next(run, spec)
             else:
-                say_failed(run, "infer", problem)
-                say_in_log(run, str(problem))
+                _say_failed(run, problem)
     except Exception as error:
         for run in able:
             if run not in ended:
-                say_failed(run, "infer", error)
-                say_in_log(run, sentence_of(run, error))
+                _say_failed(run, error)
 
 
-def waiting_for_answers(root: Path, experiment: str) -> list[Run]:
-    """The runs of an experiment that are trained and not answered."""
-    spec = read_spec(experiment_folder(root, experiment) / "experiment.yaml")
-    return [
-        run
-        for run in list_runs(root, experiment)
-        if is_done(run, spec, "train") and not is_done(run, spec, "infer")
-    ]
+def _say_failed(run: Run, error: Exception) -> None:
+    say_failed(run, "infer", error)
+    say_in_log(run, sentence_of(run, error))
 
 
-def waiting_on(root: Path, experiment: str, base_model: str) -> list[Run]:
-    """Those of them whose adapters are served beside this base model (named as in the spec)."""
-    from core.experiments.answering import needs_own_engine
+@contextmanager
+def _held(runs: Sequence[Run]) -> Iterator[None]:
+    """Nobody else works on these runs meanwhile, and everybody sees that this process does."""
+    with ExitStack() as held:
+        for run in sorted(runs, key=lambda run: run.folder):  # in one order, so that nobody waits in a circle
+            held.enter_context(locked(run.folder / ".lock"))
+        held.enter_context(Heartbeat(*(run.heartbeat for run in runs)))
+        yield
 
-    waiting = waiting_for_answers(root, experiment)
-    if not waiting:
-        return []
-    spec = launched_spec(waiting[0])
-    return [
-        run
-        for run in waiting
-        if spec.recipe_of(run.variant).base_model == base_model and not needs_own_engine(run, spec)
-    ]
+
+def _run_stage(run: Run, spec: ExperimentSpec, stage: Stage) -> bool:
+    """A stage of a run that this process holds."""
+    if run.stop_file.exists():
+        return False
+    if not is_done(run, spec, stage):
+        try:
+            say_state(run, own_state(stage))
+            check_data(run, spec, stage)
+            _WORK[stage](run, spec, Reporter(run, stage))
+        except Exception as error:
+            say_failed(run, stage, error)
+            return False
+    say_what_is_next(run, spec)
+    return True
 
 
 def say_what_is_next(run: Run, spec: ExperimentSpec) -> None:

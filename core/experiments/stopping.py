@@ -1,102 +1,94 @@
-"""Ending experiments: stop their processes, move their folders to the trash."""
+"""Stopping runs and letting them go on.
 
-import os
-import shutil
-import signal
-import socket
+A stop is a wish that lies in the run's folder, so that it holds whoever starts a process next. A training
+sees it after its step and leaves a checkpoint; what does not end by itself is terminated and then killed,
+with its whole process group.
+"""
+
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-import psutil
-
 from core.errors import UserError
+from core.experiments.launch import enqueue
+from core.experiments.processes import end_group
 from core.experiments.runs import (
-    DRIVER,
-    NEXT_DRIVER,
+    Run,
     RunState,
-    driver_of,
+    chosen_runs,
     experiment_folder,
-    is_alive,
-    is_driven,
-    list_runs,
+    said_of,
     say_state,
     state_of,
 )
-from core.storage.files import bytes_of
+from core.experiments.spec import read_spec
+from core.experiments.worker import ensure_worker
+from core.storage.files import locked, write_json
 
-SECONDS_TO_END = 10.0
+SECONDS_TO_CHECKPOINT = 8.0
+SECONDS_ELSEWHERE = 15.0
 
 
-def stop_experiment(root: Path, experiment: str) -> int:
-    """End the driver and all stage processes of an experiment; how many runs were not finished.
+def stop_runs(root: Path, experiment: str, names: Sequence[str] = ()) -> list[Run]:
+    """Stop the unfinished ones of these runs; those runs.
 
-    Each process group gets SIGTERM, then SIGKILL after ten seconds. Checkpoints and parts stay, so a
-    launch goes on from there.
+    Each is asked first and has eight seconds to leave a checkpoint or its finished answers; then its process
+    group gets SIGTERM, and SIGKILL after four more. Raises `UserError` where a process of another machine
+    does not follow.
     """
-    _known(root, experiment)
-    unfinished = [run for run in list_runs(root, experiment) if state_of(run).state in ("running", "queued")]
-    for name in (NEXT_DRIVER, DRIVER):  # the waiting one first, or it would take over
-        driver = driver_of(root, experiment, name)
-        if driver is not None:
-            _end(driver)
-    for run in unfinished:
-        _end(state_of(run))
-        state = state_of(run)
-        say_state(run, RunState("cancelled", state.stage, state.step, state.total))
-    return len(unfinished)
+    runs = [run for run in chosen_runs(root, experiment, names) if _can_be_stopped(run)]
+    for run in runs:
+        write_json(run.stop_file, {"time": time.time()})
+    end = time.monotonic() + SECONDS_TO_CHECKPOINT
+    while any(_works(run) for run in runs) and time.monotonic() < end:
+        time.sleep(0.1)
+    for run in runs:
+        _end(run)
+        said = said_of(run) or RunState()
+        if said.state not in ("done", "cancelled"):
+            say_state(run, RunState("cancelled", said.stage, said.step, said.total))
+    return runs
 
 
-def delete_experiment(root: Path, experiment: str) -> tuple[Path, int]:
-    """Move an experiment's folder to `runs/.trash/`; where it went, and its bytes.
-
-    Raises `UserError` where it does not exist or still runs.
-    """
-    _known(root, experiment)
-    running = [run for run in list_runs(root, experiment) if state_of(run).state == "running"]
-    if running or is_driven(root, experiment):
-        raise UserError(f"'{experiment}' is running. Stop it first: python -m core runs stop {experiment}")
-    folder = experiment_folder(root, experiment)
-    target = root / "runs" / ".trash" / f"{experiment}-{time.strftime('%Y%m%d-%H%M%S')}"
-    target.parent.mkdir(exist_ok=True)
-    size = bytes_of(folder)
-    shutil.move(folder, target)
-    return target, size
+def _can_be_stopped(run: Run) -> bool:
+    return state_of(run).state in ("running", "queued") or _works(run)
 
 
-def _known(root: Path, experiment: str) -> None:
-    if not (experiment_folder(root, experiment) / "experiment.yaml").exists():
-        raise UserError(f"There is no experiment '{experiment}' in runs/. See: python -m core runs list")
+def _works(run: Run) -> bool:
+    said = said_of(run)
+    return said is not None and said.state == "running" and state_of(run).state == "running"
 
 
-def _end(state: RunState) -> None:
-    """End the process of a state, if it lives, with its group and the stages that it started.
-
-    Raises `UserError` for a process of another machine, whose number means nothing here.
-    """
-    if state.pid is None or not is_alive(state):
+def _end(run: Run) -> None:
+    """End the process that says that it works on a run, if it is there, by force."""
+    said = said_of(run)
+    if said is None or said.state != "running" or said.process is None:
         return
-    if state.host != socket.gethostname():
-        raise UserError(f"A process of it runs on the machine {state.host}. Give the same command there.")
-    try:
-        children = psutil.Process(state.pid).children()
-    except psutil.NoSuchProcess:
+    if said.process.is_here:
+        end_group(said.process)
         return
-    for pid in (state.pid, *(child.pid for child in children)):
-        _end_group(pid)
+    end = time.monotonic() + SECONDS_ELSEWHERE - SECONDS_TO_CHECKPOINT
+    while _works(run):
+        if time.monotonic() > end:
+            raise UserError(
+                f"{run.name} was asked to stop, but its process on the machine {said.host} has not done so"
+                " yet. Give the same command there."
+            )
+        time.sleep(0.2)
 
 
-def _end_group(pid: int) -> None:
-    """SIGTERM to the process group that `pid` leads (to itself where it leads none), then SIGKILL."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            process = psutil.Process(pid)
-            if os.getpgid(pid) == pid:
-                os.killpg(pid, number)
-            else:
-                process.send_signal(number)
-            process.wait(SECONDS_TO_END)
-        except (ProcessLookupError, psutil.NoSuchProcess):
-            return
-        except psutil.TimeoutExpired:
-            continue
-        return
+def resume_runs(root: Path, experiment: str, names: Sequence[str] = ()) -> list[Run]:
+    """Let these runs go on from where they stand, whether they were stopped, failed or lost their process;
+    those that had something left to do. Finished stages are kept. Raises `UserError` for unknown ones."""
+    runs = chosen_runs(root, experiment, names)
+    with locked(root / "runs" / ".launch.lock"):
+        spec = read_spec(experiment_folder(root, experiment) / "experiment.yaml")
+        queued = enqueue(root, runs, spec)
+    ensure_worker(root)
+    return queued
+
+
+def retry_runs(root: Path, experiment: str, names: Sequence[str] = ()) -> list[Run]:
+    """Like `resume_runs`, for those of the runs that failed; stopped ones stay stopped."""
+    failed = [run for run in chosen_runs(root, experiment, names) if state_of(run).state == "failed"]
+    return resume_runs(root, experiment, [run.name for run in failed]) if failed else []

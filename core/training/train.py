@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from core.errors import UserError
+from core.errors import Stopped, UserError
 from core.storage.models import is_out_of_memory
 from core.training.checkpoints import load_checkpoint, save_checkpoint
 from core.training.loggers import logging_to
@@ -79,7 +79,12 @@ def _train_to(target: Path, training: Training, checkpoints: Path, report: Repor
         if every is not None and (done % every == 0 or done == settings.steps):
             record |= loop.validate()
         per_step = (time.monotonic() - begin) / (done - begun.steps)
-        report({**record, "eta_seconds": per_step * (settings.steps - done)})
+        try:
+            report({**record, "eta_seconds": per_step * (settings.steps - done)})
+        except Stopped:
+            if workers.is_first:
+                save_checkpoint(checkpoints, position, loop.trained, loop.optimizer)
+            raise
         if workers.is_first and done % settings.checkpoint_every == 0 and done < settings.steps:
             save_checkpoint(checkpoints, position, loop.trained, loop.optimizer)
     if workers.is_first:

@@ -13,7 +13,8 @@ from core.experiments.curves import Curve
 from core.experiments.launch import launch
 from core.experiments.overview import Overview, launched_experiments, overview
 from core.experiments.runs import Run, experiment_folder, log_tail
-from core.experiments.stopping import delete_experiment, stop_experiment
+from core.experiments.stopping import stop_runs
+from core.experiments.trash import delete_experiment
 from core.results.figures import variant_colours
 from core.storage.files import bytes_of
 from dashboard.components import seen
@@ -83,7 +84,7 @@ def buttons(name: str, seen: Overview) -> None:
     busy, resting = seen.active, not may_change()
     if st.button("Stop", icon=":material/stop_circle:", disabled=resting or not busy, key="stop"):
         with st.spinner("Stopping: checkpoints and finished parts are kept …"):
-            attempt(stop_experiment, root, name)
+            attempt(stop_runs, root, name)
         st.rerun(scope="fragment")
     unfinished = seen.done < len(seen.runs)
     rest = resting or busy or not unfinished

@@ -7,17 +7,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
 from core.arc.tasks import Task, parse_task
 from core.curation.stored import SourceInfo, store_source
 from core.experiments.drafts import as_yaml
+from core.experiments.processes import start_of
 from core.experiments.runs import Run, RunState, list_runs, own_state, say_state, state_of
 from core.storage.files import append_records, write_json
 from tests.browser.conftest import Dashboard, Watch
@@ -200,9 +201,8 @@ def test_an_experiment_is_stopped_and_then_thrown_away(
     page: Page, own_dashboard: Dashboard, sleeper: subprocess.Popen[bytes]
 ) -> None:
     runs = launched(own_dashboard.root)
-    process = psutil.Process(sleeper.pid)
-    alive = {"pid": sleeper.pid, "start_time": process.create_time(), "host": own_state("train").host}
-    say_state(runs[0], RunState("running", "train", 10, 12, **alive))
+    alive = replace(own_state("train"), pid=sleeper.pid, start_time=start_of(sleeper.pid), step=10, total=12)
+    say_state(runs[0], alive)
     own_dashboard.start()
     page.goto(f"{own_dashboard.address}/runs?experiment=trial")
     expect(page.get_by_role("button", name="Delete")).to_be_disabled()

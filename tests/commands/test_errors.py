@@ -72,16 +72,20 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["launch", "nope"], "There is no spec 'nope'. Give a file, or one of data/experiments: trial."),
         (["run", "nope"], "'nope' was never launched. Launch it: python -m core launch nope"),
         (
-            ["run", "trial", "--variant", "plain"],
-            "One stage needs --variant, --train-seed and --stage",
+            ["run", "trial", "--of", "plain/0"],
+            "One stage needs --of VARIANT/SEED and --stage (train, infer or score).",
         ),
         (
-            ["run", "trial", "--variant", "plain", "--train-seed", "0", "--stage", "cook"],
-            "One stage needs --variant, --train-seed and --stage (train, infer or score).",
+            ["run", "trial", "--of", "plain/0", "--stage", "cook"],
+            "One stage needs --of VARIANT/SEED and --stage (train, infer or score).",
         ),
         (
-            ["run", "trial", "--variant", "plain", "--train-seed", "7", "--stage", "train"],
+            ["run", "trial", "--of", "plain/7", "--stage", "train"],
             "There is no run of 'trial' with variant 'plain' and seed 7. See: python -m core runs list",
+        ),
+        (
+            ["run", "trial", "--of", "plain", "--stage", "train"],
+            "'plain' names no run. Write it as VARIANT/SEED, such as plain/0.",
         ),
         (
             ["runs", "show", "trial", "plain", "7"],
@@ -134,7 +138,7 @@ def test_following_ends_with_the_truth(
     assert ("plain seed 0 failed: The disk is full." in capsys.readouterr().out) is not done
 
 
-def test_a_driver_that_never_comes_ends_the_following(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_never_comes_ends_the_following(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "SECONDS_TO_START", 0.0)
     (run,) = prepare(root, spec_of(root), ["launch"])
     say_state(run, RunState("queued", "train"))

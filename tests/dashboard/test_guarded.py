@@ -22,7 +22,7 @@ READS = {
     "core.experiments.sql.ask": "asks SQL in a bounded process",
     "core.prompts.lengths.source_lengths": "keeps counted tokens in data/.cache",
     "core.experiments.records.code_version": "asks git",
-    "core.experiments.records._gpus": "asks the driver",
+    "core.experiments.slots.list_gpus": "asks the driver",
 }
 
 # The deck hands what it receives to the ledger through `permitted`; test_rights sends it forged flags.
@@ -105,8 +105,8 @@ def unguarded(tree: ast.Module, module: str, forbidden: set[str]) -> list[str]:
 def test_what_changes_something_is_found() -> None:
     found = changing()
     expected = {
-        *("core.experiments.launch.launch", "core.experiments.stopping.stop_experiment"),
-        *("core.experiments.stopping.delete_experiment", "core.curation.flags.add_flags"),
+        *("core.experiments.launch.launch", "core.experiments.stopping.stop_runs"),
+        *("core.experiments.trash.delete_experiment", "core.curation.flags.add_flags"),
         *("core.experiments.saved_queries.save_query", "core.experiments.needs.provide"),
     }
     assert expected <= found
@@ -133,8 +133,8 @@ def test_a_guard_asks() -> None:
 
 
 def test_an_unasked_change_is_seen() -> None:
-    source = "from core.experiments.stopping import stop_experiment as stop\n{}"
-    forbidden = {"core.experiments.stopping.stop_experiment"}
+    source = "from core.experiments.stopping import stop_runs as stop\n{}"
+    forbidden = {"core.experiments.stopping.stop_runs"}
     calls = {"stop(root, name)": 1, "st.button('x', on_click=stop)": 1, "permitted(stop, root, name)": 0}
     for call, expected in calls.items():
         assert len(unguarded(ast.parse(source.format(call)), "page", forbidden)) == expected

@@ -10,10 +10,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from core.commands.following import follow
 from core.experiments.answering import engine_groups
-from core.experiments.launch import drive, prepare
-from core.experiments.runs import Run, log_tail, state_of
-from core.experiments.stages import infer_together, launched_spec, run_stage, waiting_for_answers, waiting_on
+from core.experiments.launch import launch, prepare
+from core.experiments.runs import Run, list_runs, log_tail, state_of
+from core.experiments.scheduling import next_job
+from core.experiments.stages import launched_spec, run_stage, run_stage_of
 from core.storage.files import read_json
 from tests.experiments.conftest import spec_of
 from tests.training.tiny import tiny_root
@@ -38,7 +40,7 @@ def trained_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def runs(trained_root: Path, tmp_path: Path) -> list[Run]:
     shutil.copytree(trained_root, tmp_path, dirs_exist_ok=True)
-    return waiting_for_answers(tmp_path, "trial")
+    return list_runs(tmp_path, "trial")
 
 
 def named(runs: list[Run]) -> list[str]:
@@ -49,8 +51,8 @@ def named(runs: list[Run]) -> list[str]:
 def test_adapters_share_an_engine_and_full_models_do_not(runs: list[Run]) -> None:
     groups = engine_groups(runs, launched_spec(runs[0]))
     assert [named(group) for group in groups] == [["full"], ["plain", "wide"]]
-    assert named(waiting_on(runs[0].root, "trial", "tiny")) == ["plain", "wide"]
-    assert waiting_on(runs[0].root, "trial", "other") == []
+    jobs = {job.runs for run in runs if (job := next_job(run)) is not None and job.stage == "infer"}
+    assert sorted(named(list(job)) for job in jobs) == [["full"], ["plain", "wide"]]
 
 
 @pytest.mark.engine
@@ -58,10 +60,10 @@ def test_together_is_what_each_is_alone(runs: list[Run], tmp_path_factory: pytes
     alone_root = tmp_path_factory.mktemp("alone")
     shutil.copytree(runs[0].root, alone_root, dirs_exist_ok=True)
     _, plain, wide = runs
-    assert infer_together([plain, wide])
+    assert run_stage_of([plain, wide], "infer", scores=False)
     for run in (plain, wide):
         assert (state_of(run).state, state_of(run).stage) == ("queued", "score")
-        assert "One process answers 2 runs; what it says stands in infer.log." in log_tail(run)
+        assert "One process answers several runs; its words stand in the log of plain/0." in log_tail(run)
         assert read_json(run.folder / "run.json")["engine"]["name"] == "transformers"
         alone = Run(alone_root, "trial", run.variant, 0)
         assert run_stage(alone, "infer")
@@ -69,14 +71,14 @@ def test_together_is_what_each_is_alone(runs: list[Run], tmp_path_factory: pytes
             one, other = (pq.read_table(r.eval_folder(seed) / "predictions.parquet") for r in (run, alone))
             assert one.equals(other) and one.num_rows == 15
             assert set(one["variant"].to_pylist()) == {run.variant}
-    assert infer_together([plain, wide]), "and nothing is left to do"
+    assert run_stage_of([plain, wide], "infer", scores=False), "and nothing is left to do"
 
 
 @pytest.mark.engine
 def test_a_damaged_adapter_fails_its_own_run(runs: list[Run]) -> None:
     _, plain, wide = runs
     (plain.folder / "adapter" / "adapter_model.safetensors").write_bytes(b"junk" * 100)
-    assert infer_together([plain, wide]) is False
+    assert run_stage_of([plain, wide], "infer", scores=False) is False
     assert state_of(plain).state == "failed" and "can't be loaded (" in str(state_of(plain).error)
     assert "can't be loaded (" in log_tail(plain)
     assert (state_of(wide).state, state_of(wide).stage) == ("queued", "score")
@@ -86,7 +88,18 @@ def test_a_damaged_adapter_fails_its_own_run(runs: list[Run]) -> None:
 @pytest.mark.engine
 def test_a_kill_is_told_of_every_run_and_repeats_nothing(runs: list[Run]) -> None:
     _, plain, wide = runs
-    verb = ["run", "trial", "--stage", "infer", "--base-model", "tiny", "--root", str(plain.root)]
+    verb = [
+        "run",
+        "trial",
+        "--of",
+        plain.name,
+        "--of",
+        wide.name,
+        "--stage",
+        "infer",
+        "--root",
+        str(plain.root),
+    ]
     child = subprocess.run(
         [sys.executable, "-m", "tests.experiments.killed", "infer", "33", *verb],
         cwd=ROOT,
@@ -102,17 +115,20 @@ def test_a_kill_is_told_of_every_run_and_repeats_nothing(runs: list[Run]) -> Non
     assert state_of(wide).state == "failed" and "The process is gone" in str(state_of(wide).error)
     parts = list((wide.eval_folder(0) / "parts").glob("*.parquet"))
     assert len(parts) >= 1
-    assert named(waiting_on(wide.root, "trial", "tiny")) == ["wide"]
-    assert infer_together([wide])
+    assert run_stage_of([plain, wide], "infer")
+    assert {state_of(plain).state, state_of(wide).state} == {"done"}
     assert done == {p: p.stat().st_mtime_ns for p in plain.folder.glob("eval-*/predictions.parquet")}
 
 
 @pytest.mark.engine
-def test_the_driver_answers_what_shares_a_base_by_one_process(runs: list[Run]) -> None:
+def test_the_worker_lets_one_process_answer_what_shares_a_base(runs: list[Run]) -> None:
     full, plain, wide = runs
-    assert drive(full.root, "trial")
+    launch(full.root, launched_spec(full), ["launch"])
+    assert follow(full.root, "trial")
     assert {state_of(run).state for run in runs} == {"done"}
-    said = (full.root / "runs" / "trial" / "infer.log").read_text()
-    assert "Traceback" not in said
-    assert "One process answers 2 runs" in log_tail(plain) and "One process answers 2 runs" in log_tail(wide)
+    assert "One process answers several" in log_tail(plain) and "One process answers several" in log_tail(
+        wide
+    )
     assert "One process answers" not in log_tail(full)
+    said = (full.root / "runs" / ".worker.log").read_text()
+    assert "trial plain/0, wide/0: infer" in said and "trial full/0: infer" in said

@@ -12,12 +12,12 @@ from tests.experiments.conftest import spec_of
 
 
 def test_launches_carry_a_name(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[str] = []
-    monkeypatch.setattr(launch_module, "start_driver", lambda _, name: started.append(name))
+    started: list[Path] = []
+    monkeypatch.setattr(launch_module, "ensure_worker", started.append)
     spec = spec_of(root)
     (run,) = launch(root, spec, ["launch"], by="ada")
     launch(root, spec, ["launch", "again"], by="bob")
-    assert started == [spec.name, spec.name]
+    assert started == [root, root]
     assert read_json(run.folder / "run.json")["launched_by"] == "ada"
     lines = read_records(experiment_folder(root, spec.name) / LAUNCHES)
     assert [(line["by"], line["command"]) for line in lines] == [

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from core.experiments.launch import prepare
-from core.experiments.runs import DRIVER, SECONDS_TO_BEGIN, experiment_folder, own_state, run_records
+from core.experiments.processes import Identity
+from core.experiments.runs import SECONDS_TO_BEGIN, WORKER, experiment_folder, run_records
 from core.storage.files import write_json
 from tests.experiments.conftest import spec_of
 
@@ -26,12 +27,12 @@ def test_a_queued_run_that_nothing_works_on_says_so(root: Path) -> None:
     forget(root, spec.name, SECONDS_TO_BEGIN + 1)
     for record in run_records(root, spec.name):
         assert record["state"] == "queued"
-        assert record["error"] == f"Nothing works on it. Go on with: python -m core launch {spec.name}"
+        assert record["error"] == f"Nothing works on it. Go on with: python -m core runs resume {spec.name}"
 
 
-def test_a_queued_run_whose_driver_lives_just_waits(root: Path) -> None:
+def test_a_queued_run_whose_worker_lives_just_waits(root: Path) -> None:
     spec = spec_of(root)
     prepare(root, spec, ["launch"])
     forget(root, spec.name, SECONDS_TO_BEGIN + 1)
-    write_json(experiment_folder(root, spec.name) / DRIVER, asdict(own_state(None)))
+    write_json(root / "runs" / WORKER, asdict(Identity.own()))
     assert {record["error"] for record in run_records(root, spec.name)} == {None}

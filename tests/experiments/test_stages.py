@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +18,27 @@ import pytest
 
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
-from core.experiments import launch as launch_module
-from core.experiments import reporting, stages
+from core.experiments import reporting, stages, stopping, worker
 from core.experiments.estimates import size_of
-from core.experiments.launch import drive, launch, prepare
+from core.experiments.launch import launch, prepare
+from core.experiments.processes import Heartbeat, is_alive, start_of
 from core.experiments.runs import (
     STAGES,
     Run,
     RunState,
     Stage,
-    is_alive,
-    is_driven,
     list_runs,
     own_state,
     progress_of,
     run_records,
     say_state,
     state_of,
+    worker_of,
 )
 from core.experiments.stages import launched_spec, run_stage, stages_left
-from core.experiments.stopping import delete_experiment, stop_experiment
-from core.storage.files import read_json, write_json
+from core.experiments.stopping import stop_runs
+from core.experiments.trash import delete_experiment
+from core.storage.files import read_json
 from tests.experiments.conftest import spec_of
 from tests.training.tiny import copy_task, tiny_root
 
@@ -57,7 +57,7 @@ def losses(run: Run) -> dict[int, float]:
 
 def killed(run: Run, stage: Stage, reports: int) -> None:
     """Run a stage in a process group of its own, which is killed with that report."""
-    verb = ["run", run.experiment, "--variant", run.variant, "--train-seed", str(run.train_seed)]
+    verb = ["run", run.experiment, "--of", run.name]
     child = subprocess.run(
         [
             *(sys.executable, "-m", "tests.experiments.killed", stage, str(reports)),
@@ -84,7 +84,7 @@ def test_a_kill_in_any_stage_loses_and_repeats_nothing(
     killed(run, "train", 5)
     state = state_of(run)
     assert (state.state, state.stage) == ("failed", "train")
-    assert state.error == "The process is gone. Launch again: finished stages are kept."
+    assert state.error == "The process is gone. Go on with: python -m core runs resume trial"
     assert run_stage(run, "train") and (state_of(run).state, state_of(run).stage) == ("queued", "infer")
     assert losses(run) == losses(undisturbed) and list(losses(run)) == [1, 2, 3, 4, 5, 6]
     trained = files_of(run)
@@ -151,28 +151,29 @@ def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> None:
 
 @pytest.mark.engine
 def test_a_launch_works_through_all_stages_whatever_is_killed(root: Path) -> None:
-    """As a person does it: launch, lose driver and stage, launch twice at once, launch again."""
+    """As a person does it: launch, lose worker and stage, launch twice at once, launch again."""
     spec = spec_of(root)
     assert core(root, "launch", "trial").returncode == 0
     (run,) = list_runs(root, "trial")
     wait_for(lambda: state_of(run).state == "running")
-    driver, stage = (
-        read_json(p)["pid"] for p in (root / "runs/trial/driver.json", run.folder / "state.json")
-    )
-    assert os.getsid(driver) == driver and os.getsid(stage) == stage, "both are detached"
-    for pid in (driver, stage):
+    worker, stage = (read_json(p)["pid"] for p in (root / "runs/.worker.json", run.folder / "state.json"))
+    assert os.getsid(worker) == worker and os.getsid(stage) == stage, "both are detached"
+    for pid in (worker, stage):
         os.killpg(pid, signal.SIGKILL)
     wait_for(lambda: state_of(run).state == "failed")
-    assert not is_driven(root, "trial")
+    assert worker_of(root) is None
 
     assert core(root, "launch", "trial").returncode == 0
     wait_for(lambda: state_of(run).state == "running")
     stopped = core(root, "runs", "stop", "trial")
-    assert "Stopped 1 runs of 'trial'. Go on with: python -m core launch trial" in stopped.stdout
-    assert state_of(run).state == "cancelled" and not is_driven(root, "trial")
-    assert not [p for p in psutil.process_iter(["cmdline"]) if str(root) in (p.info["cmdline"] or [])]
+    assert "Stopped 1 runs of 'trial'. Go on with: python -m core runs resume trial" in stopped.stdout
+    assert state_of(run).state == "cancelled"
+    stages_at_work = [
+        p for p in psutil.process_iter(["cmdline"]) if {str(root), "--stage"} <= set(p.info["cmdline"] or [])
+    ]
+    assert not stages_at_work
 
-    assert core(root, "launch", "trial").returncode == 0
+    assert core(root, "runs", "resume", "trial").returncode == 0
     finished = core(root, "launch", "trial", "--wait")
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert state_of(run).state == "done" and stages_left(run, spec) == []
@@ -202,7 +203,8 @@ def test_a_state_that_was_cut_in_half_is_not_believed(run: Run) -> None:
     state = run.folder / "state.json"
     state.write_text(state.read_text()[:20])
     assert state_of(run).state == "queued"
-    assert state_of(run).error == "state.json is missing or broken; launch again to go on."
+    said = "state.json is missing or broken. Go on with: python -m core runs resume trial"
+    assert state_of(run).error == said
 
 
 def pretend_done(run: Run) -> None:
@@ -217,7 +219,7 @@ def pretend_done(run: Run) -> None:
 def test_a_run_whose_files_are_there_is_done_whatever_its_state_says(
     run: Run, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
-    monkeypatch.setattr(launch_module, "start_driver", lambda *_: pytest.fail("there is nothing to do"))
+    monkeypatch.setattr(worker, "start_detached", lambda *_: pytest.fail("there is nothing to do"))
     pretend_done(run)
     (run.folder / "state.json").write_text(state)
     launch(run.root, launched_spec(run), ["launch"])
@@ -326,59 +328,61 @@ def sleeper() -> Any:
 
 
 def state_with(pid: int, **changes: Any) -> RunState:
-    start = psutil.Process(pid).create_time()
-    return replace(own_state("train"), pid=pid, start_time=start, **changes)
+    return replace(own_state("train"), pid=pid, start_time=start_of(pid), **changes)
 
 
-@pytest.mark.parametrize("state", ["running", "queued"])
-def test_a_stop_ends_the_stage_at_work_or_in_the_queue(run: Run, sleeper: Any, state: Any) -> None:
-    say_state(run, state_with(sleeper.pid, state=state, step=3))
-    assert stop_experiment(run.root, "trial") == 1
-    assert not psutil.pid_exists(sleeper.pid)
+def test_a_stop_ends_the_stage_at_work(run: Run, sleeper: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "SECONDS_TO_CHECKPOINT", 0.1)
+    say_state(run, state_with(sleeper.pid, step=3))
+    assert stop_runs(run.root, "trial") == [run]
+    assert sleeper.poll() is not None
     assert (state_of(run).state, state_of(run).stage) == ("cancelled", "train")
-    assert drive(run.root, "trial") is False, "a driver that comes late leaves it alone"
-    assert not (run.folder / "adapter").exists()
+    assert run_stage(run, "train") is False, "a process that comes late leaves it alone"
+    assert not (run.folder / "adapter").exists() and state_of(run).state == "cancelled"
 
 
-@pytest.mark.parametrize("name", ["driver.json", "next-driver.json"])
-def test_a_stop_ends_the_driver_and_the_one_that_waits(run: Run, sleeper: Any, name: str) -> None:
-    write_json(run.folder.parents[1] / name, asdict(state_with(sleeper.pid)))
-    stop_experiment(run.root, "trial")
-    assert not psutil.pid_exists(sleeper.pid)
-
-
-def test_a_process_of_another_machine_is_not_touched(run: Run, sleeper: Any) -> None:
+def test_a_process_of_another_machine_is_not_touched(
+    run: Run, sleeper: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     say_state(run, state_with(sleeper.pid, host="elsewhere"))
-    with pytest.raises(UserError, match=r"runs on the machine elsewhere. Give the same command there"):
-        stop_experiment(run.root, "trial")
+    monkeypatch.setattr(stopping, "SECONDS_TO_CHECKPOINT", 0.1)
+    monkeypatch.setattr(stopping, "SECONDS_ELSEWHERE", 0.2)
+    with (
+        Heartbeat(run.heartbeat),
+        pytest.raises(UserError, match=r"machine elsewhere has not done so"),
+    ):
+        stop_runs(run.root, "trial")
     assert sleeper.poll() is None
 
 
 def test_a_process_that_took_the_number_of_a_dead_one_is_not_touched(run: Run, sleeper: Any) -> None:
     state = state_with(sleeper.pid)
     old = replace(state, start_time=(state.start_time or 0) - 60)
-    assert is_alive(state) and not is_alive(old)
-    say_state(run, old)
-    assert stop_experiment(run.root, "trial") == 0
-    assert sleeper.poll() is None
+    rebooted = replace(state, boot="another boot")
+    assert state.process and old.process and rebooted.process
+    assert is_alive(state.process) and not is_alive(old.process) and not is_alive(rebooted.process)
+    for gone in (old, rebooted):
+        say_state(run, gone)
+        assert stop_runs(run.root, "trial") == []
+        assert sleeper.poll() is None
 
 
 def test_what_runs_is_not_deleted(run: Run, sleeper: Any) -> None:
     say_state(run, state_with(sleeper.pid))
-    with pytest.raises(UserError, match=r"'trial' is running. Stop it first: python -m core runs stop trial"):
+    with pytest.raises(UserError, match=r"plain/0 is running. Stop it first: python -m core runs stop trial"):
         delete_experiment(run.root, "trial")
     assert run.folder.exists()
 
 
-@pytest.mark.parametrize("verb", [stop_experiment, delete_experiment])
+@pytest.mark.parametrize("verb", [stop_runs, delete_experiment])
 def test_an_unknown_experiment_is_named(root: Path, verb: Callable[[Path, str], Any]) -> None:
     with pytest.raises(UserError, match=r"There is no experiment 'nope' in runs/. See: python"):
         verb(root, "nope")
 
 
-def test_a_driver_file_that_was_cut_in_half_is_no_driver(run: Run) -> None:
-    (run.folder.parents[1] / "driver.json").write_text('{"sta')
-    assert not is_driven(run.root, "trial")
+def test_a_worker_file_that_was_cut_in_half_is_no_worker(run: Run) -> None:
+    (run.root / "runs" / ".worker.json").write_text('{"pid')
+    assert worker_of(run.root) is None
     assert delete_experiment(run.root, "trial")[0].is_dir()
 
 

@@ -1,0 +1,101 @@
+"""The command line with stages that take moments: `python -m tests.experiments.trivial VERB ARGUMENTS…`.
+
+Everything but the work itself is real: launch, queue, worker, processes, locks, states. A stage reports
+`training.steps` steps, goes on from its checkpoint, and leaves the files that a stage leaves. It notes in
+`witness.jsonl` when it begins and ends, and `TWICE` where another process works on the same run meanwhile.
+"""
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from core.__main__ import main
+from core.errors import Stopped
+from core.experiments import processes, stages
+from core.experiments.reporting import Reporter
+from core.experiments.runs import Run, Stage
+from core.experiments.spec import ExperimentSpec
+from core.storage.files import append_record, read_records, write_text
+from tests.training.tiny import tiny_root
+
+MODULE = "tests.experiments.trivial"
+SECONDS = "TRIVIAL_SECONDS_PER_STEP"
+
+
+def trivial_root(root: Path) -> Path:
+    """A project with a source `toy` and a model `tiny` that nobody may load."""
+    tiny_root(root, model=False)
+    model = root / "data" / "models" / "tiny"
+    model.mkdir(parents=True)
+    (model / "config.json").write_text("{}")
+    (model / "model.safetensors").write_bytes(b"")
+    return root
+
+
+def witnessed(run: Run, what: str, stage: str) -> list[dict[str, Any]]:
+    """What stage processes noted of a run."""
+    found = read_records(run.folder / "witness.jsonl")
+    return [record for record in found if (record["what"], record["stage"]) == (what, stage)]
+
+
+def _trivial(stage: Stage, results: Any) -> Any:
+    def work(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
+        guard = run.folder / "at-work"
+        try:
+            descriptor = os.open(guard, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            os.write(descriptor, str(os.getpid()).encode())
+            os.close(descriptor)
+        except FileExistsError:
+            other = Path(f"/proc/{guard.read_text()}/cmdline")
+            if other.exists() and b"trivial" in other.read_bytes():
+                _note(run, "TWICE", stage)
+            guard.write_text(str(os.getpid()))
+        _note(run, "begin", stage)
+        checkpoint = run.folder / "checkpoint"
+        total = spec.recipe_of(run.variant).training.steps
+        first = int(checkpoint.read_text()) if stage == "train" and checkpoint.exists() else 0
+        for step in range(first + 1, total + 1):
+            time.sleep(float(os.environ.get(SECONDS, "0.02")))
+            try:
+                report({"step": step, "total": total, "loss": 1 / step, "eta_seconds": 0.0})
+            except Stopped:
+                write_text(checkpoint, str(step))
+                raise
+        for name in results(run, spec):
+            write_text(run.folder / name, json.dumps({"pid": os.getpid()}))
+        _note(run, "end", stage)
+        guard.unlink(missing_ok=True)
+
+    return work
+
+
+def _note(run: Run, what: str, stage: Stage) -> None:
+    record = {"what": what, "stage": stage, "pid": os.getpid(), "time": time.time()}
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES")
+    append_record(run.folder / "witness.jsonl", {**record, "gpu": gpu})
+
+
+def _evaluations(name: str) -> Any:
+    return lambda _, spec: [f"eval-{seed}/{name}.parquet" for seed in spec.eval_seeds]
+
+
+def _infer_in_turn(runs: Sequence[Run], spec: ExperimentSpec) -> None:
+    for run in runs:
+        stages._run_stage(run, spec, "infer")
+
+
+def make_trivial() -> None:
+    """Put the trivial stages in the place of the real ones, in this process and those that it starts."""
+    processes.MODULE = MODULE
+    stages._WORK["train"] = _trivial("train", lambda *_: ["adapter/adapter_model.safetensors"])
+    stages._WORK["infer"] = _trivial("infer", _evaluations("predictions"))
+    stages._WORK["score"] = _trivial("score", _evaluations("scores"))
+    stages._infer_together = _infer_in_turn
+
+
+if __name__ == "__main__":
+    make_trivial()
+    main()
