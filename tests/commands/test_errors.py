@@ -116,7 +116,7 @@ def test_a_wrong_argument_is_one_sentence(
 def test_runs_are_listed_and_shown(root: Path) -> None:
     invoke = CliRunner().invoke
     listed = invoke(command_line.app, ["runs", "list", "--json", "--root", str(root)])
-    (record,) = json.loads(listed.output)
+    (record,) = json.loads(listed.stdout)
     assert (record["experiment"], record["variant"], record["state"]) == ("trial", "plain", "queued")
     assert record["loss"] is None and record["eta_seconds"] is None
     shown = invoke(command_line.app, ["runs", "show", "trial", "plain", "0", "--root", str(root)])
