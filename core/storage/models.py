@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.storage.files import fingerprint, read_json, sha256_of
+from core.storage.files import fingerprint, read_json, sha256_of, write_json
+
+SUMS = "sha256.json"
 
 
 def model_location(root: Path, name: str) -> str:
@@ -62,8 +64,30 @@ def model_fingerprint(location: str) -> str:
     folder = Path(location)
     if not folder.is_dir():
         return location
-    files = sorted(path for path in folder.iterdir() if path.suffix in {".json", ".safetensors"})
+    kinds = {".json", ".safetensors"}
+    files = sorted(path for path in folder.iterdir() if path.suffix in kinds and path.name != SUMS)
     return fingerprint({path.name: sha256_of(path) for path in files})
+
+
+def seal(folder: Path) -> None:
+    """Write the sha256 of every file of an adapter or model beside them; `check_seal` holds them to it."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != SUMS)
+    write_json(folder / SUMS, {path.name: sha256_of(path) for path in files})
+
+
+def check_seal(folder: Path) -> None:
+    """Raise `UserError` unless the files of an adapter or model are what the training wrote; one from
+    elsewhere, which was never sealed, passes."""
+    if not (folder / SUMS).exists():
+        return
+    sums = read_json(folder / SUMS)
+    for name, wanted in sums.items():
+        path = folder / name
+        if not path.is_file() or sha256_of(path) != wanted:
+            raise UserError(
+                f"{path} is damaged: it is not what the training wrote. Delete the folder {folder} and launch"
+                " again; the training is repeated."
+            )
 
 
 def unreadable(part: str, location: str, problem: Exception) -> UserError:

@@ -18,6 +18,7 @@ from core.prompts.templates import PromptSettings, check_tokenizer
 from core.prompts.vocabulary import load_tokenizer
 from core.seeds import derived_seed
 from core.storage.files import writing
+from core.storage.models import seal
 from core.training.attention import attend_within_samples, can_pack
 from core.training.batches import IGNORED, Batch, Drawing
 from core.training.checkpoints import Position
@@ -243,6 +244,7 @@ class Loop:
                 self.model.save_pretrained(temporary)
             self.tokenizer.save_pretrained(temporary)
             carry_mapping(self.training.base, temporary)
+            seal(temporary)
 
 
 def _validation_batches(training: Training, drawing: Drawing) -> dict[str, list[Batch]]:

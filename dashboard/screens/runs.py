@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.errors import UserError
 from core.experiments.chart_queries import losses_query
-from core.experiments.curves import Curve
+from core.experiments.curves import LOOKED_AT, Curve
 from core.experiments.launch import launch
 from core.experiments.overview import Overview, launched_experiments, overview
 from core.experiments.runs import Run, experiment_folder, log_tail
@@ -19,7 +19,7 @@ from core.results.figures import variant_colours
 from core.storage.files import bytes_of
 from dashboard.components import seen
 from dashboard.components.alarms import show_alarms
-from dashboard.components.curves import HEIGHT, loss_chart
+from dashboard.components.curves import HEIGHT, LOSS, loss_chart
 from dashboard.components.leak_notice import leak_notice
 from dashboard.components.rights import may_change, permitted, rights
 from dashboard.components.run_table import run_id, run_table
@@ -123,16 +123,31 @@ def read_curves(name: str, runs: list[dict[str, Any]]) -> dict[str, Curve]:
 
 
 def draw(read: dict[str, Curve], runs: list[dict[str, Any]], colours: dict[str, str], last_step: int) -> None:
-    """The losses of the shown runs over their steps."""
-    lines = [(run["variant"], run["train_seed"], *read[run_id(run)].points()) for run in runs]
+    """The losses of the shown runs over their steps, or what their validations found."""
+    known = [name for name in LOOKED_AT if any(read[run_id(run)].found[name] for run in runs)]
+    what = choose_curve(known) if known else LOSS
+    lines = []
+    for run in runs:
+        curve = read[run_id(run)]
+        points = curve.points() if what == LOSS else curve.looked_at(what)
+        lines.append((run["variant"], run["train_seed"], *points))
     lines = [line for line in lines if line[2]]
     with st.container(height=HEIGHT + 32, border=False):
         if lines:
-            chart = loss_chart(lines, colours, last_step)
+            chart = loss_chart(lines, colours, last_step, what)
             st.plotly_chart(chart, key="loss", config={"displayModeBar": False})
-            seen.note("runs", "loss", losses_query(runs[0]["experiment"]))
+            if what == LOSS:
+                seen.note("runs", "loss", losses_query(runs[0]["experiment"]))
         else:
             st.caption("The loss is drawn here from the first training step on.")
+
+
+def choose_curve(known: list[str]) -> str:
+    """What is drawn: the training loss, or something that validations found."""
+    label = st.segmented_control(
+        "curve", [LOSS, *known], default=LOSS, format_func=lambda name: name.replace("_", " "), key="curve"
+    )
+    return label or LOSS
 
 
 def the_run(name: str, run: dict[str, Any]) -> Run:

@@ -42,6 +42,17 @@ def test_a_step_that_was_repeated_counts_as_last_reported(tmp_path: Path) -> Non
     assert curve.points() == ([1, 2], [1.0, 4.0])
 
 
+def test_what_validations_found_stands_at_their_steps(tmp_path: Path) -> None:
+    path = tmp_path / "progress.jsonl"
+    looked = [{**one, "validation_accuracy": 0.25 * one["step"]} for one in reports(2, 4)]  # type: ignore[operator]
+    append_records(path, [*reports(1), looked[0], *reports(3), looked[1], looked[1]])
+    curve = Curve(path)
+    curve.read()
+    assert curve.looked_at("validation_accuracy") == ([2, 4], [0.5, 1.0])
+    assert curve.looked_at("seen_accuracy") == ([], [])
+    assert curve.points()[0] == [1, 2, 3, 4]
+
+
 def test_a_run_that_was_launched_anew_begins_anew(tmp_path: Path) -> None:
     path = tmp_path / "progress.jsonl"
     append_records(path, reports(1, 2))

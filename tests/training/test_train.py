@@ -16,6 +16,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from core.errors import UserError
+from core.storage.models import check_seal
 from core.training import train as train_module
 from core.training.checkpoints import Position, load_checkpoint
 from core.training.loop import Loop, Training
@@ -317,6 +318,20 @@ def test_every_kind_of_adapter_fits_the_untouched_base_and_resumes(
     losses = interrupted_at(5, make, tmp_path / "a") | losses_of(make, tmp_path / "a")
     assert losses == losses_of(make, tmp_path / "b")
     assert same_weights(tmp_path / "a", tmp_path / "b")
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_what_was_trained_is_sealed_and_damage_is_seen(training: Make, tmp_path: Path, method: str) -> None:
+    folder = train(training(steps=1, method=method), tmp_path, lambda record: None)
+    check_seal(folder)
+    (weights,) = folder.glob("*.safetensors")
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(UserError, match=rf"{weights.name} is damaged: .* Delete the folder .* and launch"):
+        check_seal(folder)
+    (folder / "sha256.json").unlink()
+    check_seal(folder)
 
 
 @pytest.mark.parametrize("other", [{"dora": True}, {"four_bit": True}])
