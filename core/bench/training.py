@@ -1,0 +1,270 @@
+"""Training: useful tokens per second, against TRL's `SFTTrainer` on the same samples and the same model.
+
+Useful tokens are those of samples, padding not counted; on both sides all of them pass the model, and the
+loss counts answers. Both train all weights of one embedded model in float32 on the CPU, with AdamW and the
+same number of samples per step. The rows for a GPU are measured where there is one.
+"""
+
+import importlib.util
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from core.bench.registry import Benchmark, Measured, Row
+from core.bench.workshop import Workshop
+from core.errors import UserError
+
+SAMPLES_PER_STEP = 16
+STEPS = 6
+WARM_STEPS = 1
+LONGEST = 2048
+
+PADDED = Row(
+    "training on 2 cores, against a batch of one",
+    "tokens/s",
+    "Useful tokens per second of a full training of a model of 0.9 million weights.",
+    peer="SFTTrainer, batch 1",
+    wanted_ratio="> 2",
+    more_is_better=True,
+)
+PACKED = Row(
+    "training on 2 cores, against packing",
+    "tokens/s",
+    "The same, against the peer's best packed setting.",
+    peer="SFTTrainer, packed",
+    wanted_ratio="> 1.1",
+    more_is_better=True,
+)
+LORA = Row(
+    "training 0.5 B LoRA on a GPU",
+    "tokens/s",
+    "Useful tokens per second; random weights of Qwen2-0.5B's shape, rank 16, packed, bfloat16.",
+    wanted="> 60000",
+    peer="SFTTrainer, packed",
+    wanted_ratio="> 1.3",
+    more_is_better=True,
+)
+SCRATCH = Row(
+    "training 10 M from scratch on a GPU",
+    "tokens/s",
+    "Useful tokens per second of a full training of a model of ten million weights.",
+    wanted="> 1000000",
+    more_is_better=True,
+)
+
+
+def training_of(base: Path, **changes: Any) -> Any:
+    """A training on made-up tasks of many sizes, like those of ARC."""
+    from core.curation.mixtures import Mixture, MixtureSettings, SourceShare
+    from core.prompts.templates import PromptSettings
+    from core.settings import validated
+    from core.training.loop import Training
+    from core.training.settings import TrainingSettings
+
+    values = {"steps": 1000, "samples_per_step": SAMPLES_PER_STEP, "max_seq_len": LONGEST, **changes}
+    settings = validated(TrainingSettings, values, "bench")
+    mixture = Mixture(
+        {"made-up": made_up_tasks()}, MixtureSettings(sources=(SourceShare(source="made-up"),)), 0
+    )
+    return Training(settings, PromptSettings(), mixture, str(base), 0)
+
+
+def made_up_tasks() -> list[Any]:
+    """Sixty tasks of random grids; sizes as unequal as ARC's (3 to 14 cells a side)."""
+    from core.arc.tasks import parse_task
+    from core.seeds import generator
+
+    tasks = []
+    for number in range(60):
+        rng = generator(0, "bench", "task", number)
+        sides = rng.integers(3, 15, 2)
+        pairs = [
+            {"input": rng.integers(0, 10, sides).tolist(), "output": rng.integers(0, 10, sides).tolist()}
+            for _ in range(int(rng.integers(3, 5)))
+        ]
+        record = {"train": pairs[:-1], "test": pairs[-1:]}
+        tasks.append(parse_task(record, task_id=f"{number:08x}", source="made-up"))
+    return tasks
+
+
+def our_speed(base: Path, **changes: Any) -> tuple[float, float | None]:
+    """The median of useful tokens per second over steps after the first, and of the share of the peak."""
+    from core.training.checkpoints import Position
+    from core.training.loop import Loop
+
+    loop, position = Loop.start(training_of(base, **changes)), Position()
+    records = []
+    for _ in range(WARM_STEPS + STEPS):
+        record, position = loop.step(position)
+        records.append(record)
+    found = records[WARM_STEPS:]
+    shares = [record["mfu"] for record in found if record["mfu"] is not None]
+    return median(record["tokens_per_second"] for record in found), median(shares) if shares else None
+
+
+def peer_speed(base: Path, *, packed: bool, lora: bool = False, on_gpu: bool = False) -> float | None:
+    """Useful tokens per second of TRL's trainer on the same samples; None where it is not installed.
+
+    Packed it fills rows of the longest sample's size, which is its best setting here; else it takes one
+    sample at a time and adds the gradients up.
+    """
+    if importlib.util.find_spec("trl") is None or importlib.util.find_spec("datasets") is None:
+        return None
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    from core.prompts.templates import training_sample
+    from core.prompts.vocabulary import load_tokenizer
+    from core.storage.models import load_model
+
+    training = training_of(base)
+    tokenizer = load_tokenizer(str(base))
+    count = (WARM_STEPS + STEPS) * SAMPLES_PER_STEP
+    samples = [training_sample(training.mixture.sample(n), training.prompt, tokenizer) for n in range(count)]
+    rows = [_row(one, packed=packed) for one in samples if len(one.tokens) <= LONGEST]
+    tokens = sum(len(row["input_ids"]) for row in rows)
+    marks: list[float] = []
+
+    class Clock(TrainerCallback):
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            marks.append(time.perf_counter())
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = SFTConfig(
+            output_dir=folder,
+            per_device_train_batch_size=1 if not on_gpu else 8,
+            gradient_accumulation_steps=_accumulation(len(rows), tokens, packed=packed) if not on_gpu else 1,
+            num_train_epochs=1,
+            max_length=LONGEST,
+            packing=packed,
+            packing_strategy="bfd",
+            completion_only_loss=True,
+            shuffle_dataset=False,
+            learning_rate=1e-3,
+            report_to="none",
+            save_strategy="no",
+            logging_strategy="no",
+            disable_tqdm=True,
+            bf16=on_gpu,
+            fp16=False,
+            use_cpu=not on_gpu,
+            gradient_checkpointing=False,
+            dataset_kwargs={"skip_prepare_dataset": not packed},
+        )
+        trainer = SFTTrainer(
+            model=load_model(str(base)),
+            args=settings,
+            train_dataset=Dataset.from_list(rows),
+            processing_class=tokenizer,
+            peft_config=LoraConfig(r=16, lora_alpha=32, target_modules="all-linear") if lora else None,
+            callbacks=[Clock()],
+        )
+        began = time.perf_counter()
+        trainer.train()
+    steps = len(marks)
+    if steps < 2:
+        return tokens / (marks[-1] - began)
+    return tokens * (steps - 1) / steps / (marks[-1] - marks[0])
+
+
+def _row(sample: Any, *, packed: bool) -> dict[str, list[int]]:
+    """A sample as the peer takes it: marked, to be packed; labelled, as it is."""
+    if packed:
+        return {"input_ids": sample.tokens, "completion_mask": list(map(int, sample.is_answer))}
+    pairs = zip(sample.tokens, sample.is_answer, strict=True)
+    return {"input_ids": sample.tokens, "labels": [token if counts else -100 for token, counts in pairs]}
+
+
+def _accumulation(samples: int, tokens: int, *, packed: bool) -> int:
+    """Rows of a step: as many as hold the samples of one of our steps."""
+    rows = tokens / LONGEST if packed else samples
+    return max(1, round(rows / (WARM_STEPS + STEPS)))
+
+
+def measure_cpu(workshop: Workshop) -> Iterator[Measured]:
+    """In turns with the peer, so that a machine that is busy for a while slows both down alike."""
+    base = _embedded(workshop.folder, "small", {})
+    ours, alone, packs = [], [], []
+    for _ in range(min(3, workshop.repeats)):
+        workshop.say("training, and the peer's two ways")
+        ours.append(our_speed(base, method="full", devices=1)[0])
+        alone.append(peer_speed(base, packed=False))
+        packs.append(peer_speed(base, packed=True))
+    yield from _against(PADDED, ours, alone)
+    yield from _against(PACKED, ours, packs)
+
+
+def _against(row: Row, ours: list[float], theirs: list[float | None]) -> Iterator[Measured]:
+    known = [(mine, its) for mine, its in zip(ours, theirs, strict=True) if its is not None]
+    if not known:
+        yield Measured(row.name, median(ours))
+        return
+    ratio = median(mine / its for mine, its in known)
+    yield Measured(row.name, median(ours), median(its for _, its in known), ratio)
+
+
+def measure_gpu(workshop: Workshop) -> Iterator[Measured]:
+    """On a GPU; without one nothing is measured."""
+    import torch
+
+    if not torch.cuda.is_available():
+        workshop.say("no GPU here: its training rows stay unmeasured")
+        return
+    half_billion = partial(_embedded, workshop.folder, "half-billion")
+    base = half_billion(
+        {"hidden_size": 896, "layers": 24, "heads": 14, "mlp_size": 4864, "vocabulary": 151_936}
+    )
+    workshop.say("0.5 B LoRA")
+    speed, share = our_speed(base, method="lora", samples_per_step=128)
+    workshop.say(f"share of the peak: {share:.1%}" if share is not None else "the peak is not known")
+    yield Measured(LORA.name, speed, peer_speed(base, packed=True, lora=True, on_gpu=True))
+    base = _embedded(
+        workshop.folder, "ten-million", {"hidden_size": 384, "layers": 6, "heads": 6, "mlp_size": 1024}
+    )
+    workshop.say("10 M from scratch")
+    yield Measured(SCRATCH.name, our_speed(base, method="full", samples_per_step=512)[0])
+
+
+def _embedded(folder: Path, name: str, shape: dict[str, int]) -> Path:
+    """A model of a shape with random weights; a larger vocabulary than ours is filled up with unused rows."""
+    from transformers import Qwen2ForCausalLM
+
+    from core.prompts.vocabulary import embedded_tokenizer
+    from core.training.models import ModelShape, init_model
+
+    target = folder / "models" / name
+    if target.exists():
+        return target
+    rows = shape.get("vocabulary")
+    if rows is None:
+        init_model(target, ModelShape(**shape), 0)
+        return target
+    from transformers import Qwen2Config
+
+    config = Qwen2Config(
+        vocab_size=rows,
+        hidden_size=shape["hidden_size"],
+        intermediate_size=shape["mlp_size"],
+        num_hidden_layers=shape["layers"],
+        num_attention_heads=shape["heads"],
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+        max_position_embeddings=4096,
+    )
+    Qwen2ForCausalLM(config).save_pretrained(target)
+    embedded_tokenizer().save_pretrained(target)
+    if not any(target.glob("*.safetensors")):
+        raise UserError(f"{target} could not be written. Free some space and measure again.")
+    return target
+
+
+BENCHMARKS = (
+    Benchmark("training", (PADDED, PACKED), measure_cpu),
+    Benchmark("training on a GPU", (LORA, SCRATCH), measure_gpu),
+)
