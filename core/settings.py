@@ -56,12 +56,32 @@ def read_yaml(path: Path) -> Any:
     return parse_yaml(text, str(path))
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """The safe loader, which takes no key twice: one of the two values would be lost without a word."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._checked: set[int] = set()
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Called before a mapping is read; once merged keys (`<<`) are laid under its own, some repeat."""
+        if id(node) not in self._checked:
+            self._checked.add(id(node))
+            seen = set()
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                    problem = f"the key '{key.value}' stands there twice"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        super().flatten_mapping(node)
+
+
 def parse_yaml(text: str, where: str) -> Any:
     """The plain data of a YAML text, safely loaded and of bounded size. Raises `UserError` naming `where`."""
     if len(text) > MAX_TEXT:
         raise UserError(f"{where} is longer than {MAX_TEXT:,} characters. Shorten it.")
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, _UniqueKeys)
     except (yaml.YAMLError, RecursionError, ValueError) as problem:
         raise UserError(f"{where} is no valid YAML ({_reason(problem)}). Correct the file.") from None
     if not _is_bounded(value):

@@ -21,6 +21,9 @@ Of = Annotated[
 def launch(
     spec: Annotated[str, typer.Argument(help="A YAML file, or the name of one in data/experiments.")],
     wait: Annotated[bool, typer.Option("--wait", help="Stay and show progress until all runs end.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Do everything anew, also what another run did in the same way.")
+    ] = False,
     root: Root = HERE,
 ) -> None:
     """Start all runs of an experiment in the background; finished stages are not repeated."""
@@ -29,7 +32,7 @@ def launch(
     from core.experiments.spec import find_spec, read_spec
 
     experiment = read_spec(find_spec(root, spec))
-    runs = launch_spec(root, experiment, sys.argv, by=account())
+    runs = launch_spec(root, experiment, sys.argv, by=account(), fresh_work=fresh)
     if wait:
         if not follow(root, experiment.name):
             raise typer.Exit(1)
@@ -169,6 +172,23 @@ def retry(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
     from core.experiments.stopping import retry_runs
 
     typer.echo(f"{len(retry_runs(root, experiment, of or ()))} runs of '{experiment}' are tried again.")
+
+
+@app.command()
+def clone(
+    experiment: Experiment,
+    name: Annotated[str, typer.Argument(help="The name of the new spec.")],
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A change, such as recipe.training.steps=400; may be repeated."),
+    ] = None,
+    root: Root = HERE,
+) -> None:
+    """Write an experiment's spec under a new name, with changes, to data/experiments."""
+    from core.experiments.cloning import clone_experiment
+
+    path = clone_experiment(root, experiment, name, changes or ())
+    typer.echo(f"Wrote {path}. Launch it with: python -m core launch {name}")
 
 
 @app.command()

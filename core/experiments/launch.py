@@ -43,10 +43,13 @@ def runs_of(root: Path, spec: ExperimentSpec) -> list[Run]:
     return [Run(root, spec.name, variant, seed) for seed in spec.train_seeds for variant in spec.variants]
 
 
-def prepare(root: Path, spec: ExperimentSpec, command: list[str], by: str | None = None) -> list[Run]:
+def prepare(
+    root: Path, spec: ExperimentSpec, command: list[str], by: str | None = None, *, fresh_work: bool = False
+) -> list[Run]:
     """Check the spec against the data and freeze it: `experiment.yaml` and a folder for each run.
 
-    `by` is who launches; it goes into the records of the runs that are new.
+    `by` is who launches; it goes into the records of the runs that are new. With `fresh_work` these take
+    nothing over from runs that did the same work.
 
     Folders that exist stay as they are. Raises `UserError` where one of them was made with other
     settings, where data or base model are missing, or where the disk has too little room.
@@ -65,6 +68,7 @@ def prepare(root: Path, spec: ExperimentSpec, command: list[str], by: str | None
         run: {
             **describe_run(run, spec, frozen, command),
             "launched_by": by,
+            "fresh": fresh_work,
             "leaks": [asdict(leak) for leak in leaks[run.variant]],
         }
         for run in fresh
@@ -133,7 +137,9 @@ def _check_room(root: Path, runs: int) -> None:
         )
 
 
-def launch(root: Path, spec: ExperimentSpec, command: list[str], by: str | None = None) -> list[Run]:
+def launch(
+    root: Path, spec: ExperimentSpec, command: list[str], by: str | None = None, *, fresh_work: bool = False
+) -> list[Run]:
     """Prepare an experiment, queue what is left of its runs, and see that a worker takes them.
 
     Launches take turns, so that none overwrites what another has just prepared. Each is a line of
@@ -141,7 +147,7 @@ def launch(root: Path, spec: ExperimentSpec, command: list[str], by: str | None 
     """
     _check_root(root)
     with locked(root / "runs" / ".launch.lock"):
-        runs = prepare(root, spec, command, by)
+        runs = prepare(root, spec, command, by, fresh_work=fresh_work)
         said = {"time": round(time.time(), 3), "by": by, "command": command}
         append_record(experiment_folder(root, spec.name) / LAUNCHES, said)
         enqueue(root, runs, spec)

@@ -20,6 +20,7 @@ from core.settings import Settings, parse_yaml, read_yaml, validated
 from core.spread.metrics import parse_metric
 from core.training.settings import TrainingSettings
 
+FILES = (".yaml", ".json", ".jsonl", ".log", ".tmp")
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
@@ -140,6 +141,11 @@ def checked_spec(value: Any, where: str) -> ExperimentSpec:
     spec = validated(ExperimentSpec, value, where)
     for variant in spec.variants:
         validated(_Name, {"name": variant}, f"{where}, variants")
+        if Path(variant).suffix in FILES:
+            raise UserError(
+                f"{where}: the variant '{variant}' is named like a file of the experiment's folder."
+                " Choose another name."
+            )
         trains = spec.recipe_of(variant).training.method != "none"
         if not trains and len(spec.train_seeds) > 1:  # equal runs would pose as a spread of trainings
             raise UserError(

@@ -15,6 +15,7 @@ from core.experiments.frozen import frozen_of
 from core.experiments.processes import Heartbeat
 from core.experiments.records import check_data
 from core.experiments.reporting import Reporter, say_failed, say_in_log, sentence_of
+from core.experiments.reuse import take_over
 from core.experiments.runs import STAGES, Run, RunState, Stage, experiment_folder, own_state, say_state
 from core.experiments.spec import ExperimentSpec, read_spec
 from core.storage.files import locked
@@ -87,7 +88,11 @@ def _infer_together(runs: Sequence[Run], spec: ExperimentSpec) -> None:
         )
         try:
             check_data(run, spec, "infer")
-            able.append(run)
+            take_over(run, "infer", spec.eval_seeds)
+            if is_done(run, spec, "infer"):
+                say_what_is_next(run, spec)
+            else:
+                able.append(run)
         except UserError as error:
             _say_failed(run, error)
     ended = set()
@@ -127,7 +132,9 @@ def _run_stage(run: Run, spec: ExperimentSpec, stage: Stage) -> bool:
         try:
             say_state(run, own_state(stage))
             check_data(run, spec, stage)
-            _WORK[stage](run, spec, Reporter(run, stage))
+            take_over(run, stage, spec.eval_seeds)
+            if not is_done(run, spec, stage):
+                _WORK[stage](run, spec, Reporter(run, stage))
         except Exception as error:
             say_failed(run, stage, error)
             return False

@@ -16,7 +16,7 @@ from core.experiments.spec import (
     merged,
     read_spec,
 )
-from core.settings import validated
+from core.settings import parse_yaml, validated
 from tests.experiments.conftest import spec_file, spec_of
 from tests.training.tiny import tiny_spec
 
@@ -156,3 +156,22 @@ def test_tasks_that_can_not_be_evaluated_are_named(root: Path) -> None:
         UserError, match=r"Task 'a' of toy has no known answer, so it can't be scored. Evaluate on a source"
     ):
         evaluated_tasks(root, evaluation())
+
+
+@pytest.mark.parametrize("variant", ["experiment.yaml", "tasks.json", "launches.jsonl"])
+def test_a_variant_named_like_a_file_of_its_folder_is_refused(root: Path, variant: str) -> None:
+    with pytest.raises(UserError, match=r"is named like a file of the experiment's folder. Choose"):
+        spec_of(root, variants={"plain": None, variant: None})
+
+
+def test_a_key_that_stands_twice_is_named_with_its_line() -> None:
+    with pytest.raises(UserError, match=r"line 4: the key 'steps' stands there twice\). Correct the file"):
+        parse_yaml("name: x\ntraining:\n  steps: 1\n  steps: 2\n", "The spec")
+    with pytest.raises(UserError, match="the key 'a' stands there twice"):
+        parse_yaml("- {a: 1, b: 2, a: 3}\n", "The spec")
+
+
+def test_a_merged_mapping_may_be_overridden() -> None:
+    text = "common: &c {steps: 1, rate: 2}\none: {<<: *c, steps: 3}\ntwo: {<<: *c}\n"
+    assert parse_yaml(text, "The spec")["one"] == {"steps": 3, "rate": 2}
+    assert parse_yaml(text, "The spec")["two"] == {"steps": 1, "rate": 2}

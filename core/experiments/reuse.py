@@ -1,0 +1,130 @@
+"""Work that was done before, recognised by its fingerprint and taken over instead of repeated.
+
+A training is the same work where recipe, seed, data, base model, code and libraries are the same; an
+evaluation where its training is, and what is asked, how and with which seed. Trained weights are taken over
+as hard links, predictions as a copy under the new names. `run.json` says under `reused` where they come from.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.errors import UserError
+from core.experiments.records import add_to_record
+from core.experiments.reporting import say_in_log
+from core.experiments.runs import Run, Stage, list_runs
+from core.results.experiment import list_experiments
+from core.storage.files import fingerprint, read_json, writing
+from core.storage.schemas import PREDICTIONS, write_table
+
+WEIGHTS = ("adapter", "model")
+
+
+def train_fingerprint(record: dict[str, Any]) -> str:
+    """The fingerprint of the training that a run's record (`run.json`) describes."""
+    recipe = record["recipe"]
+    return fingerprint(
+        {
+            # Where the base model lies does not matter, what it is does.
+            "recipe": {name: value for name, value in recipe.items() if name != "base_model"},
+            "base_model": record["base_model"],
+            "tasks": record["trained"],
+            "train_seed": record["train_seed"],
+            "code": record["code"]["sha256"],
+            "libraries": record["libraries"],
+        }
+    )
+
+
+def eval_fingerprint(record: dict[str, Any], eval_seed: int) -> str:
+    """The fingerprint of one evaluation of the run that a record describes."""
+    evaluation = record["evaluation"]
+    sources = [share["source"] for share in evaluation["sources"]]
+    return fingerprint(
+        {
+            "training": train_fingerprint(record),
+            "evaluation": evaluation,
+            "data": {source: record["data"][source] for source in sources},
+            "evaluated": record["evaluated"]["sha256"],
+            "eval_seed": eval_seed,
+        }
+    )
+
+
+def take_over(run: Run, stage: Stage, eval_seeds: tuple[int, ...]) -> None:
+    """Fill in what is missing of a stage from runs that did the same work, unless the run was launched to be
+    fresh. What no other run has is left to be done."""
+    record = read_json(run.folder / "run.json")
+    if stage == "score" or record.get("fresh"):
+        return
+    if stage == "train":
+        _take_weights(run, record)
+        return
+    for seed in eval_seeds:
+        if not (run.eval_folder(seed) / "predictions.parquet").exists():
+            _take_predictions(run, record, seed)
+
+
+def _take_weights(run: Run, record: dict[str, Any]) -> None:
+    wanted = _known(train_fingerprint, record)
+    for other, found in _others(run):
+        for name in WEIGHTS:
+            if wanted and (other.folder / name).is_dir() and _known(train_fingerprint, found) == wanted:
+                with writing(run.folder / name) as temporary:
+                    shutil.copytree(other.folder / name, temporary, copy_function=_link)
+                _note(run, "train", other, {"engine": None})
+                return
+
+
+def _take_predictions(run: Run, record: dict[str, Any], seed: int) -> None:
+    wanted = _known(eval_fingerprint, record, seed)
+    for other, found in _others(run):
+        path = other.eval_folder(seed) / "predictions.parquet"
+        if wanted and path.exists() and _known(eval_fingerprint, found, seed) == wanted:
+            table = pq.read_table(path)
+            for column, value in (("experiment", run.experiment), ("variant", run.variant)):
+                place = table.schema.get_field_index(column)
+                table = table.set_column(place, column, pa.array([value] * table.num_rows, pa.string()))
+            write_table(run.eval_folder(seed) / path.name, table, PREDICTIONS)
+            _note(run, f"eval-{seed}", other, {"engine": found.get("engine")})
+            return
+
+
+def _known(function: Any, *arguments: Any) -> str | None:
+    """A fingerprint; None for a record of another make, which is never the same work."""
+    try:
+        return str(function(*arguments))
+    except (KeyError, TypeError):
+        return None
+
+
+def _others(run: Run) -> Iterator[tuple[Run, dict[str, Any]]]:
+    """All other runs of the project with their records, of the latest experiment first."""
+    for experiment in list_experiments(run.root):
+        for other in list_runs(run.root, experiment):
+            if other == run:
+                continue
+            try:
+                yield other, read_json(other.folder / "run.json")
+            except UserError:
+                continue
+
+
+def _link(source: str, target: str) -> None:
+    """A hard link, or a copy where the file system has none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _note(run: Run, what: str, other: Run, more: dict[str, Any]) -> None:
+    """Say in the record and in the log what was taken over from where."""
+    origin = f"{other.experiment} {other.name}"
+    reused = {**read_json(run.folder / "run.json").get("reused", {}), what: origin}
+    add_to_record(run, reused=reused, **{name: value for name, value in more.items() if value is not None})
+    say_in_log(run, f"{what}: {origin} did the same work, whose result is taken over.")
