@@ -4,13 +4,12 @@ Verbs import what they need when they run, so that help and listings start at on
 printed as its sentence and exits with 2; a failed run exits with 1.
 """
 
-import errno
 import sys
 
 import typer
 
 from core.commands import bench, check, data, demo, flags, model, predictions, results, runs, serving, sql
-from core.errors import UserError
+from core.errors import UserError, disk_sentence
 
 app = typer.Typer(
     name="core",
@@ -37,12 +36,6 @@ app.command()(sql.sql)
 app.command()(demo.demo)
 app.command()(serving.dashboard)
 
-_REMEDIES = {
-    errno.ENOSPC: "The disk is full. Free some space and give the same command again; nothing is lost.",
-    errno.EROFS: "The disk is read-only. Choose a writable folder with --root.",
-    errno.EACCES: "You may not write there. Change the rights of the folder or choose another with --root.",
-}
-
 
 def main() -> None:
     """Run a verb; show a person's errors as one sentence."""
@@ -52,9 +45,10 @@ def main() -> None:
         typer.secho(str(error), err=True, fg=typer.colors.RED)
         sys.exit(2)
     except OSError as error:
-        if error.errno not in _REMEDIES:
+        sentence = disk_sentence(error)
+        if sentence is None:
             raise
-        typer.secho(f"{error.filename or ''}: {_REMEDIES[error.errno]}", err=True, fg=typer.colors.RED)
+        typer.secho(sentence, err=True, fg=typer.colors.RED)
         sys.exit(2)
 
 

@@ -22,7 +22,8 @@ from core.results.experiment import list_experiments
 class Overview:
     """Records of the runs (see `run_records`) in the order of variants and seeds, and what they amount to.
 
-    `active`: something works on it. `stalled`: runs wait, but nothing works on them any more.
+    `active`: something works on it. `stalled`: runs wait, but nothing works on them any more. `missing`:
+    runs of the spec that have no folder, because somebody deleted it.
     """
 
     spec: ExperimentSpec
@@ -30,6 +31,7 @@ class Overview:
     done: int
     active: bool
     stalled: bool
+    missing: int
 
     @property
     def sentence(self) -> str:
@@ -38,6 +40,7 @@ class Overview:
         words = [f"{self.done} of {len(self.runs)} runs done"]
         others = ("running", "queued", "failed", "cancelled")
         words += [f"{counts[state]} {state}" for state in others if counts[state]]
+        words += [f"{self.missing} missing"] if self.missing else []
         return ", ".join(words)
 
 
@@ -61,7 +64,9 @@ def overview(root: Path, experiment: str) -> Overview:
     fresh = time.time() - (folder / "experiment.yaml").stat().st_mtime < SECONDS_TO_BEGIN
     waiting = states["queued"] > 0
     active = states["running"] > 0 or (waiting and (worked_on or fresh))
-    return Overview(spec, runs, states["done"], active, waiting and not active)
+    there = {(run["variant"], run["train_seed"]) for run in runs}
+    asked = {(variant, seed) for variant in spec.variants for seed in spec.train_seeds}
+    return Overview(spec, runs, states["done"], active, waiting and not active, len(asked - there))
 
 
 def share_done(run: Mapping[str, Any]) -> float:

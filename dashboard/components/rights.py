@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import streamlit as st
 
-from core.errors import UserError
+from core.errors import UserError, disk_sentence
 from core.people import account
 
 P = ParamSpec("P")
@@ -81,11 +81,18 @@ def is_this_machine(address: str | None) -> bool:
 
 
 def permitted(action: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-    """Do what changes the project. Raises `UserError` where this person may change nothing."""
+    """Do what changes the project. Raises `UserError` where this person may change nothing, or the disk
+    does not take it."""
     refusal = rights().refusal
     if refusal:
         raise UserError(refusal)
-    return action(*arguments, **options)
+    try:
+        return action(*arguments, **options)
+    except OSError as error:
+        sentence = disk_sentence(error)
+        if sentence is None:
+            raise
+        raise UserError(sentence) from error
 
 
 def may_change() -> bool:

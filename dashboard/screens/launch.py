@@ -14,6 +14,7 @@ from core.experiments.estimates import Size, bytes_needed, measured, seconds_nee
 from core.experiments.launch import launch, leaks_of
 from core.experiments.needs import needs_of, provide
 from core.experiments.overview import launched_experiments, overview
+from core.experiments.pilots import Detectable, detectable
 from core.experiments.spec import (
     ExperimentSpec,
     find_spec,
@@ -131,12 +132,29 @@ def stamps_of_data() -> tuple[Any, ...]:
     return tuple((str(path), path.stat().st_mtime_ns) for path in files)
 
 
+@st.cache_data(max_entries=32, ttl=60, show_spinner=False)
+def detectable_by(spec_json: str) -> Detectable | None:
+    return detectable(root, ExperimentSpec.model_validate_json(spec_json))
+
+
+def what_it_detects(spec: ExperimentSpec) -> str:
+    """Which difference the launch will be able to show, or how to learn it."""
+    found = detectable_by(spec.model_dump_json())
+    if found is None:
+        return (
+            f"Which differences {len(spec.train_seeds)} runs per variant detect is known once an experiment"
+            " with this base model and these sources has two runs per variant."
+        )
+    return found.sentence
+
+
 def cost(name: str, spec: ExperimentSpec) -> bool:
     """Numbers of the launch, and what leaks into the training; whether the leaks forbid to launch."""
     size, leaks = size_and_leaks(spec.model_dump_json(), stamps_of_data())
     known = measured(root, spec)
     free = shutil.disk_usage(root).free
     st.html(costs(size, known, seconds_needed(size, known), bytes_needed(size, known), free))
+    st.caption(what_it_detects(spec))
     leaking = {variant: found for variant, found in leaks.items() if found}
     if not leaking:
         st.success(
@@ -175,7 +193,6 @@ def needs(spec: ExperimentSpec) -> bool:
 def start(name: str, spec: ExperimentSpec, text: str, *, forbidden: bool) -> None:
     """The command, the button, and where the spec will be kept."""
     command = ["python", "-m", "core", "launch", spec.name]
-    st.code(" ".join(command), language="bash")
     in_the_way = stands_in_the_way(root, spec)
     edited = in_the_way or spec.name not in list_specs(root)
     replace = False
@@ -190,6 +207,13 @@ def start(name: str, spec: ExperimentSpec, text: str, *, forbidden: bool) -> Non
         leak_notice(root, spec.name)
         if st.button("See its runs", type="tertiary", icon=":material/arrow_forward:"):
             st.switch_page("screens/runs.py", query_params={"experiment": spec.name})
+    fresh = st.toggle(
+        "Do everything anew",
+        help="Otherwise trainings and evaluations that another run did in the same way are taken over.",
+    )
+    if fresh:
+        command.append("--fresh")
+    st.code(" ".join(command), language="bash")
     pressed = st.button(
         "Launch",
         type="primary",
@@ -200,7 +224,7 @@ def start(name: str, spec: ExperimentSpec, text: str, *, forbidden: bool) -> Non
     st.caption("The runs go on when you close the browser or stop the dashboard.")
     if pressed:
         with st.spinner("Checking data and starting …"):
-            permitted(launch, root, spec, command, by=rights().name)
+            permitted(launch, root, spec, command, by=rights().name, fresh_work=fresh)
             permitted(save_spec, root, text, replace=replace)
         st.session_state[DRAFTS].pop(name, None)
         st.switch_page("screens/runs.py", query_params={"experiment": spec.name})

@@ -2,32 +2,26 @@
 
 import contextlib
 import re
-from collections.abc import Callable
-from typing import Any, ParamSpec
+from typing import Any
 
 import streamlit as st
 
 from core.errors import UserError
 from core.experiments.chart_queries import losses_query
 from core.experiments.curves import LOOKED_AT, Curve
-from core.experiments.launch import launch
-from core.experiments.overview import Overview, launched_experiments, overview
-from core.experiments.runs import Run, experiment_folder, log_tail
-from core.experiments.stopping import stop_runs
-from core.experiments.trash import delete_experiment
+from core.experiments.overview import launched_experiments, overview
+from core.experiments.runs import Run, log_tail
 from core.results.figures import variant_colours
-from core.storage.files import bytes_of
 from dashboard.components import seen
 from dashboard.components.alarms import show_alarms
 from dashboard.components.curves import HEIGHT, LOSS, loss_chart
 from dashboard.components.leak_notice import leak_notice
-from dashboard.components.rights import may_change, permitted, rights
+from dashboard.components.run_buttons import put_away, run_buttons
 from dashboard.components.run_table import run_id, run_table
-from dashboard.components.wording import bytes_in_words, plain
+from dashboard.components.wording import plain
 from dashboard.root import project_root
 
 root = project_root()
-P = ParamSpec("P")
 
 SECONDS_BETWEEN_POLLS = 1.5
 LOG_HEIGHT = 260
@@ -59,10 +53,13 @@ def live(name: str) -> None:
         return
     colours = variant_colours(list(seen.spec.variants), seen.spec.baseline)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{seen.sentence}**" + (" · live" if seen.active else ""), width="stretch")
-        buttons(name, seen)
+        known = {run_id(run) for run in seen.runs}
+        marked = [run for run in st.query_params.get_all("run") if run in known]
+        words = f"**{seen.sentence}**" + (" · live" if seen.active else "")
+        st.markdown(words + (f" · {len(marked)} selected" if marked else ""), width="stretch")
+        run_buttons(root, name, seen, marked)
     if seen.stalled:
-        st.warning("Nothing works on the queued runs. Launch again: finished stages are kept.")
+        st.warning("Nothing works on the queued runs. Resume them: finished stages are kept.")
     show_alarms(root, name)
     wished = st.query_params.get_all("run")
     read = read_curves(name, seen.runs)
@@ -77,38 +74,6 @@ def live(name: str) -> None:
         draw(read, shown, colours, last_step)
     with right:
         log(name, shown)
-
-
-def buttons(name: str, seen: Overview) -> None:
-    """Stop, launch again, results, delete; each is there always, and rests where it makes no sense."""
-    busy, resting = seen.active, not may_change()
-    if st.button("Stop", icon=":material/stop_circle:", disabled=resting or not busy, key="stop"):
-        with st.spinner("Stopping: checkpoints and finished parts are kept …"):
-            attempt(stop_runs, root, name)
-        st.rerun(scope="fragment")
-    unfinished = seen.done < len(seen.runs)
-    rest = resting or busy or not unfinished
-    if st.button("Launch again", icon=":material/play_circle:", disabled=rest, key="again"):
-        with st.spinner("Starting …"):
-            command = ["python", "-m", "core", "launch", name]
-            attempt(launch, root, seen.spec, command, by=rights().name)
-        st.rerun(scope="fragment")
-    if st.button("Results", icon=":material/bar_chart:", disabled=not seen.done, key="results"):
-        st.switch_page("screens/results.py", query_params={"experiment": name})
-    with st.popover("Delete", icon=":material/delete:", disabled=resting or busy):
-        size = bytes_in_words(bytes_of(experiment_folder(root, name)))
-        st.write(f"Move **{name}** with {len(seen.runs)} runs ({size}) to runs/.trash?")
-        if st.button("Delete", type="primary", key="delete"):
-            attempt(delete_experiment, root, name)
-            st.rerun()
-
-
-def attempt(action: Callable[P, object], *arguments: P.args, **options: P.kwargs) -> None:
-    """Do what a button says, if this person may; an error is shown as its sentence, also after a rerun."""
-    try:
-        permitted(action, *arguments, **options)
-    except UserError as problem:
-        st.toast(str(problem), icon=":material/error:", duration="long")
 
 
 def read_curves(name: str, runs: list[dict[str, Any]]) -> dict[str, Curve]:
@@ -172,6 +137,7 @@ def empty() -> None:
     st.write("Choose a spec on the Launch page: it says what will run and what it will cost.")
     if st.button("Go to Launch", type="primary"):
         st.switch_page("screens/launch.py")
+    put_away(root)
 
 
 names = launched_experiments(root)

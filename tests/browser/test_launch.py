@@ -205,13 +205,13 @@ def test_an_experiment_is_stopped_and_then_thrown_away(
     say_state(runs[0], alive)
     own_dashboard.start()
     page.goto(f"{own_dashboard.address}/runs?experiment=trial")
-    expect(page.get_by_role("button", name="Delete")).to_be_disabled()
+    expect(page.locator(".st-key-resume button")).to_be_disabled()
     page.locator(".st-key-stop button").click()
     assert sleeper.wait(20) != 0
     expect(cell(page, "plain/0", "state")).to_have_text("cancelled")
     expect(page.locator(".st-key-stop button")).to_be_disabled()
-    expect(page.get_by_role("button", name="Launch again")).to_be_enabled()
-    page.get_by_role("button", name="Delete").click()
+    expect(page.locator(".st-key-resume button")).to_be_enabled()
+    page.get_by_role("button", name="Put away").click()
     page.get_by_test_id("stPopoverBody").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("button", name="Go to Launch")).to_be_visible()
     assert [path.name[:6] for path in (own_dashboard.root / "runs" / ".trash").iterdir()] == ["trial-"]

@@ -9,6 +9,7 @@ import yaml
 from core.experiments.launch import prepare
 from core.experiments.runs import Run
 from core.experiments.spec import ExperimentSpec, read_spec
+from tests.results.conftest import project  # noqa: F401 - a fixture
 from tests.training.conftest import one_thread  # noqa: F401 - a fixture
 from tests.training.tiny import tiny_root, tiny_spec
 

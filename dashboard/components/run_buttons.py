@@ -1,0 +1,125 @@
+"""What can be done with the runs of an experiment, as a row of buttons; what loses something asks first.
+
+Each button is there always and rests where it makes no sense. Stop, Resume and Retry act on the selected
+runs, or on all where none is selected; the others on the experiment.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ParamSpec
+
+import streamlit as st
+
+from core.errors import UserError
+from core.experiments.cloning import clone_experiment, free_name
+from core.experiments.launch import launch
+from core.experiments.overview import Overview
+from core.experiments.runs import experiment_folder
+from core.experiments.stopping import resume_runs, retry_runs, stop_runs
+from core.experiments.trash import (
+    archive_experiment,
+    archived_experiments,
+    delete_experiment,
+    empty_trash,
+    freed_by,
+    restore_experiment,
+    trash_bytes,
+)
+from dashboard.components.rights import may_change, permitted, rights
+from dashboard.components.wording import bytes_in_words
+
+P = ParamSpec("P")
+
+
+def attempt(action: Callable[P, object], *arguments: P.args, **options: P.kwargs) -> bool:
+    """Do what a button says, if this person may; whether it was done. An error is shown as its sentence, also
+    after a rerun."""
+    try:
+        permitted(action, *arguments, **options)
+    except UserError as problem:
+        st.toast(str(problem), icon=":material/error:", duration="long")
+        return False
+    return True
+
+
+def run_buttons(root: Path, name: str, seen: Overview, selected: Sequence[str]) -> None:
+    """The row for one experiment; `selected` are runs as VARIANT/SEED."""
+    awake = may_change()
+    chosen = [run for run in seen.runs if not selected or f"{run['variant']}/{run['train_seed']}" in selected]
+    states = {run["state"] for run in chosen}
+    stops = seen.active and bool(states & {"running", "queued"})
+    if st.button("Stop", icon=":material/stop_circle:", disabled=not (awake and stops), key="stop"):
+        with st.spinner("Stopping: checkpoints and finished parts are kept …"):
+            attempt(stop_runs, root, name, selected)
+        st.rerun(scope="fragment")
+    resumes = bool(states & {"failed", "cancelled"}) or seen.stalled or bool(seen.missing and not selected)
+    if st.button("Resume", icon=":material/play_circle:", disabled=not (awake and resumes), key="resume"):
+        with st.spinner("Starting …"):
+            if selected:
+                attempt(resume_runs, root, name, selected)
+            else:  # which also makes folders anew that are gone
+                command = ["python", "-m", "core", "launch", name]
+                attempt(launch, root, seen.spec, command, by=rights().name)
+        st.rerun(scope="fragment")
+    retries = "failed" in states
+    if st.button("Retry failed", icon=":material/replay:", disabled=not (awake and retries), key="retry"):
+        with st.spinner("Starting …"):
+            attempt(retry_runs, root, name, selected)
+        st.rerun(scope="fragment")
+    if st.button("Results", icon=":material/bar_chart:", disabled=not seen.done, key="results"):
+        st.switch_page("screens/results.py", query_params={"experiment": name})
+    _clone(root, name, awake=awake)
+    _put_away(root, name, seen, awake=awake)
+
+
+def _clone(root: Path, name: str, *, awake: bool) -> None:
+    place = st.popover(
+        "Clone", icon=":material/content_copy:", disabled=not awake, on_change="rerun", key="clone"
+    )
+    if not place.open:
+        return
+    with place:
+        st.write(f"The spec of **{name}** under a new name, to be changed on the Launch page.")
+        copy = st.text_input("Name of the clone", value=free_name(root, name), key=f"clone of {name}")
+        if st.button("Clone", type="primary", key="do clone") and attempt(clone_experiment, root, name, copy):
+            st.switch_page("screens/launch.py", query_params={"spec": copy})
+
+
+def _put_away(root: Path, name: str, seen: Overview, *, awake: bool) -> None:
+    """Archive and delete the experiment; bring others back, and empty the trash."""
+    place = st.popover(
+        "Put away", icon=":material/inventory_2:", disabled=not awake, on_change="rerun", key="away"
+    )
+    if not place.open:
+        return
+    with place:
+        size = bytes_in_words(freed_by(experiment_folder(root, name)))
+        st.write(f"**Archive** takes {name} out of all lists and loses nothing.")
+        if st.button("Archive", disabled=seen.active, key="archive") and attempt(
+            archive_experiment, root, name
+        ):
+            st.rerun()
+        st.write(f"**Delete** moves {name} with {len(seen.runs)} runs ({size}) to the trash.")
+        if st.button("Delete", type="primary", disabled=seen.active, key="delete") and attempt(
+            delete_experiment, root, name
+        ):
+            st.rerun()
+        put_away(root)
+
+
+def put_away(root: Path) -> None:
+    """What lies in archive and trash, each with the button that brings it back or frees its space."""
+    archived = archived_experiments(root)
+    if archived:
+        chosen = st.selectbox("archived", archived, key="archived")
+        if st.button("Restore", disabled=not may_change(), key="restore") and attempt(
+            restore_experiment, root, chosen
+        ):
+            st.rerun()
+    freed = trash_bytes(root)
+    if freed:
+        st.write(f"The trash holds {bytes_in_words(freed)}. Emptying it cannot be undone.")
+        sure = st.checkbox("Yes, delete for good", key="sure")
+        ready = sure and may_change()
+        if st.button("Empty the trash", disabled=not ready, key="empty") and attempt(empty_trash, root):
+            st.rerun()
