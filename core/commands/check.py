@@ -1,10 +1,10 @@
-"""The verb `check EXPERIMENT`: are the runs what they seem?"""
+"""Verbs that ask trained models once more: `check EXPERIMENT --repeat`, `rescore EXPERIMENT`."""
 
 from typing import Annotated
 
 import typer
 
-from core.commands.printing import HERE, AsJson, Root, print_records
+from core.commands.printing import HERE, AsJson, Root, print_records, progress_bar
 
 
 def check(
@@ -30,3 +30,21 @@ def check(
         print_records(records, as_json=as_json)
     else:
         typer.echo(f"No alarm in '{experiment}'.")
+
+
+def rescore(
+    experiment: Annotated[str, typer.Argument(help="The experiment.")],
+    views: Annotated[int, typer.Option(help="Common views under which every answer is asked.", min=1)] = 8,
+    most: Annotated[int, typer.Option(help="So many answers to each output, the most voted.", min=1)] = 16,
+    root: Root = HERE,
+) -> None:
+    """Ask every run how likely each of its answers is under common views; what is stored is not asked again.
+
+    Then `results EXPERIMENT --metric rescored_2` stands beside vote_2 and pass_n on the same answers.
+    """
+    from core.experiments.repeating import rescore_experiment
+
+    with progress_bar() as progress:
+        count = rescore_experiment(root, experiment, views, most, progress)
+    see = f"python -m core results {experiment} --metric rescored_2"
+    typer.echo(f"{count} evaluations are rescored. See: {see}")

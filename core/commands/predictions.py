@@ -68,6 +68,9 @@ def export(
     kaggle: Annotated[
         Path | None, typer.Option(help="Write a submission here: the two most voted answers.")
     ] = None,
+    rescored: Annotated[
+        bool, typer.Option("--rescored", help="With --kaggle: the likeliest answers by rescoring instead.")
+    ] = False,
     attempts: Annotated[Path | None, typer.Option(help="Write all attempts here.")] = None,
     root: Root = HERE,
 ) -> None:
@@ -83,7 +86,8 @@ def export(
     scores = with_evaluations(load_scores(root, experiment))
     chosen = _wanted(scores, variant, train_seed, eval_seed)
     if kaggle is not None:
-        value = submission(root, experiment, chosen, evaluated_tasks(root, scores.tasks))
+        tasks = evaluated_tasks(root, scores.tasks)
+        value = submission(root, experiment, chosen, tasks, by_rescoring=rescored)
         write_text(kaggle, json.dumps(value))
         typer.echo(f"{kaggle}: two attempts at {sum(map(len, value.values()))} outputs of {len(value)} tasks")
     if attempts is not None:

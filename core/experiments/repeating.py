@@ -1,10 +1,12 @@
-"""Is inference deterministic? Ask a sample of an evaluation again, with its seed, and compare.
+"""Trained models are asked once more: is inference deterministic, and how likely is each answer?
 
-The base model is asked the same, so that an adapter that changes nothing is found. What came of it stands in
-`check.json` of each run: eval_seed, asked, equal, equal_to_base (None for a model without a base).
+A sample of an evaluation is asked again with its seed. The base model is asked the same, so that an adapter
+that changes nothing is found. What came of it stands in `check.json` of each run: eval_seed, asked, equal,
+equal_to_base (None for a model without a base). Rescoring asks about every answer that was given.
 """
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from core.experiments.spec import ExperimentSpec, evaluated_tasks
 from core.experiments.stages import is_done, launched_spec
 from core.inference.engines import Engine, open_engine
 from core.inference.predict import Evaluation, Job, answer, predictions_path
+from core.inference.rescore import candidates_path, rescore
 from core.prompts.vocabulary import load_tokenizer
 from core.results.checks import REPEATED
 from core.seeds import generator
@@ -30,6 +33,15 @@ def repeat_evaluations(root: Path, experiment: str) -> int:
 
     Raises `UserError` where no run is answered yet or a model can't be served.
     """
+    spec, answered = _answered(root, experiment)
+    with locked(root / "runs" / ".machine.lock"):
+        for group in engine_groups(answered, spec):
+            _repeat(group, spec)
+    return len(answered)
+
+
+def _answered(root: Path, experiment: str) -> tuple[ExperimentSpec, list[Run]]:
+    """The runs whose predictions are all there, with their spec."""
     runs = list_runs(root, experiment)
     spec = launched_spec(runs[0]) if runs else None
     answered = [run for run in runs if spec and is_done(run, spec, "infer")]
@@ -38,10 +50,60 @@ def repeat_evaluations(root: Path, experiment: str) -> int:
             f"No run of '{experiment}' is answered yet, so nothing can be repeated."
             f" See how far they are: python -m core runs list {experiment}"
         )
+    return spec, answered
+
+
+def rescore_experiment(
+    root: Path, experiment: str, views: int, most: int, progress: Callable[[str, int, int | None], None]
+) -> int:
+    """Rescore the answers of every answered run; how many evaluations have their candidates now.
+
+    Raises `UserError` where no run is answered yet or a model can't be served.
+    """
+    spec, answered = _answered(root, experiment)
     with locked(root / "runs" / ".machine.lock"):
         for group in engine_groups(answered, spec):
-            _repeat(group, spec)
-    return len(answered)
+            left = [run for run in group if not all(_is_rescored(run, seed) for seed in spec.eval_seeds)]
+            if left:
+                _rescore(left, spec, views, most, progress)
+    return len(answered) * len(spec.eval_seeds)
+
+
+def _is_rescored(run: Run, eval_seed: int) -> bool:
+    return candidates_path(run.eval_folder(eval_seed)).exists()
+
+
+def _rescore(
+    runs: list[Run],
+    spec: ExperimentSpec,
+    views: int,
+    most: int,
+    progress: Callable[[str, int, int | None], None],
+) -> None:
+    model, adapters = what_answers(runs, spec)
+    engine = open_engine(spec.evaluation.inference, model, list(adapters.values()))
+    tokenizer = load_tokenizer(model)
+    tasks = evaluated_tasks(runs[0].root, spec.evaluation)
+    for run in runs:
+        for eval_seed in spec.eval_seeds:
+            name = f"{run.variant} seed {run.train_seed}, evaluation {eval_seed}"
+            evaluation = Evaluation(
+                *(run.experiment, run.variant, run.train_seed, eval_seed),
+                tasks=tasks,
+                settings=spec.evaluation.inference,
+                prompt=spec.recipe_of(run.variant).prompt,
+            )
+            rescore(
+                evaluation,
+                engine,
+                tokenizer,
+                run.eval_folder(eval_seed),
+                lambda record, name=name: progress(name, record["step"], record["total"]),  # type: ignore[misc]
+                adapter=adapters.get(run),
+                views=views,
+                most=most,
+            )
+        forget_merged(run)
 
 
 def _repeat(runs: list[Run], spec: ExperimentSpec) -> None:

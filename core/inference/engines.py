@@ -20,13 +20,15 @@ from core.inference.settings import InferenceSettings
 @dataclass(frozen=True)
 class Request:
     """One prompt. `seed` matters where the temperature is above 0; without `adapter` the model answers.
-    With a `grammar` (EBNF of xgrammar) only what it derives can be written."""
+    With a `grammar` (EBNF of xgrammar) only what it derives can be written. With an `answer` nothing is
+    written: the completion's `logprob` is that of these tokens after the prompt."""
 
     tokens: list[int]
     max_output_tokens: int
     seed: int
     adapter: Path | None = None
     grammar: str | None = None
+    answer: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

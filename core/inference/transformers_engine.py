@@ -18,6 +18,8 @@ from core.inference.settings import InferenceSettings
 from core.prompts.vocabulary import load_tokenizer
 from core.storage.models import is_out_of_memory
 
+MOST_LOGITS = 2**28
+"""Logits that are made at once where answers are scored: a gigabyte in float32."""
 BATCHES_SORTED = 64
 """So many batches of requests are sorted by length before they are asked."""
 
@@ -67,34 +69,68 @@ class TransformersEngine:
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """Completions, a batch of similar lengths after the other."""
         size = self.settings.max_concurrent
-        for adapter, group in groupby(enumerate(requests), key=lambda numbered: numbered[1].adapter):
+        for (adapter, answered), group in groupby(enumerate(requests), key=_kind):
             while chunk := list(islice(group, BATCHES_SORTED * size)):
                 if adapter != self._adapter:
                     self._use(adapter)
                 chunk.sort(key=lambda numbered: len(numbered[1].tokens))
                 for start in range(0, len(chunk), size):
                     with _enough_memory():
-                        answers = self._batch(chunk[start : start + size])
+                        batch = chunk[start : start + size]
+                        answers = self._score(batch) if answered else self._batch(batch)
                     yield from answers
+
+    def _padded(self, rows: list[list[int]]) -> tuple[Any, Any]:
+        """Tokens and mask of shape (rows, longest), padded on the left."""
+        import torch
+
+        longest = max(map(len, rows))
+        tokens = torch.full((len(rows), longest), self._model.generation_config.pad_token_id)
+        mask = torch.zeros_like(tokens)
+        for place, row in enumerate(rows):
+            tokens[place, longest - len(row) :] = torch.tensor(row)
+            mask[place, longest - len(row) :] = 1
+        return tokens.to(self._device), mask.to(self._device)
+
+    def _score(self, batch: list[Numbered]) -> list[Completion]:
+        """The log-probabilities of given answers. Logits are made for the answers alone, a few rows at a
+        time where the vocabulary is large."""
+        import torch
+
+        found = []
+        vocabulary = self._model.get_output_embeddings().weight.shape[0]
+        kept = max(len(request.answer) for _, request in batch) + 1
+        at_once = max(1, MOST_LOGITS // (kept * vocabulary))
+        for start in range(0, len(batch), at_once):
+            some = batch[start : start + at_once]
+            tokens, mask = self._padded([[*one.tokens, *one.answer] for _, one in some])
+            positions = (mask.cumsum(-1) - 1).clamp(min=0)
+            with torch.inference_mode():
+                logits = self._model(
+                    input_ids=tokens, attention_mask=mask, position_ids=positions, logits_to_keep=kept
+                ).logits
+            values = logits[:, :-1].float().log_softmax(-1)
+            chosen = values.gather(-1, tokens[:, -(kept - 1) :, None])[..., 0]
+            found += [
+                Completion(index, "", 0, "stop", float(chosen[place, -len(one.answer) :].sum()))
+                for place, (index, one) in enumerate(some)
+            ]
+        return found
 
     def _batch(self, batch: list[Numbered]) -> list[Completion]:
         import torch
 
         rows = [request for _, request in batch]
-        longest = max(len(row.tokens) for row in rows)
-        tokens = torch.full((len(rows), longest), self._model.generation_config.pad_token_id)
-        mask = torch.zeros_like(tokens)
-        for place, row in enumerate(rows):
-            tokens[place, longest - len(row.tokens) :] = torch.tensor(row.tokens)
-            mask[place, longest - len(row.tokens) :] = 1
+        tokens, mask = self._padded([row.tokens for row in rows])
+        longest = tokens.shape[1]
         processors: list[Any] = []
         if any(row.grammar for row in rows):
             processors.append(self._allowed([row.grammar for row in rows], longest))
         choice = TokenChoice([row.seed for row in rows], self.settings.temperature, self.settings.top_p)
         with torch.inference_mode():
             output = self._model.generate(
-                input_ids=tokens.to(self._device),
-                attention_mask=mask.to(self._device),
+                input_ids=tokens,
+                attention_mask=mask,
                 max_new_tokens=max(row.max_output_tokens for row in rows),
                 logits_processor=[*processors, choice],
             )
@@ -116,6 +152,11 @@ class TransformersEngine:
         text = str(self._tokenizer.decode(kept, skip_special_tokens=True))
         logprob = float(logprobs[: len(kept)].sum().item())
         return Completion(index, text, len(kept), "length" if count is None else "stop", logprob)
+
+
+def _kind(numbered: Numbered) -> tuple[Path | None, bool]:
+    """What requests of one batch have in common: the adapter, and whether an answer is given."""
+    return numbered[1].adapter, bool(numbered[1].answer)
 
 
 @contextmanager

@@ -97,49 +97,50 @@ class VllmEngine:
     def _complete(self, waiting: Iterator[Request], count: int) -> Iterator[Completion]:
         """Completions of requests that may share batches, numbered from `count` on."""
         engine = self._llm.llm_engine
-        indices: dict[str, int] = {}
+        indices: dict[str, tuple[int, Request]] = {}
         most = WINDOW * self.settings.max_concurrent
         try:
             while True:
                 if 2 * len(indices) <= most:
                     fresh = list(islice(waiting, most - len(indices)))
-                    indices |= {name: count + place for place, name in enumerate(self._enqueue(fresh))}
+                    named = zip(self._enqueue(fresh), fresh, strict=True)
+                    indices |= {name: (count + at, request) for at, (name, request) in enumerate(named)}
                     count += len(fresh)
                 if not indices:
                     return
                 for output in engine.step():
                     if output.finished:
-                        yield _completion(indices.pop(str(output.request_id)), output)
+                        yield _completion(*indices.pop(str(output.request_id)), output)
         finally:
             engine.abort_request(list(indices))
 
     def _enqueue(self, requests: Sequence[Request]) -> list[str]:
         """Hand requests over; the names under which their outputs come."""
-        from vllm import SamplingParams
-        from vllm.sampling_params import StructuredOutputsParams
-
         if not requests:
             return []
-        parameters = [
-            SamplingParams(
-                temperature=self.settings.temperature,
-                top_p=self.settings.top_p,
-                max_tokens=request.max_output_tokens,
-                seed=request.seed if self.settings.temperature else None,
-                logprobs=0,
-                structured_outputs=StructuredOutputsParams(grammar=request.grammar)
-                if request.grammar
-                else None,
-            )
-            for request in requests
-        ]
-        prompts: list[Any] = [{"prompt_token_ids": request.tokens} for request in requests]
+        parameters = [self._parameters(request) for request in requests]
+        prompts: list[Any] = [{"prompt_token_ids": [*one.tokens, *one.answer]} for one in requests]
         loras: Any = [
             None if request.adapter is None else self._lora(request.adapter) for request in requests
         ]
         names = self._llm.enqueue(prompts, parameters, lora_request=loras, use_tqdm=False)
         # The names come back as "<number>-<random>", outputs carry the number alone.
         return [str(name).partition("-")[0] for name in names]
+
+    def _parameters(self, request: Request) -> Any:
+        from vllm import SamplingParams
+        from vllm.sampling_params import StructuredOutputsParams
+
+        if request.answer:
+            return SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=0)
+        return SamplingParams(
+            temperature=self.settings.temperature,
+            top_p=self.settings.top_p,
+            max_tokens=request.max_output_tokens,
+            seed=request.seed if self.settings.temperature else None,
+            logprobs=0,
+            structured_outputs=StructuredOutputsParams(grammar=request.grammar) if request.grammar else None,
+        )
 
     def _lora(self, adapter: Path) -> Any:
         from vllm.lora.request import LoRARequest
@@ -169,7 +170,11 @@ def _reason(problem: Exception) -> str:
     return telling.removeprefix("Value error, ").partition(" [type=")[0]
 
 
-def _completion(index: int, output: Any) -> Completion:
+def _completion(index: int, request: Request, output: Any) -> Completion:
+    if request.answer:
+        seen = output.prompt_logprobs[-len(request.answer) :]
+        logprob = sum(at[token].logprob for token, at in zip(request.answer, seen, strict=True))
+        return Completion(index, "", 0, "stop", float(logprob))
     first = output.outputs[0]
     return Completion(
         index, first.text, len(first.token_ids), first.finish_reason, float(first.cumulative_logprob)

@@ -70,6 +70,11 @@ def answer_text(grid: Grid, settings: PromptSettings) -> str:
     return grid_to_text(grid, settings.encoding)
 
 
+def answer_tokens(grid: Grid, settings: PromptSettings, tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+    """The tokens of an answer, the end token included."""
+    return [*_tokens(answer_text(grid, settings), tokenizer), int(tokenizer.eos_token_id)]
+
+
 def read_answer(text: str, settings: PromptSettings) -> Grid | None:
     """The grid that an answer writes, or None."""
     return text_to_grid(text, settings.encoding)

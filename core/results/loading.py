@@ -6,7 +6,7 @@ attempt, which is wrong, and is counted in `missing`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from core.errors import UserError
 from core.results.experiment import Experiment, experiment_folder, read_experiment
 from core.results.imports import imported_table
 from core.storage.queries import parquet, query
-from core.storage.schemas import SCORES
+from core.storage.schemas import CANDIDATES, SCORES
 
 Floats = npt.NDArray[np.float64]
 
@@ -32,6 +32,11 @@ _QUERY = """
 SELECT filename, variant, train_seed, eval_seed, source, task_id, test_index, {columns},
        dense_rank() OVER (ORDER BY source, task_id, test_index) - 1 AS output
 FROM {scores}
+"""
+
+_RIGHT = """
+SELECT source, task_id, test_index, min(place) AS place FROM {candidates}
+WHERE correct AND logprob IS NOT NULL GROUP BY ALL
 """
 
 
@@ -99,13 +104,15 @@ def load_scores(root: Path, name: str) -> Scores:
     place_of_file = np.array([order[file] for file in files.dictionary.to_pylist()], dtype=np.int64)
     rows = place_of_file[np.from_dlpack(files.indices)]
     _check_places(table, rows, paths, evaluations)
-    return _scores(experiment, evaluations, table, rows)
+    scores = _scores(experiment, evaluations, table, rows)
+    return replace(scores, columns={**scores.columns, "rescored_rank": _rescored(scores, paths)})
 
 
 def scores_stamp(root: Path, name: str) -> tuple[int, int, int]:
     """Changes whenever a result or the description changes: files, latest change in ns, bytes."""
     folder = experiment_folder(root, name)
     paths = [*folder.glob("*.yaml"), *folder.glob("imported.*"), *score_paths(folder)]
+    paths += folder.glob("*/train-*/eval-*/candidates.parquet")
     stats = [path.stat() for path in paths]
     return (
         len(stats),
@@ -195,6 +202,23 @@ def _scores(
     filled[rows, places] = True
     missing = int((~filled).sum())
     return Scores(experiment, tuple(evaluations), outputs, tuple(tasks), index, columns, missing)
+
+
+def _rescored(scores: Scores, paths: Sequence[Path]) -> Floats:
+    """The place of the truth among the rescored answers (0: nobody gave it), shape (evaluations, outputs);
+    NaN for evaluations that were not rescored."""
+    ranks = np.full((len(scores.evaluations), len(scores.outputs)), np.nan)
+    place = {output: index for index, output in enumerate(scores.outputs)}
+    for row, path in enumerate(paths):
+        candidates = path.with_name("candidates.parquet")
+        if not candidates.exists():
+            continue
+        ranks[row] = 0
+        for record in query(_RIGHT.format(candidates=parquet([candidates], CANDIDATES))).to_pylist():
+            output = (record["source"], record["task_id"], record["test_index"])
+            if output in place:
+                ranks[row, place[output]] = record["place"]
+    return ranks
 
 
 def _array(table: pa.Table, name: str) -> npt.NDArray[Any]:

@@ -18,7 +18,7 @@ from core.results.answers import evaluated_task, prediction_paths
 from core.results.loading import Evaluation
 from core.storage.files import read_json
 from core.storage.queries import parquet, query
-from core.storage.schemas import PREDICTIONS, grids_of
+from core.storage.schemas import CANDIDATES, PREDICTIONS, grids_of
 
 SUBMITTED = ("attempt_1", "attempt_2")
 NOTHING = [[0]]
@@ -40,6 +40,19 @@ QUALIFY row_number() OVER (
 ORDER BY source, task_id, test_index, votes DESC, logprob_per_token DESC NULLS LAST, first_attempt
 """
 
+# Answers that nobody rescored come last.
+_LIKELIEST = """
+SELECT source, task_id, test_index, output_cells, output_h, output_w FROM (
+    SELECT source, task_id, test_index, output_cells, output_h, output_w, avg(logprob) AS logprob,
+           sum(votes) AS votes, min((train_seed, eval_seed, first_attempt)) AS first_attempt
+    FROM {candidates} GROUP BY ALL
+)
+QUALIFY row_number() OVER (
+    PARTITION BY source, task_id, test_index ORDER BY logprob DESC NULLS LAST, votes DESC, first_attempt
+) <= 2
+ORDER BY source, task_id, test_index, logprob DESC NULLS LAST, votes DESC, first_attempt
+"""
+
 _ALL = """
 SELECT task_id, test_index, output_cells, output_h, output_w FROM {predictions}
 ORDER BY task_id, test_index, train_seed, eval_seed, attempt
@@ -59,14 +72,27 @@ def evaluated_tasks(root: Path, evaluated: Sequence[tuple[str, str]]) -> list[Ta
 
 
 def submission(
-    root: Path, experiment: str, evaluations: Sequence[Evaluation], tasks: Sequence[Task]
+    root: Path,
+    experiment: str,
+    evaluations: Sequence[Evaluation],
+    tasks: Sequence[Task],
+    *,
+    by_rescoring: bool = False,
 ) -> Submission:
-    """Two attempts for each test input of the tasks: the most voted answers of these evaluations together.
+    """Two attempts for each test input of the tasks: the answers of these evaluations together that are the
+    most voted, or the likeliest by rescoring.
 
-    Raises `UserError` where predictions are gone or two tasks share their id.
+    Raises `UserError` where predictions or candidates are missing or two tasks share their id.
     """
     best: dict[tuple[str, int], list[Any]] = {}
-    for task_id, test_index, grid in _grids(root, experiment, evaluations, _BEST):
+    paths = prediction_paths(root, experiment, evaluations)
+    sql = _BEST.format(predictions=parquet(paths, PREDICTIONS))
+    if by_rescoring:
+        paths = [path.with_name("candidates.parquet") for path in paths]
+        if not all(path.exists() for path in paths):
+            raise UserError(f"Not all is rescored. Run: python -m core rescore {experiment}")
+        sql = _LIKELIEST.format(candidates=parquet(paths, CANDIDATES))
+    for task_id, test_index, grid in _grids(sql):
         best.setdefault((task_id, test_index), []).append(grid)
     found: Submission = {}
     for task in tasks:
@@ -89,16 +115,17 @@ def _two(answers: list[Any]) -> list[Any]:
 def all_attempts(root: Path, experiment: str, evaluations: Sequence[Evaluation]) -> Submission:
     """Every attempt of these evaluations in the order of their seeds, numbered from 1."""
     found: Submission = {}
-    for task_id, test_index, grid in _grids(root, experiment, evaluations, _ALL):
+    paths = prediction_paths(root, experiment, evaluations)
+    for task_id, test_index, grid in _grids(_ALL.format(predictions=parquet(paths, PREDICTIONS))):
         outputs = found.setdefault(task_id, [])
         outputs.extend({} for _ in range(test_index + 1 - len(outputs)))
         outputs[test_index][f"attempt_{len(outputs[test_index]) + 1}"] = grid
     return found
 
 
-def _grids(root: Path, experiment: str, evaluations: Sequence[Evaluation], sql: str) -> Any:
-    paths = prediction_paths(root, experiment, evaluations)
-    table = query(sql.format(predictions=parquet(paths, PREDICTIONS)))
+def _grids(sql: str) -> Any:
+    """Task, test index and grid of each row, grids as lists of rows."""
+    table = query(sql)
     keys = (table.column(name).to_pylist() for name in ("task_id", "test_index"))
     grids = (None if grid is None else grid.tolist() for grid in grids_of(table, "output"))
     return zip(*keys, grids, strict=True)

@@ -162,10 +162,12 @@ def offered_metrics(scores: Scores) -> list[str]:
     """Metrics that these scores can answer: the spec's first, then all others."""
     if scores.experiment.imported:
         return list(scores.experiment.metrics)
+    rescored = ("rescored_1", "rescored_2") if np.isfinite(scores.columns["rescored_rank"]).any() else ()
     budgets = [k for k in (2**power for power in range(13)) if k <= scores.attempts]
     names = [
         *("accuracy", "correct_pixels", "max_correct_pixels", "correct_size", "any_correct_size"),
         *("unanswered", "vote_1", "vote_2", "expected_vote_1", "expected_vote_2", "pass_n"),
+        *rescored,
         *(f"pass_{k}" for k in budgets),
     ]
     return list(dict.fromkeys([*scores.experiment.metrics, *names]))
@@ -177,4 +179,4 @@ def is_binary(metric: str) -> bool:
         family, _ = parse_metric(metric)
     except UserError:
         return False
-    return family in ("accuracy", "pass_n", "pass_k", "vote_k", "expected_vote_k")
+    return family in ("accuracy", "pass_n", "pass_k", "vote_k", "rescored_k", "expected_vote_k")

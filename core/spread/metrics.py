@@ -27,6 +27,7 @@ METRICS: dict[str, str] = {
     "pass_n": "1 if any attempt is right, however many there were; only compare equal numbers of attempts.",
     "pass_k": "Chance that at least one of k attempts, drawn from those made, is right.",
     "vote_k": "1 if the truth is among the k answers with the most votes; ties go to the likelier answer.",
+    "rescored_k": "1 if the truth is among the k likeliest of the answers given; unknown where not rescored.",
     "expected_vote_k": "Chance that the truth is among the k most voted answers, ties drawn at random.",
 }
 """Every base metric with one plain sentence; `_k` stands for a number, as in `pass_8` or `vote_2`."""
@@ -39,7 +40,7 @@ AGGREGATIONS: dict[str, str] = {
 
 LOWER_IS_BETTER = frozenset({"unanswered"})
 
-_NUMBERED = re.compile(r"(pass|vote|expected_vote)_([1-9][0-9]{0,6})")
+_NUMBERED = re.compile(r"(pass|vote|rescored|expected_vote)_([1-9][0-9]{0,6})")
 
 
 def pass_k(attempts: ArrayLike, correct: ArrayLike, k: ArrayLike) -> Floats:
@@ -95,9 +96,9 @@ def output_metric(name: str, columns: Mapping[str, Any]) -> Floats:
     """One metric for every test output, from the columns of `scores.parquet`.
 
     `columns` maps column names (attempts, correct, right_size, pixels_sum, pixels_max, unanswered,
-    votes_above, votes_tied, vote_rank; only those needed) to arrays of one shape; NULL may come as NaN or
-    masked. An output with 0 attempts has every metric 0, but unanswered 1. `pass_<k>` is NaN where fewer
-    than k attempts were made; `vote_<k>` with fewer than k answers simply hands in fewer.
+    votes_above, votes_tied, vote_rank, rescored_rank; only those needed) to arrays of one shape; NULL may
+    come as NaN or masked. An output with 0 attempts has every metric 0, but unanswered 1. `pass_<k>` is NaN
+    where fewer than k attempts were made; `vote_<k>` with fewer than k answers simply hands in fewer.
     Raises `UserError` for an unknown name.
     """
     family, k = parse_metric(name)
@@ -128,6 +129,9 @@ def _values(family: str, k: int, attempts: Floats, columns: Mapping[str, Any]) -
             return pass_k(attempts, np.where(attempts == 0, 0, _column(columns, "correct")), k)
         case "vote_k":
             return vote_k(_column(columns, "vote_rank"), k)
+        case "rescored_k":
+            rank = _column(columns, "rescored_rank")
+            return np.asarray(np.where(np.isnan(rank), np.nan, vote_k(rank, k)))
         case _:
             return expected_vote_k(_column(columns, "votes_above"), _column(columns, "votes_tied"), k)
 

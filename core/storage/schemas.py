@@ -58,6 +58,21 @@ PREDICTIONS = pa.schema(
     ]
 )
 
+CANDIDATES = pa.schema(
+    [
+        *_EVALUATION,
+        ("place", pa.int32()),
+        ("vote_place", pa.int32()),
+        ("votes", pa.int32()),
+        ("first_attempt", pa.int32()),
+        ("views", pa.int32()),
+        ("logprob", pa.float64()),
+        ("correct", pa.bool_()),
+        *_grid("output"),
+    ]
+)
+"""Distinct answers, by `place` in the order of `logprob`, the mean over `views` of that of writing them."""
+
 SCORES = pa.schema(
     [
         *_EVALUATION,

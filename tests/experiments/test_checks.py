@@ -97,3 +97,23 @@ def test_nothing_to_repeat_is_one_sentence(root: Path) -> None:
     prepare(root, spec_of(root), ["launch"])
     with pytest.raises(UserError, match="No run of 'trial' is answered yet, so nothing can be repeated"):
         repeat_evaluations(root, "trial")
+
+
+def test_rescored_answers_stand_beside_the_voted_ones(runs: list[Run]) -> None:
+    invoke, root = CliRunner().invoke, ["--root", str(runs[0].root)]
+    asked = ["results", "trial", "--metric", "rescored_1", "--metric", "pass_n", "--json", *root]
+
+    def means() -> dict[str, float | None]:
+        return {record["metric"]: record["mean"] for record in json.loads(invoke(app, asked).stdout)}
+
+    assert all(run_stage(run, "score") for run in runs)
+    assert means()["rescored_1"] is None and means()["pass_n"] is not None
+    said = invoke(app, ["rescore", "trial", "--views", "2", *root])
+    assert said.exit_code == 0 and "4 evaluations are rescored." in said.output
+    found = means()
+    assert found["rescored_1"] is not None and found["pass_n"] is not None
+    assert 0 <= found["rescored_1"] <= found["pass_n"]
+    submitted = runs[0].root / "submission.json"
+    files = ["--kaggle", str(submitted), "--rescored"]
+    said = invoke(app, ["predictions", "export", "trial", "plain", *files, *root])
+    assert said.exit_code == 0 and "two attempts at 5 outputs of 4 tasks" in said.output

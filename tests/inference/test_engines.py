@@ -4,6 +4,7 @@ import importlib.metadata
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from core.errors import UserError
 from core.inference.adapters import adapter_rank
 from core.inference.engines import Request, open_engine
 from core.inference.predict import predict, questions_of
+from core.inference.rescore import rescore
 from core.inference.sampling import nucleus
 from core.inference.transformers_engine import TransformersEngine
 from core.inference.vllm_engine import served_rank
@@ -123,6 +125,19 @@ def test_forced_answers_are_the_same_grids_in_both(vllm_folder: Path, trained: P
     assert sum(same) >= 0.99 * len(same)
     for a, b, agree in zip(theirs, ours, same, strict=True):
         assert not agree or a["logprob"] == pytest.approx(b["logprob"], abs=1e-3)
+
+
+def test_rescoring_is_the_same_in_both(vllm_folder: Path, trained: Path, tmp_path: Path) -> None:
+    shutil.copy(vllm_folder / "full-1" / "predictions.parquet", tmp_path)
+    model = str(trained / "model")
+    engine, tokenizer = open_engine(tiny_inference(), model), load_tokenizer(model)
+    ours = rescore(evaluation_of(TASKS, 1), engine, tokenizer, tmp_path, lambda record: None)
+    values = []
+    for path in (ours, vllm_folder / "rescored" / "candidates.parquet"):
+        rows = pq.read_table(path).to_pylist()
+        assert {row["views"] for row in rows} == {8}
+        values.append({(r["task_id"], r["test_index"], r["vote_place"]): r["logprob"] for r in rows})
+    assert len(values[0]) > 7 and values[0] == pytest.approx(values[1], abs=1e-3)
 
 
 def test_every_adapter_answers_for_itself(vllm_folder: Path) -> None:

@@ -16,6 +16,7 @@ import torch
 from core.errors import UserError
 from core.inference.engines import open_engine
 from core.inference.predict import Job, answer, predict
+from core.inference.rescore import rescore
 from core.inference.vllm_engine import VllmEngine
 from core.prompts.vocabulary import load_tokenizer
 from tests.inference.conftest import evaluation_of, tiny_inference
@@ -48,6 +49,14 @@ def main(trained: str, target: str) -> None:
         seed(0)
     ask(engine, "full-1-again", 1)
     ask(engine, "short", 1, max_output_tokens=1)
+    shutil.copytree(Path(target, "full-1"), Path(target, "rescored"))
+    rescore(
+        evaluation_of(TASKS, 1, engine="vllm"),
+        engine,
+        tokenizer,
+        Path(target, "rescored"),
+        lambda record: None,
+    )
     ask(engine, "only-grids", 1, only_grids=True, max_output_tokens=40)
     hot = open_engine(tiny_inference(engine="vllm", temperature=1.0), model)
     again = draws()

@@ -141,6 +141,7 @@ COLUMNS = {
     "distinct": np.array([3, 2, 0]),
     "votes_above": np.array([1, 2, 0]),
     "votes_tied": np.array([2, 0, 0]),
+    "rescored_rank": np.array([2, np.nan, 0]),
     "vote_rank": np.ma.MaskedArray([2, 0, 0], mask=[False, True, True]),
 }
 
@@ -159,6 +160,8 @@ COLUMNS = {
         ("pass_8", [1, np.nan, 0]),
         ("vote_1", [0, 0, 0]),
         ("vote_2", [1, 0, 0]),
+        ("rescored_1", [0, np.nan, 0]),
+        ("rescored_2", [1, np.nan, 0]),
         ("expected_vote_1", [0, 0, 0]),
         ("expected_vote_2", [0.5, 0, 0]),
         ("expected_vote_3", [1, 0, 0]),
