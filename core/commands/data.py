@@ -5,18 +5,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.commands.printing import HERE, AsJson, Root, print_records, print_texts, progress_bar
+from core.commands.printing import (
+    HERE,
+    AsCsv,
+    AsJson,
+    AsLatex,
+    AsMarkdown,
+    Root,
+    print_listing,
+    print_records,
+    print_texts,
+    progress_bar,
+)
 
 if TYPE_CHECKING:
     from core.arc.grids import Grid
     from core.arc.tasks import Task
     from core.curation.partitions import Partition
-    from core.curation.stored import SourceInfo
     from core.prompts.lengths import Lengths
 
 app = typer.Typer(no_args_is_help=True)
 
-COLUMNS = ("source", "tasks", "pairs", "dropped", "licence", "version")
 
 # ARC's palette, colours 0–9.
 PALETTE = (
@@ -53,6 +62,7 @@ def import_(
 ) -> None:
     """Import tasks as a source under data/sources."""
     from core.curation.imports import import_set
+    from core.curation.stored import SOURCE_COLUMNS
 
     with progress_bar() as progress:
         infos = import_set(
@@ -65,22 +75,30 @@ def import_(
             fresh=fresh,
             progress=progress,
         )
-    print_records([_source_record(info) for info in infos], as_json=as_json, columns=COLUMNS)
+    print_records([info.record for info in infos], as_json=as_json, columns=SOURCE_COLUMNS)
     for info in infos if not as_json else ():
         for dropped in info.dropped:
             typer.echo(f"dropped from {info.source}: {dropped.task_id}: {dropped.reason}")
 
 
 @app.command("list")
-def list_(as_json: AsJson = False, root: Root = HERE) -> None:
+def list_(
+    as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+    as_latex: AsLatex = False,
+    as_csv: AsCsv = False,
+    root: Root = HERE,
+) -> None:
     """List the imported sources, and the reversed ones that the flags make of them."""
     from core.curation.sources import derived_sources, list_sources
+    from core.curation.stored import SOURCE_COLUMNS
 
-    records = [_source_record(info) for info in [*list_sources(root), *derived_sources(root)]]
+    records = [info.record for info in [*list_sources(root), *derived_sources(root)]]
     if not records and not as_json:
         typer.echo("No source is imported yet. Run: python -m core data import arc1")
         return
-    print_records(records, as_json=as_json, columns=COLUMNS)
+    forms = {"as_json": as_json, "as_markdown": as_markdown, "as_latex": as_latex, "as_csv": as_csv}
+    print_listing(records, SOURCE_COLUMNS, **forms)
 
 
 @app.command()
@@ -222,19 +240,6 @@ def _list_records(made: "Partition") -> list[dict[str, Any]]:
         for name, members in made.lists.items()
         for source, ids in members.items()
     ]
-
-
-def _source_record(info: "SourceInfo") -> dict[str, Any]:
-    return {
-        "source": info.source,
-        "tasks": info.tasks,
-        "pairs": info.pairs,
-        "dropped": len(info.dropped),
-        "licence": info.licence,
-        "version": info.version,
-        "origin": info.origin,
-        "sha256": info.sha256,
-    }
 
 
 @app.command()

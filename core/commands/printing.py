@@ -67,6 +67,24 @@ def print_table(
     return False
 
 
+def print_listing(
+    records: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    *,
+    as_json: bool,
+    as_markdown: bool,
+    as_latex: bool,
+    as_csv: bool,
+) -> None:
+    """Print the named columns of flat records in the form asked for; JSON and CSV hold all of them."""
+    if as_markdown or as_latex or as_csv:
+        from core.results.listings import free_table
+
+        print_table(free_table(columns, records), as_markdown=as_markdown, as_latex=as_latex, as_csv=as_csv)
+    else:
+        print_records(records, as_json=as_json, columns=columns)
+
+
 def print_texts(header: Sequence[str], rows: Sequence[Sequence[str]], names: int = 1) -> None:
     """Print a table of texts such as `41.2 ± 0.8 (n = 3)`; in narrow windows on two lines.
 

@@ -5,12 +5,10 @@ from typing import Annotated
 
 import typer
 
-from core.commands.printing import HERE, AsJson, Root, print_leaks, print_records
+from core.commands.printing import HERE, AsCsv, AsJson, AsLatex, AsMarkdown, Root, print_leaks, print_listing
 from core.people import account
 
 app = typer.Typer(no_args_is_help=True)
-
-COLUMNS = ("experiment", "variant", "train_seed", "state", "stage", "step", "total", "eta_seconds", "error")
 
 Experiment = Annotated[str, typer.Argument(help="The experiment.")]
 Of = Annotated[
@@ -104,16 +102,20 @@ def list_(
     experiment: Annotated[str | None, typer.Argument(help="Only this experiment.")] = None,
     root: Root = HERE,
     as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+    as_latex: AsLatex = False,
+    as_csv: AsCsv = False,
 ) -> None:
     """List runs with their state, stage and progress."""
     from core.errors import UserError
-    from core.experiments.runs import run_records
+    from core.experiments.runs import RUN_COLUMNS, run_records
     from core.results.experiment import list_experiments
 
     known = list_experiments(root)
     if experiment is not None and experiment not in known:
         raise UserError(f"'{experiment}' was never launched. Launched: {', '.join(known) or 'nothing yet'}.")
-    print_records(run_records(root, experiment), as_json=as_json, columns=COLUMNS)
+    forms = {"as_json": as_json, "as_markdown": as_markdown, "as_latex": as_latex, "as_csv": as_csv}
+    print_listing(run_records(root, experiment), RUN_COLUMNS, **forms)
     for name in [experiment] if experiment else known:
         print_leaks(root, name)
 

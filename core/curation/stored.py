@@ -38,6 +38,10 @@ class Dropped:
     reason: str
 
 
+SOURCE_COLUMNS = ("source", "tasks", "pairs", "dropped", "licence", "version")
+"""What a list of sources shows of a `SourceInfo.record`."""
+
+
 @dataclass(frozen=True)
 class SourceInfo:
     """The record of a source. `sha256` is of the bytes it was imported from; `n_train` holds the
@@ -53,6 +57,12 @@ class SourceInfo:
     pairs: int = 0
     dropped: tuple[Dropped, ...] = ()
     n_train: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """As a flat record."""
+        names = ("source", "tasks", "pairs", "licence", "version", "origin", "sha256")
+        return {**{name: getattr(self, name) for name in names}, "dropped": len(self.dropped)}
 
 
 def parquet_path(root: Path, source: str) -> Path:

@@ -25,6 +25,18 @@ Stage = Literal["train", "infer", "score"]
 SECONDS_TO_BEGIN = 8.0
 WORKER, WORKER_HEARTBEAT = ".worker.json", ".worker.heartbeat"
 STAGES: tuple[Stage, ...] = ("train", "infer", "score")
+RUN_COLUMNS = (
+    "experiment",
+    "variant",
+    "train_seed",
+    "state",
+    "stage",
+    "step",
+    "total",
+    "eta_seconds",
+    "error",
+)
+"""What a list of runs shows of `run_records`."""
 
 
 @dataclass(frozen=True)

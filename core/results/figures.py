@@ -16,6 +16,8 @@ BASELINE = "#8C8C8C"
 MARKERS = ("circle", "diamond", "square", "triangle-up", "x", "star")
 
 ROW_HEIGHT = 64
+LONGEST_LEGEND = 110
+"""Letters of a legend that stands above a chart in two lines at most."""
 _JITTER = 0.16
 FONT = 13
 GRID = "rgba(128, 128, 128, 0.22)"
@@ -152,7 +154,10 @@ def curve_chart(
     ks = sorted({record["k"] for record in records})
     shown = [k for k in ks if k & (k - 1) == 0 or k == ks[-1]]
     figure.update_xaxes(type="log", tickvals=shown, ticktext=[str(k) for k in shown], title="attempts")
-    figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
+    # Many or long names would leave no room for the curves; the table and the dots show the same colours.
+    fits = sum(len(variant) + 6 for variant in variants) <= LONGEST_LEGEND
+    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
+    figure.update_layout(showlegend=fits, legend=legend)
     figure.update_yaxes(gridcolor=GRID, ticksuffix=" %", rangemode="tozero")
     return finished(figure, "attempts", 330, title)
 

@@ -147,9 +147,9 @@ def answers_table(records: Records, line: str = "") -> Table:
 
 def free_table(names: Sequence[str], records: Records, line: str = "") -> Table:
     """Any records: columns of numbers stand to the right from the first on that holds nothing else."""
-    numeric = [all(isinstance(one[name], int | float | None) for one in records) for name in names]
+    numeric = [all(isinstance(one.get(name), int | float | None) for one in records) for name in names]
     words = max((place + 1 for place, is_number in enumerate(numeric) if not is_number), default=0)
-    rows = [[_free(record[name]) for name in names] for record in records]
+    rows = [[_free(record.get(name)) for name in names] for record in records]
     return Table(list(names), rows, list(records), words, line)
 
 

@@ -85,8 +85,9 @@ def show_experiment(name: str, boxes: list[Any]) -> None:
     counted = listings.unless(form, "by_task")
     line = listings.command("compare", name, a, b, metric=metric, aggregation=counted)
     file_row(listings.comparison_table(records, a, b, line), f"{name} {a} {b}", "verdicts")
-    show_tasks(name, stamp, scores, a, b, found, colours, differences_query(scores, a, b, metric, form))
-    file_row(listings.tasks_table(found, a, b, metric, f"{line} --tasks"), f"{name} {a} {b} tasks", "tasks")
+    table = listings.tasks_table(found, a, b, metric, f"{line} --tasks")
+    query = differences_query(scores, a, b, metric, form)
+    show_tasks(name, stamp, scores, a, b, found, colours, table, query)
     show_settings(scores, a, b)
 
 
@@ -134,6 +135,7 @@ def show_tasks(
     b: str,
     found: list[TaskDifference],
     colours: dict[str, str],
+    table: listings.Table,
     query: str,
 ) -> None:
     """The list of tasks beside the chart, then the answers of both to the chosen one."""
@@ -155,6 +157,7 @@ def show_tasks(
             pick("compare", "task", task_name(chosen), difference_list(listed[:MOST_LISTED], thumbnails))
         if len(listed) > MOST_LISTED:
             st.caption(f"The first {MOST_LISTED} of {len(listed)} tasks; the box finds any.")
+        file_row(table, f"{name} {a} {b} tasks", "tasks")
     with right:
         st.markdown(
             f"**A** {swatch(colours[a])} {a} against **B** {swatch(colours[b])} {b}", unsafe_allow_html=True

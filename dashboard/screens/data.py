@@ -10,13 +10,15 @@ from core.curation.imports import BUNDLES, PUBLIC, import_set, import_upload
 from core.curation.mixtures import MixtureSettings, load_mixture
 from core.curation.overlaps import Overlap, is_known, overlaps, side_by_side
 from core.curation.sources import derived_sources, list_sources
-from core.curation.stored import SourceInfo
+from core.curation.stored import SOURCE_COLUMNS, SourceInfo
 from core.errors import UserError
 from core.experiments.spec import Recipe, read_spec
 from core.prompts import lengths
 from core.prompts.templates import PromptSettings
+from core.results.listings import command, free_table
 from core.settings import validated
 from dashboard.components import overview
+from dashboard.components.files import file_row
 from dashboard.components.grids import task_html
 from dashboard.components.progress import progress_bar
 from dashboard.components.rights import may_change, permitted
@@ -112,6 +114,8 @@ def show_sources(infos: list[SourceInfo]) -> None:
     if "imported" in st.session_state:
         st.success(st.session_state.pop("imported"))
     st.html(overview.source_table(infos))
+    records = [info.record for info in infos]
+    file_row(free_table(SOURCE_COLUMNS, records, command("data", "list")), "sources", "sources")
 
 
 def choose_prompt() -> tuple[str, PromptSettings]:

@@ -10,11 +10,13 @@ from core.errors import UserError
 from core.experiments.chart_queries import losses_query
 from core.experiments.curves import LOOKED_AT, Curve
 from core.experiments.overview import launched_experiments, overview
-from core.experiments.runs import Run, log_tail
+from core.experiments.runs import RUN_COLUMNS, Run, log_tail
 from core.results.figures import variant_colours
+from core.results.listings import command, free_table
 from dashboard.components import seen
 from dashboard.components.alarms import show_alarms
 from dashboard.components.curves import HEIGHT, LOSS, loss_chart
+from dashboard.components.files import file_row
 from dashboard.components.leak_notice import leak_notice
 from dashboard.components.run_buttons import put_away, run_buttons
 from dashboard.components.run_table import run_id, run_table
@@ -69,6 +71,8 @@ def live(name: str) -> None:
         st.query_params["run"] = selected
     shown = [run for run in seen.runs if run_id(run) in selected] or seen.runs
     last_step = max(seen.spec.recipe_of(variant).training.steps for variant in seen.spec.variants)
+    listed = free_table(RUN_COLUMNS, seen.runs, command("runs", "list", name))
+    file_row(listed, f"{name} runs", "runs files")
     left, right = st.columns([3, 2], gap="medium")
     with left:
         draw(read, shown, colours, last_step)
