@@ -361,3 +361,53 @@ def test_slots_are_gpus_and_each_process_sees_its_own(root: Path) -> None:
     assert begins[1] < min(witnessed(run, "end", "train")[0]["time"] for run in runs), "two at a time"
     worker.terminate()
     worker.communicate()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A project on a disk of 300 MB of its own, which a test may fill or make read-only."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300m", "none", str(place)], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("only root may mount a small disk")
+    yield trivial_root(place)
+    for process in of_project(place):
+        process.kill()
+    psutil.wait_procs(of_project(place), timeout=10)
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_a_disk_that_gets_full_fails_one_run_and_holds_the_others(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.experiments.launch.BYTES_PER_RUN", 2**20)
+    spec = spec_in(small_disk, seeds=(0, 1))
+    first, second = started(small_disk, spec, monkeypatch)
+    wait_for(lambda: at_work(first, "train"))
+    filler = small_disk / "filler"
+    with filler.open("wb") as file, pytest.raises(OSError, match="No space left"):
+        while True:
+            file.write(b"x" * 2**16)
+            file.flush()
+    wait_for(lambda: state_of(first).state == "failed", 20)
+    assert "The disk is full" in str(state_of(first).error)
+    time.sleep(4)
+    assert state_of(second).state == "queued" and witnessed(second, "begin", "train") == []
+    filler.unlink()
+    monkeypatch.setenv(SECONDS, QUICK)
+    assert retry_runs(small_disk, "trial") == [first]
+    wait_for(lambda: all_done([first, second]))
+    check_whole([first, second], spec)
+
+
+def test_runs_that_are_read_only_are_a_sentence(small_disk: Path) -> None:
+    spec_in(small_disk)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    refused = verb(small_disk, "launch", "trial")
+    _, said = refused.communicate()
+    assert refused.returncode == 2 and "The disk is read-only. Choose a writable folder" in said
+    assert "Traceback" not in said
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    assert verb(small_disk, "launch", "trial").wait() == 0
+    wait_for(lambda: all_done(list_runs(small_disk, "trial")) and list_runs(small_disk, "trial"))

@@ -18,7 +18,7 @@ from core.experiments import processes, stages
 from core.experiments.reporting import Reporter
 from core.experiments.runs import Run, Stage
 from core.experiments.spec import ExperimentSpec
-from core.storage.files import append_record, read_records, write_text
+from core.storage.files import append_record, read_records, write_text, writing
 from tests.training.tiny import tiny_root
 
 MODULE = "tests.experiments.trivial"
@@ -65,7 +65,11 @@ def _trivial(stage: Stage, results: Any) -> Any:
                 write_text(checkpoint, str(step))
                 raise
         for name in results(run, spec):
-            write_text(run.folder / name, json.dumps({"pid": os.getpid()}))
+            with writing(run.folder / name) as temporary:
+                if stage == "train":  # a folder, whole or not at all
+                    temporary.mkdir()
+                text = json.dumps({"pid": os.getpid()})
+                (temporary / "adapter_model.safetensors" if stage == "train" else temporary).write_text(text)
         _note(run, "end", stage)
         guard.unlink(missing_ok=True)
 
@@ -90,7 +94,7 @@ def _infer_in_turn(runs: Sequence[Run], spec: ExperimentSpec) -> None:
 def make_trivial() -> None:
     """Put the trivial stages in the place of the real ones, in this process and those that it starts."""
     processes.MODULE = MODULE
-    stages._WORK["train"] = _trivial("train", lambda *_: ["adapter/adapter_model.safetensors"])
+    stages._WORK["train"] = _trivial("train", lambda *_: ["adapter"])
     stages._WORK["infer"] = _trivial("infer", _evaluations("predictions"))
     stages._WORK["score"] = _trivial("score", _evaluations("scores"))
     stages._infer_together = _infer_in_turn
