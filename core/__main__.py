@@ -27,6 +27,7 @@ app.add_typer(predictions.app, name="predictions", help="Predictions: the answer
 app.add_typer(bench.app, name="bench", help="Measure: how fast, how much memory, against whom.")
 app.command()(runs.launch)
 app.command()(runs.worker)
+app.command()(runs.drive)
 app.command()(runs.run)
 app.command()(results.compare)
 app.command()(results.spread)

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from core.experiments.runs import run_records, worker_of
+from core.experiments.runs import is_worked_on, run_records
 
 SECONDS_BETWEEN_LINES = 15.0
 SECONDS_TO_START = 20.0
@@ -62,7 +62,7 @@ def _snapshots(root: Path, experiment: str) -> Any:
     """Records of all runs, every half second, until nothing is left to happen."""
     last_work = time.monotonic()
     while True:
-        worked_on = worker_of(root) is not None
+        worked_on = is_worked_on(root, experiment)
         records = run_records(root, experiment)
         yield records
         states = {record["state"] for record in records}

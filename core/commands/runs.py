@@ -22,15 +22,32 @@ def launch(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Do everything anew, also what another run did in the same way.")
     ] = False,
+    on: Annotated[
+        str | None,
+        typer.Option(help="Where: local (this machine) or ray (a cluster); else as before."),
+    ] = None,
+    gpus: Annotated[float | None, typer.Option(help="On ray: GPUs of a run.")] = None,
+    cpus: Annotated[float | None, typer.Option(help="On ray: cores of a run.")] = None,
+    memory_gb: Annotated[float | None, typer.Option(help="On ray: gigabytes of memory of a run.")] = None,
+    shards: Annotated[
+        int | None, typer.Option(help="On ray: parts in which evaluations are answered at the same time.")
+    ] = None,
+    retries: Annotated[
+        int | None, typer.Option(help="On ray: how often a run that lost its node goes on elsewhere.")
+    ] = None,
     root: Root = HERE,
 ) -> None:
     """Start all runs of an experiment in the background; finished stages are not repeated."""
     from core.commands.following import follow
+    from core.experiments.cluster import cluster_asked, cluster_of
     from core.experiments.launch import launch as launch_spec
     from core.experiments.spec import find_spec, read_spec
 
     experiment = read_spec(find_spec(root, spec))
-    runs = launch_spec(root, experiment, sys.argv, by=account(), fresh_work=fresh)
+    asked: dict[str, float | None] = {"gpus": gpus, "cpus": cpus, "memory_gigabytes": memory_gb}
+    asked |= {"shards": shards, "retries": retries}
+    cluster = cluster_asked(on, asked, before=cluster_of(root, experiment.name))
+    runs = launch_spec(root, experiment, sys.argv, by=account(), cluster=cluster, fresh_work=fresh)
     if wait:
         if not follow(root, experiment.name):
             raise typer.Exit(1)
@@ -65,12 +82,38 @@ def worker(
         raise UserError(f"A worker takes the runs of this project already ({who}). One is enough.")
 
 
+def drive(
+    experiment: Annotated[str, typer.Argument(help="An experiment launched with --on ray.")],
+    root: Root = HERE,
+) -> None:
+    """Hand the runs of an experiment to its Ray cluster and see them through, in this process.
+
+    A launch starts one in the background by itself.
+    """
+    import time
+
+    from core.errors import UserError
+    from core.experiments.driver import drive as drive_experiment
+
+    def say(text: str) -> None:
+        typer.echo(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
+
+    if not drive_experiment(root, experiment, say):
+        raise UserError(f"Another process drives '{experiment}' already. One is enough.")
+
+
 def run(
     experiment: Annotated[str, typer.Argument(help="A launched experiment.")],
     of: Annotated[
         list[str] | None, typer.Option(help="Only this run, as VARIANT/SEED; may be repeated …")
     ] = None,
     stage: Annotated[str | None, typer.Option(help="… and this stage of it: train, infer or score.")] = None,
+    shard: Annotated[
+        str | None, typer.Option(help="With --stage infer of one run: only this part, such as 2/4.")
+    ] = None,
+    with_parent: Annotated[
+        bool, typer.Option("--with-parent", help="End when the process that started this one ends.")
+    ] = False,
     go_on: Annotated[
         bool, typer.Option("--go-on", help="Afterwards see that a worker goes on with the queue.")
     ] = False,
@@ -79,19 +122,27 @@ def run(
     """Work through a launched experiment and show its progress, or do one stage of runs in this process."""
     from core.commands.following import follow
     from core.errors import UserError
+    from core.experiments.processes import end_with_parent
     from core.experiments.runs import STAGES, chosen_runs, experiment_folder
-    from core.experiments.stages import run_stage_of
+    from core.experiments.shards import Shard, infer_shard
+    from core.experiments.stages import launched_spec, run_stage_of
     from core.experiments.stopping import resume_runs
     from core.experiments.worker import ensure_worker
 
     if not (experiment_folder(root, experiment) / "experiment.yaml").exists():
         raise UserError(f"'{experiment}' was never launched. Launch it: python -m core launch {experiment}")
+    if with_parent:
+        end_with_parent()
     if not of and stage is None:
         resume_runs(root, experiment)
         raise typer.Exit(0 if follow(root, experiment) else 1)
     if not of or stage not in STAGES:
         raise UserError("One stage needs --of VARIANT/SEED and --stage (train, infer or score).")
-    done = run_stage_of(chosen_runs(root, experiment, of), stage)
+    chosen = chosen_runs(root, experiment, of)
+    if shard is not None:
+        done = infer_shard(chosen[0], launched_spec(chosen[0]), Shard.parse(shard))
+    else:
+        done = run_stage_of(chosen, stage)
     if go_on:
         ensure_worker(root)
     raise typer.Exit(0 if done else 1)

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from core.arc.tasks import Task
 from core.errors import UserError
 from core.experiments.frozen import frozen_of
 from core.experiments.records import add_to_record
@@ -58,7 +59,7 @@ def answer_runs(
     tokenizer = load_tokenizer(model)
     engine = open_engine(spec.evaluation.inference, model, list(adapters.values()))
     for run, _ in runs:
-        add_to_record(run, engine=_engine_record(run, spec, engine.name, engine.version))
+        add_to_record(run, engine=engine_record(run, spec, engine.name, engine.version))
     left = {run: len(spec.eval_seeds) for run, _ in runs}
     run_of = {run.folder: run for run in left}
     for job, problem in answer(_jobs(runs, spec, adapters), engine, tokenizer):
@@ -86,23 +87,22 @@ def _jobs(
     tasks = frozen_of(first, spec).load_evaluated(first.root)
     for run, report in runs:
         say_state(run, own_state("infer"))
-        prompt = spec.recipe_of(run.variant).prompt
         for eval_seed in spec.eval_seeds:
-            evaluation = Evaluation(
-                run.experiment,
-                run.variant,
-                run.train_seed,
-                eval_seed,
-                tasks,
-                spec.evaluation.inference,
-                prompt,
-            )
+            evaluation = evaluation_of(run, spec, eval_seed, tasks)
             yield Job(evaluation, run.eval_folder(eval_seed), report, adapters.get(run))
 
 
-def what_answers(runs: Sequence[Run], spec: ExperimentSpec) -> tuple[str, dict[Run, Path]]:
-    """The model that an engine loads for these runs, and the adapters that it serves with it. Makes the
-    merged model where there must be one."""
+def evaluation_of(run: Run, spec: ExperimentSpec, eval_seed: int, tasks: Sequence[Task]) -> Evaluation:
+    """One evaluation of a run on these tasks."""
+    settings, prompt = spec.evaluation.inference, spec.recipe_of(run.variant).prompt
+    return Evaluation(run.experiment, run.variant, run.train_seed, eval_seed, tasks, settings, prompt)
+
+
+def what_answers(
+    runs: Sequence[Run], spec: ExperimentSpec, merged: Path | None = None
+) -> tuple[str, dict[Run, Path]]:
+    """The model that an engine loads for these runs, and the adapters that it serves with it. An adapter that
+    can't be served is merged into a copy of its base, in the folder `merged`, else in the first run's."""
     first = runs[0]
     base = model_location(first.root, spec.recipe_of(first.variant).base_model)
     if spec.recipe_of(first.variant).training.method == "none":
@@ -114,10 +114,11 @@ def what_answers(runs: Sequence[Run], spec: ExperimentSpec) -> tuple[str, dict[R
     if why is None:
         return base, {run: run.folder / "adapter" for run in runs}
     say_in_log(first, f"The adapter is merged into a copy of the base model, because {why}.")
-    return str(write_merged(base, adapter, _merged_folder(first))), {}
+    return str(write_merged(base, adapter, merged or _merged_folder(first))), {}
 
 
-def _engine_record(run: Run, spec: ExperimentSpec, name: str, version: str) -> dict[str, str | None]:
+def engine_record(run: Run, spec: ExperimentSpec, name: str, version: str) -> dict[str, str | None]:
+    """What the record of a run says of the engine that answered it."""
     return {"name": name, "version": version, "merged_because": _why_merged(run, spec)}
 
 

@@ -14,6 +14,7 @@ import yaml
 from core.curation.leaks import Leak
 from core.curation.mixtures import mixture_leaks, training_leaks
 from core.errors import UserError
+from core.experiments.cluster import ClusterSettings, check_ray, ensure_driver, say_cluster
 from core.experiments.frozen import Frozen, freeze, read_frozen, write_frozen
 from core.experiments.processes import end_group
 from core.experiments.queue import open_queue
@@ -22,6 +23,7 @@ from core.experiments.runs import (
     Run,
     RunState,
     experiment_folder,
+    is_on_cluster,
     list_runs,
     said_of,
     say_state,
@@ -138,7 +140,13 @@ def _check_room(root: Path, runs: int) -> None:
 
 
 def launch(
-    root: Path, spec: ExperimentSpec, command: list[str], by: str | None = None, *, fresh_work: bool = False
+    root: Path,
+    spec: ExperimentSpec,
+    command: list[str],
+    by: str | None = None,
+    cluster: ClusterSettings | None = None,
+    *,
+    fresh_work: bool = False,
 ) -> list[Run]:
     """Prepare an experiment, queue what is left of its runs, and see that a worker takes them.
 
@@ -146,13 +154,24 @@ def launch(
     `launches.jsonl`: time, by, command.
     """
     _check_root(root)
+    if cluster is not None:
+        check_ray()
     with locked(root / "runs" / ".launch.lock"):
         runs = prepare(root, spec, command, by, fresh_work=fresh_work)
+        say_cluster(root, spec.name, cluster)
         said = {"time": round(time.time(), 3), "by": by, "command": command}
         append_record(experiment_folder(root, spec.name) / LAUNCHES, said)
         enqueue(root, runs, spec)
-    ensure_worker(root)
+    see_to(root, spec.name)
     return list_runs(root, spec.name)
+
+
+def see_to(root: Path, experiment: str) -> None:
+    """See that something works on an experiment: a worker of this machine, or a driver of its cluster."""
+    if not is_on_cluster(root, experiment):
+        ensure_worker(root)
+    elif any(wants_work(run) for run in list_runs(root, experiment)):
+        ensure_driver(root, experiment)
 
 
 def enqueue(root: Path, runs: Iterable[Run], spec: ExperimentSpec) -> list[Run]:
@@ -174,7 +193,9 @@ def enqueue(root: Path, runs: Iterable[Run], spec: ExperimentSpec) -> list[Run]:
             if (state.state, state.stage) != ("queued", left[0]):
                 say_state(run, RunState("queued", left[0]))
             queued.append(run)
-    open_queue(root).put({run: priority_of(run) for run in queued if wants_work(run)})
+    waiting = {run: priority_of(run) for run in queued if wants_work(run)}
+    if waiting and not is_on_cluster(root, spec.name):
+        open_queue(root).put(waiting)
     return queued
 
 

@@ -11,8 +11,8 @@ from core.experiments.runs import (
     SECONDS_TO_BEGIN,
     STAGES,
     experiment_folder,
+    is_worked_on,
     run_records,
-    worker_of,
 )
 from core.experiments.spec import ExperimentSpec, read_spec
 from core.results.experiment import list_experiments
@@ -55,7 +55,7 @@ def overview(root: Path, experiment: str) -> Overview:
     folder = experiment_folder(root, experiment)
     spec = read_spec(folder / "experiment.yaml")
     places = {variant: place for place, variant in enumerate(spec.variants)}
-    worked_on = worker_of(root) is not None
+    worked_on = is_worked_on(root, experiment)
     runs = sorted(
         run_records(root, experiment),
         key=lambda run: (places.get(run["variant"], len(places)), run["train_seed"]),

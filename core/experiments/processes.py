@@ -6,6 +6,7 @@ none for a minute, although nobody paused it, counts as gone.
 """
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -23,6 +24,7 @@ SECONDS_BETWEEN_BEATS = 2.0
 SECONDS_WITHOUT_BEAT = 60.0
 SECONDS_TO_TERMINATE = 4.0
 SECONDS_TO_KILL = 4.0
+_SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,15 @@ def start_detached(verb: list[str], root: Path, log: Path, **environment: str) -
             cwd=CODE,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
         )
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process as soon as the one that started it ends, or at once if it has."""
+    parent = os.getppid()
+    if ctypes.CDLL(None, use_errno=True).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+    if os.getppid() != parent or parent == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def exit_code(process: subprocess.Popen[bytes]) -> int | None:

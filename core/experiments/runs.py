@@ -23,6 +23,8 @@ from core.storage.files import read_json, read_records, write_json
 
 Stage = Literal["train", "infer", "score"]
 SECONDS_TO_BEGIN = 8.0
+CLUSTER = "cluster.json"
+DRIVER, DRIVER_HEARTBEAT = ".driver.json", ".driver.heartbeat"
 WORKER, WORKER_HEARTBEAT = ".worker.json", ".worker.heartbeat"
 STAGES: tuple[Stage, ...] = ("train", "infer", "score")
 RUN_COLUMNS = (
@@ -104,6 +106,11 @@ def experiment_folder(root: Path, experiment: str) -> Path:
     return root / "runs" / experiment
 
 
+def is_on_cluster(root: Path, experiment: str) -> bool:
+    """Whether an experiment is for a cluster, so that the queue of this machine leaves it alone."""
+    return (experiment_folder(root, experiment) / CLUSTER).exists()
+
+
 def list_runs(root: Path, experiment: str) -> list[Run]:
     """The runs of an experiment that have a folder, by variant and seed."""
     folder = experiment_folder(root, experiment)
@@ -171,12 +178,29 @@ def is_alive(run: Run, said: RunState) -> bool:
 
 def worker_of(root: Path) -> Identity | None:
     """The worker that takes runs from the queue, if one lives."""
+    return _living(root / "runs" / WORKER, root / "runs" / WORKER_HEARTBEAT)
+
+
+def driver_of(root: Path, experiment: str) -> Identity | None:
+    """The process that drives an experiment on a cluster, if one lives."""
+    folder = experiment_folder(root, experiment)
+    return _living(folder / DRIVER, folder / DRIVER_HEARTBEAT)
+
+
+def is_worked_on(root: Path, experiment: str) -> bool:
+    """Whether somebody sees to it that the waiting runs of an experiment begin."""
+    found = driver_of(root, experiment) if is_on_cluster(root, experiment) else worker_of(root)
+    return found is not None
+
+
+def _living(path: Path, heartbeat: Path) -> Identity | None:
+    """The process that a file names, if it lives."""
     try:
-        record = read_json(root / "runs" / WORKER)
-        worker = Identity(record["pid"], record["start_time"], record["boot"], record["host"])
+        record = read_json(path)
+        process = Identity(record["pid"], record["start_time"], record["boot"], record["host"])
     except (UserError, KeyError, TypeError):
         return None
-    return worker if processes.is_alive(worker, root / "runs" / WORKER_HEARTBEAT) else None
+    return process if processes.is_alive(process, heartbeat) else None
 
 
 def progress_of(run: Run, stage: Stage | None = None) -> list[dict[str, Any]]:
@@ -194,8 +218,8 @@ def run_records(root: Path, experiment: str | None = None) -> list[dict[str, Any
     loss and tokens_per_second as last reported, error, and leaked_tasks: the evaluated tasks that its mixture
     gives away."""
     records = []
-    worked_on = worker_of(root) is not None
     for name in [experiment] if experiment else list_experiments(root):
+        worked_on = is_worked_on(root, name)
         for run in list_runs(root, name):
             state = state_of(run)
             if state.state == "queued" and not worked_on and _is_forgotten(state):
@@ -210,6 +234,7 @@ def run_records(root: Path, experiment: str | None = None) -> list[dict[str, Any
                     "stage": state.stage,
                     "step": state.step,
                     "total": state.total,
+                    "host": state.host if state.state == "running" else None,
                     "eta_seconds": state.eta_seconds if state.state == "running" else None,
                     "loss": last.get("loss"),
                     "tokens_per_second": last.get("tokens_per_second"),

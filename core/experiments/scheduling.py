@@ -15,6 +15,7 @@ from core.experiments.executors import Executor, Job
 from core.experiments.runs import (
     Run,
     RunState,
+    is_on_cluster,
     list_runs,
     said_of,
     say_state,
@@ -38,7 +39,8 @@ def wants_work(run: Run) -> bool:
 
 def runs_to_go_on(root: Path) -> list[Run]:
     """The runs of all experiments that are ready to go on: living ones first, then the earlier launched."""
-    found = [run for name in reversed(list_experiments(root)) for run in ready_runs(root, name)]
+    names = [name for name in reversed(list_experiments(root)) if not is_on_cluster(root, name)]
+    found = [run for name in names for run in ready_runs(root, name)]
     return sorted(found, key=lambda run: state_of(run).state != "running")
 
 

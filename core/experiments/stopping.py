@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import UserError
-from core.experiments.launch import enqueue
+from core.experiments.launch import enqueue, see_to
 from core.experiments.processes import end_group
 from core.experiments.runs import (
     Run,
@@ -22,7 +22,6 @@ from core.experiments.runs import (
     state_of,
 )
 from core.experiments.spec import read_spec
-from core.experiments.worker import ensure_worker
 from core.storage.files import locked, write_json
 
 SECONDS_TO_CHECKPOINT = 8.0
@@ -84,7 +83,7 @@ def resume_runs(root: Path, experiment: str, names: Sequence[str] = ()) -> list[
     with locked(root / "runs" / ".launch.lock"):
         spec = read_spec(experiment_folder(root, experiment) / "experiment.yaml")
         queued = enqueue(root, runs, spec)
-    ensure_worker(root)
+    see_to(root, experiment)
     return queued
 
 

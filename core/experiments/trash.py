@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from core.errors import UserError
-from core.experiments.runs import Run, chosen_runs, experiment_folder, state_of, worker_of
+from core.experiments.runs import Run, chosen_runs, experiment_folder, is_worked_on, state_of
 from core.storage.files import locked
 
 ARCHIVE, TRASH = ".archive", ".trash"
@@ -105,7 +105,7 @@ def put_aside(root: Path, run: Run) -> None:
 
 def _check_rests(root: Path, experiment: str) -> None:
     """Raise `UserError` where the experiment is unknown, one of its runs is worked on, or will be."""
-    busy = ("running", "queued") if worker_of(root) is not None else ("running",)
+    busy = ("running", "queued") if is_worked_on(root, experiment) else ("running",)
     found = [(run, state_of(run).state) for run in chosen_runs(root, experiment)]
     for run, state in found:
         if state in busy:

@@ -12,6 +12,7 @@ import streamlit as st
 
 from core.errors import UserError
 from core.experiments.cloning import clone_experiment, free_name
+from core.experiments.cluster import cluster_of
 from core.experiments.launch import launch
 from core.experiments.overview import Overview
 from core.experiments.runs import experiment_folder
@@ -59,7 +60,7 @@ def run_buttons(root: Path, name: str, seen: Overview, selected: Sequence[str]) 
                 attempt(resume_runs, root, name, selected)
             else:  # which also makes folders anew that are gone
                 command = ["python", "-m", "core", "launch", name]
-                attempt(launch, root, seen.spec, command, by=rights().name)
+                attempt(launch, root, seen.spec, command, by=rights().name, cluster=cluster_of(root, name))
         st.rerun(scope="fragment")
     retries = "failed" in states
     if st.button("Retry failed", icon=":material/replay:", disabled=not (awake and retries), key="retry"):

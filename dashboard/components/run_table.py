@@ -3,6 +3,7 @@
 The browser keeps the selection while the page polls; a change of it reruns the fragment around the table.
 """
 
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,8 @@ def _row(run: Mapping[str, Any], colour: str) -> dict[str, Any]:
 def _state_in_words(run: Mapping[str, Any]) -> str:
     if run["state"] == "running":
         doing = {"train": "training", "infer": "answering", "score": "scoring"}
-        return doing.get(run["stage"], "running") + ("" if run["total"] else " …")
+        elsewhere = f" on {run['host']}" if run["host"] not in (None, socket.gethostname()) else ""
+        return doing.get(run["stage"], "running") + elsewhere + ("" if run["total"] else " …")
     if run["state"] == "queued" and run["stage"] not in (None, "train"):
         return f"waits to {run['stage']}"
     return str(run["state"])

@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.curation.leaks import Leak
 from core.errors import UserError
+from core.experiments.cluster import ClusterSettings, cluster_of, options_of
 from core.experiments.differences import differences
 from core.experiments.drafts import changed_text, save_spec, stands_in_the_way, write_example
 from core.experiments.estimates import Size, bytes_needed, measured, seconds_needed, size_of
@@ -23,6 +24,7 @@ from core.experiments.spec import (
     specs_folder,
 )
 from core.results.figures import variant_colours
+from core.settings import validated
 from dashboard.components.launch_card import costs, differences_table
 from dashboard.components.leak_notice import leak_notice
 from dashboard.components.rights import may_change, permitted, rights
@@ -32,6 +34,7 @@ from dashboard.root import project_root
 root = project_root()
 
 FIRST = "demo"
+HERE, ON_RAY = "this machine", "Ray cluster"
 DRAFTS = "launch drafts"
 REFUSED = "launch refused"
 EDITOR_HEIGHT = 480
@@ -190,9 +193,26 @@ def needs(spec: ExperimentSpec) -> bool:
     return bool(missing)
 
 
+def choose_place(spec: ExperimentSpec) -> ClusterSettings | None:
+    """Where the runs go: this machine (None), or a Ray cluster and what each of them gets there."""
+    before = cluster_of(root, spec.name)
+    places = [HERE, ON_RAY]
+    chosen = st.segmented_control(
+        "runs on", places, default=places[before is not None], key="on", bind="query-params"
+    )
+    if chosen != ON_RAY:
+        return None
+    asked = st.session_state.setdefault("cluster", {})
+    settings = (before or ClusterSettings()).model_copy(update=asked)
+    with st.expander("What each run gets"):
+        settings_form(settings, ("cluster",), lambda key, value: asked.update({key[-1]: value}))
+    return validated(ClusterSettings, settings.model_dump(), "The cluster")
+
+
 def start(name: str, spec: ExperimentSpec, text: str, *, forbidden: bool) -> None:
     """The command, the button, and where the spec will be kept."""
-    command = ["python", "-m", "core", "launch", spec.name]
+    cluster = choose_place(spec)
+    command = ["python", "-m", "core", "launch", spec.name, *options_of(cluster)]
     in_the_way = stands_in_the_way(root, spec)
     edited = in_the_way or spec.name not in list_specs(root)
     replace = False
@@ -224,7 +244,7 @@ def start(name: str, spec: ExperimentSpec, text: str, *, forbidden: bool) -> Non
     st.caption("The runs go on when you close the browser or stop the dashboard.")
     if pressed:
         with st.spinner("Checking data and starting …"):
-            permitted(launch, root, spec, command, by=rights().name, fresh_work=fresh)
+            permitted(launch, root, spec, command, by=rights().name, cluster=cluster, fresh_work=fresh)
             permitted(save_spec, root, text, replace=replace)
         st.session_state[DRAFTS].pop(name, None)
         st.switch_page("screens/runs.py", query_params={"experiment": spec.name})

@@ -1,0 +1,347 @@
+"""The driver of one experiment on a Ray cluster: hands each run to the cluster and sees it through.
+
+One task per run: it works through the run's stages, each a process of its own on the task's node, with what
+the task was given of GPUs, cores and memory. Where evaluations are answered in parts, each part is a task
+too. A task that lost its node begins anew on another one, where the run goes on from its checkpoint. The
+driver only says of a run what the run can't say itself.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.errors import UserError
+from core.experiments.cluster import (
+    LOCAL,
+    ClusterSettings,
+    address_of,
+    check_ray,
+    cluster_of,
+    share_of,
+)
+from core.experiments.frozen import frozen_of
+from core.experiments.processes import CODE, MODULE, Heartbeat, Identity
+from core.experiments.reporting import say_in_log
+from core.experiments.runs import (
+    DRIVER,
+    DRIVER_HEARTBEAT,
+    Run,
+    RunState,
+    Stage,
+    experiment_folder,
+    list_runs,
+    named_run,
+    own_state,
+    said_of,
+    say_state,
+)
+from core.experiments.scheduling import wants_work
+from core.experiments.shards import FOLDER, Shard, progress_of_shards, put_together, shard_is_done, shards
+from core.experiments.spec import read_spec
+from core.experiments.stages import launched_spec, say_what_is_next, stages_left
+from core.storage.files import append_record, locked, write_json
+
+LOCK = ".driver.lock"
+SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_ROUNDS = 10.0
+SECONDS_TO_STOP = 10.0
+SECONDS_TO_CONNECT = 60.0
+
+Say = Callable[[str], None]
+
+
+def drive(root: Path, experiment: str, say: Say) -> bool:
+    """Drive an experiment until nothing of it is left to do; False where another driver does already.
+
+    Raises `UserError` where there is no Ray, no cluster at the address, or no node that could take a run.
+    """
+    settings = cluster_of(root, experiment)
+    if settings is None:
+        raise UserError(f"'{experiment}' is not for a cluster. Launch it with: --on ray")
+    check_ray()
+    folder = experiment_folder(root, experiment)
+    with locked(folder / LOCK, wait=False) as alone:
+        if not alone:
+            return False
+        write_json(folder / DRIVER, asdict(Identity.own()))
+        with Heartbeat(folder / DRIVER_HEARTBEAT):
+            try:
+                _Driver(root, experiment, settings, say).run()
+            except UserError as problem:
+                _say_nobody_works(root, experiment, str(problem))
+                raise
+    return True
+
+
+def _say_nobody_works(root: Path, experiment: str, problem: str) -> None:
+    """Let the runs that wait say why they do."""
+    for run in list_runs(root, experiment):
+        said = said_of(run)
+        if said is not None and said.state == "queued":
+            say_state(run, RunState("failed", said.stage, error=problem))
+
+
+@dataclass
+class _Flight:
+    """A run that is with the cluster: its tasks, and since when a person wants it to stop."""
+
+    run: Run
+    tasks: dict[Any, Shard | None] = field(default_factory=dict)
+    ends: list[str] = field(default_factory=list)
+    stop_since: float | None = None
+    held: ExitStack = field(default_factory=ExitStack)
+
+
+class _Driver:
+    """The runs in flight, and the cluster."""
+
+    def __init__(self, root: Path, experiment: str, settings: ClusterSettings, say: Say) -> None:
+        self.root, self.experiment, self.settings, self.say = root.resolve(), experiment, settings, say
+        self.flights: dict[Run, _Flight] = {}
+        self.looked = 0.0
+        spec = read_spec(experiment_folder(root, experiment) / "experiment.yaml")
+        tasks = frozen_of(list_runs(root, experiment)[0], spec).load_evaluated(root)
+        self.parts = min(settings.shards, len(tasks))
+
+    def run(self) -> None:
+        """Work until nothing is left."""
+        address = address_of(self.settings)
+        if address == LOCAL:
+            _guard_local_cluster()
+        import ray
+
+        _connect(address)
+        try:
+            self.share = share_of(self.settings, ray.nodes())
+            self.say(f"{self.experiment} on {address}: each run gets {self.share}.")
+            while self._begin() or self.flights:
+                self._look()
+        finally:
+            ray.shutdown()
+
+    def _begin(self) -> bool:
+        """Hand over the runs that want to go on and are not with the cluster; whether there were any. Asked
+        anew every few seconds, as runs may be resumed at any time."""
+        if self.flights and time.monotonic() - self.looked < SECONDS_BETWEEN_ROUNDS:
+            return False
+        self.looked = time.monotonic()
+        fresh = [run for run in list_runs(self.root, self.experiment) if run not in self.flights]
+        fresh = [run for run in fresh if wants_work(run)]
+        for run in sorted(fresh, key=lambda run: (run.train_seed, run.variant)):
+            self.flights[run] = _Flight(run)
+            self._go_on(self.flights[run])
+        return bool(fresh)
+
+    def _go_on(self, flight: _Flight) -> None:
+        """Give the cluster what is next of a run, or let go of it."""
+        run, spec = flight.run, launched_spec(flight.run)
+        left = stages_left(run, spec)
+        wanted = wants_work(run) and not flight.ends
+        if not left or not wanted:
+            self._let_go(flight)
+        elif self.parts == 1 or left[0] == "score":
+            shutil.rmtree(run.folder / FOLDER, ignore_errors=True)
+            self._submit(flight, left, None)
+        elif left[0] == "train":
+            self._submit(flight, ["train"], None)
+        else:
+            parts = [part for part in shards(self.parts) if not shard_is_done(run, spec, part)]
+            if not parts:  # a driver ended before they were put together
+                put_together(run, spec, self.parts)
+                self._go_on(flight)
+                return
+            say_state(run, own_state("infer"))
+            flight.held.enter_context(Heartbeat(run.heartbeat))
+            for part in parts:
+                self._submit(flight, ["infer"], part)
+
+    def _submit(self, flight: _Flight, stages: Sequence[Stage], shard: Shard | None) -> None:
+        import ray
+
+        options: dict[str, Any] = {"num_cpus": self.share.cpus, "num_gpus": self.share.gpus}
+        if self.share.memory is not None:
+            options["memory"] = self.share.memory
+        name = f"{self.experiment} {flight.run.name}" + (f" shard {shard}" if shard else "")
+        task = ray.remote(work_on).options(max_retries=self.settings.retries, name=name, **options)
+        part = None if shard is None else str(shard)
+        reference = task.remote(str(self.root), self.experiment, flight.run.name, list(stages), part)
+        flight.tasks[reference] = shard
+
+    def _look(self) -> None:
+        """Wait a second for tasks to end; go on with their runs, and see to those that are to stop."""
+        import ray
+
+        references = {one: flight for flight in self.flights.values() for one in flight.tasks}
+        ended, _ = ray.wait(list(references), num_returns=len(references), timeout=SECONDS_BETWEEN_LOOKS)
+        for reference in ended:
+            flight = references[reference]
+            end = _how_it_ended(reference)
+            del flight.tasks[reference]
+            if end is not None:
+                flight.ends.append(end)
+        for flight in {flight.run: flight for flight in references.values()}.values():
+            if not flight.tasks:
+                flight.held.close()
+                flight.held = ExitStack()
+                self._go_on(flight)
+            else:
+                self._see_to(flight)
+
+    def _see_to(self, flight: _Flight) -> None:
+        """Speak for a run that is answered in parts; end the tasks of one that does not stop by itself."""
+        import ray
+
+        if any(flight.tasks.values()):
+            self._report(flight.run)
+        if flight.run.stop_file.exists() or flight.ends:
+            flight.stop_since = flight.stop_since or time.monotonic()
+            said = said_of(flight.run)
+            waits = said is not None and said.state != "running"
+            if waits or time.monotonic() - flight.stop_since > SECONDS_TO_STOP:
+                for reference in flight.tasks:
+                    ray.cancel(reference, force=True)
+
+    def _report(self, run: Run) -> None:
+        """The progress of all parts as one record, and as the run's state."""
+        record = progress_of_shards(run, self.parts)
+        said = said_of(run)
+        if record["step"] is None or (said is not None and said.step == record["step"]):
+            return
+        values = {name: record[name] for name in ("step", "total")}
+        line = {"time": round(time.time(), 3), "stage": "infer", **values}
+        line["tokens_per_second"] = record["tokens_per_second"]
+        append_record(run.folder / "progress.jsonl", line)
+        say_state(run, own_state("infer", **values))
+
+    def _let_go(self, flight: _Flight) -> None:
+        """Say of a run what it can't say itself, and forget it."""
+        run, spec = flight.run, launched_spec(flight.run)
+        said = said_of(run) or RunState("running")
+        if not stages_left(run, spec):
+            if said.state != "done":
+                say_what_is_next(run, spec)
+        elif run.stop_file.exists():
+            say_state(run, RunState("cancelled", said.stage, said.step, said.total))
+        elif flight.ends and said.state in ("running", "queued"):
+            problem = progress_of_shards(run, self.parts)["error"]
+            error = problem or (
+                f"The {said.stage or 'train'} process ended with {flight.ends[0]}; finished stages are kept."
+                f" Go on with: python -m core runs retry {self.experiment}"
+            )
+            say_state(run, RunState("failed", said.stage, said.step, said.total, error=error))
+        del self.flights[run]
+        self.say(f"{run.name}: {(said_of(run) or said).state}")
+
+
+def _connect(address: str) -> None:
+    """Join the cluster, which may still be starting. Raises `UserError` where none answers in a minute."""
+    import ray
+
+    end = time.monotonic() + SECONDS_TO_CONNECT
+    while True:
+        try:
+            ray.init(
+                address=address,
+                log_to_driver=False,
+                runtime_env={"env_vars": {"PYTHONPATH": str(CODE)}},
+                **(_LOCAL if address == LOCAL else {}),
+            )
+            return
+        except (ConnectionError, RuntimeError, ValueError) as problem:
+            if time.monotonic() < end:
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+                continue
+            reason = str(problem).strip().splitlines()[0]
+            raise UserError(
+                f"No Ray cluster answers at {address} ({reason}). Start one (ray start --head) and set"
+                " RAY_ADDRESS and the cluster's token, or leave RAY_ADDRESS unset to use this machine."
+            ) from problem
+
+
+def _guard_local_cluster() -> None:
+    """Give a cluster of this machine a token that nobody else knows, and that Ray need not keep in a file."""
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+_LOCAL: dict[str, Any] = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+
+
+def _how_it_ended(reference: Any) -> str | None:
+    """How a task that has ended did so, in words; None for a good end."""
+    import ray
+
+    try:
+        end: str | None = ray.get(reference)
+        return end
+    except ray.exceptions.RayTaskError as problem:
+        return str(problem.cause).strip().splitlines()[0]
+    except ray.exceptions.RayError as problem:
+        return f"{type(problem).__name__}: {str(problem).strip().splitlines()[0]}"
+
+
+def work_on(root: str, experiment: str, name: str, stages: Sequence[Stage], shard: str | None) -> str | None:
+    """What a task does, on its node: these stages of a run (or one part of its inference), a process each.
+
+    None at the end or where nothing is wanted any more, else in words how the process ended that did not
+    end well. Raises `UserError` where the node does not share the project's folder.
+    """
+    folder = experiment_folder(Path(root), experiment)
+    check_shared(folder)
+    run = named_run(Path(root), experiment, name)
+    log = run.folder / "log.txt"
+    if shard is not None:
+        log = run.folder / f"log-shard-{shard.replace('/', '-of-')}.txt"
+    for stage in stages:
+        if run.stop_file.exists():
+            return None
+        if stage not in stages_left(run, launched_spec(run)):  # done before the task lost its node
+            continue
+        verb = ["run", experiment, "--of", name, "--stage", stage, *(["--shard", shard] if shard else [])]
+        say_in_log(run, f"{stage}{f' {shard}' if shard else ''} on {socket.gethostname()}")
+        code = run_process(verb, Path(root), log)
+        if code:
+            return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return None
+
+
+def check_shared(folder: Path) -> None:
+    """Raise `UserError` where this node does not see the experiment's folder, or where locks in it don't
+    reach from node to node, so that two processes could work on one run."""
+    here = socket.gethostname()
+    if not (folder / LOCK).exists():
+        raise UserError(
+            f"The node {here} does not see {folder}. Put the project on a folder that all nodes share."
+        )
+    with locked(folder / LOCK, wait=False) as free:
+        if free:
+            raise UserError(
+                f"Locks in {folder} don't reach the node {here}. Mount the shared folder with locks (NFS: no"
+                " 'nolock' and no 'local_lock')."
+            )
+
+
+def run_process(verb: list[str], root: Path, log: Path) -> int:
+    """Run a verb, its output appended to a log; its exit code. It ends when this process does: a node that
+    the cluster has given up must not go on working."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", MODULE, *verb, "--with-parent", "--root", str(root)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=CODE,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+    return process.wait()

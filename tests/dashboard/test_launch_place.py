@@ -1,0 +1,30 @@
+"""The Launch page says where runs go and what they get there, as the command that does the same."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.experiments import cluster as cluster_module
+from core.experiments import launch as launch_module
+from core.experiments.cluster import ClusterSettings, cluster_of
+from tests.experiments.conftest import spec_file
+from tests.training.tiny import tiny_root
+
+SCREEN = Path(__file__).resolve().parents[2] / "dashboard" / "screens" / "launch.py"
+
+
+def test_a_cluster_is_chosen_and_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tiny_root(tmp_path)
+    spec_file(root)
+    monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(root))
+    monkeypatch.setattr(cluster_module, "start_detached", lambda *_: None)
+    monkeypatch.setattr(launch_module, "ensure_worker", lambda _: pytest.fail("a worker of this machine"))
+    page = AppTest.from_file(str(SCREEN)).run(timeout=60)
+    assert not page.exception
+    assert page.code[0].value == "python -m core launch trial"
+    page.button_group(key="on").set_value("Ray cluster").run(timeout=60)
+    page.number_input(key="form:cluster.shards").set_value(4).run(timeout=60)
+    assert page.code[0].value == "python -m core launch trial --on ray --shards 4"
+    next(button for button in page.button if button.label == "Launch").click().run(timeout=60)
+    assert cluster_of(root, "trial") == ClusterSettings(shards=4)

@@ -1,0 +1,170 @@
+"""Experiments on a Ray cluster: what a run gets, whose an experiment is, and what a lost node loses."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from core.errors import UserError
+from core.experiments import cluster as cluster_module
+from core.experiments import launch as launch_module
+from core.experiments.cluster import (
+    ClusterSettings,
+    Share,
+    address_of,
+    check_ray,
+    cluster_asked,
+    cluster_of,
+    options_of,
+    share_of,
+)
+from core.experiments.driver import LOCK, check_shared, drive
+from core.experiments.launch import launch
+from core.experiments.runs import Run, experiment_folder, progress_of
+from core.experiments.scheduling import runs_to_go_on
+from core.storage.files import locked, read_records
+from tests.experiments.conftest import spec_file, spec_of
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def node(alive: bool = True, **resources: float) -> dict[str, Any]:
+    return {"Alive": alive, "Resources": {"CPU": 8.0, "memory": 64e9, **resources}}
+
+
+@pytest.mark.parametrize(
+    "settings, nodes, share",
+    [
+        ({}, [node()], Share(0, 8, None)),
+        ({}, [node(), node(CPU=4.0)], Share(0, 4, None)),
+        ({}, [node(GPU=4.0)], Share(1, 2, None)),
+        ({}, [node(GPU=4.0, CPU=64.0), node(CPU=2.0)], Share(1, 16, None)),
+        ({"gpus": 0.5}, [node(GPU=1.0)], Share(0.5, 4, None)),
+        ({"gpus": 2, "cpus": 3, "memory_gigabytes": 2}, [node(GPU=4.0)], Share(2, 3, 2 * 2**30)),
+    ],
+)
+def test_a_run_gets_its_share_of_a_node(settings: Any, nodes: Any, share: Share) -> None:
+    assert share_of(ClusterSettings(**settings), nodes) == share
+
+
+@pytest.mark.parametrize(
+    "settings, nodes",
+    [
+        ({"gpus": 1}, [node()]),
+        ({"gpus": 1}, [node(alive=False, GPU=8.0), node()]),
+        ({"cpus": 9}, [node(), node()]),
+        ({"memory_gigabytes": 100}, [node()]),
+        ({}, []),
+    ],
+)
+def test_what_no_node_can_give_is_said(settings: Any, nodes: Any) -> None:
+    with pytest.raises(UserError, match=r"No node of the cluster has .* so no run could begin"):
+        share_of(ClusterSettings(**settings), nodes)
+
+
+def test_where_the_cluster_is() -> None:
+    assert address_of(ClusterSettings(), {}) == "local"
+    assert address_of(ClusterSettings(), {"RAY_ADDRESS": "a:1"}) == "a:1"
+    assert address_of(ClusterSettings(address="b:2"), {"RAY_ADDRESS": "a:1"}) == "b:2"
+
+
+def test_a_launch_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cluster_asked("local", {"shards": None}) is None
+    asked = cluster_asked("ray", {"shards": 4, "gpus": None})
+    assert asked == ClusterSettings(shards=4)
+    assert options_of(asked) == ["--on", "ray", "--shards", "4"] and options_of(None) == []
+    assert cluster_asked(None, {"gpus": 0.5}, before=asked) == ClusterSettings(shards=4, gpus=0.5)
+    assert cluster_asked("local", {}, before=asked) is None
+    with pytest.raises(UserError, match=r"'slurm' is no place to run"):
+        cluster_asked("slurm", {})
+    with pytest.raises(UserError, match=r"shards are for a cluster"):
+        cluster_asked("local", {"shards": 4})
+    with pytest.raises(UserError, match=r"shards"):
+        cluster_asked("ray", {"shards": 0})
+    monkeypatch.setattr(cluster_module, "find_spec", lambda _: None)
+    with pytest.raises(UserError, match=r"Ray is not installed here"):
+        check_ray()
+
+
+def test_an_experiment_of_the_cluster_is_left_alone_here(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(launch_module, "ensure_worker", lambda _: started.append("worker"))
+    monkeypatch.setattr(launch_module, "ensure_driver", lambda _, name: started.append(name))
+    spec = spec_of(root)
+    (run,) = launch(root, spec, ["launch"], cluster=ClusterSettings(shards=2))
+    assert started == ["trial"] and runs_to_go_on(root) == []
+    assert cluster_of(root, "trial") == ClusterSettings(shards=2)
+    launch(root, spec, ["launch"])
+    assert started == ["trial", "worker"] and runs_to_go_on(root) == [run]
+    assert cluster_of(root, "trial") is None
+    with pytest.raises(UserError, match=r"'trial' is not for a cluster. Launch it with: --on ray"):
+        drive(root, "trial", print)
+
+
+def test_a_node_that_shares_no_folder_or_no_locks_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"does not see .* Put the project on a folder that all nodes share"):
+        check_shared(tmp_path)
+    with locked(tmp_path / LOCK):
+        check_shared(tmp_path)
+    with pytest.raises(UserError, match=r"Locks in .* don't reach the node"):
+        check_shared(tmp_path)
+
+
+def in_namespace(*command: str, seconds: float) -> "subprocess.CompletedProcess[str]":
+    """Run in a network namespace that knows only loopback, with process numbers of its own."""
+    own = ["unshare", "--net", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*own, *command], cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=seconds
+    )
+
+
+@pytest.fixture
+def namespace() -> None:
+    """Skips where a namespace of one's own is not permitted, or its tools are absent."""
+    if shutil.which("unshare") is None or shutil.which("ip") is None:
+        pytest.skip("a network namespace needs unshare (util-linux) and ip (iproute2)")
+    tried = in_namespace("ip", "link", "set", "lo", "up", seconds=30)
+    if tried.returncode != 0:
+        pytest.skip(f"this machine permits no network namespace: {tried.stderr.strip()}")
+
+
+@pytest.mark.engine
+@pytest.mark.cluster
+@pytest.mark.timeout(900)
+def test_a_node_is_lost_in_the_middle_of_a_training(root: Path, namespace: None) -> None:
+    """Two equal variants train on two nodes; one node goes. Both end with the same losses and answers."""
+    evaluation = {
+        "sources": [{"source": "toy"}],
+        "inference": {"engine": "transformers", "attempts": 2, "max_model_len": 128, "max_output_tokens": 4},
+    }
+    recipe = json.loads(json.dumps(spec_of(root).recipe))
+    recipe["training"] |= {"steps": 120}
+    spec_file(root, variants={"plain": None, "twin": None}, recipe=recipe, evaluation=evaluation)
+    happened = in_namespace(sys.executable, "-m", "tests.experiments.two_nodes", str(root), seconds=880)
+    assert happened.returncode == 0, happened.stderr[-3000:]
+    seen = json.loads(happened.stdout)
+    assert {record["state"] for record in seen["ended"]} == {"done"}
+    assert {record["host"] for record in seen["shown"] if record["state"] == "running"} >= {"node-b"}
+
+    lost, other = (Run(root, "trial", seen[name], 0) for name in ("lost", "other"))
+    steps = [r["step"] for r in read_records(lost.folder / "progress.jsonl") if r["stage"] == "train"]
+    begins = [place for place, step in enumerate(steps) if place and step != steps[place - 1] + 1]
+    assert len(begins) == 1 and steps[begins[0]] > 1  # went on once, and not from the beginning
+    losses = [[r["loss"] for r in progress_of(run, "train")] for run in (lost, other)]
+    assert losses[0] == losses[1] and len(losses[0]) == 120
+    answers = [
+        pq.read_table(run.eval_folder(seed) / "predictions.parquet").drop(["variant"]).to_pylist()
+        for run in (lost, other)
+        for seed in (0, 1)
+    ]
+    assert answers[:2] == answers[2:] and [len(rows) for rows in answers] == [10] * 4
+    assert (other.eval_folder(1) / "scores.parquet").exists()
+    assert "on node-b" in (lost.folder / "log.txt").read_text()
+    assert sorted(path.name for path in experiment_folder(root, "trial").glob("*/train-0")) == ["train-0"] * 2

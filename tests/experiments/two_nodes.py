@@ -1,0 +1,113 @@
+"""Two Ray nodes on one machine, and an experiment that loses one of them in the middle of a training.
+
+Run by `test_cluster` inside a network namespace of its own that knows nothing but loopback, because Ray
+listens on all addresses. The second node has process numbers and a host name of its own, so that killing
+its first process ends everything on it, as when a machine loses power. Prints what happened as JSON.
+"""
+
+import atexit
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(sys.argv[1])
+REPOSITORY = Path(__file__).resolve().parents[2]
+PORT = 6379
+RAY = [sys.executable, "-m", "ray.scripts.scripts"]
+ENVIRONMENT = {
+    **os.environ,
+    "OMP_NUM_THREADS": "1",
+    "RAY_ADDRESS": f"127.0.0.1:{PORT}",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": "of-this-test-alone",
+    # A node that is gone is noticed in seconds.
+    "RAY_health_check_initial_delay_ms": "2000",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_failure_threshold": "3",
+}
+BEGAN = time.monotonic()
+
+
+def node(name: str, *options: str, isolated: bool = False) -> "subprocess.Popen[bytes]":
+    """Start a node with one core and wait until it is up; it ends with the process that is returned."""
+    command = [*RAY, "start", *options, "--num-cpus", "1", "--object-store-memory", str(80 * 2**20)]
+    command += ["--disable-usage-stats", "--block"]
+    if isolated:
+        inside = 'hostname node-b && exec "$@"'
+        own = ["unshare", "--pid", "--fork", "--mount-proc", "--uts", "--kill-child"]
+        command = [*own, "sh", "-c", inside, "sh", *command]
+    log = ROOT / f"{name}.log"
+    process = subprocess.Popen(command, env=ENVIRONMENT, stdout=log.open("wb"), stderr=subprocess.STDOUT)
+    wait_for(lambda: "Ray runtime started" in log.read_text(errors="replace"), f"{name} is up")
+    return process
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 300) -> Any:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            print(f"{time.monotonic() - BEGAN:6.1f} s  {what}", file=sys.stderr, flush=True)
+            return found
+        time.sleep(0.1)
+    raise SystemExit(f"waited {seconds} s in vain: {what}")
+
+
+def core(*arguments: str) -> str:
+    command = [sys.executable, "-m", "core", *arguments, "--root", str(ROOT)]
+    done = subprocess.run(command, cwd=REPOSITORY, env=ENVIRONMENT, capture_output=True, text=True)
+    return done.stdout + done.stderr
+
+
+def records() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(core("runs", "list", "trial", "--json"))
+    return found
+
+
+def training_on_node_b() -> dict[str, Any] | None:
+    """The state of the run that trains on the second node and has left a checkpoint."""
+    for path in ROOT.glob("runs/trial/*/train-*/state.json"):
+        state = json.loads(path.read_text())
+        if (state["state"], state["stage"], state["host"]) == ("running", "train", "node-b") and any(
+            (path.parent / "checkpoint").glob("step-*")
+        ):
+            return {"run": path.parent.parent.name, **state}
+    return None
+
+
+def main() -> None:
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    own = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short, as names of sockets must be
+    atexit.register(shutil.rmtree, own, ignore_errors=True)
+    first, second = "127.0.0.1", "127.0.0.2"
+    head = ["--head", "--port", str(PORT), "--include-dashboard=false", "--temp-dir", own]
+    node("node-a", *head, "--node-ip-address", first)
+    address = ["--address", f"{first}:{PORT}", "--node-ip-address", second]
+    other = node("node-b", *address, isolated=True)
+    print(core("launch", "trial", "--on", "ray"), file=sys.stderr)
+    lost = wait_for(training_on_node_b, "a training on node-b")
+    shown = records()
+    other.send_signal(signal.SIGKILL)
+    wait_for(
+        lambda: all(
+            json.loads(path.read_text())["state"] in ("done", "failed")
+            for path in ROOT.glob("runs/trial/*/train-*/state.json")
+        ),
+        "all runs ended",
+    )
+    names = {"lost": lost["run"], "other": "plain" if lost["run"] == "twin" else "twin"}
+    print(json.dumps({**names, "shown": shown, "ended": records()}))
+
+
+if __name__ == "__main__":
+    main()
