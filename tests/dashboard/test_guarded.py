@@ -21,6 +21,7 @@ READS = {
     "core.experiments.sql.start": "asks SQL in a bounded process",
     "core.experiments.sql.ask": "asks SQL in a bounded process",
     "core.prompts.lengths.source_lengths": "keeps counted tokens in data/.cache",
+    "core.curation.overlaps.overlaps": "keeps what is shared between sources in data/.cache",
     "core.experiments.records.code_version": "asks git",
     "core.experiments.slots.list_gpus": "asks the driver",
 }

@@ -66,7 +66,8 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 300) -> A
 def core(*arguments: str) -> str:
     command = [sys.executable, "-m", "core", *arguments, "--root", str(ROOT)]
     done = subprocess.run(command, cwd=REPOSITORY, env=ENVIRONMENT, capture_output=True, text=True)
-    return done.stdout + done.stderr
+    print(done.stderr, file=sys.stderr)
+    return done.stdout
 
 
 def records() -> list[dict[str, Any]]:
