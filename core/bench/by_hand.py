@@ -37,6 +37,39 @@ def output_values(tasks: Iterable[Task], path: Path, metric: str) -> dict[str, l
     }
 
 
+def counted_outputs(tasks: Iterable[Task], path: Path) -> dict[tuple[str, int], dict[str, Any]]:
+    """The columns of `scores.parquet` for each test output of one evaluation, counted one by one."""
+    attempts = attempts_of(path)
+    return {
+        (task.task_id, index): _counted(_truth(task, index), attempts.get((task.task_id, index), []))
+        for task in tasks
+        for index in range(len(task.test))
+    }
+
+
+def _counted(truth: Answer, records: list[dict[str, Any]]) -> dict[str, Any]:
+    answers = [_answer(record) for record in records]
+    ranking = _ranking(answers, records)
+    votes = [answers.count(answer) for answer in ranking]
+    correct = answers.count(truth)
+    shares = [_pixels(answer, truth) for answer in answers]
+    return {
+        "attempts": len(answers),
+        "correct": correct,
+        "right_size": sum(
+            answer is not None and truth is not None and answer[1:] == truth[1:] for answer in answers
+        ),
+        "pixels_sum": sum(shares),
+        "pixels_max": max(shares, default=0.0),
+        "unanswered": answers.count(None),
+        "distinct": len(ranking),
+        "votes_above": sum(count > correct for count in votes),
+        "votes_tied": votes.count(correct) if correct else 0,
+        "vote_rank": ranking.index(truth) + 1 if correct else 0,
+        "votes": votes,
+    }
+
+
 def _truth(task: Task, index: int) -> Answer:
     grid = task.test[index].output
     assert grid is not None

@@ -99,3 +99,14 @@ def table(
         raise UserError(f"{into} does not exist. Name a Markdown file that holds the marks for figures.")
     put_into(into, records)
     typer.echo(f"The figures stand in {into} now.")
+
+
+@app.command()
+def make(
+    folder: Annotated[Path, typer.Argument(help="Where the projects with made-up experiments go.")],
+) -> None:
+    """Make the large experiments that are measured on, to look at them or to measure again with --in."""
+    from core.bench.experiments import thousand_runs
+
+    thousand_runs(folder, typer.echo)
+    typer.echo(f"Look at them: python -m core dashboard --root {folder / 'hundred-runs'}")

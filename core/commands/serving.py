@@ -57,14 +57,7 @@ def serve(root: Path, port: int, page: str, host: str = THIS_MACHINE) -> None:
     here = THIS_MACHINE if host in ("0.0.0.0", "::") else host
     address = f"http://{f'[{here}]' if ':' in here else here}:{port}/{page}"
     typer.echo(f"The dashboard is at {address} (Ctrl-C ends it; runs go on).")
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        "dashboard/app.py",
-        *server_options(host, port, login),
-    ]
+    command = [sys.executable, "-m", "dashboard.serve", *server_options(host, port, login)]
     environment = {**os.environ, "ARC_WORKBENCH_ROOT": str(root.resolve())}
     server = subprocess.Popen(command, cwd=CODE, env=environment)
     try:

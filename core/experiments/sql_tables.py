@@ -177,6 +177,8 @@ def _shown(columns: pa.Schema) -> list[tuple[str, str]]:
 
 
 def _word(kind: pa.DataType) -> str:
+    if pa.types.is_list(kind):
+        return "list of numbers"
     return "whole number" if pa.types.is_integer(kind) else "number" if pa.types.is_floating(kind) else "text"
 
 

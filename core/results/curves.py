@@ -1,6 +1,6 @@
 """What more attempts would have brought, and which tasks are solved sometimes.
 
-In come scores (and, for votes, the predictions behind them); out come curves over the number of attempts
+In come scores; out come curves over the number of attempts
 with their spread over runs, and a table runs × tasks of right attempts.
 """
 
@@ -9,27 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserError
 from core.results.experiment import experiment_folder
 from core.results.loading import Floats, Scores
-from core.spread.budgets import expected_vote_curve, pass_k_curve
+from core.spread.budgets import pass_k_curve
 from core.spread.intervals import summarize
 from core.spread.metrics import task_values
 from core.spread.scopes import run_means
+from core.spread.vote_curves import expected_vote_curves
 from core.storage.queries import parquet, query
-from core.storage.schemas import PREDICTIONS
+from core.storage.schemas import SCORES
 
 _VOTES = """
-SELECT filename, source, task_id, test_index, list(votes) AS votes
-FROM (
-    SELECT filename, source, task_id, test_index, count(*) AS votes
-    FROM {predictions} WHERE output_cells IS NOT NULL
-    GROUP BY filename, source, task_id, test_index, output_cells, output_h, output_w
-)
-GROUP BY filename, source, task_id, test_index
+SELECT filename, source, task_id, test_index, votes FROM {scores} WHERE correct > 0
 """
 
 SENTENCES = {
@@ -62,27 +58,46 @@ def pass_curves(scores: Scores, aggregation: str = "by_task") -> list[dict[str, 
 def vote_curves(root: Path, scores: Scores, k: int, aggregation: str = "by_task") -> list[dict[str, Any]]:
     """Expected vote_k over the number of attempts: variant, k (attempts), mean, std, n; std over runs.
 
-    Counts the votes in the predictions of every evaluation. Raises `UserError` where some are gone.
+    From the votes of every distinct answer in the scores. Raises `UserError` where a file has none, as those
+    scored before votes were kept.
     """
     ks = budgets_up_to(scores.attempts)
-    values = np.zeros((len(scores.evaluations), len(scores.outputs), len(ks)))
-    number = {output: place for place, output in enumerate(scores.outputs)}
-    attempts, correct = scores.columns["attempts"], scores.columns["correct"]
-    paths = _prediction_paths(root, scores)
-    table = query(_VOTES.format(predictions=parquet(paths, PREDICTIONS)))
-    place_of = {str(path): place for place, path in enumerate(paths)}
-    for record in table.to_pylist():
-        evaluation = place_of[record["filename"]]
-        output = number.get((record["source"], record["task_id"], record["test_index"]))
-        if output is None or correct[evaluation, output] == 0:
-            continue
-        right = int(correct[evaluation, output])
-        others = sorted(record["votes"])
-        others.remove(right)
-        values[evaluation, output] = expected_vote_curve(
-            int(attempts[evaluation, output]), right, others, k, ks
+    right = scores.columns["correct"].astype(np.int64)
+    rivals = _rivals(root, scores, right)
+    made = scores.columns["attempts"].astype(np.int64)
+    flat = expected_vote_curves(made.ravel(), right.ravel(), rivals, k, ks)
+    flat[made.ravel() == 0] = 0.0
+    return _curve_records(scores, flat.reshape(*right.shape, len(ks)), ks, aggregation)
+
+
+def _rivals(root: Path, scores: Scores, right: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """For each output of each evaluation how many wrong answers got so many votes: (outputs, votes).
+
+    Outputs that nobody got right are left empty: no curve rises for them.
+    """
+    paths = _score_paths(root, scores)
+    try:
+        table = query(_VOTES.format(scores=parquet(paths, SCORES)))
+    except duckdb.BinderException:
+        table = None
+    if table is None or table.column("votes").null_count:
+        raise UserError(
+            f"The scores of '{scores.experiment.name}' were made before votes were kept. Delete their"
+            " scores.parquet and launch the experiment again: only the scoring is repeated."
         )
-    return _curve_records(scores, values, ks, aggregation)
+    number = {output: place for place, output in enumerate(scores.outputs)}
+    place_of = {str(path): place for place, path in enumerate(paths)}
+    names = ("filename", "source", "task_id", "test_index")
+    keys = zip(*(table.column(name).to_pylist() for name in names), strict=True)
+    rows = [place_of[file] * len(number) + number[*output] for file, *output in keys]
+    lists = table.column("votes").combine_chunks()
+    row = np.repeat(np.array(rows, dtype=np.int64), lists.value_lengths().to_numpy())
+    votes = lists.flatten().to_numpy()
+    width = int(votes.max(initial=0)) + 1
+    counted = np.bincount(row * width + votes, minlength=right.size * width).reshape(-1, width)
+    solved = np.flatnonzero(right.ravel())
+    counted[solved, right.ravel()[solved]] -= 1  # the truth is no rival of its own
+    return counted
 
 
 def curve_records(
@@ -94,16 +109,12 @@ def curve_records(
     return vote_curves(root, scores, int(kind.removeprefix("vote_")), aggregation)
 
 
-def _prediction_paths(root: Path, scores: Scores) -> list[Path]:
+def _score_paths(root: Path, scores: Scores) -> list[Path]:
     folder = experiment_folder(root, scores.experiment.name)
-    paths = [
-        folder / one.variant / f"train-{one.train_seed}" / f"eval-{one.eval_seed}" / "predictions.parquet"
+    return [
+        folder / one.variant / f"train-{one.train_seed}" / f"eval-{one.eval_seed}" / "scores.parquet"
         for one in scores.evaluations
     ]
-    for path in paths:
-        if not path.exists():
-            raise UserError(f"{path} is gone, so votes can't be counted. Launch the experiment again.")
-    return paths
 
 
 def _curve_records(

@@ -155,7 +155,7 @@ def _what_is_wrong(paths: Sequence[Path], problem: Exception) -> str:
     """Which file is at fault: the first that can't be read alone, or lacks a column."""
     for path in paths:
         try:
-            lacking = set(SCORES.names) - set(pq.read_table(path, partitioning=None).column_names)
+            lacking = {*SCORES.names} - {"votes"} - set(pq.read_table(path, partitioning=None).column_names)
         except (pa.ArrowException, OSError) as error:
             reason = str(error).split("\n")[0]
             return (

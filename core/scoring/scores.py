@@ -30,56 +30,18 @@ _TRUTHS = pa.schema(
     ]
 )
 
-# Pixel shares come in as a table, because comparing bytes cell by cell is numpy's work; everything else
-# is counting. `place` orders distinct answers by votes, then by mean logprob per token, then by first
-# appearance (which also decides where there are no logprobs). NaN is unknown; DuckDB would call it largest.
-_SCORES = """
-WITH attempts AS (
-    SELECT p.*, s.share, s.right_size,
-           COALESCE(s.right_size AND p.output_cells = t.truth_cells, false) AS correct
-    FROM {predictions} AS p
-    JOIN truths AS t USING (source, task_id, test_index)
-    JOIN shares AS s USING (source, task_id, test_index, attempt)
-), distinct_answers AS (
-    SELECT source, task_id, test_index, output_cells, output_h, output_w,
-           count(*) AS votes, bool_or(correct) AS correct, min(attempt) AS first_attempt,
-           avg(logprob / NULLIF(output_tokens, 0)) FILTER (NOT isnan(logprob)) AS logprob_per_token
-    FROM attempts
-    WHERE output_cells IS NOT NULL
-    GROUP BY ALL
-), answers AS (
-    SELECT *, row_number() OVER (
-        PARTITION BY source, task_id, test_index
-        ORDER BY votes DESC, logprob_per_token DESC NULLS LAST, first_attempt
-    ) AS place
-    FROM distinct_answers
-), right_answer AS (
-    SELECT source, task_id, test_index, votes, place FROM answers WHERE correct
-), votes AS (
-    SELECT a.source, a.task_id, a.test_index, count(*) AS distinct_answers,
-           count(*) FILTER (a.votes > COALESCE(r.votes, 0)) AS votes_above,
-           count(*) FILTER (a.votes = r.votes) AS votes_tied,
-           COALESCE(any_value(r.place), 0) AS vote_rank
-    FROM answers AS a LEFT JOIN right_answer AS r USING (source, task_id, test_index)
-    GROUP BY ALL
-), counts AS (
-    SELECT source, task_id, test_index, count(*) AS attempts, count(*) FILTER (correct) AS correct,
-           count(*) FILTER (right_size) AS right_size, sum(share) AS pixels_sum, max(share) AS pixels_max,
-           count(*) FILTER (output_cells IS NULL) AS unanswered
-    FROM attempts GROUP BY ALL
-)
-SELECT $experiment AS experiment, $variant AS variant, $train_seed AS train_seed, $eval_seed AS eval_seed,
-       t.source, t.task_id, t.test_index,
-       COALESCE(c.attempts, 0) AS attempts, COALESCE(c.correct, 0) AS correct,
-       COALESCE(c.right_size, 0) AS right_size, COALESCE(c.pixels_sum, 0.0) AS pixels_sum,
-       COALESCE(c.pixels_max, 0.0) AS pixels_max, COALESCE(c.unanswered, 0) AS unanswered,
-       COALESCE(v.distinct_answers, 0) AS "distinct", COALESCE(v.votes_above, 0) AS votes_above,
-       COALESCE(v.votes_tied, 0) AS votes_tied, COALESCE(v.vote_rank, 0) AS vote_rank
-FROM truths AS t
-LEFT JOIN counts AS c USING (source, task_id, test_index)
-LEFT JOIN votes AS v USING (source, task_id, test_index)
-ORDER BY t.source, t.task_id, t.test_index
+# The same grid given by many attempts is compared with the truth once. NaN is an unknown logprob, and counts
+# neither in means nor as the largest, as DuckDB would have it.
+_ANSWERS = """
+SELECT source, task_id, test_index, output_cells, output_h, output_w,
+       count(*)::INTEGER AS votes, min(attempt) AS first_attempt,
+       COALESCE(avg(logprob / NULLIF(output_tokens, 0)) FILTER (NOT isnan(logprob)), '-inf')
+           AS logprob_per_token
+FROM {predictions}
+GROUP BY ALL
 """
+
+Whole = npt.NDArray[np.int64]
 
 
 def score(
@@ -96,26 +58,80 @@ def score(
 
     `vote_rank` is the place of the truth among the distinct answers (1: most voted), 0 where nobody gave
     it; `votes_above` counts distinct answers with more votes than the truth, `votes_tied` those with
-    as many, the truth included (0 where nobody gave it).
+    as many, the truth included (0 where nobody gave it). `votes` lists the votes of every distinct answer,
+    the truth included, most first: what curves over the number of attempts follow from.
     """
     truths = truth_table(tasks)
-    source = parquet([predictions], PREDICTIONS)
-    answers = query(
-        f"""SELECT p.source, p.task_id, p.test_index, p.attempt,
-                   p.output_cells, p.output_h, p.output_w, t.truth_cells, t.truth_h, t.truth_w
-            FROM {source} AS p JOIN truths AS t USING (source, task_id, test_index)""",
-        tables={"truths": truths},
+    answers, output = _of_truths(
+        query(_ANSWERS.format(predictions=parquet([predictions], PREDICTIONS))), truths
     )
-    shares = answers.select([*_KEY, "attempt"])
-    right_size, share = pixel_shares(answers)
-    shares = shares.append_column("right_size", pa.array(right_size)).append_column("share", pa.array(share))
-    table = query(
-        _SCORES.format(predictions=source),
-        {"experiment": experiment, "variant": variant, "train_seed": train_seed, "eval_seed": eval_seed},
-        tables={"truths": truths, "shares": shares},
-    )
-    write_table(target, table, SCORES)
+    given = truths.select(["truth_cells", "truth_h", "truth_w"]).take(pa.array(output))
+    for name in given.column_names:
+        answers = answers.append_column(name, given.column(name))
+    count = truths.num_rows
+    key = {"experiment": experiment, "variant": variant, "train_seed": train_seed, "eval_seed": eval_seed}
+    columns = {name: pa.array([value] * count, SCORES.field(name).type) for name, value in key.items()}
+    columns |= {name: truths.column(name) for name in _KEY}
+    columns |= _counts(answers, output, count)
+    table = pa.table({name: columns[name] for name in SCORES.names})
+    write_table(target, table.sort_by([(name, "ascending") for name in _KEY]), SCORES)
     return target
+
+
+def _of_truths(answers: pa.Table, truths: pa.Table) -> tuple[pa.Table, Whole]:
+    """The answers to outputs that are evaluated, and for each the row of its truth."""
+    keys = zip(*(truths.column(name).to_pylist() for name in _KEY), strict=True)
+    place = {key: row for row, key in enumerate(keys)}
+    asked = zip(*(answers.column(name).to_pylist() for name in _KEY), strict=True)
+    output = np.array([place.get(key, -1) for key in asked], dtype=np.int64)
+    return answers.filter(pa.array(output >= 0)), output[output >= 0]
+
+
+def _counts(answers: pa.Table, output: Whole, count: int) -> dict[str, pa.Array]:
+    """The counted columns, one value per truth. Distinct answers are ordered by votes, then by mean logprob
+    per token, then by first appearance (which also decides where there are no logprobs)."""
+    right_size, share = pixel_shares(answers)
+    correct = share == 1.0
+    votes = np.asarray(np.from_dlpack(answers.column("votes").combine_chunks())).astype(np.int64)
+    voted = answers.column("output_cells").is_valid().to_numpy()
+
+    def summed(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.bincount(output, weights=votes * values, minlength=count)
+
+    right = summed(correct)
+    best = np.zeros(count)
+    np.maximum.at(best, output, share)
+    order = np.lexsort(
+        (
+            answers.column("first_attempt").to_numpy(),
+            -answers.column("logprob_per_token").to_numpy(),
+            -votes,
+            output,
+        )
+    )
+    order = order[voted[order]]
+    distinct = np.bincount(output[order], minlength=count)
+    starts = np.concatenate([[0], np.cumsum(distinct)])
+    place = np.arange(order.size) - starts[output[order]] + 1
+    rank = np.zeros(count)
+    rank[output[order][correct[order]]] = place[correct[order]]
+    ours, theirs = right[output], np.where(voted, votes, -1)
+    whole = {
+        "attempts": np.bincount(output, weights=votes, minlength=count),
+        "correct": right,
+        "right_size": summed(right_size),
+        "unanswered": summed(~voted),
+        "distinct": distinct,
+        "votes_above": np.bincount(output, weights=theirs > ours, minlength=count),
+        "votes_tied": np.bincount(output, weights=theirs == ours, minlength=count),
+        "vote_rank": rank,
+    }
+    found = {name: pa.array(values.astype(np.int32)) for name, values in whole.items()}
+    found["pixels_sum"], found["pixels_max"] = pa.array(summed(share)), pa.array(best)
+    found["votes"] = pa.ListArray.from_arrays(
+        starts.astype(np.int32), pa.array(votes[order].astype(np.int32))
+    )
+    return found
 
 
 def truth_table(tasks: Sequence[Task]) -> pa.Table:

@@ -86,6 +86,7 @@ SCORES = pa.schema(
         ("votes_above", pa.int32()),
         ("votes_tied", pa.int32()),
         ("vote_rank", pa.int32()),
+        ("votes", pa.list_(pa.int32())),
     ]
 )
 

@@ -19,6 +19,7 @@ from dashboard.components.picker import choose, task_name
 from dashboard.components.wording import plain
 
 Stamp = tuple[int, int, int]
+SECONDS_BETWEEN_LOOKS = 4.0
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the scores …")
@@ -43,9 +44,20 @@ def page(root: Path, widths: Sequence[float], show: Callable[[str, list[Any]], N
             empty()
         else:
             leak_notice(root, name)
+            stamp = stamp_of(root, name)
             show(name, others)
+            if tables.progress_sentence(scores_of(root, name, stamp)):
+                follow(root, name, stamp)
     except UserError as problem:
         st.error(str(problem))
+
+
+@st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
+def follow(root: Path, name: str, stamp: Stamp) -> None:
+    """While evaluations are missing, show the page anew when another one is there; selections, which go by
+    id, and what the pointer is on stay."""
+    if stamp_of(root, name) != stamp:
+        st.rerun()
 
 
 def choose_experiment(root: Path) -> str | None:

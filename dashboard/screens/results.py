@@ -20,8 +20,6 @@ from dashboard.root import project_root
 
 root = project_root()
 
-MOST_VOTES_UNASKED = 100_000
-
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def rows_of(name: str, stamp: Stamp, metric: str, form: str, scope: str, baseline: str) -> list[verdicts.Row]:
@@ -187,9 +185,6 @@ def show_curves(scores: Scores, stamp: Stamp, form: str) -> None:
         "curve", list(curves.SENTENCES), default="pass_k", required=True, key="curve",
         bind="query-params", label_visibility="collapsed",
     )  # fmt: skip
-    made = int(scores.columns["attempts"].sum())
-    if kind != "pass_k" and made > MOST_VOTES_UNASKED and not st.toggle(f"Count {made:,} votes", key="votes"):
-        return
     records = curves_of(scores.experiment.name, stamp, kind, form)
     figure = figures.curve_chart(records, scores.variants, scores.experiment.baseline, f"{kind}, %")
     query = chart_queries.curve_query(scores, kind, form)

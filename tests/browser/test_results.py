@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core.bench.synthetic import SKILLS
+from core.bench.synthetic import SKILLS, make_experiment
 from core.results.tables import result_records
 from core.results.wording import mean_and_std
 from tests.browser.conftest import NAME, Dashboard
@@ -87,3 +87,24 @@ def test_the_table_downloads_as_markdown(page: Page, results: Dashboard, tmp_pat
     assert "| twice-as-long | 47.2 ± 2.3 (n = 3) |" in text
     page.get_by_role("button", name="Command").click()
     expect(page.get_by_text(f"python -m core results {NAME}")).to_be_visible()
+
+
+def test_a_run_that_ends_appears_and_moves_nothing(
+    page: Page, own_dashboard: Dashboard, tmp_path: Path
+) -> None:
+    root = own_dashboard.root
+    make_experiment(root, "growing", {"plain": 0, "longer": 1}, runs=2, evaluations=1, tasks=6)
+    last = root / "runs" / "growing" / "longer" / "train-1" / "eval-0" / "scores.parquet"
+    kept = last.read_bytes()
+    last.unlink()
+    own_dashboard.start()
+    page.goto(f"{own_dashboard.address}/results?experiment=growing&metric=correct_pixels")
+    expect(dots(page)).to_have_count(3, timeout=60_000)
+    expect(page.get_by_text("3 of 4 runs evaluated").first).to_be_visible()
+    control = page.get_by_role("combobox", name="metric")
+    before = control.bounding_box()
+    last.write_bytes(kept)
+    expect(dots(page)).to_have_count(4, timeout=60_000)
+    expect(control).to_have_value("correct_pixels")
+    assert control.bounding_box() == before
+    assert "metric=correct_pixels" in page.url

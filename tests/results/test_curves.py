@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from core.bench import by_hand
@@ -65,12 +66,17 @@ def first_place(truth: tuple, answers: map) -> float:
     return 1 / len(winners) if truth in winners else 0.0
 
 
-def test_lost_predictions_are_a_sentence(tmp_path: Path) -> None:
-    make_experiment(tmp_path, runs=1, evaluations=1, tasks=3, skills={"plain": 0})
-    scores = load_scores(tmp_path, NAME)
-    next((tmp_path / "runs").rglob("predictions.parquet")).unlink()
-    with pytest.raises(UserError, match=r"predictions.parquet is gone"):
-        vote_curves(tmp_path, scores, 1)
+def test_scores_without_votes_are_a_sentence(tmp_path: Path) -> None:
+    make_experiment(tmp_path, runs=2, evaluations=1, tasks=3, skills={"plain": 0})
+    paths = sorted((tmp_path / "runs").rglob("scores.parquet"))
+    assert len(paths) == 2
+    for path in paths:  # one file of two, then both
+        table = pq.read_table(path, partitioning=None)
+        pq.write_table(table.drop_columns(["votes"]), path)
+        scores = load_scores(tmp_path, NAME)
+        with pytest.raises(UserError, match="before votes were kept"):
+            vote_curves(tmp_path, scores, 1)
+        assert len(records_of(scores, ["vote_1"])) == 1
 
 
 def test_the_strip_adds_up(project: Path) -> None:

@@ -181,7 +181,7 @@ def test_tasks_without_predictions_get_a_row_and_foreign_predictions_none(tmp_pa
         ("a", 1, 0),
         ("b", 0, 0),
     ]
-    empty = dict.fromkeys(SCORES.names[7:], 0)
+    empty = {**dict.fromkeys(SCORES.names[7:], 0), "votes": []}
     assert [{name: row[name] for name in empty} for row in rows[1:]] == [empty, empty]
 
 
@@ -202,6 +202,7 @@ def test_the_likelier_answer_per_token_wins_a_tie(tmp_path: Path) -> None:
     predictions = [prediction("a", 0, ((5,),), -2.5), prediction("a", 1, ((1,),), -3.0, output_tokens=6)]
     row = scored([task_of("a", ((1,),))], predictions, tmp_path)[0]
     assert (row["vote_rank"], row["votes_above"], row["votes_tied"]) == (1, 0, 2)
+    assert row["votes"] == [1, 1]
 
 
 def test_a_logprob_that_is_no_number_is_unknown_not_the_best(tmp_path: Path) -> None:
