@@ -8,7 +8,7 @@ padding small.
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,13 +18,16 @@ from core.arc.tasks import Task
 from core.curation.mixtures import Mixture
 from core.prompts.shortening import fitted_sample
 from core.prompts.templates import PromptSettings, Sample
+from core.training.ahead import DrawnAhead
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+Drawn = tuple[Sample | None, int]
+
 IGNORED = -100
-MOST_DROPPED_IN_A_ROW = 10_000
+MOST_DROPPED_IN_A_ROW = 1_000
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class StepBatches:
 
 @dataclass(frozen=True)
 class Drawing:
-    """What is needed to draw the batches of any step."""
+    """What is needed to draw the batches of any step; `drawn_ahead` has processes of its own draw them."""
 
     mixture: Mixture
     prompt: PromptSettings
@@ -63,6 +66,16 @@ class Drawing:
     tokenizer: "PreTrainedTokenizerBase"
     tokens_per_batch: int
     packed: bool
+    drawn_ahead: "DrawnAhead[Drawn] | None" = None
+
+    def ahead(self, processes: int) -> "Drawing":
+        """The same, with the samples drawn ahead by other processes; `close` ends them."""
+        return replace(self, drawn_ahead=DrawnAhead(self.sample, processes)) if processes else self
+
+    def close(self) -> None:
+        """End the processes that draw ahead, if there are any."""
+        if self.drawn_ahead is not None:
+            self.drawn_ahead.close()
 
     def step(self, first: int) -> StepBatches:
         """The batches of a step that begins with sample number `first`."""
@@ -93,16 +106,17 @@ class Drawing:
         pad = self.tokenizer.pad_token_id
         return int(self.tokenizer.eos_token_id if pad is None else pad)
 
-    def _samples(self, first: int) -> Iterator[tuple[Sample | None, int]]:
+    def _samples(self, first: int) -> "Iterator[Drawn]":
         """Samples from `first` on and what they lost: so many as the settings say, or until the next would
         exceed the tokens of a step (which then begins the next step)."""
+        draw = self.drawn_ahead or self.sample
         if self.settings.tokens_per_step is None:
             numbers = range(first, first + self.settings.samples_per_step)
-            yield from map(self._sample, numbers)
+            yield from map(draw, numbers)
             return
         tokens = taken = 0
         for number in itertools.count(first):
-            sample, removed = self._sample(number)
+            sample, removed = draw(number)
             size = 0 if sample is None else len(sample.tokens)
             if taken and tokens + size > self.settings.tokens_per_step:
                 return
@@ -112,7 +126,8 @@ class Drawing:
             tokens += size
             yield sample, removed
 
-    def _sample(self, number: int) -> tuple[Sample | None, int]:
+    def sample(self, number: int) -> "Drawn":
+        """Sample `number` as it fits, or None, and how many demonstrations it lost."""
         return fitted_sample(
             self.mixture.sample(number),
             self.prompt,

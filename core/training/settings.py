@@ -111,6 +111,12 @@ class TrainingSettings(Settings):
         ge=1,
         description="GPUs that share the training; empty: all that are visible. Without a GPU: processes.",
     )
+    draw_processes: int | None = Field(
+        None,
+        ge=0,
+        le=64,
+        description="Processes that draw samples ahead; empty: 4 where a GPU would wait for them, else none.",
+    )
     validation: ValidationSettings = Field(
         ValidationSettings(), description="What is looked at while the training goes on."
     )

@@ -67,8 +67,19 @@ def _both(first: Report, second: Report) -> Report:
 
 def _train_to(target: Path, training: Training, checkpoints: Path, report: Report, workers: Workers) -> None:
     """The steps that are left, and the result in `target`."""
-    settings = training.settings
     loop = Loop.start(training, workers)
+    try:
+        _step_to_the_end(loop, checkpoints, report)
+    finally:
+        loop.drawing.close()
+    if workers.is_first:
+        loop.save(target)
+    workers.wait()
+
+
+def _step_to_the_end(loop: Loop, checkpoints: Path, report: Report) -> None:
+    """The steps after the latest checkpoint, with reports, validations and checkpoints."""
+    settings, workers = loop.training.settings, loop.workers
     begun = position = load_checkpoint(checkpoints, loop.trained, loop.optimizer)
     workers.wait()  # or the first would save while others still load
     begin = time.monotonic()
@@ -87,6 +98,3 @@ def _train_to(target: Path, training: Training, checkpoints: Path, report: Repor
             raise
         if workers.is_first and done % settings.checkpoint_every == 0 and done < settings.steps:
             save_checkpoint(checkpoints, position, loop.trained, loop.optimizer)
-    if workers.is_first:
-        loop.save(target)
-    workers.wait()
