@@ -20,7 +20,8 @@ def chart(figure: Any, page: str, key: str, query: str, said: str = "", help: st
         words = "Open the query that gives the numbers of this chart."
         if st.button("SQL", key=f"{key} query", type="tertiary", icon=":material/database:", help=words):
             st.session_state[BEHIND] = query
-            st.switch_page(SQL_PAGE)
+            # An empty mapping, as parameters that are bound to widgets of this page may not be cleared.
+            st.switch_page(SQL_PAGE, query_params={})
 
 
 def note(page: str, key: str, query: str) -> None:
