@@ -18,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from core.experiments.runs import run_records
+
 ROOT = Path(sys.argv[1])
 REPOSITORY = Path(__file__).resolve().parents[2]
 PORT = 6379
@@ -70,11 +72,6 @@ def core(*arguments: str) -> str:
     return done.stdout
 
 
-def records() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(core("runs", "list", "trial", "--json"))
-    return found
-
-
 def training_on_node_b() -> dict[str, Any] | None:
     """The state of the run that trains on the second node and has left a checkpoint."""
     for path in ROOT.glob("runs/trial/*/train-*/state.json"):
@@ -97,7 +94,7 @@ def main() -> None:
     other = node("node-b", *address, isolated=True)
     print(core("launch", "trial", "--on", "ray"), file=sys.stderr)
     lost = wait_for(training_on_node_b, "a training on node-b")
-    shown = records()
+    shown = run_records(ROOT, "trial")
     other.send_signal(signal.SIGKILL)
     wait_for(
         lambda: all(
@@ -107,7 +104,7 @@ def main() -> None:
         "all runs ended",
     )
     names = {"lost": lost["run"], "other": "plain" if lost["run"] == "twin" else "twin"}
-    print(json.dumps({**names, "shown": shown, "ended": records()}))
+    print(json.dumps({**names, "shown": shown, "ended": run_records(ROOT, "trial")}))
 
 
 if __name__ == "__main__":
