@@ -3,7 +3,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: help setup demo dashboard test picture lint types format browser
+.PHONY: help setup demo dashboard test picture lint types format browser arc-tiny arc-tiny-evaluation
 .DEFAULT_GOAL := help
 
 help:
@@ -37,6 +37,18 @@ test: setup browser
 # The picture in README.md, from the runs of the demo.
 picture: setup
 	TAKE_PICTURE=1 $(RUN) -m pytest tests/browser/test_picture.py
+
+# The base model that comes with the project: its recipe, and the scores of its card (data/models/arc-tiny).
+arc-tiny: setup
+	@for set in arc1 arc2 re-arc concept-arc mini-arc; do $(RUN) -m core data import $$set || exit; done
+	@test -d data/models/arc-tiny-start || $(RUN) -m core model init arc-tiny-start \
+		--hidden-size 96 --layers 4 --heads 3 --mlp-size 256 --context 4096 --seed 0
+	@$(RUN) -m core launch arc-tiny --wait
+
+arc-tiny-evaluation: setup
+	@$(RUN) -m core data import arc1
+	@$(RUN) -m core launch arc-tiny-evaluation --wait
+	@$(RUN) -m core results arc-tiny-evaluation --scope checkpoint
 
 lint: setup
 	$(RUN) -m ruff check .

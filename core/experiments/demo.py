@@ -8,23 +8,16 @@ from core.curation.sources import list_sources
 from core.experiments.launch import launch
 from core.experiments.spec import ExperimentSpec, find_spec, read_spec
 from core.people import account
-from core.training.models import ModelShape, init_model
 
 DEMO = "demo"
-BASE_SEED = 0
 
 
 def prepare_demo(root: Path, say: Callable[[str], None]) -> ExperimentSpec:
-    """Import ARC-1 and make the base model, where they are missing; the spec of the demo."""
+    """Import ARC-1 where it is missing; the spec of the demo. Its base model ships with the project."""
     spec = read_spec(find_spec(root, DEMO))
     if not any(info.source.startswith("arc1/") for info in list_sources(root)):
         say("Importing ARC-1 (400 training and 400 evaluation tasks) …")
         import_bundle(root, "arc1")
-    base = root / "data" / "models" / spec.recipe_of(spec.baseline).base_model
-    if not base.exists():
-        say("Making a base model with random weights …")
-        weights = init_model(base, ModelShape(), BASE_SEED)
-        say(f"data/models/{base.name}: {weights:,} weights")
     return spec
 
 

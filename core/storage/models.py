@@ -1,7 +1,8 @@
 """Model folders: where a base model lies and whether it may be trusted.
 
-A base model is named in a spec by the name of a folder in `data/models/`, by a path, or by its name on
-a model hub. Weights are safetensors only; code that comes with a model is never run.
+A base model is named in a spec by the name of a folder in `data/models/`, by a path, by the name of a model
+that ships with the project, or by its name on a model hub. Weights are safetensors only; code that comes with
+a model is never run.
 """
 
 from pathlib import Path
@@ -13,12 +14,16 @@ from core.storage.files import fingerprint, read_json, sha256_of, write_json
 SUMS = "sha256.json"
 
 
+SHIPPED = Path(__file__).parents[2] / "data" / "models"
+"""Where the models lie that come with the project; a project folder elsewhere finds them too."""
+
+
 def model_location(root: Path, name: str) -> str:
     """What the loading libraries get: the folder of an embedded or local model, or the hub name itself.
 
     Raises `UserError` where a name that looks local has no folder, or its folder is not usable.
     """
-    for folder in (root / "data" / "models" / name, root / name):
+    for folder in (root / "data" / "models" / name, root / name, SHIPPED / name):
         if folder.is_dir():
             check_model_folder(folder)
             return str(folder)

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from core.errors import UserError
 from core.prompts.vocabulary import load_tokenizer
 from core.settings import validated
+from core.storage import models as storage_models
 from core.storage.models import check_model_folder, model_location
 from core.training.models import ModelShape, init_model, load_for_training, with_adapter
 from core.training.settings import LoraSettings, TrainingSettings
@@ -130,6 +131,17 @@ def test_an_unknown_model_is_named_with_the_known_ones(model_folder: Path, tmp_p
         UserError, match=r"no base model 'tinny' \(in data/models: tiny\). Make it with: python"
     ):
         model_location(tmp_path, "tinny")
+
+
+def test_a_shipped_model_is_found_from_any_project_folder(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(model_folder, tmp_path / "shipped" / "arc-tiny")
+    monkeypatch.setattr(storage_models, "SHIPPED", tmp_path / "shipped")
+    assert model_location(tmp_path / "project", "arc-tiny") == str(tmp_path / "shipped" / "arc-tiny")
+    own = tmp_path / "project" / "data" / "models" / "arc-tiny"
+    shutil.copytree(model_folder, own)
+    assert model_location(tmp_path / "project", "arc-tiny") == str(own), "a model of one's own comes first"
 
 
 def adapter_of(model_folder: Path, seed: int, **lora: Any) -> dict[str, torch.Tensor]:

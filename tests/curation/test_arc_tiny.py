@@ -1,0 +1,75 @@
+"""The recipe of the shipped base model: what it was trained on gives away no evaluation task."""
+
+from pathlib import Path
+
+import pytest
+
+from core.curation.leaks import key
+from core.curation.mixtures import MixtureSettings, SourceShare, eligible_tasks, mixture_leaks
+from core.curation.sources import load_tasks
+from core.experiments.spec import find_spec, read_spec
+from core.storage.models import SHIPPED, check_model_folder, model_fingerprint, model_summary
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "arc-tiny"
+
+
+@pytest.fixture(scope="module")
+def mixture() -> MixtureSettings:
+    spec = read_spec(find_spec(ROOT, NAME))
+    return spec.recipe_of(spec.baseline).mixture
+
+
+def test_it_is_trained_on_training_families_only(mixture: MixtureSettings) -> None:
+    assert {share.source for share in mixture.sources} == {
+        "arc1/training",
+        "re-arc",
+        "concept-arc",
+        "mini-arc",
+    }
+    assert set(mixture.exclude_leaks_with) == {"arc1/evaluation", "arc2/evaluation"}
+
+
+def test_nothing_that_it_was_trained_on_gives_an_evaluation_task_away(
+    mixture: MixtureSettings, public: Path
+) -> None:
+    evaluated = [
+        task for name in ("arc1/evaluation", "arc2/evaluation") for task in load_tasks(public, name).values()
+    ]
+    assert len(evaluated) == 520
+    assert mixture_leaks(public, mixture, evaluated) == []
+    trained = {key(t) for share in mixture.sources for t in eligible_tasks(public, share, mixture)}
+    assert len(trained) > 400
+
+    # Its limits of size leave out the known traps too; without them the exclusion has to.
+    whole = tuple(SourceShare(source=share.source) for share in mixture.sources)
+    unlimited = mixture.model_copy(update={"sources": whole})
+    assert mixture_leaks(public, unlimited, evaluated) == []
+    open_to_all = unlimited.model_copy(update={"exclude_leaks_with": ()})
+    found = {(leak.source_a, leak.task_a) for leak in mixture_leaks(public, open_to_all, evaluated)}
+    assert {("arc1/training", "40853293"), ("arc1/training", "caa06a1f"), ("re-arc", "40853293")} <= found
+
+
+def test_no_pair_of_it_is_a_pair_of_an_evaluation(mixture: MixtureSettings, public: Path) -> None:
+    """Cell by cell, and without the leak check: no pair of more than a few cells stands in both."""
+
+    def pairs(tasks: object) -> set[bytes]:
+        return {
+            bytes((*pair.input.shape, *pair.output.shape)) + pair.input.tobytes() + pair.output.tobytes()
+            for task in tasks  # type: ignore[attr-defined]
+            for pair in task.pairs
+            if pair.output is not None and pair.input.size + pair.output.size > 20
+        }
+
+    trained = pairs([t for share in mixture.sources for t in eligible_tasks(public, share, mixture)])
+    held = [t for name in ("arc1", "arc2") for t in load_tasks(public, f"{name}/evaluation").values()]
+    assert len(trained) > 2000 and len(pairs(held)) > 2000
+    assert trained & pairs(held) == set()
+
+
+def test_the_shipped_model_is_the_one_of_its_card() -> None:
+    folder = SHIPPED / NAME
+    check_model_folder(folder)
+    summary = model_summary(folder, NAME)
+    assert summary["weights_bytes"] <= 12_000_000 and summary["context"] >= 4096
+    assert model_fingerprint(str(folder)) in (folder / "README.md").read_text(encoding="utf-8")
