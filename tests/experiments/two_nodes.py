@@ -92,7 +92,8 @@ def main() -> None:
     node("node-a", *head, "--node-ip-address", first)
     address = ["--address", f"{first}:{PORT}", "--node-ip-address", second]
     other = node("node-b", *address, isolated=True)
-    print(core("launch", "trial", "--on", "ray"), file=sys.stderr)
+    # fresh, or the run that goes on would take over what its equal has done
+    print(core("launch", "trial", "--on", "ray", "--fresh"), file=sys.stderr)
     lost = wait_for(training_on_node_b, "a training on node-b")
     shown = run_records(ROOT, "trial")
     other.send_signal(signal.SIGKILL)
