@@ -11,7 +11,7 @@ from pathlib import Path
 
 from core.errors import UserError
 from core.experiments.launch import enqueue, see_to
-from core.experiments.processes import end_group
+from core.experiments.processes import Identity, end_group, exists
 from core.experiments.runs import (
     Run,
     RunState,
@@ -29,23 +29,26 @@ SECONDS_ELSEWHERE = 15.0
 
 
 def stop_runs(root: Path, experiment: str, names: Sequence[str] = ()) -> list[Run]:
-    """Stop the unfinished ones of these runs; those runs.
+    """Stop the unfinished ones of these runs; those runs, when their processes are gone.
 
     Each is asked first and has eight seconds to leave a checkpoint or its finished answers; then its process
     group gets SIGTERM, and SIGKILL after four more. Raises `UserError` where a process of another machine
     does not follow.
     """
     runs = [run for run in chosen_runs(root, experiment, names) if _can_be_stopped(run)]
+    processes = [process for run in runs if (process := _process_here(run)) is not None]
     for run in runs:
         write_json(run.stop_file, {"time": time.time()})
     end = time.monotonic() + SECONDS_TO_CHECKPOINT
-    while any(_works(run) for run in runs) and time.monotonic() < end:
+    while (any(map(_works, runs)) or any(map(exists, processes))) and time.monotonic() < end:
         time.sleep(0.1)
     for run in runs:
         _end(run)
         said = said_of(run) or RunState()
         if said.state not in ("done", "cancelled"):
             say_state(run, RunState("cancelled", said.stage, said.step, said.total))
+    for process in processes:  # one may have said that it stops, and still hold memory
+        end_group(process)
     return runs
 
 
@@ -56,6 +59,14 @@ def _can_be_stopped(run: Run) -> bool:
 def _works(run: Run) -> bool:
     said = said_of(run)
     return said is not None and said.state == "running" and state_of(run).state == "running"
+
+
+def _process_here(run: Run) -> Identity | None:
+    """The process of this machine that works on a run."""
+    said = said_of(run)
+    return (
+        said.process if said is not None and _works(run) and said.process and said.process.is_here else None
+    )
 
 
 def _end(run: Run) -> None:
