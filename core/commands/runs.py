@@ -159,14 +159,15 @@ def list_(
 ) -> None:
     """List runs with their state, stage and progress."""
     from core.errors import UserError
-    from core.experiments.runs import RUN_COLUMNS, run_records
+    from core.experiments.runs import run_columns, run_records
     from core.results.experiment import list_experiments
 
     known = list_experiments(root)
     if experiment is not None and experiment not in known:
         raise UserError(f"'{experiment}' was never launched. Launched: {', '.join(known) or 'nothing yet'}.")
     forms = {"as_json": as_json, "as_markdown": as_markdown, "as_latex": as_latex, "as_csv": as_csv}
-    print_listing(run_records(root, experiment), RUN_COLUMNS, **forms)
+    records = run_records(root, experiment)
+    print_listing(records, run_columns(records), **forms)
     for name in [experiment] if experiment else known:
         print_leaks(root, name)
 

@@ -9,7 +9,7 @@ import errno
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +27,7 @@ CLUSTER = "cluster.json"
 DRIVER, DRIVER_HEARTBEAT = ".driver.json", ".driver.heartbeat"
 WORKER, WORKER_HEARTBEAT = ".worker.json", ".worker.heartbeat"
 STAGES: tuple[Stage, ...] = ("train", "infer", "score")
-RUN_COLUMNS = (
+_COLUMNS = (
     "experiment",
     "variant",
     "train_seed",
@@ -38,7 +38,6 @@ RUN_COLUMNS = (
     "eta_seconds",
     "error",
 )
-"""What a list of runs shows of `run_records`."""
 
 
 @dataclass(frozen=True)
@@ -243,6 +242,12 @@ def run_records(root: Path, experiment: str | None = None) -> list[dict[str, Any
                 }
             )
     return records
+
+
+def run_columns(records: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """What a list of `run_records` shows; the leaks too where a run has any."""
+    leaks = ("leaked_tasks",) if any(record["leaked_tasks"] for record in records) else ()
+    return (*_COLUMNS[:-1], *leaks, *_COLUMNS[-1:])
 
 
 def _is_forgotten(state: RunState) -> bool:

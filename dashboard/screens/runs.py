@@ -10,7 +10,7 @@ from core.errors import UserError
 from core.experiments.chart_queries import losses_query
 from core.experiments.curves import LOOKED_AT, Curve
 from core.experiments.overview import launched_experiments, overview
-from core.experiments.runs import RUN_COLUMNS, Run, log_tail
+from core.experiments.runs import Run, log_tail, run_columns
 from core.results.figures import variant_colours
 from core.results.listings import command, free_table
 from dashboard.components import seen
@@ -71,7 +71,7 @@ def live(name: str) -> None:
         st.query_params["run"] = selected
     shown = [run for run in seen.runs if run_id(run) in selected] or seen.runs
     last_step = max(seen.spec.recipe_of(variant).training.steps for variant in seen.spec.variants)
-    listed = free_table(RUN_COLUMNS, seen.runs, command("runs", "list", name))
+    listed = free_table(run_columns(seen.runs), seen.runs, command("runs", "list", name))
     file_row(listed, f"{name} runs", "runs files")
     left, right = st.columns([3, 2], gap="medium")
     with left:
