@@ -12,6 +12,7 @@ from typing import Any
 
 from core.errors import UserError
 from core.inference.adapters import adapter_rank
+from core.inference.cpu_adapters import multiply_by_adapter
 from core.inference.engines import Completion, Request
 from core.inference.settings import InferenceSettings
 from core.storage.models import unreadable
@@ -61,6 +62,7 @@ class VllmEngine:
                 "kv_cache_memory_bytes": int(settings.kv_cache_gigabytes * 2**30),
             }
         if adapters:
+            multiply_by_adapter()
             options |= {
                 "enable_lora": True,
                 "max_lora_rank": max(served_rank(adapter_rank(adapter)) for adapter in adapters),
