@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from core.__main__ import app
+from dashboard.server import NEEDED
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {"torch", "transformers", "peft", "vllm", "ray", "streamlit", "pandas", "scipy", "duckdb"}
@@ -45,6 +46,20 @@ def test_a_start_loads_nothing_heavy(start: str) -> None:
 
 def test_what_is_loaded_is_seen() -> None:
     assert "sqlite3" in _packages_loaded("-c", "import sqlite3.dbapi2")
+
+
+def test_the_dashboard_answers_before_the_pages_libraries_are_loaded() -> None:
+    loaded = _packages_loaded("-c", "import dashboard.server")
+    assert {"streamlit", "dashboard"} <= loaded
+    assert loaded & (HEAVY - {"streamlit", "plotly"} | {"numpy", "pyarrow", "core"}) == set()
+
+
+def test_the_pages_load_no_library_of_which_they_need_a_corner() -> None:
+    """What is left out takes as long to import as all the rest."""
+    code = "\n".join(["import sys", *(f"import {name}" for name in NEEDED), "print(*sys.modules)"])
+    loaded = set(_start("-c", code).stdout.split())
+    assert {"scipy.special", "duckdb", "plotly.graph_objects", *NEEDED} <= loaded
+    assert loaded & {"pandas", "scipy.stats", "statsmodels", "sklearn", "torch", "transformers"} == set()
 
 
 @pytest.mark.parametrize("start", STARTS)

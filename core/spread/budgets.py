@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from core.spread.metrics import Floats, pass_k
 
@@ -126,4 +126,4 @@ def _ways(attempts: int, t: int, rivals: list[int], k: int) -> Floats:
 
 @lru_cache(maxsize=2048)
 def _binomial(n: int) -> Floats:
-    return np.asarray(stats.binom.pmf(np.arange(n + 1), n, 0.5))
+    return np.asarray(special.binom(n, np.arange(n + 1)) * 0.5**n)

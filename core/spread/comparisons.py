@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from core.errors import UserError
 from core.spread.intervals import ROUNDING, Estimate, estimate, known, mean_and_variance
@@ -162,7 +162,7 @@ def two_sided_p(difference: float, variance: float, freedom: float) -> float:
     """P(|T| ≥ |difference| / √variance); the limits 0 and 1 where the variance is 0."""
     if variance == 0:
         return 1.0 if difference == 0 else 0.0
-    return float(2 * stats.t.sf(abs(difference) / np.sqrt(variance), freedom))
+    return float(2 * special.stdtr(freedom, -abs(difference) / np.sqrt(variance)))
 
 
 def _compared(first: Estimate, second: Estimate, level: float, higher_is_better: bool) -> Comparison:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from core.spread.intervals import ROUNDING, satterthwaite
 from core.spread.metrics import Floats
@@ -140,7 +140,7 @@ def pooled(many: Iterable[Components], level: float = 0.95) -> Components:
 
 def variance_interval(variance: float, freedom: float, level: float = 0.95) -> tuple[float, float]:
     """Chi-square interval of a variance: (ν·s²/χ²_{(1+level)/2}, ν·s²/χ²_{(1−level)/2})."""
-    quantiles = stats.chi2.ppf([(1 + level) / 2, (1 - level) / 2], freedom)
+    quantiles = special.chdtri(freedom, np.array([1 - level, 1 + level]) / 2)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         low, high = freedom * variance / quantiles
     return float(low), float(high)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from core.errors import UserError
 from core.spread.components import variance_interval
@@ -114,7 +114,7 @@ def runs_needed(difference: float, std: float, power_wanted: float = 0.8, level:
         return None
     if math.isinf(effect):
         return 2
-    quantiles = float(stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(power_wanted))
+    quantiles = float(special.ndtri((1 + level) / 2) + special.ndtri(power_wanted))
     runs = max(2, math.ceil(2 * (max(quantiles, 0.0) / effect) ** 2))
     if runs > MOST_STEPPED:
         return runs if runs <= MOST_RUNS else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from core.spread.comparisons import two_sided_p
 from core.spread.intervals import ROUNDING, Estimate, known, mean_and_variance
@@ -89,9 +89,14 @@ def paired_tasks(
     p = None if variance is None else two_sided_p(mean, variance / tasks, tasks - 1.0)
     up, down = int((change > 0).sum()), int((change < 0).sum())
     wins, losses = (up, down) if higher_is_better else (down, up)
-    sign = float(stats.binomtest(wins, wins + losses).pvalue) if wins + losses else (1.0 if tasks else None)
+    sign = sign_test(wins, losses) if wins + losses else (1.0 if tasks else None)
     missing = int((~both).sum())
     return PairedTasks(THESE_CHECKPOINTS, mean, low, high, p, sign, wins, losses, tasks - up - down, missing)
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """Exact two-sided p of so many wins and losses where both are as likely: min(1, 2·P(X ≤ the fewer))."""
+    return min(1.0, 2 * float(special.bdtr(min(wins, losses), wins + losses, 0.5)))
 
 
 def permutation_test(a: ArrayLike, b: ArrayLike, rng: np.random.Generator | None = None) -> Permutation:
@@ -149,7 +154,7 @@ def probability_of_improvement(
     share = float(np.mean(np.where(ties, 0.5, change > 0)))
     if min(n_a, n_b) < 2:
         return Improvement(OVER_TRAININGS, share, None, None, n_a, n_b)
-    z = float(stats.t.ppf((1 + level) / 2, n_a + n_b - 2))
+    z = float(special.stdtrit(n_a + n_b - 2, (1 + level) / 2))
     low = _score_limit(share, 0.0, z, n_a, n_b)
     high = _score_limit(share, 1.0, z, n_a, n_b)
     return Improvement(OVER_TRAININGS, share, low, high, n_a, n_b)

@@ -23,10 +23,10 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from core.seeds import generator
 from core.spread.budgets import MOST_EXACT_ATTEMPTS, expected_vote_curve
+from core.spread.distributions import binomial
 from core.spread.metrics import Floats, expected_vote_k
 
 Whole = NDArray[np.int64]
@@ -103,7 +103,7 @@ class _Votes:
             return expected_vote_k((self.rivals * ahead).sum(1), 1 + (self.rivals * tied).sum(1), k)
         circle = _Circle(self.n, s)
         won = np.zeros((len(self.truth), len(circle.z)), dtype=np.complex64)
-        chances = stats.binom.pmf(np.arange(s + 1)[:, None], np.arange(self.n + 1)[None, :], s / self.n)
+        chances = binomial(np.arange(s + 1)[:, None], np.arange(self.n + 1)[None, :], s / self.n)
         anything = circle.whole(np.arange(self.n + 1)[:, None]).astype(np.complex64)
         last = min(s, int(self.truth.max()))
         most = self._most(last, k, circle)
@@ -134,7 +134,7 @@ class _Votes:
 
     def _most(self, last: int, k: int, circle: "_Circle") -> Floats:
         """The most that `_topped` can be for t up to `last`: at z = 1, every tie won; (outputs, last)."""
-        exact = stats.binom.pmf(np.arange(last + 1)[None, :], self.sizes[:, None], circle.s / circle.n)
+        exact = binomial(np.arange(last + 1)[None, :], self.sizes[:, None], circle.s / circle.n)
         behind = np.maximum(np.cumsum(exact, axis=1)[:, 1:], _NOTHING)
         most = np.exp(self.rivals @ np.log(behind))
         ahead = 1 - behind + exact[:, 1:]
@@ -162,7 +162,7 @@ class _Circle:
 
     def __init__(self, n: int, s: int) -> None:
         self.n, self.s = n, s
-        chances = stats.binom.pmf(np.arange(n + 1), n, s / n)
+        chances = binomial(np.arange(n + 1), n, s / n)
         far = np.abs(np.arange(n + 1) - s)[chances > _NEGLIGIBLE * chances[s]]
         self.count = int(far.max()) + 1
         self.here = float(chances[s])
@@ -176,7 +176,7 @@ class _Circle:
     def below(self, sizes: Whole, t: int) -> tuple[Complex, Complex]:
         """For answers of these sizes fewer than t votes, and exactly t; each of shape (sizes, points)."""
         p = self.s / self.n
-        chances = stats.binom.pmf(np.arange(t + 1)[None, :], sizes[:, None], p)
+        chances = binomial(np.arange(t + 1)[None, :], sizes[:, None], p)
         powers = self.z[None, :] ** np.arange(t + 1)[:, None]
         return chances[:, :t] @ powers[:t], chances[:, t:] * powers[t:]
 

@@ -8,7 +8,7 @@ import pytest
 from core.bench.pages import PAGES, asked, served
 from core.bench.synthetic import make_experiment
 from core.errors import UserError
-from dashboard.serve import NEEDED
+from dashboard.server import NEEDED
 
 
 def test_what_is_loaded_ahead_exists() -> None:

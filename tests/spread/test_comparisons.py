@@ -27,6 +27,7 @@ from core.spread.second_opinions import (
     paired_tasks,
     permutation_test,
     probability_of_improvement,
+    sign_test,
 )
 from tests.spread.simulations import crossed_scores, unhurried
 
@@ -221,6 +222,12 @@ def test_the_paired_test_says_what_it_is() -> None:
     assert found.p_sign == pytest.approx(stats.binomtest(3, 4).pvalue)
     reverse = paired_tasks(a, b, higher_is_better=False)
     assert (reverse.wins, reverse.losses) == (1, 3)
+
+
+def test_the_sign_test_agrees_with_the_library() -> None:
+    for wins, losses in [(0, 1), (3, 3), (1, 9), (40, 17), (300, 310)]:
+        expected = stats.binomtest(wins, wins + losses).pvalue
+        assert sign_test(wins, losses) == pytest.approx(expected, rel=1e-12) == sign_test(losses, wins)
 
 
 def test_the_paired_test_at_its_edges() -> None:

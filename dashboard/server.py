@@ -1,0 +1,55 @@
+"""The server that `python -m dashboard.serve` runs: `app.py`, with its libraries loaded once it answers.
+
+The first seconds of a visit belong to the browser, which fetches and starts Streamlit's own page; meanwhile
+a thread imports what the pages behind it will ask for. Before the server answers nothing is imported but
+Streamlit, since threads of one process share its time.
+"""
+
+import contextlib
+import importlib
+import sys
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+NEEDED = (
+    "core.results.loading",
+    "core.results.verdicts",
+    "core.results.figures",
+    "dashboard.components.evaluated",
+    "core.results.curves",
+    "core.results.planning",
+    "core.experiments.lab_note",
+    "core.experiments.overview",
+    "dashboard.components.deck",
+)
+"""Modules of the pages, in the order in which Results, the dearest of them, asks for them."""
+
+SWITCHING = 0.0005
+"""Seconds after which an import lets the server's own thread go on, so that files are served meanwhile."""
+
+
+def load_ahead() -> None:
+    """Import what the pages will ask for; what cannot be imported is for the page that needs it to say."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCHING)
+    try:
+        for name in NEEDED:
+            importlib.import_module(name)
+    except ImportError:
+        return
+    finally:
+        sys.setswitchinterval(usual)
+
+
+@contextlib.asynccontextmanager
+async def ready(_: Any) -> AsyncIterator[None]:
+    """Begin to load as the server begins to answer."""
+    threading.Thread(target=load_ahead, daemon=True).start()
+    yield
+
+
+app = st.App(Path(__file__).with_name("app.py"), lifespan=ready)
