@@ -1,16 +1,17 @@
 """Whether the runs of an experiment are what they seem: all alarms, from the files in their folders.
 
-Predictions are read once: what is needed of an evaluation is kept until its file changes. What only a
+Files are read once: what is needed of an evaluation or a training is kept until its file changes. What only a
 repeated evaluation can tell stands in `check.json` of a run, where somebody asked for it.
 """
 
 import functools
-import json
 from pathlib import Path
 from typing import Any
 
+from core.curation.stored import Stamp, file_stamp
 from core.errors import UserError
 from core.results.experiment import experiment_folder
+from core.results.leaked import leaked_tasks
 from core.scoring import alarms
 from core.scoring.alarms import Alarm, Answers
 from core.storage.files import read_json, read_records
@@ -80,12 +81,11 @@ def alarm_sentences(records: list[dict[str, Any]]) -> list[str]:
 
 def answers_of(predictions: Path) -> Answers:
     """What an evaluation answered, in short. Raises `UserError` where its file is corrupt."""
-    stamp = predictions.stat()
-    return _answers(predictions, stamp.st_mtime_ns, stamp.st_size)
+    return _answers(predictions, file_stamp(predictions))
 
 
 @functools.lru_cache(maxsize=4096)
-def _answers(predictions: Path, _changed: int, _size: int) -> Answers:
+def _answers(predictions: Path, _stamp: Stamp) -> Answers:
     (row,) = query(_ANSWERS.format(predictions=parquet([predictions], PREDICTIONS))).to_pylist()
     if not row["attempts"]:
         return Answers(0, "", "", 0.0, 0.0)
@@ -93,21 +93,16 @@ def _answers(predictions: Path, _changed: int, _size: int) -> Answers:
 
 
 def _of_training(folder: Path) -> list[Alarm]:
-    steps = [one for one in read_records(folder / "progress.jsonl") if one.get("stage") == "train"]
+    progress = folder / "progress.jsonl"
+    return [*_of_progress(progress, file_stamp(progress)), *alarms.leaks(leaked_tasks(folder) or 0)]
+
+
+@functools.lru_cache(maxsize=4096)
+def _of_progress(path: Path, _stamp: Stamp) -> tuple[Alarm, ...]:
+    steps = [one for one in read_records(path) if one.get("stage") == "train"]
     seen = [one["seen_accuracy"] for one in steps if one.get("seen_accuracy") is not None]
-    return [
-        *alarms.losses((one.get("step", 0), one.get("loss")) for one in steps),
-        *alarms.seen_accuracy(seen),
-        *alarms.leaks(_leaking_tasks(folder)),
-    ]
-
-
-def _leaking_tasks(folder: Path) -> int:
-    try:
-        found = read_json(folder / "run.json").get("leaks") or []
-    except (UserError, AttributeError):
-        return 0
-    return len({json.dumps([leak.get("source_b"), leak.get("task_b")]) for leak in found})
+    losses = ((one.get("step", 0), one.get("loss")) for one in steps)
+    return (*alarms.losses(losses), *alarms.seen_accuracy(seen))
 
 
 def _repeated(folder: Path) -> list[tuple[int | None, Alarm]]:

@@ -1,11 +1,20 @@
-"""Loss curves of runs, one line each, in the colours of their variants."""
+"""Loss curves of runs in the colours of their variants, one line each.
+
+Of very many runs the lines of a variant are one trace, thin and with gaps between the seeds: a thousand
+traces take seconds to make, and nobody could tell them apart.
+"""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 HEIGHT = 320
 DASHES = ("solid", "dash", "dot", "dashdot")
+MOST_TRACES = 100
+MOST_POINTS = 20_000
+"""Points of all lines together: beyond, more of them are not seen, only sent."""
 _GRID = "rgba(128, 128, 128, 0.22)"
 
 Line = tuple[str, int, Sequence[int], Sequence[float]]
@@ -28,21 +37,15 @@ def loss_chart(
 
     The axis reaches to `last_step` from the start, so that it stands still while lines grow.
     """
+    many = len(lines) > MOST_TRACES
+    said = f"step %{{x:,}}: {what.replace('_', ' ')} %{{y:.4f}}"
     figure = go.Figure()
-    seeds = sorted({seed for _, seed, _, _ in lines})
-    for variant, seed, steps, losses in lines:
-        figure.add_scatter(
-            x=steps,
-            y=losses,
-            mode="lines+markers" if what != LOSS else "lines" if len(steps) > 1 else "markers",
-            name=f"{variant} · {seed}",
-            line={"color": colours[variant], "width": 1.8, "dash": DASHES[seeds.index(seed) % len(DASHES)]},
-            hovertemplate=f"step %{{x:,}}: {what.replace('_', ' ')} %{{y:.4f}}",
-        )
+    for trace in _by_variant(lines, colours) if many else _by_run(lines, colours, what):
+        figure.add_scatter(hovertemplate=said, **trace)
     figure.update_layout(
         height=HEIGHT,
         margin={"l": 8, "r": 16, "t": 8, "b": 8},
-        hovermode="x unified",
+        hovermode="closest" if many else "x unified",
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         showlegend=True,
         uirevision="kept",  # a person's zoom outlives the next poll
@@ -50,3 +53,41 @@ def loss_chart(
     figure.update_xaxes(title="step", gridcolor=_GRID, zeroline=False, range=[0, last_step])
     figure.update_yaxes(title=TITLES[what], gridcolor=_GRID, zeroline=False, automargin=True)
     return figure
+
+
+def points_of_each(runs: int, most: int) -> int:
+    """How many points each of so many runs may have, at most `most`, at least its ends."""
+    return max(2, min(most, MOST_POINTS // max(1, runs)))
+
+
+def _by_run(lines: Sequence[Line], colours: Mapping[str, str], what: str) -> list[dict[str, Any]]:
+    """A trace for each run, the seeds of a variant told apart by their dashes."""
+    seeds = {seed: place for place, seed in enumerate(sorted({seed for _, seed, _, _ in lines}))}
+    return [
+        {
+            "x": np.array(steps),
+            "y": np.array(values),
+            "mode": "lines+markers" if what != LOSS else "lines" if len(steps) > 1 else "markers",
+            "name": f"{variant} · {seed}",
+            "line": {"color": colours[variant], "width": 1.8, "dash": DASHES[seeds[seed] % len(DASHES)]},
+        }
+        for variant, seed, steps, values in lines
+    ]
+
+
+def _by_variant(lines: Sequence[Line], colours: Mapping[str, str]) -> list[dict[str, Any]]:
+    """A trace for each variant, its runs one after the other with a gap behind each."""
+    found: dict[str, list[Line]] = {}
+    for line in lines:
+        found.setdefault(line[0], []).append(line)
+    return [
+        {
+            "x": np.array([step for _, _, steps, _ in own for step in (*steps, np.nan)]),
+            "y": np.array([value for _, _, _, values in own for value in (*values, np.nan)]),
+            "mode": "lines",
+            "name": f"{variant} · {len(own)} runs",
+            "line": {"color": colours[variant], "width": 1},
+            "opacity": 0.5,
+        }
+        for variant, own in found.items()
+    ]

@@ -8,14 +8,15 @@ import streamlit as st
 
 from core.errors import UserError
 from core.experiments.chart_queries import losses_query
-from core.experiments.curves import LOOKED_AT, Curve
+from core.experiments.curves import LOOKED_AT, MOST_POINTS, Curve
 from core.experiments.overview import launched_experiments, overview
-from core.experiments.runs import Run, log_tail, run_columns
+from core.experiments.runs import Run, experiment_folder, log_tail, run_columns
+from core.experiments.spec import read_spec
 from core.results.figures import variant_colours
 from core.results.listings import command, free_table
 from dashboard.components import seen
 from dashboard.components.alarms import show_alarms
-from dashboard.components.curves import HEIGHT, LOSS, loss_chart
+from dashboard.components.curves import HEIGHT, LOSS, loss_chart, points_of_each
 from dashboard.components.files import file_row
 from dashboard.components.leak_notice import leak_notice
 from dashboard.components.run_buttons import put_away, run_buttons
@@ -95,10 +96,11 @@ def draw(read: dict[str, Curve], runs: list[dict[str, Any]], colours: dict[str, 
     """The losses of the shown runs over their steps, or what their validations found."""
     known = [name for name in LOOKED_AT if any(read[run_id(run)].found[name] for run in runs)]
     what = choose_curve(known) if known else LOSS
+    most = points_of_each(len(runs), MOST_POINTS)
     lines = []
     for run in runs:
         curve = read[run_id(run)]
-        points = curve.points() if what == LOSS else curve.looked_at(what)
+        points = curve.points(most) if what == LOSS else curve.looked_at(what)
         lines.append((run["variant"], run["train_seed"], *points))
     lines = [line for line in lines if line[2]]
     with st.container(height=HEIGHT + 32, border=False):
@@ -150,7 +152,7 @@ if names:
     with left:
         chosen = choose_experiment(names)
     with right, contextlib.suppress(UserError):  # which the live part names
-        st.markdown(plain(overview(root, chosen).spec.question))
+        st.markdown(plain(read_spec(experiment_folder(root, chosen) / "experiment.yaml").question))
     leak_notice(root, chosen)
     live(chosen)
 else:
