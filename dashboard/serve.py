@@ -1,11 +1,13 @@
 """Start the dashboard's server: `python -m dashboard.serve` takes the options of `streamlit run`."""
 
+import gc
 import sys
 from pathlib import Path
 
 
 def main() -> None:
     """Serve the pages until the process is ended."""
+    gc.disable()  # libraries stay: nobody needs to look for what may go until all are loaded, see `server`
     from streamlit.web.cli import main as streamlit
 
     sys.argv = ["streamlit", "run", str(Path(__file__).with_name("server.py")), *sys.argv[1:]]

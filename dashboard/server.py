@@ -6,6 +6,7 @@ Streamlit, since threads of one process share its time.
 """
 
 import contextlib
+import gc
 import importlib
 import sys
 import threading
@@ -33,7 +34,11 @@ SWITCHING = 0.0005
 
 
 def load_ahead() -> None:
-    """Import what the pages will ask for; what cannot be imported is for the page that needs it to say."""
+    """Import what the pages will ask for; what cannot be imported is for the page that needs it to say.
+
+    What is loaded then counts as lasting: Streamlit looks for garbage after each rerun, and
+    would go through all objects of all libraries every time.
+    """
     usual = sys.getswitchinterval()
     sys.setswitchinterval(SWITCHING)
     try:
@@ -43,6 +48,8 @@ def load_ahead() -> None:
         return
     finally:
         sys.setswitchinterval(usual)
+        gc.freeze()
+        gc.enable()
 
 
 @contextlib.asynccontextmanager
