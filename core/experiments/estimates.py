@@ -175,9 +175,10 @@ def _kind_of(run: Run) -> Kind | None:
 def _speeds(runs: Iterable[list[dict[str, Any]]], stage: str) -> list[float]:
     """The median speed of each run in one stage, in tokens per second."""
     medians = [
-        _median([record["tokens_per_second"] for record in progress if record.get("stage") == stage])
+        _median([speed for one in progress if one.get("stage") == stage
+                 and (speed := one.get("tokens_per_second")) is not None])
         for progress in runs
-    ]
+    ]  # fmt: skip
     return [speed for speed in medians if speed]
 
 

@@ -30,6 +30,7 @@ from dashboard.components.rights import may_change, permitted, rights
 from dashboard.components.wording import bytes_in_words
 
 P = ParamSpec("P")
+CLONED = "cloned"
 
 
 def attempt(action: Callable[P, object], *arguments: P.args, **options: P.kwargs) -> bool:
@@ -48,7 +49,8 @@ def run_buttons(root: Path, name: str, seen: Overview, selected: Sequence[str]) 
     awake = may_change()
     chosen = [run for run in seen.runs if not selected or f"{run['variant']}/{run['train_seed']}" in selected]
     states = {run["state"] for run in chosen}
-    stops = seen.active and bool(states & {"running", "queued"})
+    hangs = any(run["silent_seconds"] is not None for run in chosen)
+    stops = hangs or (seen.active and bool(states & {"running", "queued"}))
     if st.button("Stop", icon=":material/stop_circle:", disabled=not (awake and stops), key="stop"):
         with st.spinner("Stopping: checkpoints and finished parts are kept …"):
             attempt(stop_runs, root, name, selected)
@@ -67,40 +69,55 @@ def run_buttons(root: Path, name: str, seen: Overview, selected: Sequence[str]) 
         with st.spinner("Starting …"):
             attempt(retry_runs, root, name, selected)
         st.rerun(scope="fragment")
-    if st.button("Results", icon=":material/bar_chart:", disabled=not seen.done, key="results"):
-        st.switch_page("screens/results.py", query_params={"experiment": name})
+    st.page_link(
+        "screens/results.py",
+        label="Results",
+        icon=":material/bar_chart:",
+        disabled=not seen.done,
+        query_params={"experiment": name},
+    )
     _clone(root, name, awake=awake)
     _put_away(root, name, seen, awake=awake)
 
 
 def _clone(root: Path, name: str, *, awake: bool) -> None:
     place = st.popover(
-        "Clone", icon=":material/content_copy:", disabled=not awake, on_change="rerun", key="clone"
+        "Clone", icon=":material/content_copy:", disabled=not awake, on_change="rerun", key=f"clone {name}"
     )
     if not place.open:
         return
     with place:
-        st.write(f"The spec of **{name}** under a new name, to be changed on the Launch page.")
+        st.write(f"The spec of **{name}** under a new name, to be changed before it is launched.")
         copy = st.text_input("Name of the clone", value=free_name(root, name), key=f"clone of {name}")
         if st.button("Clone", type="primary", key="do clone") and attempt(clone_experiment, root, name, copy):
-            st.switch_page("screens/launch.py", query_params={"spec": copy})
+            st.session_state[CLONED] = name, copy
+        origin, made = st.session_state.get(CLONED, (None, None))
+        if origin == name:
+            st.write(f"**{made}** waits on the Launch page.")
+            link = {"label": "Change and launch it", "icon": ":material/arrow_forward:"}
+            st.page_link("screens/launch.py", query_params={"spec": made}, **link)
 
 
 def _put_away(root: Path, name: str, seen: Overview, *, awake: bool) -> None:
-    """Archive and delete the experiment; bring others back, and empty the trash."""
+    """Archive and delete the experiment; bring others back, and empty the trash.
+
+    It is closed when the page goes on to another experiment, or a second click would put that away too.
+    """
+    key = f"away {name}"
     place = st.popover(
-        "Put away", icon=":material/inventory_2:", disabled=not awake, on_change="rerun", key="away"
+        "Put away", icon=":material/inventory_2:", disabled=not awake, on_change="rerun", key=key
     )
     if not place.open:
         return
     with place:
+        count = "1 run" if len(seen.runs) == 1 else f"{len(seen.runs)} runs"
         size = bytes_in_words(freed_by(experiment_folder(root, name)))
         st.write(f"**Archive** takes {name} out of all lists and loses nothing.")
         if st.button("Archive", disabled=seen.active, key="archive") and attempt(
             archive_experiment, root, name
         ):
             st.rerun()
-        st.write(f"**Delete** moves {name} with {len(seen.runs)} runs ({size}) to the trash.")
+        st.write(f"**Delete** moves {name} with {count} ({size}) to the trash.")
         if st.button("Delete", type="primary", disabled=seen.active, key="delete") and attempt(
             delete_experiment, root, name
         ):

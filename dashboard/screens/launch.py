@@ -144,8 +144,9 @@ def what_it_detects(spec: ExperimentSpec) -> str:
     """Which difference the launch will be able to show, or how to learn it."""
     found = detectable_by(spec.model_dump_json())
     if found is None:
+        runs = "one run" if len(spec.train_seeds) == 1 else f"{len(spec.train_seeds)} runs"
         return (
-            f"Which differences {len(spec.train_seeds)} runs per variant detect is known once an experiment"
+            f"Which differences {runs} per variant detect is known once an experiment"
             " with this base model and these sources has two runs per variant."
         )
     return found.sentence
@@ -217,7 +218,10 @@ def start(name: str, spec: ExperimentSpec, text: str, *, forbidden: bool) -> Non
     edited = in_the_way or spec.name not in list_specs(root)
     replace = False
     if in_the_way:
-        replace = st.checkbox(f"Replace data/experiments/{spec.name}.yaml, which holds another spec")
+        replace = st.checkbox(
+            f"Replace data/experiments/{spec.name}.yaml",
+            help="The file holds another spec than the one that is shown.",
+        )
     elif edited:
         st.caption(f"The spec will be kept as data/experiments/{spec.name}.yaml.")
     launched = spec.name in launched_experiments(root)

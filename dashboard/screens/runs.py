@@ -33,8 +33,10 @@ COLOUR_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def choose_experiment(names: list[str]) -> str:
-    """The experiment of the address, else the latest; it stays in the address from then on."""
-    if "experiment" not in st.query_params and st.session_state.get("experiment") not in names:
+    """The experiment of the address, else the latest, as that one may have been put away; it stays in the
+    address from then on."""
+    known = st.session_state.get("experiment") or st.query_params.get("experiment")
+    if known not in names:
         st.session_state["experiment"] = names[0]
     chosen = st.selectbox(
         "experiment", names, index=None, key="experiment", bind="query-params", persist_state="session"
@@ -46,7 +48,7 @@ def choose_experiment(names: list[str]) -> str:
 def live(name: str) -> None:
     """Everything that changes while runs go on."""
     if name not in launched_experiments(root):  # deleted, here or elsewhere
-        st.query_params.clear()
+        st.query_params.pop("run", None)
         st.session_state.pop(CURVES, None)
         st.rerun()
     try:

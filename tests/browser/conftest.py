@@ -47,19 +47,20 @@ expect.set_options(timeout=PATIENCE_MS)
 class Dashboard:
     """A `streamlit run` of the dashboard on one project; it can die and come back on the same port."""
 
-    def __init__(self, root: Path, log: Path) -> None:
+    def __init__(self, root: Path, log: Path, *, module: str = "dashboard.serve") -> None:
+        """`module` is what serves the pages, with the options of `streamlit run`."""
         self.root = root
         self.log = log
+        self.module = module
         self.port = _free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        command = [sys.executable, "-m", "streamlit", "run", str(REPOSITORY / "dashboard" / "app.py")]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--server.port", str(self.port)],
+                [sys.executable, "-m", self.module, "--server.port", str(self.port)],
                 cwd=REPOSITORY,
                 env={**os.environ, "ARC_WORKBENCH_ROOT": str(self.root)},
                 stdin=subprocess.DEVNULL,
@@ -226,3 +227,12 @@ def new_tab(context: BrowserContext, watch: Watch) -> Iterator[Callable[[], Page
 def page(new_tab: Callable[[], Page]) -> Page:
     """One watched tab."""
     return new_tab()
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that leads a group of its own, as a stage does."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], start_new_session=True)
+    yield process
+    process.kill()
+    process.wait()
