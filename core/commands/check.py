@@ -1,5 +1,6 @@
 """Verbs that ask trained models once more: `check EXPERIMENT --repeat`, `rescore EXPERIMENT`."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -24,7 +25,7 @@ def check(
     if repeat:
         from core.experiments.repeating import repeat_evaluations
 
-        repeat_evaluations(root, experiment)
+        repeat_evaluations(root, experiment, partial(typer.echo, err=True))
     records = check_records(root, experiment)
     if as_json or records:
         print_records(records, as_json=as_json)
@@ -45,6 +46,6 @@ def rescore(
     from core.experiments.repeating import rescore_experiment
 
     with progress_bar() as progress:
-        count = rescore_experiment(root, experiment, views, most, progress)
+        count = rescore_experiment(root, experiment, views, most, progress, partial(typer.echo, err=True))
     see = f"python -m core results {experiment} --metric rescored_2"
     typer.echo(f"{count} evaluations are rescored. See: {see}")

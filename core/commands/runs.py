@@ -120,11 +120,14 @@ def run(
     root: Root = HERE,
 ) -> None:
     """Work through a launched experiment and show its progress, or do one stage of runs in this process."""
+    from contextlib import nullcontext
+
     from core.commands.following import follow
     from core.errors import UserError
     from core.experiments.processes import end_with_parent
     from core.experiments.runs import STAGES, chosen_runs, experiment_folder
     from core.experiments.shards import Shard, infer_shard
+    from core.experiments.slots import all_slots, find_slots
     from core.experiments.stages import launched_spec, run_stage_of
     from core.experiments.stopping import resume_runs
     from core.experiments.worker import ensure_worker
@@ -139,10 +142,13 @@ def run(
     if not of or stage not in STAGES:
         raise UserError("One stage needs --of VARIANT/SEED and --stage (train, infer or score).")
     chosen = chosen_runs(root, experiment, of)
-    if shard is not None:
-        done = infer_shard(chosen[0], launched_spec(chosen[0]), Shard.parse(shard))
-    else:
-        done = run_stage_of(chosen, stage)
+    # A cluster deals out its machines by itself, and scores are light.
+    alone = nullcontext() if with_parent or stage == "score" else all_slots(root, find_slots(), typer.echo)
+    with alone:
+        if shard is not None:
+            done = infer_shard(chosen[0], launched_spec(chosen[0]), Shard.parse(shard))
+        else:
+            done = run_stage_of(chosen, stage)
     if go_on:
         ensure_worker(root)
     raise typer.Exit(0 if done else 1)

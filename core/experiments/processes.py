@@ -22,6 +22,7 @@ CODE = Path(__file__).parents[2]
 MODULE = "core"
 SECONDS_BETWEEN_BEATS = 2.0
 SECONDS_WITHOUT_BEAT = 60.0
+SECONDS_TO_WONDER = 6.0
 SECONDS_TO_TERMINATE = 4.0
 SECONDS_TO_KILL = 4.0
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -80,6 +81,15 @@ def is_alive(process: Identity, heartbeat: Path | None = None) -> bool:
     if not process.is_here:
         return age is not None and fresh
     return exists(process) and (fresh or is_paused(process))
+
+
+def seconds_silent(process: Identity, heartbeat: Path) -> float | None:
+    """For how long a process of this machine has given no sign of life although it exists and nobody paused
+    it; None where it gives some, or belongs to another machine."""
+    if not process.is_here or not exists(process) or is_paused(process):
+        return None
+    age = seconds_since_beat(heartbeat, here=True)
+    return age if age is not None and age > SECONDS_TO_WONDER else None
 
 
 def exists(process: Identity) -> bool:

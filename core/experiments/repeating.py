@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from core.errors import UserError
 from core.experiments.answering import engine_groups, forget_merged, what_answers
 from core.experiments.runs import Run, list_runs
+from core.experiments.slots import Say, find_slots, one_slot
 from core.experiments.spec import ExperimentSpec, evaluated_tasks
 from core.experiments.stages import is_done, launched_spec
 from core.inference.engines import Engine, open_engine
@@ -23,18 +24,19 @@ from core.inference.rescore import candidates_path, rescore
 from core.prompts.vocabulary import load_tokenizer
 from core.results.checks import REPEATED
 from core.seeds import generator
-from core.storage.files import locked, write_json
+from core.storage.files import write_json
 
 TASKS_ASKED_AGAIN = 8
 
 
-def repeat_evaluations(root: Path, experiment: str) -> int:
+def repeat_evaluations(root: Path, experiment: str, say: Say = lambda _: None) -> int:
     """Repeat a sample of the first evaluation of every answered run and note what came of it; how many runs.
 
-    Raises `UserError` where no run is answered yet or a model can't be served.
+    Where other work goes on it waits, and says so. Raises `UserError` where no run is answered yet or a
+    model can't be served.
     """
     spec, answered = _answered(root, experiment)
-    with locked(root / "runs" / ".machine.lock"):
+    with one_slot(root, find_slots(), say):
         for group in engine_groups(answered, spec):
             _repeat(group, spec)
     return len(answered)
@@ -54,14 +56,20 @@ def _answered(root: Path, experiment: str) -> tuple[ExperimentSpec, list[Run]]:
 
 
 def rescore_experiment(
-    root: Path, experiment: str, views: int, most: int, progress: Callable[[str, int, int | None], None]
+    root: Path,
+    experiment: str,
+    views: int,
+    most: int,
+    progress: Callable[[str, int, int | None], None],
+    say: Say = lambda _: None,
 ) -> int:
     """Rescore the answers of every answered run; how many evaluations have their candidates now.
 
-    Raises `UserError` where no run is answered yet or a model can't be served.
+    Where other work goes on it waits, and says so. Raises `UserError` where no run is answered yet or a
+    model can't be served.
     """
     spec, answered = _answered(root, experiment)
-    with locked(root / "runs" / ".machine.lock"):
+    with one_slot(root, find_slots(), say):
         for group in engine_groups(answered, spec):
             left = [run for run in group if not all(_is_rescored(run, seed) for seed in spec.eval_seeds)]
             if left:

@@ -116,6 +116,7 @@ def list_runs(root: Path, experiment: str) -> list[Run]:
     found = [
         Run(root, experiment, path.parent.parent.name, int(path.parent.name.removeprefix("train-")))
         for path in folder.glob("*/train-*/run.json")
+        if path.parent.name.removeprefix("train-").isdecimal()
     ]
     return sorted(found, key=lambda run: (run.variant, run.train_seed))
 
@@ -152,8 +153,11 @@ def state_of(run: Run) -> RunState:
     said = said_of(run)
     if said is None:
         return RunState("queued", error=f"state.json is missing or broken. {_go_on(run)}")
-    if said.state == "running" and not is_alive(run, said):
-        said = replace(said, state="failed", error=_why_gone(run, said))
+    if said.state == "running":
+        if not is_alive(run, said):
+            said = replace(said, state="failed", error=_why_gone(run, said))
+        elif (silent := seconds_silent(run, said)) is not None:
+            said = replace(said, error=_wonder(run, silent))
     if said.state in ("queued", "failed") and run.stop_file.exists():
         return replace(said, state="cancelled", error=None)
     return said
@@ -166,6 +170,13 @@ def _why_gone(run: Run, said: RunState) -> str:
     return f"The process is gone. {_go_on(run)}"
 
 
+def _wonder(run: Run, silent: float) -> str:
+    return (
+        f"No sign of life for {silent:.0f} s; after {processes.SECONDS_WITHOUT_BEAT:.0f} s the run counts as"
+        f" failed. If it hangs: python -m core runs stop {run.experiment}"
+    )
+
+
 def _go_on(run: Run) -> str:
     return f"Go on with: python -m core runs resume {run.experiment}"
 
@@ -173,6 +184,14 @@ def _go_on(run: Run) -> str:
 def is_alive(run: Run, said: RunState) -> bool:
     """Whether the process of a state lives, see `processes.is_alive`."""
     return said.process is not None and processes.is_alive(said.process, run.heartbeat)
+
+
+def seconds_silent(run: Run, said: RunState | None) -> float | None:
+    """For how long the process that works on a run has given no sign of life, though it exists; None where it
+    gives some, or none works on it."""
+    if said is None or said.state != "running" or said.process is None:
+        return None
+    return processes.seconds_silent(said.process, run.heartbeat)
 
 
 def worker_of(root: Path) -> Identity | None:
@@ -214,8 +233,8 @@ def progress_of(run: Run, stage: Stage | None = None) -> list[dict[str, Any]]:
 
 def run_records(root: Path, experiment: str | None = None) -> list[dict[str, Any]]:
     """One flat record per run: experiment, variant, train_seed, state, stage, step, total, eta_seconds,
-    loss and tokens_per_second as last reported, error, and leaked_tasks: the evaluated tasks that its mixture
-    gives away."""
+    loss and tokens_per_second as last reported, error, leaked_tasks: the evaluated tasks that its mixture
+    gives away, and silent_seconds: for how long its process has hung (None where it does not)."""
     records = []
     for name in [experiment] if experiment else list_experiments(root):
         worked_on = is_worked_on(root, name)
@@ -224,6 +243,7 @@ def run_records(root: Path, experiment: str | None = None) -> list[dict[str, Any
             if state.state == "queued" and not worked_on and _is_forgotten(state):
                 state = replace(state, error=f"Nothing works on it. {_go_on(run)}")
             last = latest_progress(run)
+            may_hang = state.state in ("running", "failed")
             records.append(
                 {
                     "experiment": name,
@@ -237,8 +257,9 @@ def run_records(root: Path, experiment: str | None = None) -> list[dict[str, Any
                     "eta_seconds": state.eta_seconds if state.state == "running" else None,
                     "loss": last.get("loss"),
                     "tokens_per_second": last.get("tokens_per_second"),
-                    "error": state.error,
+                    "error": state.error or _broken_record(run),
                     "leaked_tasks": leaked_tasks(run.folder),
+                    "silent_seconds": seconds_silent(run, said_of(run)) if may_hang else None,
                 }
             )
     return records
@@ -248,6 +269,17 @@ def run_columns(records: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """What a list of `run_records` shows; the leaks too where a run has any."""
     leaks = ("leaked_tasks",) if any(record["leaked_tasks"] for record in records) else ()
     return (*_COLUMNS[:-1], *leaks, *_COLUMNS[-1:])
+
+
+def _broken_record(run: Run) -> str | None:
+    """Why a run's record can't be read; None where it can. (Where leaks are known, it was.)"""
+    if leaked_tasks(run.folder) is not None:
+        return None
+    try:
+        read_json(run.folder / "run.json")
+    except UserError as problem:
+        return str(problem)
+    return None
 
 
 def _is_forgotten(state: RunState) -> bool:

@@ -139,8 +139,9 @@ def conduct(job: Job, executor: Executor) -> None:
 
 
 def _moved(run: Run, before: RunState | None) -> bool:
+    """Whether anything was said of a run since; a person who ended a hung process may have queued it anew."""
     now = said_of(run)
-    return now is not None and (before is None or (now.state, now.stage) != (before.state, before.stage))
+    return now is not None and now != before
 
 
 def _say_the_rest(run: Run, job: Job, how: str | None, *, moved: bool, stopped: bool) -> None:

@@ -1,10 +1,23 @@
-"""Slots of a machine: a GPU each, or the whole machine where there is none."""
+"""Slots of a machine: a GPU each, or the whole machine where there is none.
+
+Whoever does heavy work (a training, an inference, a rescoring) holds a slot meanwhile, whether the queue or a
+person began it, so that two of them never share one. The kernel frees it when its holder dies.
+"""
 
 import os
+import socket
 import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from core.errors import UserError
+from core.storage.files import locked
+
+SECONDS_BETWEEN_LOOKS = 0.5
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -33,6 +46,45 @@ def find_slots(gpus: str | None = None) -> list[Slot]:
     if not found:
         return [Slot("all cores", {})]
     return [Slot(f"GPU {gpu}", {"CUDA_VISIBLE_DEVICES": gpu}) for gpu in found]
+
+
+@contextmanager
+def one_slot(root: Path, slots: Sequence[Slot], say: Say) -> Iterator[Slot]:
+    """Have one of these slots alone, the first that nobody holds; where all are held it waits, and says so.
+    This process and those that it starts then see no other GPU."""
+    with _one_of(root, slots, say) as slot:
+        os.environ.update(slot.environment)
+        yield slot
+
+
+@contextmanager
+def all_slots(root: Path, slots: Sequence[Slot], say: Say) -> Iterator[None]:
+    """Have all of these slots alone; where one is held it waits, and says so."""
+    with ExitStack() as held:
+        for slot in sorted(slots, key=lambda slot: slot.name):  # in one order: nobody waits in a circle
+            held.enter_context(_one_of(root, [slot], say))
+        yield
+
+
+@contextmanager
+def _one_of(root: Path, slots: Sequence[Slot], say: Say) -> Iterator[Slot]:
+    waits = False
+    while True:
+        for slot in slots:
+            with locked(_lock(root, slot), wait=False) as free:
+                if free:
+                    yield slot
+                    return
+        if not waits:
+            names = " or ".join(slot.name for slot in slots)
+            say(f"Waits for {names}: other work of this project goes on there.")
+            waits = True
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _lock(root: Path, slot: Slot) -> Path:
+    """What the holder of a slot locks; machines may share the folder."""
+    return root / "runs" / f".slot-{socket.gethostname()}-{slot.name.replace(' ', '-')}.lock"
 
 
 def list_gpus() -> list[str]:

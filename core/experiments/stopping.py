@@ -19,6 +19,7 @@ from core.experiments.runs import (
     experiment_folder,
     said_of,
     say_state,
+    seconds_silent,
     state_of,
 )
 from core.experiments.spec import read_spec
@@ -53,7 +54,7 @@ def stop_runs(root: Path, experiment: str, names: Sequence[str] = ()) -> list[Ru
 
 
 def _can_be_stopped(run: Run) -> bool:
-    return state_of(run).state in ("running", "queued") or _works(run)
+    return state_of(run).state in ("running", "queued") or seconds_silent(run, said_of(run)) is not None
 
 
 def _works(run: Run) -> bool:
@@ -64,9 +65,8 @@ def _works(run: Run) -> bool:
 def _process_here(run: Run) -> Identity | None:
     """The process of this machine that works on a run."""
     said = said_of(run)
-    return (
-        said.process if said is not None and _works(run) and said.process and said.process.is_here else None
-    )
+    works = _works(run) or seconds_silent(run, said) is not None
+    return said.process if said is not None and works and said.process and said.process.is_here else None
 
 
 def _end(run: Run) -> None:

@@ -10,7 +10,15 @@ import time
 from pathlib import Path
 
 from core.errors import UserError
-from core.experiments.runs import Run, chosen_runs, experiment_folder, is_worked_on, state_of
+from core.experiments.runs import (
+    Run,
+    chosen_runs,
+    experiment_folder,
+    is_worked_on,
+    said_of,
+    seconds_silent,
+    state_of,
+)
 from core.storage.files import locked
 
 ARCHIVE, TRASH = ".archive", ".trash"
@@ -106,9 +114,9 @@ def put_aside(root: Path, run: Run) -> None:
 def _check_rests(root: Path, experiment: str) -> None:
     """Raise `UserError` where the experiment is unknown, one of its runs is worked on, or will be."""
     busy = ("running", "queued") if is_worked_on(root, experiment) else ("running",)
-    found = [(run, state_of(run).state) for run in chosen_runs(root, experiment)]
-    for run, state in found:
-        if state in busy:
+    for run in chosen_runs(root, experiment):
+        state = state_of(run).state
+        if state in busy or seconds_silent(run, said_of(run)) is not None:
             raise UserError(
                 f"'{experiment}' is not at rest: {run.name} is {state}."
                 f" Stop it first: python -m core runs stop {experiment}"

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from core.errors import UserError
 from core.experiments import cluster as cluster_module
@@ -31,6 +32,7 @@ from core.experiments.runs import Run, experiment_folder, progress_of
 from core.experiments.scheduling import runs_to_go_on
 from core.storage.files import locked, read_records
 from tests.experiments.conftest import spec_file, spec_of
+from tests.training.tiny import tiny_spec
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STEPS = 400
@@ -140,8 +142,9 @@ def namespace() -> None:
 @pytest.mark.engine
 @pytest.mark.cluster
 @pytest.mark.timeout(900)
-def test_a_node_is_lost_in_the_middle_of_a_training(root: Path, namespace: None) -> None:
-    """Two equal variants train on two nodes; one node goes. Both end with the same losses and answers."""
+def test_a_node_is_lost_and_a_driver_and_a_person_stops_a_run(root: Path, namespace: None) -> None:
+    """Two equal variants train on two nodes; one node goes. A third of another experiment is stopped in its
+    training and later loses its driver. All end with the same losses and answers, also in parts."""
     evaluation = {
         "sources": [{"source": "toy"}],
         "inference": {"engine": "transformers", "attempts": 2, "max_model_len": 128, "max_output_tokens": 4},
@@ -149,6 +152,8 @@ def test_a_node_is_lost_in_the_middle_of_a_training(root: Path, namespace: None)
     recipe = json.loads(json.dumps(spec_of(root).recipe))
     recipe["training"] |= {"steps": STEPS}
     spec_file(root, variants={"plain": None, "twin": None}, recipe=recipe, evaluation=evaluation)
+    again = tiny_spec(name="again", recipe=recipe, evaluation=evaluation)
+    (root / "data" / "experiments" / "again.yaml").write_text(yaml.safe_dump(again))
     happened = in_namespace(sys.executable, "-m", "tests.experiments.two_nodes", str(root), seconds=880)
     assert happened.returncode == 0, happened.stderr[-3000:]
     seen = json.loads(happened.stdout)
@@ -171,3 +176,23 @@ def test_a_node_is_lost_in_the_middle_of_a_training(root: Path, namespace: None)
     assert answers[:2] == answers[2:] and [len(rows) for rows in answers] == [10] * 4
     assert (other.eval_folder(1) / "scores.parquet").exists()
     assert sorted(path.name for path in experiment_folder(root, "trial").glob("*/train-0")) == ["train-0"] * 2
+
+    third = Run(root, "again", "plain", 0)
+    assert seen["stopped"]["state"] == "cancelled" and seen["stopped"]["left"] == []
+    assert "runs resume again" in seen["driverless"]["error"]
+    assert max(seen["stopped"]["seconds"], seen["driverless"]["seconds"]) < 20 * patience()
+    steps = [r["step"] for r in read_records(third.folder / "progress.jsonl") if r["stage"] == "train"]
+    assert set(steps) == set(range(1, STEPS + 1)) and steps.count(1) == 1
+    assert [r["loss"] for r in progress_of(third, "train")] == losses[1]
+    assert set(re.findall(r"infer (./2) on", (third.folder / "log.txt").read_text())) == {"1/2", "2/2"}
+    assert list(third.folder.glob("eval-*/shards")) == []
+    for seed in (0, 1):
+        # Of the log-probability the last bits depend on what shares a batch.
+        one, two = (pq.read_table(r.eval_folder(seed) / "predictions.parquet") for r in (third, other))
+        apart = ["experiment", "variant", "logprob"]
+        assert one.drop(apart) == two.drop(apart) and one.num_rows == 10
+
+
+def patience() -> float:
+    """How much longer than at rest things may take now."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))

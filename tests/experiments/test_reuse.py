@@ -10,7 +10,7 @@ import pytest
 
 from core.experiments.launch import prepare
 from core.experiments.reuse import eval_fingerprint, take_over, train_fingerprint
-from core.experiments.runs import Run
+from core.experiments.runs import Run, run_records
 from core.experiments.trash import delete_experiment, freed_by
 from core.storage.files import read_json
 from core.storage.schemas import PREDICTIONS, write_table
@@ -97,3 +97,21 @@ def test_a_fingerprint_changes_with_everything_that_makes_the_work(root: Path) -
     for path in (("variant",), ("experiment",), ("command",), ("recipe", "base_model"), ("created",)):
         assert changed(*path) == (False, False), path
     assert eval_fingerprint(record, 1) != known[1]
+
+
+def test_a_record_that_cannot_be_read_is_said_and_stands_in_nobodys_way(root: Path) -> None:
+    broken, whole = prepare(
+        root, spec_of(root, baseline="plain", variants={"broken": None, "plain": None}), ["launch"]
+    )
+    finished(broken)
+    finished(whole)
+    (broken.folder / "run.json").write_text('{"recipe": ')
+    (whole.folder.parent / "train-of-somebody").mkdir()
+    (whole.folder.parent / "train-of-somebody" / "run.json").write_text("{}")
+    (run,) = prepare(root, spec_of(root, name="again"), ["launch"])
+    take_over(run, "train", (0, 1))
+    assert (run.folder / "adapter").is_dir()
+    said = (run.folder / "log.txt").read_text()
+    assert "Nothing is taken over from trial broken/0: " in said and "is no valid JSON" in said
+    first, second = run_records(root, "trial")
+    assert "run.json is no valid JSON" in first["error"] and second["error"] is None

@@ -1,4 +1,5 @@
-"""Two Ray nodes on one machine, and an experiment that loses one of them in the middle of a training.
+"""Two Ray nodes on one machine, and an experiment that loses one of them in the middle of a training. On the
+other one a second experiment is stopped, goes on, loses its driver, goes on, and is answered in parts.
 
 Run by `test_cluster` inside a network namespace of its own that knows nothing but loopback, because Ray
 listens on all addresses. The second node has process numbers and a host name of its own, so that killing
@@ -18,7 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from core.experiments.runs import run_records
+import psutil
+
+from core.experiments.runs import Run, driver_of, run_records, state_of
 
 ROOT = Path(sys.argv[1])
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -83,6 +86,38 @@ def training_on_node_b() -> dict[str, Any] | None:
     return None
 
 
+def stopped_and_driverless() -> dict[str, Any]:
+    """What becomes of an experiment that is stopped, and then loses its driver."""
+    run = Run(ROOT, "again", "plain", 0)
+    core("launch", "again", "--on", "ray", "--shards", "2", "--fresh")
+    wait_for(lambda: trains(run) and any((run.folder / "checkpoint").glob("step-*")), "again: a checkpoint")
+    began = time.monotonic()
+    core("runs", "stop", "again")
+    stopped = {"state": state_of(run).state, "left": stages_at_work(), "seconds": time.monotonic() - began}
+    step = state_of(run).step or 0
+    core("runs", "resume", "again")
+    wait_for(lambda: trains(run) and (state_of(run).step or 0) > step, "again: goes on after the stop")
+    driver = driver_of(ROOT, "again")
+    assert driver is not None
+    began = time.monotonic()
+    os.kill(driver.pid, signal.SIGKILL)
+    wait_for(lambda: state_of(run).state == "failed" and not stages_at_work(), "again: without a driver")
+    driverless = {"error": state_of(run).error, "seconds": time.monotonic() - began}
+    core("runs", "resume", "again")
+    wait_for(lambda: state_of(run).state == "done", "again: done")
+    return {"stopped": stopped, "driverless": driverless}
+
+
+def trains(run: Run) -> bool:
+    return (state_of(run).state, state_of(run).stage) == ("running", "train")
+
+
+def stages_at_work() -> list[int]:
+    """The processes that work on a stage of a run."""
+    found = psutil.process_iter(["cmdline"])
+    return [one.pid for one in found if {str(ROOT), "--stage"} <= set(one.info["cmdline"] or [])]
+
+
 def main() -> None:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     own = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short, as names of sockets must be
@@ -105,7 +140,8 @@ def main() -> None:
         "all runs ended",
     )
     names = {"lost": lost["run"], "other": "plain" if lost["run"] == "twin" else "twin"}
-    print(json.dumps({**names, "shown": shown, "ended": run_records(ROOT, "trial")}))
+    seen = {**names, "shown": shown, "ended": run_records(ROOT, "trial"), **stopped_and_driverless()}
+    print(json.dumps(seen))
 
 
 if __name__ == "__main__":
