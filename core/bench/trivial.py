@@ -47,6 +47,6 @@ def _infer_together(runs: Sequence[Run], spec: ExperimentSpec) -> None:
 
 if __name__ == "__main__":
     processes.MODULE = MODULE  # what the worker starts is trivial too
-    stages._WORK.update(train=_train, infer=_infer, score=_score)
+    stages._WORK.update({"train": _train, "infer": _infer, "score": _score})
     stages._infer_together = _infer_together
     main()

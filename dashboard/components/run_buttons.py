@@ -94,8 +94,12 @@ def _clone(root: Path, name: str, *, awake: bool) -> None:
         origin, made = st.session_state.get(CLONED, (None, None))
         if origin == name:
             st.write(f"**{made}** waits on the Launch page.")
-            link = {"label": "Change and launch it", "icon": ":material/arrow_forward:"}
-            st.page_link("screens/launch.py", query_params={"spec": made}, **link)
+            st.page_link(
+                "screens/launch.py",
+                label="Change and launch it",
+                icon=":material/arrow_forward:",
+                query_params={"spec": made},
+            )
 
 
 def _put_away(root: Path, name: str, seen: Overview, *, awake: bool) -> None:
