@@ -4,9 +4,9 @@ For measuring what the queue and its processes cost by themselves: launch, worke
 are the real ones, a stage reports a few steps and leaves the files that a stage leaves, empty.
 """
 
+import runpy
 from collections.abc import Sequence
 
-from core.__main__ import main
 from core.experiments import processes, stages
 from core.experiments.reporting import Reporter
 from core.experiments.runs import Run
@@ -49,4 +49,4 @@ if __name__ == "__main__":
     processes.MODULE = MODULE  # what the worker starts is trivial too
     stages._WORK.update({"train": _train, "infer": _infer, "score": _score})
     stages._infer_together = _infer_together
-    main()
+    runpy.run_module("core", run_name="__main__")
