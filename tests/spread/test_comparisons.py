@@ -310,3 +310,44 @@ def test_comparisons_ignore_order_and_shift_and_follow_scale(seed: int, shift: f
     better, worse = probability_of_improvement(a, b), probability_of_improvement(b, a)
     assert better.probability == pytest.approx(1 - (worse.probability or 0))
     assert better.low == pytest.approx(1 - (worse.high or 0), abs=1e-9)
+
+
+@unhurried
+@given(st.integers(0, 2**32), st.floats(-50, 50))
+def test_all_pairs_and_letters_ignore_order_names_and_shift(seed: int, shift: float) -> None:
+    rng = np.random.default_rng(seed)
+    before = {f"v{i}": rng.normal(i / 2, 1 + i, size=2 + i) for i in range(4)}
+    renamed = {name: f"w{place}" for place, name in enumerate(rng.permutation(list(before)).tolist())}
+    after = {renamed[name]: shift + rng.permutation(before[name]) for name in rng.permutation(list(before))}
+    old, new = all_pairs(before), {frozenset((p.first, p.second)): p for p in all_pairs(after)}
+    assert len(old) == len(new) == 6
+    for pair in old:
+        other = new[frozenset((renamed[pair.first], renamed[pair.second]))]
+        sign = 1 if other.first == renamed[pair.first] else -1
+        ends = sorted((sign * (other.low or 0), sign * (other.high or 0)))
+        assert sign * other.difference == pytest.approx(pair.difference, abs=1e-9)
+        assert ends == pytest.approx([pair.low, pair.high], rel=1e-6, abs=1e-8)
+        assert (other.p, other.p_welch, other.p_holm) == pytest.approx(
+            (pair.p, pair.p_welch, pair.p_holm), rel=1e-6, abs=1e-9
+        )
+    letters, others = letters_of_pairs(before, old), letters_of_pairs(after, new.values())
+    assert {renamed[name]: letter for name, letter in letters.items()} == others
+
+
+@unhurried
+@given(st.integers(0, 2**32), st.floats(-50, 50))
+def test_a_comparison_ignores_the_order_of_runs_evaluations_and_tasks(seed: int, shift: float) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = rng.normal(size=(3, 2, 6)), rng.normal(0.3, 1, size=(4, 3, 6))
+    tasks = rng.permutation(6)  # shared, so they move together
+    mixed = [
+        shift + part[rng.permutation(len(part))][:, rng.permutation(part.shape[1])][:, :, tasks]
+        for part in (a, b)
+    ]
+    for scope in ("checkpoint", "recipe", "new_tasks"):
+        before, after = compare_scope(a, b, scope), compare_scope(*mixed, scope)
+        assert (after.difference, after.p, after.low, after.degrees_of_freedom) == pytest.approx(
+            (before.difference, before.p, before.low, before.degrees_of_freedom), rel=1e-6, abs=1e-9
+        )
+    paired, again = paired_tasks(a[0, 0], b[0, 0]), paired_tasks(*(shift + x[0, 0][tasks] for x in (a, b)))
+    assert (again.p, again.wins, again.losses) == (pytest.approx(paired.p), paired.wins, paired.losses)
