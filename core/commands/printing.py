@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from core.results.listings import Table
 
 Root = Annotated[
@@ -40,9 +42,9 @@ def print_records(
     table = Table(title=title or None, title_justify="left", header_style="bold")
     for name in names:
         numeric = any(isinstance(record.get(name), int | float) for record in records)
-        table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
+        table.add_column(_literal(name.replace("_", " ")), justify="right" if numeric else "left")
     for record in records:
-        table.add_row(*(_cell(record.get(name)) for name in names))
+        table.add_row(*(_literal(_cell(record.get(name))) for name in names))
     Console().print(table)
 
 
@@ -99,9 +101,9 @@ def print_texts(header: Sequence[str], rows: Sequence[Sequence[str]], names: int
     narrow = console.is_terminal and width > console.width
     table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for place, name in enumerate(header):
-        table.add_column(name, justify="left" if place < names else "right", no_wrap=True)
+        table.add_column(_literal(name), justify="left" if place < names else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*(cell.replace(" (", "\n(") if narrow else cell for cell in row))
+        table.add_row(*(_literal(cell.replace(" (", "\n(") if narrow else cell) for cell in row))
     wide = console if narrow else Console(width=max(width, console.width))
     wide.print(table, highlight=False)
 
@@ -138,6 +140,13 @@ def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in record.items()
     }
+
+
+def _literal(text: str) -> "Text":
+    """Somebody's words as they stand: `[b]` is no markup, and no control character reaches the terminal."""
+    from rich.text import Text
+
+    return Text("".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text))
 
 
 def _cell(value: Any) -> str:

@@ -61,7 +61,10 @@ def cut_sentence(answer: Answer, limits: Limits = LIMITS) -> str:
         return f"Only the first {limits.rows:,} rows are shown. Add a LIMIT, a WHERE or a GROUP BY."
     if answer.cut == "bytes":
         size = limits.bytes // 2**20
-        return f"Only the first {answer.table.num_rows:,} rows are shown: more are over {size} MB."
+        shown = answer.table.num_rows
+        if not shown:
+            return f"A single row is over {size} MB, so none is shown. Ask for fewer columns."
+        return f"Only the first {shown:,} rows are shown: more are over {size} MB in memory."
     return ""
 
 

@@ -75,6 +75,12 @@ class Question:
         """Start the query. Raises `UserError` where the text is too long, or too many queries run already."""
         if len(sql) > LONGEST_SQL:
             raise UserError(f"The query has {len(sql):,} characters. Shorten it below {LONGEST_SQL:,}.")
+        try:
+            sql.encode()
+        except UnicodeEncodeError:
+            raise UserError(
+                "The query holds half a character, which stands for nothing. Remove it."
+            ) from None
         self.sql = sql
         self.limits = limits
         self.peak_bytes = 0

@@ -20,6 +20,9 @@ import pyarrow as pa
 THREADS = 2
 BATCH_ROWS = 1_000
 LONGEST_SENTENCE = 300
+BYTES_PER_VALUE = 64
+SAME_IN_PYTHON = {"boolean", "tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger"}
+SAME_IN_PYTHON |= {"ubigint", "hugeint", "decimal", "float", "double", "varchar", "blob", "null"}
 _PERMISSION = "A query reads the project's own tables only, no other files and no network. Name one of"
 
 
@@ -73,6 +76,7 @@ def furnish_and_lock(
         "lock_configuration = true",
     ):
         connection.execute(f"SET {setting}")
+    connection.execute("BEGIN TRANSACTION READ ONLY")  # a SELECT may hold an INSERT in its WITH
 
 
 def bound_process(memory: int, seconds: float) -> None:
@@ -97,31 +101,71 @@ def only_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.State
         raise ValueError("The query is empty. Write one SELECT")
     if len(statements) > 1:
         raise ValueError(f"These are {len(statements)} statements. Ask one SELECT at a time")
-    if statements[0].type != duckdb.StatementType.SELECT:
-        kind = statements[0].type.name.replace("_", " ")
+    kind = _kind_of(statements[0])
+    if kind != duckdb.StatementType.SELECT.name:
         raise ValueError(f"Only one SELECT is answered here, and this is another statement ({kind})")
     return statements[0]
+
+
+def _kind_of(statement: duckdb.Statement) -> str:
+    """The name of a statement's type, as DuckDB knows more of them than its Python package does."""
+    try:
+        return str(statement.type.name).replace("_", " ")
+    except ValueError:
+        return "no query"
 
 
 def read_rows(
     connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement, most_rows: int, most_bytes: int
 ) -> tuple[pa.Table, str]:
     """At most so many rows and bytes, read as they come, so that an endless result costs no memory."""
-    reader = connection.sql(statement).to_arrow_reader(BATCH_ROWS)
+    reader = _as_text_where_needed(connection.sql(statement)).to_arrow_reader(BATCH_ROWS)
     batches: list[pa.RecordBatch] = []
     rows = size = 0
     cut = ""
     for batch in reader:
         batch = batch.slice(0, most_rows + 1 - rows)
-        if size + batch.nbytes > most_bytes:
+        heavy = weight(batch.to_struct_array())
+        if size + heavy > most_bytes:
             cut = "bytes"
+            batches.append(batch.slice(0, int(batch.num_rows * (most_bytes - size) / heavy)))
             break
         batches.append(batch)
-        rows, size = rows + batch.num_rows, size + batch.nbytes
+        rows, size = rows + batch.num_rows, size + heavy
         if rows > most_rows:
             cut = "rows"
             break
     return plain(pa.Table.from_batches(batches, reader.schema).slice(0, most_rows)), cut
+
+
+def _as_text_where_needed(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """The same rows, with text in place of what Python or Arrow can't hold: an infinite date, 2¹²⁸ − 1."""
+    kinds = relation.types
+    if all(_has_python_form(kind) for kind in kinds):
+        return relation
+    names = ['"' + name.replace('"', '""') + '"' for name in relation.columns]
+    shown = [
+        f"#{place}{'' if _has_python_form(kind) else '::VARCHAR'} AS {name}"
+        for place, (kind, name) in enumerate(zip(kinds, names, strict=True), 1)
+    ]
+    return relation.project(", ".join(shown))
+
+
+def _has_python_form(kind: Any) -> bool:
+    if kind.id in ("list", "array", "struct"):
+        parts = [part for name, part in kind.children if (kind.id, name) != ("array", "size")]
+        return all(_has_python_form(part) for part in parts)
+    return kind.id in SAME_IN_PYTHON
+
+
+def weight(values: pa.Array) -> int:
+    """Bytes that values take as Python objects, about: a null is no byte in Arrow but a place in a list."""
+    own = BYTES_PER_VALUE * len(values)
+    if pa.types.is_struct(values.type):
+        return own + sum(weight(part) for part in values.flatten())
+    if pa.types.is_list(values.type) or pa.types.is_fixed_size_list(values.type):
+        return own + weight(values.flatten())
+    return own + int(values.nbytes)
 
 
 def plain(table: pa.Table) -> pa.Table:
@@ -171,6 +215,7 @@ def sentence(problem: Exception, question: dict[str, Any]) -> str:
         line for line in lines[1:] if line.startswith(("Did you mean", "Candidate bindings", "Known tables"))
     ]
     text = " ".join([lines[0].split(" Error: ", 1)[-1], *hints[:1]])[:LONGEST_SENTENCE].rstrip(". ")
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
     return text if text.endswith("?") else f"{text}."
 
 

@@ -164,7 +164,7 @@ def chart(columns: dict[str, list]) -> None:
         return
     y_first = next((name for name in numbers if name not in ("train_seed", "eval_seed")), numbers[-1])
     others = [name for name in names if name != y_first]
-    boxes = st.columns(4)
+    boxes = [*st.columns(2), *st.columns(2)]
     x = boxes[0].selectbox("x", names, index=names.index(others[0]), key="x", bind="query-params")
     y = boxes[1].selectbox("y", numbers, index=numbers.index(y_first), key="y", bind="query-params")
     colour = boxes[2].selectbox("colour", ["none", *names], key="colour", bind="query-params",

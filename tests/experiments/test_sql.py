@@ -137,6 +137,17 @@ def test_the_verb_speaks_json_csv_and_table(root: Path) -> None:
     assert "Only the first 1 rows are shown" in cut.stderr
 
 
+def test_answers_are_printed_as_they_stand(root: Path) -> None:
+    """Markup of the terminal's library is text, and a control character does not reach the terminal."""
+    query = """SELECT '[/x] [red]a' || chr(27) || '[2J' AS "[/b]", 'nan'::DOUBLE AS v"""
+    result = CliRunner().invoke(app, ["sql", query, "--root", str(root)])
+    assert result.exit_code == 0, result.output
+    assert "[/b]" in result.stdout and "[/x] [red]a" in result.stdout
+    assert "\x1b" not in result.stdout
+    found = CliRunner().invoke(app, ["sql", query, "--json", "--root", str(root)]).stdout
+    assert json.loads(found) == [{"[/b]": "[/x] [red]a\x1b[2J", "v": None}]
+
+
 def test_saved_queries_are_files(tmp_path: Path) -> None:
     assert list_queries(tmp_path) == []
     path = save_query(tmp_path, "my-first_1", "SELECT 1 AS one\n\n")

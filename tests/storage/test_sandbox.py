@@ -3,6 +3,9 @@
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -75,6 +78,25 @@ REFUSED = {
     "deep brackets": "SELECT " + "(" * 40_000 + "1" + ")" * 40_000,
     "deep selects": "SELECT * FROM (" * 5_000 + "SELECT 1" + ")" * 5_000,
     "a long sum": "SELECT " + "1+" * 40_000 + "1",
+    "an extension's files": "SELECT * FROM duckdb_extensions()",
+    "an address as a table": "SELECT * FROM 'https://127.0.0.1:9/x.parquet'",
+    "a bucket as a table": "FROM 's3://bucket/x.parquet'",
+    "standard input": "SELECT * FROM read_text('/dev/stdin')",
+    "an open file": "SELECT * FROM read_csv('/proc/self/fd/0')",
+    "a folder's names": "SELECT * FROM glob('*')",
+    "an insertion in a WITH": "WITH x AS (INSERT INTO small VALUES (1) RETURNING n) SELECT * FROM x",
+    "a pivot, which makes a type": "PIVOT small ON n USING count(*)",
+    "a checkpoint": "FORCE CHECKPOINT",
+    "a transaction": "BEGIN TRANSACTION",
+    "a file of profiles": "PRAGMA profiling_output = '{folder}/stolen.json'",
+    "an update of extensions": "UPDATE EXTENSIONS",
+    "a detachment": "DETACH memory",
+    "a merge": "MERGE INTO small USING given ON true WHEN MATCHED THEN DELETE",
+    "a semicolon of another width": "SELECT 1\uff1bCOPY given TO '{folder}/stolen.csv'",
+    "letters of another width": "\uff33\uff25\uff2c\uff25\uff23\uff34 1",
+    "a word with a space of no width": "SEL\u200bECT 1",
+    "an error that draws on the terminal": "SELECT error('no [/x] markup' || chr(27) || '[2J')",
+    "a struct of a thousand floors": "SELECT " + "{'a': " * 100 + "1" + "}" * 100,
     "many columns": "SELECT " + ", ".join(f"repeat('x', 1000000) AS c{n}" for n in range(1500)),
 }
 BOMBS = {
@@ -88,6 +110,15 @@ BOMBS = {
     "rows of a megabyte": "SELECT repeat('x', 1000000) || range FROM range(1000000)",
     "a growing recursion": "WITH RECURSIVE t(s) AS (SELECT 'x' UNION ALL SELECT s || s FROM t)"
     " SELECT sum(length(s)) FROM t",
+    "nulls, which weigh nothing": "SELECT " + ", ".join(["NULL"] * 3000) + " FROM range(20000)",
+    "lists of nothing": "SELECT list_transform(range(20000), lambda i: NULL) FROM range(20000)",
+    "texts behind small numbers": "SELECT '{0}'::ENUM('{0}') AS x FROM range(20000)".format("x" * 40_000),
+    "a padded text": "SELECT lpad('x', 2000000000, 'y')",
+    "a wide number": "SELECT format('{:>1000000000}', 1)",
+    "a stretched list": "SELECT list_resize([1], 10000000000)",
+    "a string of bits": "SELECT bitstring('1', 2000000000)",
+    "an edit distance": "SELECT levenshtein(repeat('a', 300000), repeat('b', 300000))",
+    "a long error": "SELECT error(repeat('x', 100000000))",
     "a power of lists": "SELECT list_transform(range(100000), lambda i: range(i))",
 }
 
@@ -124,7 +155,7 @@ def rows(folder: Path, sql: str) -> list[dict]:
 def assert_one_sentence(said: Answer | str) -> None:
     assert isinstance(said, str), said
     assert 10 < len(said) < 450, said
-    assert "\n" not in said and "Traceback" not in said
+    assert said.isprintable() and "Traceback" not in said
     assert said.endswith((".", "?"))
 
 
@@ -143,22 +174,26 @@ def test_views_and_tables_answer(folder: Path) -> None:
 def test_whatever_is_no_select_over_the_given_is_refused(folder: Path) -> None:
     before = sorted(path.name for path in folder.iterdir())
     given = (folder / "given.parquet").read_bytes()
-    for name, sql in REFUSED.items():
-        said, question = ask(folder, sql.replace("{folder}", str(folder).replace("'", "''")))
+    texts = [sql.replace("{folder}", str(folder).replace("'", "''")) for sql in REFUSED.values()]
+    with ThreadPoolExecutor(2) as several:
+        answers = list(several.map(partial(ask, folder), texts))
+    for name, (said, question) in zip(REFUSED, answers, strict=True):
         assert_one_sentence(said)
         assert "secret\n" not in str(said) and "root:" not in str(said), name
-        assert question.running_seconds < LIMITS.seconds + 3, name
+        assert question.running_seconds < 2 * LIMITS.seconds, name  # a busy machine ends them late
         assert question.peak_bytes < LOADED + LIMITS.memory, name
-    assert len(REFUSED) >= 49
+    assert len(REFUSED) >= 68
     assert sorted(path.name for path in folder.iterdir()) == before
     assert (folder / "given.parquet").read_bytes() == given
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_bomb_is_stopped_in_its_memory_and_time(folder: Path, bomb: str) -> None:
-    said, question = ask(folder, BOMBS[bomb])
+    said, question = ask(folder, BOMBS[bomb], replace(LIMITS, seconds=5))
     if isinstance(said, Answer):  # a result that is cut before it is large does no harm
         assert said.cut == "bytes" and said.table.nbytes <= LIMITS.bytes
+        values = sum(len(str(row)) for row in said.table.to_pylist())
+        assert values < 2 * LIMITS.bytes, "and it stays small as Python's objects"
     else:
         assert_one_sentence(said)
     assert question.running_seconds < LIMITS.seconds + 3
@@ -205,6 +240,38 @@ def test_wide_results_are_cut_at_their_bytes(folder: Path) -> None:
     assert 1 <= answer.table.num_rows < 1_300
 
 
+def test_what_python_cannot_hold_is_told_as_text(folder: Path) -> None:
+    """Each of these was an exception, a wrong number or bytes where the answer is read."""
+    told = {
+        "'infinity'::TIMESTAMP": "infinity",
+        "'-infinity'::DATE": "-infinity",
+        "'0044-03-15 (BC)'::DATE": "0044-03-15 (BC)",
+        "'290000-01-01'::TIMESTAMP": "290000-01-01 00:00:00",
+        "'24:00:00'::TIME": "24:00:00",
+        "INTERVAL 13 MONTH": "1 year 1 month",
+        "340282366920938463463374607431768211455::UHUGEINT": "340282366920938463463374607431768211455",
+        f"{10**45}::BIGNUM": str(10**45),
+        "'0101'::BIT": "0101",
+        "MAP {1: 'x'}": "{1=x}",
+        "['infinity'::DATE]": "[infinity]",
+        "'y'::ENUM('x', 'y')": "y",
+        "[1, NULL]": [1, None],
+        "{'a': 1.5::DOUBLE}": {"a": 1.5},
+        "[7, 8]::INTEGER[2]": [7, 8],
+        "170141183460469231731687303715884105727::HUGEINT": pytest.approx(2.0**127),
+    }
+    columns = ", ".join(f'{sql} AS "x"' for sql in told)  # all under one name
+    (row,) = rows(folder, f'SELECT {columns}, 1 AS "a""b", 2 AS "c; DROP"')
+    assert list(row.values()) == [*told.values(), 1, 2]
+    assert list(row)[-2:] == ['a"b', "c; DROP"]
+
+
+def test_every_type_that_there_is_can_be_read(folder: Path) -> None:
+    (low, high, nothing) = rows(folder, "SELECT * FROM test_all_types()")
+    assert len(low) > 40 and set(nothing.values()) == {None}
+    assert high["date"] == "infinity" or low["date"] != high["date"]
+
+
 def test_the_environment_does_not_reach_the_query(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/the/home")
     monkeypatch.setenv("TOKEN", "the-token")
@@ -214,7 +281,9 @@ def test_the_environment_does_not_reach_the_query(folder: Path, monkeypatch: pyt
         assert not isinstance(answer, Answer) or "the/home" not in str(answer.table.to_pylist())
 
 
-def test_a_query_of_book_length_is_not_even_started(folder: Path) -> None:
+def test_a_query_of_book_length_or_of_half_characters_is_not_even_started(folder: Path) -> None:
+    with pytest.raises(UserError, match="half a character"):
+        Question("SELECT '\ud800'", Views((), (), {}, ()), LIMITS)
     with pytest.raises(UserError, match="Shorten it"):
         Question("SELECT 1" + " " * LONGEST_SQL, Views((), (), {}, ()), LIMITS)
 
