@@ -52,6 +52,8 @@ def detectable(root: Path, spec: ExperimentSpec) -> Detectable | None:
             known = pilot(load_scores(root, name), metric)
         except UserError:  # another make, or one run per variant: no pilot
             continue
+        if known.std == 0:  # all its runs at the floor, or equal by chance: that says nothing about noise
+            continue
         runs = len(spec.train_seeds)
         found = detectable_difference(known.std, runs)
         half = runs_needed(found / 2, known.std) if found else None

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from core.bench.synthetic import make_experiment
 from core.experiments.pilots import detectable
 from core.experiments.spec import read_spec
 from core.results.loading import load_scores
@@ -30,6 +31,12 @@ def test_one_run_detects_nothing_and_says_so(project: Path) -> None:
     found = detectable(project, spec.model_copy(update={"train_seeds": (0,)}))
     assert found is not None and found.difference is None
     assert "One run per variant shows no difference" in found.sentence
+
+
+def test_runs_that_all_scored_the_same_tell_nothing_of_noise(tmp_path: Path) -> None:
+    spec = make_experiment(tmp_path, runs=2, evaluations=1, tasks=4, skills={"plain": -60})
+    assert pilot(load_scores(tmp_path, spec.name), "accuracy").std == 0
+    assert detectable(tmp_path, spec) is None
 
 
 @pytest.mark.parametrize("change", ["base", "source"])
