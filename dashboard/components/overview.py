@@ -81,11 +81,16 @@ def fit_table(lengths: Sequence[Lengths], colours: Mapping[str, str]) -> str:
     """For each source the median and longest sample, and the share that fits each window."""
     names = ("samples", "median", "longest", *(f"≤ {_short(window)}" for window in WINDOWS))
     header = "<th>source</th>" + "".join(f'<th class="number">{name}</th>' for name in names)
-    rows = "".join(_fit_row(one, colours[one.source]) for one in lengths)
+    rows = "".join(_fit_row(one, colours[one.source], _dash(place)) for place, one in enumerate(lengths))
     return _table("fits", header, rows)
 
 
-def _fit_row(lengths: Lengths, colour: str) -> str:
+def _dash(place: int) -> str:
+    """How the line of a source is drawn, by its place among all of them."""
+    return "solid" if place < len(PALETTE) else "dash"
+
+
+def _fit_row(lengths: Lengths, colour: str, dash: str) -> str:
     longest = lengths.longest
     hint = f"{longest[0]} is the longest" if longest else ""
     cells = [
@@ -94,7 +99,7 @@ def _fit_row(lengths: Lengths, colour: str) -> str:
         _number("–" if longest is None else f"{longest[1]:,}", hint),
         *(_share_cell(lengths.fitting(window), colour) for window in WINDOWS),
     ]
-    swatch = f'<span class="swatch" style="background:{colour}"></span>'
+    swatch = f'<span class="swatch {dash}" style="--swatch:{colour}"></span>'
     return f"<tr><td>{swatch}{escape(lengths.source)}</td>{''.join(cells)}</tr>"
 
 
@@ -132,13 +137,12 @@ def fit_chart(lengths: Sequence[Lengths], colours: Mapping[str, str]) -> go.Figu
             continue
         ordered = sorted(one.tokens)
         shares = [100 * (index + 1) / len(ordered) for index in range(len(ordered))]
-        dash = "solid" if place < len(PALETTE) else "dash"
         figure.add_scatter(
             x=[ordered[0], *ordered],
             y=[0, *shares],
             name=one.source,
             mode="lines",
-            line={"color": colours[one.source], "width": 2, "shape": "hv", "dash": dash},
+            line={"color": colours[one.source], "width": 2, "shape": "hv", "dash": _dash(place)},
             hovertemplate="%{y:.1f} % have at most %{x:,} tokens",
         )
     longest = max((max(one.tokens) for one in lengths if one.tokens), default=WINDOWS[-1])

@@ -10,6 +10,9 @@ from dashboard.components.deck import deck
 from dashboard.components.rights import may_change, permitted
 from dashboard.root import project_root
 
+# Streamlit dims what waits for the server; here keys act at once, and suggestions may take seconds.
+UNDIMMED = "<style>[data-stale] { opacity: 1 !important; transition: none !important; }</style>"
+
 root = project_root()
 start = st.query_params.get("source")
 
@@ -40,6 +43,7 @@ def empty() -> None:
 try:
     names = sorted((info.source for info in list_sources(root) if info.tasks), key=by_collection)
     if names:
+        st.html(UNDIMMED)
         curate(names)
     else:
         empty()

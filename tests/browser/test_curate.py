@@ -277,6 +277,7 @@ def test_the_gallery_answers_the_keys_that_the_help_names(page: Page, dashboard:
     page.keyboard.press("g")
     marked = page.locator(".card.marked")
     expect(marked).to_have_attribute("data-open", ids[98])
+    expect(page.locator('[data-do="yes"]')).to_be_hidden()  # a task is judged where it is seen whole
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")  # over the end of the page
     expect(marked).to_have_attribute("data-open", ids[100])

@@ -77,6 +77,7 @@ class DeckView {
     const task = this.current;
     const gallery = this.page !== null;
     this.part(".gallery").hidden = !gallery;
+    this.part(".answers").style.visibility = gallery ? "hidden" : ""; // there, keys and clicks choose a card
     this.part("main").hidden = gallery || !task;
     this.part(".end").hidden = gallery || Boolean(task);
     this.part('[data-do="digits"]').classList.toggle("on", this.view.digits);
@@ -235,7 +236,13 @@ class DeckView {
     });
     const grids = document.createElement("div");
     grids.append(input, "→", output);
-    card.append(grids, Object.assign(document.createElement("code"), { textContent: task.id }));
+    const value = this.flags.get(task.id);
+    const label = Object.assign(document.createElement("code"), { textContent: task.id });
+    if (value) {
+      label.append(Object.assign(document.createElement("span"), { textContent: ` ${VALUES[value].mark}` }));
+      card.title = `${task.id}: ${VALUES[value].label}`;
+    }
+    card.append(grids, label);
     return card;
   }
 

@@ -8,7 +8,11 @@ export default function ({ parentElement, data, setTriggerValue }) {
   }
   const node = (name, text) => Object.assign(document.createElement(name), { textContent: text ?? "" });
   const head = node("tr");
-  head.append(node("th"), ...data.sources.map((name) => Object.assign(node("th", name), { scope: "col" })));
+  head.append(node("th"), ...data.sources.map((name) => {
+    const heading = Object.assign(node("th"), { scope: "col" });
+    for (const part of name.split(/(?<=[:/])/)) heading.append(part, node("wbr")); // long names break here
+    return heading;
+  }));
   const rows = data.sources.map((a) => {
     const row = node("tr");
     row.append(Object.assign(node("th", a), { scope: "row" }));
