@@ -146,7 +146,7 @@ def ask(folder: Path, sql: str, limits: Limits = LIMITS) -> tuple[Answer | str, 
 
 
 def rows(folder: Path, sql: str) -> list[dict]:
-    answer, _ = ask(folder, sql)
+    answer, _ = ask(folder, sql, replace(LIMITS, seconds=60))
     assert isinstance(answer, Answer), answer
     assert answer.cut == ""
     return answer.table.to_pylist()
