@@ -2,11 +2,12 @@
 
 Flags and partitions go on changing after a launch. A run reads its tasks from this list, so it is what was
 launched however long it waited, and a run that is added later gets the list of its siblings. What a listed
-task *holds* must not change either: a fingerprint stands beside each list.
+task *holds* must not change either: a fingerprint stands beside each list. Where a training holds out what
+stands on a partition's list, the families held out are frozen as well.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,8 +17,9 @@ from core.curation.sources import tasks_fingerprint, tasks_named
 from core.curation.stored import UnknownTaskError
 from core.errors import UserError
 from core.experiments.runs import Run, experiment_folder, list_runs
-from core.experiments.spec import ExperimentSpec, evaluated_tasks
+from core.experiments.spec import ExperimentSpec, Recipe, evaluated_tasks
 from core.storage.files import read_json, write_json
+from core.training.validation import listed_families
 
 FILE = "tasks.json"
 
@@ -59,10 +61,13 @@ class TaskList:
 
 @dataclass(frozen=True)
 class Frozen:
-    """The lists of an experiment: those evaluated, and for each variant those of its mixture."""
+    """The lists of an experiment: those evaluated, and for each variant those of its mixture. `held_out`
+    names the families that a partition keeps out of a variant's mixture; variants without one are not in it.
+    """
 
     evaluated: tuple[TaskList, ...]
     trained: dict[str, tuple[TaskList, ...]]
+    held_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def load_evaluated(self, root: Path) -> list[Task]:
         """All tasks that are asked about, in the order of the spec's sources."""
@@ -76,6 +81,11 @@ class Frozen:
             for one in self.trained[variant]
         }
 
+    def families_held_out(self, root: Path, variant: str, recipe: Recipe) -> tuple[str, ...] | None:
+        """The families on the list that a variant's validation names; None where it names none. What was
+        launched before they were frozen works with the partition as it is."""
+        return self.held_out[variant] if variant in self.held_out else _listed(root, recipe)
+
 
 def freeze(root: Path, spec: ExperimentSpec) -> Frozen:
     """The lists of a spec: kept where runs of it exist already, else made of the data as they are now."""
@@ -88,7 +98,18 @@ def freeze(root: Path, spec: ExperimentSpec) -> Frozen:
         else mixture_lists(root, spec.recipe_of(variant).mixture)
         for variant in spec.variants
     }
-    return Frozen(evaluated, trained)
+    held_out = {
+        variant: kept.held_out[variant]
+        if kept and variant in launched and variant in kept.held_out
+        else _listed(root, spec.recipe_of(variant))
+        for variant in spec.variants
+    }
+    return Frozen(evaluated, trained, {name: one for name, one in held_out.items() if one is not None})
+
+
+def _listed(root: Path, recipe: Recipe) -> tuple[str, ...] | None:
+    sources = (share.source for share in recipe.mixture.sources)
+    return listed_families(root, sources, recipe.training.validation)
 
 
 def mixture_lists(root: Path, mixture: MixtureSettings) -> tuple[TaskList, ...]:
@@ -113,6 +134,7 @@ def write_frozen(root: Path, experiment: str, frozen: Frozen) -> None:
     record = {
         "evaluated": [_record(one) for one in frozen.evaluated],
         "trained": {variant: [_record(one) for one in lists] for variant, lists in frozen.trained.items()},
+        "held_out": {variant: list(families) for variant, families in frozen.held_out.items()},
     }
     write_json(experiment_folder(root, experiment) / FILE, record)
 
@@ -132,7 +154,8 @@ def read_frozen(root: Path, experiment: str) -> Frozen | None:
     record = read_json(path)
     try:
         trained = {variant: tuple(map(_list, lists)) for variant, lists in record["trained"].items()}
-        return Frozen(tuple(map(_list, record["evaluated"])), trained)
+        held_out = {name: tuple(map(str, families)) for name, families in record.get("held_out", {}).items()}
+        return Frozen(tuple(map(_list, record["evaluated"])), trained, held_out)
     except (AttributeError, KeyError, TypeError):
         raise UserError(
             f"{path} holds no lists of tasks. Restore it, or launch under another name."

@@ -41,6 +41,7 @@ def describe_run(run: Run, spec: ExperimentSpec, frozen: Frozen, command: list[s
         },
         "base_model": model_fingerprint(model_location(run.root, recipe.base_model)),
         "trained": {one.source: one.summary() for one in frozen.trained[run.variant]},
+        "held_out": frozen.held_out.get(run.variant),
         "evaluated": describe_tasks(frozen.load_evaluated(run.root)),
         "command": command,
         "code": code_version(),

@@ -34,6 +34,7 @@ def train_fingerprint(record: dict[str, Any]) -> str:
             "recipe": {name: value for name, value in recipe.items() if name != "base_model"},
             "base_model": record["base_model"],
             "tasks": record["trained"],
+            "held_out": record.get("held_out"),
             "train_seed": record["train_seed"],
             "code": record["code"]["sha256"],
             "libraries": record["libraries"],

@@ -170,9 +170,11 @@ def train_here(
     from core.training.validation import hold_out
 
     recipe = spec.recipe_of(run.variant)
-    tasks = frozen_of(run, spec).load_trained(run.root, run.variant, recipe.mixture)
+    frozen = frozen_of(run, spec)
+    tasks = frozen.load_trained(run.root, run.variant, recipe.mixture)
     whole = Mixture(tasks, recipe.mixture, run.train_seed)
-    mixture, questions = hold_out(run.root, whole, recipe.training.validation)
+    listed = frozen.families_held_out(run.root, run.variant, recipe)
+    mixture, questions = hold_out(whole, recipe.training.validation, listed)
     base = model_location(run.root, recipe.base_model)
     training = Training(recipe.training, recipe.prompt, mixture, base, run.train_seed, questions)
     train(training, run.folder, report, workers)

@@ -6,7 +6,7 @@ of its tokens is the likeliest after the prompt and the right tokens before it, 
 shows for all tokens at once, without generating.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,14 +51,30 @@ class Questions:
     seen: tuple[Task, ...] = ()
 
 
-def hold_out(root: Path, mixture: Mixture, settings: ValidationSettings) -> tuple[Mixture, Questions]:
-    """The mixture without the families held out, and what to ask about.
+def listed_families(
+    root: Path, sources: Iterable[str], settings: ValidationSettings
+) -> tuple[str, ...] | None:
+    """The families with a task on the list that the settings name, ordered; None where they name none.
+
+    Raises `UserError` for an unknown partition or list.
+    """
+    if settings.every is None or settings.partition is None:
+        return None
+    tasks = (task for one in sources for task in listed_tasks(root, one, settings.partition).values())
+    return tuple(sorted({task.family for task in tasks}))
+
+
+def hold_out(
+    mixture: Mixture, settings: ValidationSettings, listed: Collection[str] | None = None
+) -> tuple[Mixture, Questions]:
+    """The mixture without the families held out, and what to ask about. The families are those `listed`,
+    else a share of the mixture's, drawn by seed.
 
     Raises `UserError` where nothing is held out, or nothing is left to train on.
     """
     if settings.every is None:
         return mixture, Questions()
-    families = _families(root, mixture, settings)
+    families = set(_drawn_families(mixture, settings) if listed is None else listed)
     everything = [task for members in mixture.tasks.values() for task in members]
     asked = [task for task in everything if task.family in families]
     if not asked:
@@ -78,17 +94,11 @@ def hold_out(root: Path, mixture: Mixture, settings: ValidationSettings) -> tupl
     )
 
 
-def _families(root: Path, mixture: Mixture, settings: ValidationSettings) -> set[str]:
-    """The families held out: those with a task on the list, or a share drawn by seed."""
-    if settings.partition is not None:
-        return {
-            task.family
-            for source in mixture.tasks
-            for task in listed_tasks(root, source, settings.partition).values()
-        }
+def _drawn_families(mixture: Mixture, settings: ValidationSettings) -> list[str]:
+    """A share of the mixture's families, drawn by seed."""
     families = sorted({task.family for members in mixture.tasks.values() for task in members})
     rank = {family: generator(settings.seed, "held out", family).random() for family in families}
-    return set(sorted(families, key=rank.__getitem__)[: max(1, round(settings.share * len(families)))])
+    return sorted(families, key=rank.__getitem__)[: max(1, round(settings.share * len(families)))]
 
 
 def _questions(

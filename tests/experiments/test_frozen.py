@@ -15,6 +15,7 @@ from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
 from core.experiments.frozen import FILE, Frozen, frozen_of, read_frozen
 from core.experiments.launch import prepare
+from core.experiments.reuse import train_fingerprint
 from core.experiments.runs import Run, experiment_folder, state_of
 from core.experiments.spec import ExperimentSpec, checked_spec, evaluated_tasks
 from core.experiments.stages import run_stage
@@ -93,6 +94,32 @@ def test_another_partition_after_the_launch_changes_nothing_of_it(root: Path) ->
     now = evaluated_tasks(root, spec_of(evaluation=evaluation).evaluation)
     assert [task.task_id for task in now] != asked
     assert [task.task_id for task in frozen(root).load_evaluated(root)] == asked
+
+
+def test_what_a_partition_holds_out_of_a_training_is_what_it_held_at_the_launch(root: Path) -> None:
+    """Whatever is dealt out anew, the same families stay out; and a launch after it does other work."""
+
+    def spec(name: str) -> ExperimentSpec:
+        training = {**tiny_spec()["recipe"]["training"], "validation": {"every": 3, "partition": "mine/val"}}
+        return spec_of(name=name, allow_leaks=True, recipe={**tiny_spec()["recipe"], "training": training})
+
+    def held_out(name: str) -> tuple[str, ...]:
+        return frozen(root, name).held_out["plain"]
+
+    first = split(root, "mine", ["toy"], {"train": 3, "val": 1}, 0).lists["val"]["toy"]
+    (run,) = prepare(root, spec("before"), ["launch"])
+    seeds = iter(range(1, 100))
+    while split(root, "mine", ["toy"], {"train": 3, "val": 1}, next(seeds)).lists["val"]["toy"] == first:
+        pass
+    (later,) = prepare(root, spec("after"), ["launch"])
+    assert list(held_out("before")) == first != list(held_out("after"))
+    (root / "data" / "partitions" / "mine.json").unlink()
+    assert run_stage(run, "train"), state_of(run).error
+    assert train_fingerprint(read_json(run.folder / "run.json")) != train_fingerprint(
+        read_json(later.folder / "run.json")
+    )
+    with pytest.raises(UserError, match="There is no partition 'mine'"):
+        prepare(root, spec("never"), ["launch"])
 
 
 def test_a_task_that_holds_something_else_is_refused(root: Path) -> None:

@@ -16,7 +16,7 @@ from core.prompts.templates import PromptSettings, prompt_tokens, training_sampl
 from core.storage.files import write_json
 from core.training.loop import Loop, Training
 from core.training.train import train
-from core.training.validation import Questions, ValidationSettings, hold_out
+from core.training.validation import Questions, ValidationSettings, hold_out, listed_families
 from tests.training.test_train import interrupted_at, same_weights
 from tests.training.tiny import copy_task, tiny_root
 
@@ -40,10 +40,10 @@ def families_of(mixture: Mixture) -> set[str]:
     return {task.family for members in mixture.tasks.values() for task in members}
 
 
-def test_whole_families_are_held_out_and_never_drawn(tmp_path: Path) -> None:
+def test_whole_families_are_held_out_and_never_drawn() -> None:
     whole = mixture_of([task for number in range(20) for task in twins(number)])
     settings = ValidationSettings(every=5, share=0.25, seen=True)
-    left, questions = hold_out(tmp_path, whole, settings)
+    left, questions = hold_out(whole, settings)
     held = {task.family for task in questions.held_out}
     assert len(held) == 5 and len(questions.held_out) == 10, "both twins are asked about"
     assert families_of(left) == families_of(whole) - held
@@ -52,13 +52,13 @@ def test_whole_families_are_held_out_and_never_drawn(tmp_path: Path) -> None:
     assert all(len(task.test) == 1 and task.test[0].output is not None for task in questions.held_out)
 
 
-def test_what_is_held_out_depends_on_its_own_seed_alone(tmp_path: Path) -> None:
+def test_what_is_held_out_depends_on_its_own_seed_alone() -> None:
     tasks = [task for number in range(20) for task in twins(number)]
     settings = ValidationSettings(every=5, tasks=6)
-    _, one = hold_out(tmp_path, mixture_of(tasks), settings)
+    _, one = hold_out(mixture_of(tasks), settings)
     other_run = Mixture(mixture_of(tasks).tasks, mixture_of(tasks).settings, seed=7)
-    _, same = hold_out(tmp_path, other_run, settings)
-    _, other = hold_out(tmp_path, mixture_of(tasks), settings.model_copy(update={"seed": 1}))
+    _, same = hold_out(other_run, settings)
+    _, other = hold_out(mixture_of(tasks), settings.model_copy(update={"seed": 1}))
     ids = [[(t.source, t.task_id) for t in found.held_out] for found in (one, same, other)]
     assert ids[0] == ids[1] != ids[2] and len(ids[0]) == 4
     assert all((a.test[0].input == b.test[0].input).all() for a, b in zip(one.held_out, same.held_out))  # noqa: B905
@@ -72,16 +72,23 @@ def test_a_partition_names_what_is_held_out(tmp_path: Path) -> None:
         {"sources": ["toy"], "seed": 0, "lists": {"val": {"toy": ids}, "empty": {"toy": []}}},
     )
     whole = mixture_of([copy_task(number) for number in range(6)])
-    left, questions = hold_out(root, whole, ValidationSettings(every=1, partition="mine/val"))
+    settings = ValidationSettings(every=1, partition="mine/val")
+    listed = listed_families(root, ["toy"], settings)
+    left, questions = hold_out(whole, settings, listed)
     assert sorted(task.task_id for task in questions.held_out) == ids
     assert families_of(left) == families_of(whole) - set(ids)
     with pytest.raises(UserError, match=r"No task of the mixture is held out. Raise training.validation"):
-        hold_out(root, whole, ValidationSettings(every=1, partition="mine/empty"))
+        hold_out(
+            whole,
+            settings,
+            listed_families(root, ["toy"], ValidationSettings(every=1, partition="mine/empty")),
+        )
+    assert listed_families(root, ["toy"], ValidationSettings(partition="mine/val")) is None
 
 
-def test_without_validation_nothing_is_held_out(tmp_path: Path) -> None:
+def test_without_validation_nothing_is_held_out() -> None:
     whole = mixture_of(twins(0))
-    assert hold_out(tmp_path, whole, ValidationSettings()) == (whole, Questions())
+    assert hold_out(whole, ValidationSettings()) == (whole, Questions())
 
 
 def asking(make: Make, every: int = 2, **changes: Any) -> Training:
