@@ -10,18 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from core.arc.tasks import Task
-from core.arc.views import View
+from core.arc.views import IDENTITY_COLOURS, View
 from core.errors import UserError
 from core.prompts.templates import PromptSettings, prompt_text
 from core.results.answers import evaluated_task, prediction_paths
 from core.results.experiment import experiment_folder
 from core.results.loading import Evaluation
+from core.results.predicted import FROM_ELSEWHERE
 from core.settings import validated
 from core.storage.files import read_json
 from core.storage.models import model_location, unreadable
 from core.storage.queries import parquet, query
 from core.storage.schemas import PREDICTIONS
 
+IMPORTED = (
+    "This attempt was imported as a grid: which prompt it answers, under which view, and what was literally"
+    " written is not known."
+)
 CHAT = "The model read this inside its own chat template, whose marks are not shown."
 MARKS_UNKNOWN = (
     "The base model's tokenizer is not here, so the marks around prompt and outputs are not shown."
@@ -40,18 +45,33 @@ class Asked:
 
     `view` holds symmetry and colours; `pair_order` lists the demonstrations as shown, fewer than all where
     the prompt was shortened. `note` says what of the prompt is not shown, and is empty where it is exact.
+    Of an imported attempt nothing but its grid is known: `prompt` and counts are None, and `note` says so.
     """
 
     view: View
     pair_order: tuple[int, ...]
     task: Task
-    prompt: str
+    prompt: str | None
     note: str
-    text: str
-    prompt_tokens: int
-    output_tokens: int
+    text: str | None
+    prompt_tokens: int | None
+    output_tokens: int | None
     finish_reason: str | None
     logprob: float | None
+
+    @property
+    def caption(self) -> str:
+        """What is known of the attempt besides its texts, in sentences."""
+        if self.prompt is None:
+            return self.note
+        order = ", ".join(str(place + 1) for place in self.pair_order)
+        colours = "".join(map(str, self.view.colours))
+        known = (
+            f"Symmetry {self.view.symmetry}, colours {colours}, demonstrations in the order {order}."
+            f" {self.prompt_tokens} tokens of prompt, {self.output_tokens} of answer, ended by"
+            f" {self.finish_reason or 'nothing known'}."
+        )
+        return f"{known} {self.note}".rstrip()
 
 
 def asked(
@@ -70,6 +90,8 @@ def asked(
     if not found:
         raise UserError(f"'{task_id}' has no attempt {attempt} at test output {test_index}. Choose another.")
     record = found[0]
+    if record["finish_reason"] == FROM_ELSEWHERE:
+        return _imported(evaluated_task(root, source, task_id), test_index)
     recipe = _recipe(root, experiment, evaluation)
     settings = validated(PromptSettings, recipe.get("prompt", {}), "run.json, prompt")
     task = evaluated_task(root, source, task_id)
@@ -89,6 +111,13 @@ def asked(
         record["finish_reason"],
         record["logprob"],
     )
+
+
+def _imported(task: Task, test_index: int) -> Asked:
+    """What is known of an imported attempt: the task that it belongs to."""
+    single = replace(task, test=(task.test[test_index],))
+    order = tuple(range(len(task.train)))
+    return Asked(View(0, IDENTITY_COLOURS), order, single, None, IMPORTED, None, None, None, None, None)
 
 
 def _seen(task: Task, test_index: int, view: View, order: tuple[int, ...], *, may_be_fewer: bool) -> Task:

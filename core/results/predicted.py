@@ -22,6 +22,8 @@ from core.storage.schemas import PREDICTIONS, grid_columns, write_table
 
 ORIGIN = "origin.json"
 METRICS = ("accuracy", "correct_pixels", "correct_size", "vote_2")
+FROM_ELSEWHERE = "imported"
+"""How an imported answer ended, for want of anything known."""
 
 
 def import_predictions(
@@ -112,7 +114,7 @@ def _table(
                     "symmetry": 0,
                     "colours": bytes(IDENTITY_COLOURS),
                     "pair_order": bytes(range(len(task.train))),
-                    "finish_reason": "imported",
+                    "finish_reason": FROM_ELSEWHERE,
                 }
             )
     names = [name for name in PREDICTIONS.names if not name.startswith("output_") or name == "output_tokens"]

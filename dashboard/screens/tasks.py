@@ -142,12 +142,9 @@ def show_attempt(scores: Scores, task: Task, name: str, of: tuple[Evaluation, ..
         attempt = choose("attempt", "attempt", numbers, numbers[0])
     key = (task.source, task.task_id, int(test) - 1, int(attempt))
     shown = core_asked.asked(root, name, labels[label], *key)
-    st.caption(
-        f"Symmetry {shown.view.symmetry}, colours {''.join(map(str, shown.view.colours))}, demonstrations in"
-        f" the order {', '.join(str(place + 1) for place in shown.pair_order)}."
-        f" {shown.prompt_tokens} tokens of prompt, {shown.output_tokens} of answer, ended by"
-        f" {shown.finish_reason or 'nothing known'}. {shown.note}"
-    )
+    st.caption(shown.caption)
+    if shown.prompt is None:
+        return
     left, right = st.columns(2)
     left.markdown("**prompt**")
     left.code(shown.prompt, language=None, height=360)

@@ -7,16 +7,19 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 
 from core.__main__ import app
 from core.curation.sources import load_tasks
 from core.errors import UserError
+from core.results import asked
 from core.results.loading import Evaluation, load_scores
 from core.results.predicted import import_predictions
 from core.results.submissions import all_attempts, problems_of, read_attempts, submission
 from core.results.tables import records_of
 from core.storage.schemas import PREDICTIONS, write_table
+from tests.results.test_tables import REPOSITORY
 from tests.training.tiny import tiny_root
 
 A, B, C = [[1, 2]], [[3], [4]], [[5]]
@@ -178,3 +181,20 @@ def test_the_verbs_go_round(root: Path) -> None:
     said = invoke(app, ["predictions", "validate", str(every), "--source", "toy", *at])
     assert said.exit_code == 1 and "needs exactly attempt_1 and attempt_2" in said.output
     assert read_attempts(every, load_tasks(root, "toy"))
+
+
+def test_of_an_imported_attempt_the_prompt_is_said_to_be_unknown(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = truths(root)
+    first = next(iter(known))
+    import_predictions(root, file_of(root, {first: [{"attempt_1": A}]}), "toy", "old", "theirs")
+    shown = asked.asked(root, "old", Evaluation("theirs", 0, 0), "toy", first, 0, 0)
+    assert (shown.prompt, shown.text, shown.prompt_tokens) == (None, None, None)
+    assert shown.caption == asked.IMPORTED and "is not known" in asked.IMPORTED
+    monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(root))
+    page = AppTest.from_file(str(REPOSITORY / "dashboard" / "screens" / "tasks.py"))
+    page.query_params["experiment"], page.query_params["task"] = "old", f"toy/{first}"
+    page.run(timeout=60)
+    assert not page.exception and not page.error
+    assert asked.IMPORTED in [element.value for element in page.caption]
