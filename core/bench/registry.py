@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from core.bench.workshop import Workshop
 from core.errors import UserError
 
-MODULES = ("training", "shipped", "scoring", "spread", "pages", "queued")
+MODULES = ("training", "shipped", "inference", "scoring", "spread", "pages", "queued")
 """Modules of this room that hold benchmarks, in the order in which they are measured and shown."""
 
 

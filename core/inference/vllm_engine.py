@@ -24,7 +24,7 @@ WINDOW = 4
 
 
 class VllmEngine:
-    """One engine of vLLM in this process."""
+    """One engine of vLLM in this process; `library` is the `LLM` underneath."""
 
     name = "vllm"
 
@@ -70,7 +70,7 @@ class VllmEngine:
             }
         self._numbers = {adapter: number for number, adapter in enumerate(adapters, 1)}
         try:
-            self._llm = LLM(model=model, **options)
+            self.library = LLM(model=model, **options)
         except (ValueError, RuntimeError, OSError) as problem:
             raise UserError(
                 f"vLLM can't serve '{model}' ({_reason(problem)}). Lower inference.max_model_len or"
@@ -80,7 +80,7 @@ class VllmEngine:
     def prepare(self, adapter: Path) -> None:
         """Load an adapter. Raises `UserError` where vLLM refuses it."""
         try:
-            self._llm.llm_engine.add_lora(self._lora(adapter))
+            self.library.llm_engine.add_lora(self._lora(adapter))
         except Exception as problem:  # vLLM, torch and safetensors have errors of their own
             raise unreadable("adapter", str(adapter), problem) from problem
 
@@ -98,7 +98,7 @@ class VllmEngine:
 
     def _complete(self, waiting: Iterator[Request], count: int) -> Iterator[Completion]:
         """Completions of requests that may share batches, numbered from `count` on."""
-        engine = self._llm.llm_engine
+        engine = self.library.llm_engine
         indices: dict[str, tuple[int, Request]] = {}
         most = WINDOW * self.settings.max_concurrent
         try:
@@ -125,7 +125,7 @@ class VllmEngine:
         loras: Any = [
             None if request.adapter is None else self._lora(request.adapter) for request in requests
         ]
-        names = self._llm.enqueue(prompts, parameters, lora_request=loras, use_tqdm=False)
+        names = self.library.enqueue(prompts, parameters, lora_request=loras, use_tqdm=False)
         # The names come back as "<number>-<random>", outputs carry the number alone.
         return [str(name).partition("-")[0] for name in names]
 
