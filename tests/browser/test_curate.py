@@ -111,6 +111,24 @@ def test_two_hundred_keys_at_twenty_a_second(page: Page, dashboard: Dashboard) -
     assert statistics.median(redraws) < 50
 
 
+def test_a_task_is_drawn_within_a_frame(page: Page, dashboard: Dashboard) -> None:
+    """By the processor time of the page's scripts, which a busy machine does not lengthen."""
+    open_deck(page, dashboard, "?show=all")
+    watched = page.context.new_cdp_session(page)
+    watched.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def scripting() -> float:
+        metrics = watched.send("Performance.getMetrics")["metrics"]
+        return next(1000 * one["value"] for one in metrics if one["name"] == "ScriptDuration")
+
+    spent = []
+    for _ in range(40):
+        before = scripting()
+        page.keyboard.press("j")
+        spent.append(scripting() - before)
+    assert 0 < statistics.quantiles(spent, n=20)[-1] < 16, "95 % of the tasks"
+
+
 def test_a_reload_in_the_middle_loses_and_doubles_nothing(page: Page, dashboard: Dashboard) -> None:
     open_deck(page, dashboard)
     keys = "fxsxf" * 8

@@ -307,9 +307,13 @@ def test_comparisons_ignore_order_and_shift_and_follow_scale(seed: int, shift: f
     assert compare(b, a).difference == pytest.approx(-before.difference)
     assert compare(-a, -b, higher_is_better=False).verdict == before.verdict
     assert permutation_test(a, b).p == permutation_test(b + 1, a + 1).p
-    better, worse = probability_of_improvement(a, b), probability_of_improvement(b, a)
-    assert better.probability == pytest.approx(1 - (worse.probability or 0))
-    assert better.low == pytest.approx(1 - (worse.high or 0), abs=1e-9)
+    tied = rng.integers(0, 3, size=4), rng.integers(0, 3, size=3)  # nearly always with equal runs
+    for x, y in ((a, b), tied):
+        better, worse = probability_of_improvement(x, y), probability_of_improvement(y, x)
+        assert better.probability == pytest.approx(1 - (worse.probability or 0))
+        assert better.low == pytest.approx(1 - (worse.high or 0), abs=1e-9)
+        moved = probability_of_improvement(shift + x[::-1], shift + rng.permutation(y))
+        assert moved.probability == pytest.approx(better.probability)
 
 
 @unhurried
