@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from core.arc.tasks import Task
 from core.errors import UserError
-from core.storage.queries import parquet, query
-from core.storage.schemas import PREDICTIONS, SCORES, grid_columns, write_table
+from core.scoring.distinct import Distinct, distinct_answers
+from core.storage.schemas import SCORES, grid_columns, write_table
 
 _KEY = ("source", "task_id", "test_index")
 
@@ -29,19 +29,6 @@ _TRUTHS = pa.schema(
         ("truth_w", pa.uint8()),
     ]
 )
-
-# The same grid given by many attempts is compared with the truth once. NaN is an unknown logprob, and counts
-# neither in means nor as the largest, as DuckDB would have it.
-_ANSWERS = """
-SELECT source, task_id, test_index, output_cells, output_h, output_w,
-       count(*)::INTEGER AS votes, min(attempt) AS first_attempt,
-       COALESCE(avg(logprob / NULLIF(output_tokens, 0)) FILTER (NOT isnan(logprob)), '-inf')
-           AS logprob_per_token
-FROM {predictions}
-GROUP BY ALL
-"""
-
-Whole = npt.NDArray[np.int64]
 
 
 def score(
@@ -62,65 +49,47 @@ def score(
     the truth included, most first: what curves over the number of attempts follow from.
     """
     truths = truth_table(tasks)
-    answers, output = _of_truths(
-        query(_ANSWERS.format(predictions=parquet([predictions], PREDICTIONS))), truths
-    )
-    given = truths.select(["truth_cells", "truth_h", "truth_w"]).take(pa.array(output))
-    for name in given.column_names:
-        answers = answers.append_column(name, given.column(name))
+    outputs = list(zip(*(truths.column(name).to_pylist() for name in _KEY), strict=True))
+    answers = distinct_answers(predictions, outputs)
     count = truths.num_rows
     key = {"experiment": experiment, "variant": variant, "train_seed": train_seed, "eval_seed": eval_seed}
     columns = {name: pa.array([value] * count, SCORES.field(name).type) for name, value in key.items()}
     columns |= {name: truths.column(name) for name in _KEY}
-    columns |= _counts(answers, output, count)
+    columns |= _counts(answers, truths)
     table = pa.table({name: columns[name] for name in SCORES.names})
     write_table(target, table.sort_by([(name, "ascending") for name in _KEY]), SCORES)
     return target
 
 
-def _of_truths(answers: pa.Table, truths: pa.Table) -> tuple[pa.Table, Whole]:
-    """The answers to outputs that are evaluated, and for each the row of its truth."""
-    keys = zip(*(truths.column(name).to_pylist() for name in _KEY), strict=True)
-    place = {key: row for row, key in enumerate(keys)}
-    asked = zip(*(answers.column(name).to_pylist() for name in _KEY), strict=True)
-    output = np.array([place.get(key, -1) for key in asked], dtype=np.int64)
-    return answers.filter(pa.array(output >= 0)), output[output >= 0]
-
-
-def _counts(answers: pa.Table, output: Whole, count: int) -> dict[str, pa.Array]:
+def _counts(answers: Distinct, truths: pa.Table) -> dict[str, pa.Array]:
     """The counted columns, one value per truth. Distinct answers are ordered by votes, then by mean logprob
     per token, then by first appearance (which also decides where there are no logprobs)."""
-    right_size, share = pixel_shares(answers)
+    output, votes, count = answers.output, answers.votes, truths.num_rows
+    right_size, share = pixel_shares(answers, truths)
     correct = share == 1.0
-    votes = np.asarray(np.from_dlpack(answers.column("votes").combine_chunks())).astype(np.int64)
-    voted = answers.column("output_cells").is_valid().to_numpy()
 
     def summed(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.bincount(output, weights=votes * values, minlength=count)
 
     right = summed(correct)
     best = np.zeros(count)
-    np.maximum.at(best, output, share)
-    order = np.lexsort(
-        (
-            answers.column("first_attempt").to_numpy(),
-            -answers.column("logprob_per_token").to_numpy(),
-            -votes,
-            output,
-        )
-    )
-    order = order[voted[order]]
+    if output.size:  # which is in ascending order
+        begins = np.flatnonzero(np.diff(output, prepend=-1))
+        best[output[begins]] = np.maximum.reduceat(share, begins)
+    most_first = output * (votes.max(initial=0) + 1) - votes
+    order = np.lexsort((answers.first_attempt, -answers.logprob_per_token, most_first))
+    order = order[answers.voted[order]]
     distinct = np.bincount(output[order], minlength=count)
     starts = np.concatenate([[0], np.cumsum(distinct)])
     place = np.arange(order.size) - starts[output[order]] + 1
     rank = np.zeros(count)
     rank[output[order][correct[order]]] = place[correct[order]]
-    ours, theirs = right[output], np.where(voted, votes, -1)
+    ours, theirs = right[output], np.where(answers.voted, votes, -1)
     whole = {
         "attempts": np.bincount(output, weights=votes, minlength=count),
         "correct": right,
         "right_size": summed(right_size),
-        "unanswered": summed(~voted),
+        "unanswered": summed(~answers.voted),
         "distinct": distinct,
         "votes_above": np.bincount(output, weights=theirs > ours, minlength=count),
         "votes_tied": np.bincount(output, weights=theirs == ours, minlength=count),
@@ -154,22 +123,25 @@ def truth_table(tasks: Sequence[Task]) -> pa.Table:
     return pa.table({**columns, **grid_columns("truth", grids)}, schema=_TRUTHS)
 
 
-def pixel_shares(answers: pa.Table) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+def pixel_shares(
+    answers: Distinct, truths: pa.Table
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
     """For each answer: whether its size is right, and the share of equal cells (0 where it is not).
 
-    Columns output_cells/_h/_w and truth_cells/_h/_w; both results have shape (answers,).
+    Both results have shape (answers,).
     """
-    sizes = [answers.column(name).to_numpy() for name in ("output_h", "output_w", "truth_h", "truth_w")]
-    right = (sizes[0] == sizes[2]) & (sizes[1] == sizes[3])
-    share = np.zeros(answers.num_rows)
+    sides = [truths.column(name).to_numpy()[answers.output] for name in ("truth_h", "truth_w")]
+    right = answers.voted & (answers.height == sides[0]) & (answers.width == sides[1])
+    share = np.zeros(right.size)
     if right.any():
-        comparable = answers.filter(pa.array(right))
-        equal = _bytes(comparable, "output_cells") == _bytes(comparable, "truth_cells")
-        lengths = (sizes[2][right].astype(np.int64)) * sizes[3][right].astype(np.int64)
+        wanted = truths.column("truth_cells").combine_chunks().take(pa.array(answers.output[right]))
+        equal = _bytes(answers.cells.filter(pa.array(right))) == _bytes(wanted)
+        lengths = (answers.height * answers.width)[right]
         starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
         share[right] = np.add.reduceat(equal, starts, dtype=np.int64) / lengths
     return right, share
 
 
-def _bytes(table: pa.Table, name: str) -> npt.NDArray[np.uint8]:
-    return np.frombuffer(b"".join(table.column(name).to_pylist()), dtype=np.uint8)
+def _bytes(cells: pa.BinaryArray) -> npt.NDArray[np.uint8]:
+    """The cells of grids, one behind the other."""
+    return np.frombuffer(b"".join(cells.to_pylist()), dtype=np.uint8)
