@@ -1,6 +1,5 @@
 """Stages, launches and stops: killed anywhere, nothing is lost, repeated or claimed."""
 
-import errno
 import os
 import shutil
 import signal
@@ -8,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +14,21 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from core.curation.stored import SourceInfo, store_source
-from core.errors import UserError
-from core.experiments import reporting, stages, stopping, worker
 from core.experiments.estimates import size_of
-from core.experiments.launch import launch, prepare
-from core.experiments.processes import Heartbeat, is_alive, start_of
+from core.experiments.launch import prepare
 from core.experiments.runs import (
     STAGES,
     Run,
-    RunState,
     Stage,
     list_runs,
-    own_state,
     progress_of,
-    run_records,
-    say_state,
     state_of,
     worker_of,
 )
 from core.experiments.stages import launched_spec, run_stage, stages_left
-from core.experiments.stopping import stop_runs
-from core.experiments.trash import delete_experiment
 from core.storage.files import read_json
 from tests.experiments.conftest import spec_of
-from tests.training.tiny import copy_task, tiny_root
+from tests.training.tiny import tiny_root
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -197,201 +185,3 @@ def test_a_launch_works_through_all_stages_whatever_is_killed(root: Path) -> Non
     assert deleted.returncode == 0 and "Moved to" in deleted.stdout
     assert list((root / "runs" / ".trash").glob("trial-*/plain/train-0/eval-0/scores.parquet"))
     assert core(root, "runs", "delete", "trial").returncode == 2
-
-
-def test_a_state_that_was_cut_in_half_is_not_believed(run: Run) -> None:
-    state = run.folder / "state.json"
-    state.write_text(state.read_text()[:20])
-    assert state_of(run).state == "queued"
-    said = "state.json is missing or broken. Go on with: python -m core runs resume trial"
-    assert state_of(run).error == said
-
-
-def pretend_done(run: Run) -> None:
-    """All files of all stages, empty."""
-    for name in ("adapter/x", *(f"eval-{s}/{n}.parquet" for s in (0, 1) for n in ("predictions", "scores"))):
-        path = run.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("")
-
-
-@pytest.mark.parametrize("state", ['{"sta', '{"state": "running", "pid": 1, "host": "x"}', '{"colour": 1}'])
-def test_a_run_whose_files_are_there_is_done_whatever_its_state_says(
-    run: Run, monkeypatch: pytest.MonkeyPatch, state: str
-) -> None:
-    monkeypatch.setattr(worker, "start_detached", lambda *_: pytest.fail("there is nothing to do"))
-    pretend_done(run)
-    (run.folder / "state.json").write_text(state)
-    launch(run.root, launched_spec(run), ["launch"])
-    assert state_of(run).state == "done"
-
-
-def failed_stage(run: Run, stage: Stage) -> str:
-    """The sentence that a failed stage leaves in the list of runs."""
-    assert run_stage(run, stage) is False
-    (record,) = run_records(run.root, run.experiment)
-    assert record["state"] == "failed" and record["stage"] == stage
-    return str(record["error"])
-
-
-def test_damaged_predictions_fail_the_run_with_a_sentence(run: Run) -> None:
-    pretend_done(run)
-    (run.eval_folder(1) / "scores.parquet").unlink()
-    sentence = failed_stage(run, "score")
-    assert "A data file can't be read" in sentence and "eval-1/predictions.parquet" in sentence
-    assert "Delete the file that is named and run the stage again." in sentence
-    assert (run.eval_folder(0) / "scores.parquet").exists()
-
-
-def test_a_source_that_is_gone_fails_the_run_with_a_sentence(run: Run) -> None:
-    (run.root / "data/sources/toy.json").unlink()
-    assert failed_stage(run, "train").startswith("There is no source 'toy'. No source is imported yet.")
-
-
-@pytest.mark.parametrize("stage", ["train", "infer", "score"])
-def test_a_source_that_changed_since_the_launch_is_named(run: Run, stage: Stage) -> None:
-    store_source(run.root, SourceInfo("toy", "made up", "2", "none", "1"), [copy_task(n) for n in range(3)])
-    assert failed_stage(run, stage) == (
-        "Source 'toy' has changed since the launch, so the run would not be what its record says."
-        " Undo the change, or launch the spec under another name."
-    )
-
-
-@pytest.mark.parametrize(
-    "problem",
-    [
-        OSError(errno.ENOSPC, "No space left on device"),
-        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
-    ],
-)
-def test_a_full_disk_is_one_sentence(run: Run, monkeypatch: pytest.MonkeyPatch, problem: Exception) -> None:
-    def fill(*_: Any) -> None:
-        raise problem
-
-    monkeypatch.setitem(stages._WORK, "train", fill)
-    assert failed_stage(run, "train") == (
-        "The disk is full. Free some space and launch again; finished stages are kept."
-    )
-
-
-def test_a_defect_says_where_its_details_are(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(stages._WORK, "train", lambda *_: 1 // 0)
-    assert failed_stage(run, "train").endswith(
-        "ZeroDivisionError: integer division or modulo by zero. The log holds the details."
-    )
-
-
-def test_too_little_room_is_refused_before_anything_is_written(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    little = shutil.disk_usage(root)._replace(free=2**20)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: little)
-    with pytest.raises(UserError, match=r"1 runs need about 0.2 GB, but the disk has 0.0 GB left. Free some"):
-        prepare(root, spec_of(root), ["launch"])
-    assert not (root / "runs" / "trial").exists()
-
-
-@pytest.mark.parametrize(
-    ("recipe", "sentence"),
-    [
-        ({"base_model": "gone", "mixture": {"sources": [{"source": "toy"}]}}, "no base model 'gone'"),
-        ({"base_model": "tiny", "mixture": {"sources": [{"source": "toi"}]}}, "no source 'toi'"),
-    ],
-)
-def test_what_is_missing_is_said_at_the_launch(root: Path, recipe: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(UserError, match=sentence):
-        launch(root, spec_of(root, recipe=recipe), ["launch"])
-    assert not (root / "runs" / "trial").exists()
-
-
-def test_a_root_that_is_none_is_named(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    with pytest.raises(UserError, match=r"holds no folder data. Name the project folder with --root"):
-        launch(tmp_path_factory.mktemp("empty"), spec_of(root), ["launch"])
-
-
-def test_more_seeds_may_be_added_and_other_settings_not(run: Run) -> None:
-    runs = prepare(run.root, spec_of(run.root, train_seeds=[0, 1]), ["launch"])
-    assert [one.train_seed for one in runs] == [0, 1]
-    before = (run.folder / "run.json").read_text()
-    with pytest.raises(UserError, match=r"plain/train-0 was made with other settings. Give the spec"):
-        prepare(run.root, spec_of(run.root, variants={"plain": {"training": {"steps": 7}}}), ["launch"])
-    assert (run.folder / "run.json").read_text() == before
-
-
-@pytest.fixture
-def sleeper() -> Any:
-    """A process that leads its own group and does nothing."""
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"], start_new_session=True)
-    yield process
-    process.kill()
-    process.wait()
-
-
-def state_with(pid: int, **changes: Any) -> RunState:
-    return replace(own_state("train"), pid=pid, start_time=start_of(pid), **changes)
-
-
-def test_a_stop_ends_the_stage_at_work(run: Run, sleeper: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stopping, "SECONDS_TO_CHECKPOINT", 0.1)
-    say_state(run, state_with(sleeper.pid, step=3))
-    assert stop_runs(run.root, "trial") == [run]
-    assert sleeper.poll() is not None
-    assert (state_of(run).state, state_of(run).stage) == ("cancelled", "train")
-    assert run_stage(run, "train") is False, "a process that comes late leaves it alone"
-    assert not (run.folder / "adapter").exists() and state_of(run).state == "cancelled"
-
-
-def test_a_process_of_another_machine_is_not_touched(
-    run: Run, sleeper: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    say_state(run, state_with(sleeper.pid, host="elsewhere"))
-    monkeypatch.setattr(stopping, "SECONDS_TO_CHECKPOINT", 0.1)
-    monkeypatch.setattr(stopping, "SECONDS_ELSEWHERE", 0.2)
-    with (
-        Heartbeat(run.heartbeat),
-        pytest.raises(UserError, match=r"machine elsewhere has not done so"),
-    ):
-        stop_runs(run.root, "trial")
-    assert sleeper.poll() is None
-
-
-def test_a_process_that_took_the_number_of_a_dead_one_is_not_touched(run: Run, sleeper: Any) -> None:
-    state = state_with(sleeper.pid)
-    old = replace(state, start_time=(state.start_time or 0) - 60)
-    rebooted = replace(state, boot="another boot")
-    assert state.process and old.process and rebooted.process
-    assert is_alive(state.process) and not is_alive(old.process) and not is_alive(rebooted.process)
-    for gone in (old, rebooted):
-        say_state(run, gone)
-        assert stop_runs(run.root, "trial") == []
-        assert sleeper.poll() is None
-
-
-def test_what_runs_is_not_deleted(run: Run, sleeper: Any) -> None:
-    say_state(run, state_with(sleeper.pid))
-    with pytest.raises(UserError, match=r"plain/0 is running. Stop it first: python -m core runs stop trial"):
-        delete_experiment(run.root, "trial")
-    assert run.folder.exists()
-
-
-@pytest.mark.parametrize("verb", [stop_runs, delete_experiment])
-def test_an_unknown_experiment_is_named(root: Path, verb: Callable[[Path, str], Any]) -> None:
-    with pytest.raises(UserError, match=r"There is no experiment 'nope' in runs/. See: python"):
-        verb(root, "nope")
-
-
-def test_a_worker_file_that_was_cut_in_half_is_no_worker(run: Run) -> None:
-    (run.root / "runs" / ".worker.json").write_text('{"pid')
-    assert worker_of(run.root) is None
-    assert delete_experiment(run.root, "trial")[0].is_dir()
-
-
-def test_progress_counts_a_repeated_step_once(run: Run) -> None:
-    report = reporting.Reporter(run, "train")
-    for step, loss in ((1, 3.0), (2, 2.0), (2, 1.5), (3, 1.0)):
-        report({"step": step, "total": 3, "loss": loss})
-    with (run.folder / "progress.jsonl").open("a") as file:
-        file.write('{"step": 4, "lo')
-    assert losses(run) == {1: 3.0, 2: 1.5, 3: 1.0}
-    (record,) = run_records(run.root)
-    assert (record["state"], record["step"], record["loss"]) == ("running", 3, 1.0)
