@@ -69,6 +69,7 @@ def _row(run: Mapping[str, Any], colour: str) -> dict[str, Any]:
         "speed": f"{run['tokens_per_second']:,.0f}" if running and run["tokens_per_second"] else _NONE,
         "left": seconds_in_words(run["eta_seconds"]) if run["eta_seconds"] is not None else _NONE,
         "note": run["error"] or "",
+        "hangs": run["silent_seconds"] is not None,
     }
 
 

@@ -3,9 +3,9 @@
 // Enter or Space selects a run or leaves it out again.
 
 const COLUMNS = [
-  ["variant", "", "18%"], ["seed", "number", "6%"], ["state", "", "11%"], ["progress", "", "18%"],
-  ["step", "number", "10%"], ["loss", "number", "7%"], ["tokens/s", "number", "8%"], ["left", "number", "7%"],
-  ["note", "", "15%"],
+  ["variant", "", "15%"], ["seed", "number", "5%"], ["state", "", "11%"], ["progress", "", "13%"],
+  ["step", "number", "9%"], ["loss", "number", "7%"], ["tokens/s", "number", "8%"], ["left", "number", "7%"],
+  ["note", "", "25%"],
 ];
 const tables = new WeakMap();
 
@@ -77,6 +77,7 @@ class RunTable {
   show(run) {
     const { line, cells, fill, note } = this.rows.get(run.id);
     line.dataset.state = run.state;
+    line.dataset.hangs = String(run.hangs);
     line.setAttribute("aria-selected", String(this.selected.has(run.id)));
     put(cells[2], run.said);
     fill.style.width = `${100 * run.share}%`;
