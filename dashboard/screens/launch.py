@@ -147,7 +147,7 @@ def what_it_detects(spec: ExperimentSpec) -> str:
         runs = "one run" if len(spec.train_seeds) == 1 else f"{len(spec.train_seeds)} runs"
         return (
             f"Which differences {runs} per variant detect is known once an experiment"
-            " with this base model and these sources has two runs per variant."
+            " with this base model and these sources has two runs per variant whose scores differ."
         )
     return found.sentence
 

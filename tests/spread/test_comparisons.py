@@ -320,7 +320,7 @@ def test_comparisons_ignore_order_and_shift_and_follow_scale(seed: int, shift: f
 @given(st.integers(0, 2**32), st.floats(-50, 50))
 def test_all_pairs_and_letters_ignore_order_names_and_shift(seed: int, shift: float) -> None:
     rng = np.random.default_rng(seed)
-    before = {f"v{i}": rng.normal(i / 2, 1 + i, size=2 + i) for i in range(4)}
+    before = {f"v{i}": rng.normal(4 * i, 1 + i / 2, size=3 + i) for i in range(4)}
     renamed = {name: f"w{place}" for place, name in enumerate(rng.permutation(list(before)).tolist())}
     after = {renamed[name]: shift + rng.permutation(before[name]) for name in rng.permutation(list(before))}
     old, new = all_pairs(before), {frozenset((p.first, p.second)): p for p in all_pairs(after)}
