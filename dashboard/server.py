@@ -17,6 +17,7 @@ from typing import Any
 import streamlit as st
 
 NEEDED = (
+    "dashboard.components.deck",
     "core.results.loading",
     "core.results.verdicts",
     "core.results.figures",
@@ -25,9 +26,9 @@ NEEDED = (
     "core.results.planning",
     "core.experiments.lab_note",
     "core.experiments.overview",
-    "dashboard.components.deck",
 )
-"""Modules of the pages, in the order in which Results, the dearest of them, asks for them."""
+"""Modules of the pages: first those of Curate, which opens first, then in the order in which Results, the
+dearest page, asks for them."""
 
 SWITCHING = 0.0005
 """Seconds after which an import lets the server's own thread go on, so that files are served meanwhile."""
