@@ -189,7 +189,7 @@ def test_whatever_is_no_select_over_the_given_is_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_bomb_is_stopped_in_its_memory_and_time(folder: Path, bomb: str) -> None:
-    said, question = ask(folder, BOMBS[bomb], replace(LIMITS, seconds=5))
+    said, question = ask(folder, BOMBS[bomb], replace(LIMITS, seconds=3))
     if isinstance(said, Answer):  # a result that is cut before it is large does no harm
         assert said.cut == "bytes" and said.table.nbytes <= LIMITS.bytes
         values = sum(len(str(row)) for row in said.table.to_pylist())
