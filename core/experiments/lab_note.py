@@ -196,7 +196,8 @@ def _provenance(root: Path, name: str, runs: Sequence[Run], made: Mapping[Run, A
         header = ["variant", "train seed", "eval seeds", "state", "launched", "engine"]
         lines = [_run_line(run, made[run]) for run in runs]
         parts += ["<h2>Runs and versions</h2>", _rows(header, lines, len(header))]
-        parts += [_rows(["what", "value", "runs"], _versions(runs, made), 3)]
+        versions = _versions(runs, made)
+        parts += [_rows(["what", "value", "runs"], versions, 3)] if versions else []
     leaks = [(variant, leak) for variant, found in _leaks(runs, made).items() for leak in found]
     if runs:
         parts.append("<h2>Leaks</h2>")

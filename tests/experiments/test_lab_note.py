@@ -148,3 +148,8 @@ def test_nothing_evaluated_is_a_sentence(tmp_path: Path) -> None:
         lab_note(tmp_path, NAME)
     with pytest.raises(UserError, match="no experiment 'other'"):
         lab_note(tmp_path, "other")
+
+
+def test_runs_that_name_no_versions_leave_no_empty_table(project: Path) -> None:
+    said = lab_note(project, "my-question")
+    assert "<h2>Runs and versions</h2>" in said and "<th>what</th>" not in said
