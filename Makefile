@@ -44,6 +44,7 @@ arc-tiny: setup
 	@test -d data/models/arc-tiny-start || $(RUN) -m core model init arc-tiny-start \
 		--hidden-size 96 --layers 4 --heads 3 --mlp-size 256 --context 4096 --seed 0
 	@$(RUN) -m core launch arc-tiny --wait
+	@$(RUN) -m core launch arc-tiny-longer --wait
 
 arc-tiny-evaluation: setup
 	@$(RUN) -m core data import arc1

@@ -14,9 +14,10 @@ ROOT = Path(__file__).resolve().parents[2]
 NAME = "arc-tiny"
 
 
-@pytest.fixture(scope="module")
-def mixture() -> MixtureSettings:
-    spec = read_spec(find_spec(ROOT, NAME))
+@pytest.fixture(scope="module", params=[NAME, f"{NAME}-longer"])
+def mixture(request: pytest.FixtureRequest) -> MixtureSettings:
+    """What each of the two parts of the recipe draws from."""
+    spec = read_spec(find_spec(ROOT, request.param))
     return spec.recipe_of(spec.baseline).mixture
 
 
@@ -41,7 +42,7 @@ def test_nothing_that_it_was_trained_on_gives_an_evaluation_task_away(
     trained = {key(t) for share in mixture.sources for t in eligible_tasks(public, share, mixture)}
     assert len(trained) > 400
 
-    # Its limits of size leave out the known traps too; without them the exclusion has to.
+    # Limits of size may leave out the known traps too; without them the exclusion has to.
     whole = tuple(SourceShare(source=share.source) for share in mixture.sources)
     unlimited = mixture.model_copy(update={"sources": whole})
     assert mixture_leaks(public, unlimited, evaluated) == []
