@@ -187,12 +187,13 @@ class _Driver:
             flight = references[reference]
             end = _how_it_ended(reference)
             del flight.tasks[reference]
-            if end is not None:
+            if end is not None and flight.stop_since is None:  # else it was ended because a person asked
                 flight.ends.append(end)
         for flight in {flight.run: flight for flight in references.values()}.values():
             if not flight.tasks:
                 flight.held.close()
                 flight.held = ExitStack()
+                flight.stop_since = None
                 self._go_on(flight)
             else:
                 self._see_to(flight)
@@ -287,7 +288,8 @@ def _how_it_ended(reference: Any) -> str | None:
     except ray.exceptions.RayTaskError as problem:
         return str(problem.cause).strip().splitlines()[0]
     except ray.exceptions.RayError as problem:
-        return f"{type(problem).__name__}: {str(problem).strip().splitlines()[0]}"
+        said = str(problem).strip().splitlines()  # nothing of a task that was cancelled
+        return ": ".join([type(problem).__name__, *said[:1]])
 
 
 def work_on(root: str, experiment: str, name: str, stages: Sequence[Stage], shard: str | None) -> str | None:

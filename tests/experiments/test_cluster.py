@@ -144,7 +144,7 @@ def namespace() -> None:
 @pytest.mark.timeout(900)
 def test_a_node_is_lost_and_a_driver_and_a_person_stops_a_run(root: Path, namespace: None) -> None:
     """Two equal variants train on two nodes; one node goes. A third of another experiment is stopped in its
-    training and later loses its driver. All end with the same losses and answers, also in parts."""
+    training, goes on, loses its driver, goes on, and is answered in parts."""
     evaluation = {
         "sources": [{"source": "toy"}],
         "inference": {"engine": "transformers", "attempts": 2, "max_model_len": 128, "max_output_tokens": 4},
@@ -152,7 +152,8 @@ def test_a_node_is_lost_and_a_driver_and_a_person_stops_a_run(root: Path, namesp
     recipe = json.loads(json.dumps(spec_of(root).recipe))
     recipe["training"] |= {"steps": STEPS}
     spec_file(root, variants={"plain": None, "twin": None}, recipe=recipe, evaluation=evaluation)
-    again = tiny_spec(name="again", recipe=recipe, evaluation=evaluation)
+    again = tiny_spec(name="again", recipe=json.loads(json.dumps(recipe)), evaluation=evaluation)
+    again["recipe"]["training"]["steps"] = STEPS // 4
     (root / "data" / "experiments" / "again.yaml").write_text(yaml.safe_dump(again))
     happened = in_namespace(sys.executable, "-m", "tests.experiments.two_nodes", str(root), seconds=880)
     assert happened.returncode == 0, happened.stderr[-3000:]
@@ -181,16 +182,21 @@ def test_a_node_is_lost_and_a_driver_and_a_person_stops_a_run(root: Path, namesp
     assert seen["stopped"]["state"] == "cancelled" and seen["stopped"]["left"] == []
     assert "runs resume again" in seen["driverless"]["error"]
     assert max(seen["stopped"]["seconds"], seen["driverless"]["seconds"]) < 20 * patience()
-    steps = [r["step"] for r in read_records(third.folder / "progress.jsonl") if r["stage"] == "train"]
-    assert set(steps) == set(range(1, STEPS + 1)) and steps.count(1) == 1
-    assert [r["loss"] for r in progress_of(third, "train")] == losses[1]
+    records = [r for r in read_records(third.folder / "progress.jsonl") if r["stage"] == "train"]
+    latest = {record["step"]: record["loss"] for record in records}
+    assert list(latest) == list(range(1, STEPS // 4 + 1)) and [r["step"] for r in records].count(1) == 1
+    assert all(record["loss"] == latest[record["step"]] for record in records), "as if nothing had happened"
     assert set(re.findall(r"infer (./2) on", (third.folder / "log.txt").read_text())) == {"1/2", "2/2"}
     assert list(third.folder.glob("eval-*/shards")) == []
     for seed in (0, 1):
-        # Of the log-probability the last bits depend on what shares a batch.
-        one, two = (pq.read_table(r.eval_folder(seed) / "predictions.parquet") for r in (third, other))
-        apart = ["experiment", "variant", "logprob"]
-        assert one.drop(apart) == two.drop(apart) and one.num_rows == 10
+        table = pq.read_table(third.eval_folder(seed) / "predictions.parquet")
+        asked = table.select(["source", "task_id", "test_index", "attempt", "symmetry"])
+        assert (
+            asked.to_pylist()
+            == pq.read_table(other.eval_folder(seed) / "predictions.parquet")
+            .select(asked.column_names)
+            .to_pylist()
+        )
 
 
 def patience() -> float:

@@ -21,7 +21,11 @@ from typing import Any
 
 import psutil
 
+from core.experiments.cluster import ClusterSettings
+from core.experiments.launch import launch
 from core.experiments.runs import Run, driver_of, run_records, state_of
+from core.experiments.spec import find_spec, read_spec
+from core.experiments.stopping import resume_runs, stop_runs
 
 ROOT = Path(sys.argv[1])
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -89,13 +93,14 @@ def training_on_node_b() -> dict[str, Any] | None:
 def stopped_and_driverless() -> dict[str, Any]:
     """What becomes of an experiment that is stopped, and then loses its driver."""
     run = Run(ROOT, "again", "plain", 0)
-    core("launch", "again", "--on", "ray", "--shards", "2", "--fresh")
+    os.environ.update(ENVIRONMENT)
+    launch(ROOT, read_spec(find_spec(ROOT, "again")), ["launch"], cluster=ClusterSettings(shards=2))
     wait_for(lambda: trains(run) and any((run.folder / "checkpoint").glob("step-*")), "again: a checkpoint")
     began = time.monotonic()
-    core("runs", "stop", "again")
+    stop_runs(ROOT, "again")
     stopped = {"state": state_of(run).state, "left": stages_at_work(), "seconds": time.monotonic() - began}
     step = state_of(run).step or 0
-    core("runs", "resume", "again")
+    resume_runs(ROOT, "again")
     wait_for(lambda: trains(run) and (state_of(run).step or 0) > step, "again: goes on after the stop")
     driver = driver_of(ROOT, "again")
     assert driver is not None
@@ -103,7 +108,7 @@ def stopped_and_driverless() -> dict[str, Any]:
     os.kill(driver.pid, signal.SIGKILL)
     wait_for(lambda: state_of(run).state == "failed" and not stages_at_work(), "again: without a driver")
     driverless = {"error": state_of(run).error, "seconds": time.monotonic() - began}
-    core("runs", "resume", "again")
+    resume_runs(ROOT, "again")
     wait_for(lambda: state_of(run).state == "done", "again: done")
     return {"stopped": stopped, "driverless": driverless}
 
