@@ -22,6 +22,7 @@ from core.experiments.runs import CLUSTER, driver_of, experiment_folder
 from core.settings import Settings, validated
 from core.storage.files import locked, read_json, write_json
 
+DRIVER_LOCK = ".driver.lock"
 START_LOCK = ".driver-start.lock"
 GIGABYTE = 2**30
 LOCAL = "local"

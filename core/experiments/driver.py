@@ -9,10 +9,6 @@ driver only says of a run what the run can't say itself.
 import os
 import secrets
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -22,7 +18,9 @@ from typing import Any
 
 from core.errors import UserError
 from core.experiments.cluster import (
+    DRIVER_LOCK,
     LOCAL,
+    START_LOCK,
     ClusterSettings,
     address_of,
     check_ray,
@@ -30,17 +28,17 @@ from core.experiments.cluster import (
     share_of,
 )
 from core.experiments.frozen import frozen_of
-from core.experiments.processes import CODE, MODULE, Heartbeat, Identity
-from core.experiments.reporting import say_in_log
+from core.experiments.on_node import work_on
+from core.experiments.processes import CODE, Heartbeat, Identity
 from core.experiments.runs import (
     DRIVER,
     DRIVER_HEARTBEAT,
     Run,
     RunState,
     Stage,
+    driver_of,
     experiment_folder,
     list_runs,
-    named_run,
     own_state,
     said_of,
     say_state,
@@ -51,7 +49,6 @@ from core.experiments.spec import read_spec
 from core.experiments.stages import launched_spec, say_what_is_next, stages_left
 from core.storage.files import append_record, locked, write_json
 
-LOCK = ".driver.lock"
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_BETWEEN_ROUNDS = 10.0
 SECONDS_TO_STOP = 10.0
@@ -69,18 +66,26 @@ def drive(root: Path, experiment: str, say: Say) -> bool:
     if settings is None:
         raise UserError(f"'{experiment}' is not for a cluster. Launch it with: --on ray")
     check_ray()
-    folder = experiment_folder(root, experiment)
-    with locked(folder / LOCK, wait=False) as alone:
-        if not alone:
+    while not _drive_alone(root, experiment, settings, say):
+        if driver_of(root, experiment) is not None:
             return False
-        write_json(folder / DRIVER, asdict(Identity.own()))
-        with Heartbeat(folder / DRIVER_HEARTBEAT):
-            try:
-                _Driver(root, experiment, settings, say).run()
-            except UserError as problem:
-                _say_nobody_works(root, experiment, str(problem))
-                raise
+        time.sleep(SECONDS_BETWEEN_LOOKS)  # the last one is leaving
     return True
+
+
+def _drive_alone(root: Path, experiment: str, settings: ClusterSettings, say: Say) -> bool:
+    """Drive the experiment; False, at once, while another process holds its lock."""
+    folder = experiment_folder(root, experiment)
+    with locked(folder / DRIVER_LOCK, wait=False) as alone:
+        if alone:
+            write_json(folder / DRIVER, asdict(Identity.own()))
+            with Heartbeat(folder / DRIVER_HEARTBEAT):
+                try:
+                    _Driver(root, experiment, settings, say).run()
+                except UserError as problem:
+                    _say_nobody_works(root, experiment, str(problem))
+                    raise
+    return alone
 
 
 def _say_nobody_works(root: Path, experiment: str, problem: str) -> None:
@@ -124,10 +129,19 @@ class _Driver:
         try:
             self.share = share_of(self.settings, ray.nodes())
             self.say(f"{self.experiment} on {address}: each run gets {self.share}.")
-            while self._begin() or self.flights:
+            while self._begin() or self.flights or not self._may_leave():
                 self._look()
         finally:
             ray.shutdown()
+
+    def _may_leave(self) -> bool:
+        """Whether nothing is left, told under the lock that launches hold while they ask for a driver."""
+        folder = experiment_folder(self.root, self.experiment)
+        with locked(folder / START_LOCK):
+            if self._begin():
+                return False
+            (folder / DRIVER).unlink(missing_ok=True)
+            return True
 
     def _begin(self) -> bool:
         """Hand over the runs that want to go on and are not with the cluster; whether there were any. Asked
@@ -182,6 +196,9 @@ class _Driver:
         import ray
 
         references = {one: flight for flight in self.flights.values() for one in flight.tasks}
+        if not references:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+            return
         ended, _ = ray.wait(list(references), num_returns=len(references), timeout=SECONDS_BETWEEN_LOOKS)
         for reference in ended:
             flight = references[reference]
@@ -290,60 +307,3 @@ def _how_it_ended(reference: Any) -> str | None:
     except ray.exceptions.RayError as problem:
         said = str(problem).strip().splitlines()  # nothing of a task that was cancelled
         return ": ".join([type(problem).__name__, *said[:1]])
-
-
-def work_on(root: str, experiment: str, name: str, stages: Sequence[Stage], shard: str | None) -> str | None:
-    """What a task does, on its node: these stages of a run (or one part of its inference), a process each.
-
-    None at the end or where nothing is wanted any more, else in words how the process ended that did not
-    end well. Raises `UserError` where the node does not share the project's folder.
-    """
-    folder = experiment_folder(Path(root), experiment)
-    check_shared(folder)
-    run = named_run(Path(root), experiment, name)
-    log = run.folder / "log.txt"
-    if shard is not None:
-        log = run.folder / f"log-shard-{shard.replace('/', '-of-')}.txt"
-    for stage in stages:
-        if run.stop_file.exists():
-            return None
-        if stage not in stages_left(run, launched_spec(run)):  # done before the task lost its node
-            continue
-        verb = ["run", experiment, "--of", name, "--stage", stage, *(["--shard", shard] if shard else [])]
-        say_in_log(run, f"{stage}{f' {shard}' if shard else ''} on {socket.gethostname()}")
-        code = run_process(verb, Path(root), log)
-        if code:
-            return signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    return None
-
-
-def check_shared(folder: Path) -> None:
-    """Raise `UserError` where this node does not see the experiment's folder, or where locks in it don't
-    reach from node to node, so that two processes could work on one run."""
-    here = socket.gethostname()
-    if not (folder / LOCK).exists():
-        raise UserError(
-            f"The node {here} does not see {folder}. Put the project on a folder that all nodes share."
-        )
-    with locked(folder / LOCK, wait=False) as free:
-        if free:
-            raise UserError(
-                f"Locks in {folder} don't reach the node {here}. Mount the shared folder with locks (NFS: no"
-                " 'nolock' and no 'local_lock')."
-            )
-
-
-def run_process(verb: list[str], root: Path, log: Path) -> int:
-    """Run a verb, its output appended to a log; its exit code. It ends when this process does: a node that
-    the cluster has given up must not go on working."""
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", MODULE, *verb, "--with-parent", "--root", str(root)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            cwd=CODE,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-    return process.wait()

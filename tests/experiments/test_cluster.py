@@ -17,6 +17,7 @@ from core.errors import UserError
 from core.experiments import cluster as cluster_module
 from core.experiments import launch as launch_module
 from core.experiments.cluster import (
+    DRIVER_LOCK,
     ClusterSettings,
     Share,
     address_of,
@@ -26,8 +27,9 @@ from core.experiments.cluster import (
     options_of,
     share_of,
 )
-from core.experiments.driver import LOCK, check_shared, drive
+from core.experiments.driver import drive
 from core.experiments.launch import launch
+from core.experiments.on_node import check_shared
 from core.experiments.runs import Run, experiment_folder, progress_of
 from core.experiments.scheduling import runs_to_go_on
 from core.storage.files import locked, read_records
@@ -114,7 +116,7 @@ def test_an_experiment_of_the_cluster_is_left_alone_here(root: Path, monkeypatch
 def test_a_node_that_shares_no_folder_or_no_locks_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"does not see .* Put the project on a folder that all nodes share"):
         check_shared(tmp_path)
-    with locked(tmp_path / LOCK):
+    with locked(tmp_path / DRIVER_LOCK):
         check_shared(tmp_path)
     with pytest.raises(UserError, match=r"Locks in .* don't reach the node"):
         check_shared(tmp_path)
