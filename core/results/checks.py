@@ -5,6 +5,7 @@ repeated evaluation can tell stands in `check.json` of a run, where somebody ask
 """
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,22 @@ from core.results.leaked import leaked_tasks
 from core.scoring import alarms
 from core.scoring.alarms import Alarm, Answers
 from core.storage.files import read_json, read_records
-from core.storage.queries import parquet, query
+from core.storage.queries import parquet, rows
 from core.storage.schemas import PREDICTIONS
 
 REPEATED = "check.json"
 
 _ANSWERS = """
-SELECT count(*) AS attempts,
+SELECT filename,
+       count(*) AS attempts,
        count(*) FILTER (finish_reason = 'length') / count(*) AS cut,
        count(*) FILTER (output_cells IS NULL) / count(*) AS unanswered,
        bit_xor(hash(source, task_id, test_index, attempt, text))::VARCHAR AS texts,
        bit_xor(hash(source, task_id, test_index, attempt, symmetry, colours, pair_order))::VARCHAR AS views
 FROM {predictions}
+GROUP BY filename
 """
+_MOST_KEPT = 20_000
 
 Run = tuple[str, int]
 """A variant and a training seed."""
@@ -40,16 +44,17 @@ def check_records(root: Path, experiment: str) -> list[dict[str, Any]]:
     Raises `UserError` for an unknown experiment.
     """
     folder = experiment_folder(root, experiment)
+    of_folder: dict[Path, dict[int, Answers]] = {}
+    for file, answers in answers_of(sorted(folder.glob("*/train-*/eval-*/predictions.parquet"))).items():
+        seed = int(file.parent.name.removeprefix("eval-"))
+        of_folder.setdefault(file.parent.parent, {})[seed] = answers
     found: list[tuple[Run, int | None, Alarm]] = []
     answered: dict[Run, dict[int, Answers]] = {}
     for path in sorted(folder.glob("*/train-*")):
         run = (path.parent.name, int(path.name.removeprefix("train-")))
         found += [(run, None, alarm) for alarm in _of_training(path)]
-        found += [(run, seed, alarm) for seed, alarm in _repeated(path)]
-        answered[run] = {
-            int(file.parent.name.removeprefix("eval-")): answers_of(file)
-            for file in path.glob("eval-*/predictions.parquet")
-        }
+        found += [(run, evaluated, alarm) for evaluated, alarm in _repeated(path)]
+        answered[run] = of_folder.get(path, {})
         for seed, answers in answered[run].items():
             found += [(run, seed, alarm) for alarm in alarms.shares(answers)]
     found += _identical(answered)
@@ -79,17 +84,30 @@ def alarm_sentences(records: list[dict[str, Any]]) -> list[str]:
     return found
 
 
-def answers_of(predictions: Path) -> Answers:
-    """What an evaluation answered, in short. Raises `UserError` where its file is corrupt."""
-    return _answers(predictions, file_stamp(predictions))
+def answers_of(files: Sequence[Path]) -> dict[Path, Answers]:
+    """What each evaluation answered, in short, by its file of predictions. All files that changed since
+    they were last asked for are read by one query. Raises `UserError` where one is corrupt."""
+    stamps = {file: file_stamp(file) for file in files}
+    asked = ((file, _known.get((file, stamp))) for file, stamp in stamps.items())
+    known = {file: answers for file, answers in asked if answers is not None}
+    fresh = [file for file in files if file not in known]
+    if fresh:
+        found = {row.pop("filename"): Answers(**row) for row in rows(_answers_query(fresh))}
+        read = {file: found.get(str(file), _NOTHING) for file in fresh}
+        _known.update({(file, stamps[file]): answers for file, answers in read.items()})
+        known |= read
+    for oldest in list(_known)[: max(0, len(_known) - _MOST_KEPT)]:
+        _known.pop(oldest, None)
+    return known
 
 
-@functools.lru_cache(maxsize=4096)
-def _answers(predictions: Path, _stamp: Stamp) -> Answers:
-    (row,) = query(_ANSWERS.format(predictions=parquet([predictions], PREDICTIONS))).to_pylist()
-    if not row["attempts"]:
-        return Answers(0, "", "", 0.0, 0.0)
-    return Answers(**row)
+def _answers_query(files: Sequence[Path]) -> str:
+    return _ANSWERS.format(predictions=parquet(files, PREDICTIONS, names=True))
+
+
+_NOTHING = Answers(0, "", "", 0.0, 0.0)
+_known: dict[tuple[Path, Stamp], Answers] = {}
+"""What was asked for lately, shared by all sessions of the dashboard."""
 
 
 def _of_training(folder: Path) -> list[Alarm]:

@@ -60,13 +60,15 @@ def rows(sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str
     return query(sql, parameters).to_pylist()
 
 
-def parquet(paths: Sequence[Path], schema: pa.Schema) -> str:
-    """SQL for the rows of many parquet files, to stand behind FROM.
+def parquet(paths: Sequence[Path], schema: pa.Schema, *, names: bool = False) -> str:
+    """SQL for the rows of many parquet files, to stand behind FROM; `names` adds the column `filename`.
 
     Columns are matched by name; no file at all is a typed, empty table (DuckDB would raise).
     """
     if not paths:
-        columns = ", ".join(f'NULL::{_SQL_TYPES[field.type]} AS "{field.name}"' for field in schema)
+        fields = [("filename", "VARCHAR")] * names + [(one.name, _SQL_TYPES[one.type]) for one in schema]
+        columns = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in fields)
         return f"(SELECT {columns} WHERE false)"
-    names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
-    return f"read_parquet([{names}], union_by_name = true)"
+    files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+    more = ", filename = true" if names else ""
+    return f"read_parquet([{files}], union_by_name = true{more})"
