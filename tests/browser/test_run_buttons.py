@@ -26,15 +26,21 @@ from tests.training.tiny import tiny_spec
 pytestmark = pytest.mark.browser
 
 
+@pytest.fixture
+def served(shared: Dashboard) -> Iterator[Dashboard]:
+    """The dashboard; what a test started does not work on the next one's runs."""
+    yield shared
+    end_all(shared.root)
+
+
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     """A project and its dashboard for all tests of this module, each with an experiment of its own."""
     root = trivial_root(tmp_path_factory.mktemp("buttons") / "project")
     dashboard = Dashboard(root, root.parent / "dashboard.log", module="tests.browser.trivial_dashboard")
     dashboard.start()
     yield dashboard
     dashboard.stop()
-    end_all(root)
 
 
 def prepared(root: Path, name: str, **changes: object) -> list[Run]:
@@ -130,9 +136,7 @@ def test_an_experiment_is_archived_and_comes_back_and_another_is_deleted_for_goo
     page.get_by_role("button", name="Put away").click()
     in_popover(page, "Archive").click()
     expect(chosen(page)).to_have_value("stays")  # the latest of the others
-    expect(page.get_by_test_id("stPopoverBody")).to_have_count(
-        0
-    )  # nothing else is put away by a second click
+    expect(page.get_by_test_id("stPopoverBody")).to_have_count(0)  # a second click puts nothing else away
     archived = root / "runs" / ".archive" / "put-aside"
     assert not run.folder.exists() and (archived / "plain/train-0/run.json").read_bytes() == before
     page.get_by_role("button", name="Put away").click()
