@@ -5,22 +5,30 @@ Written without the project's scoring and statistics, so that the two can disagr
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.arc.tasks import Task
+from core.storage.schemas import SCORES, write_table
 
 Answer = tuple[bytes, int, int] | None
+
+_COLUMNS = (
+    *("task_id", "test_index", "attempt", "logprob", "output_tokens"),
+    *("output_cells", "output_h", "output_w"),
+)
 
 
 def attempts_of(path: Path) -> dict[tuple[str, int], list[dict[str, Any]]]:
     """The attempts of one evaluation by task and test index, in their order."""
     found: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
-    for record in sorted(pq.read_table(path, partitioning=None).to_pylist(), key=lambda row: row["attempt"]):
+    table = pq.read_table(path, columns=list(_COLUMNS), partitioning=None)
+    for record in sorted(table.to_pylist(), key=lambda row: row["attempt"]):
         found[record["task_id"], record["test_index"]].append(record)
     return found
 
@@ -45,6 +53,16 @@ def counted_outputs(tasks: Iterable[Task], path: Path) -> dict[tuple[str, int], 
         for task in tasks
         for index in range(len(task.test))
     }
+
+
+def write_counted(tasks: Sequence[Task], path: Path, target: Path, key: Mapping[str, Any]) -> None:
+    """Write the same `scores.parquet` as the project's scoring; `key` names the evaluation."""
+    sources = {task.task_id: task.source for task in tasks}
+    rows = [
+        {**key, "source": sources[task_id], "task_id": task_id, "test_index": index, **counted}
+        for (task_id, index), counted in sorted(counted_outputs(tasks, path).items())
+    ]
+    write_table(target, pa.Table.from_pylist(rows, schema=SCORES), SCORES)
 
 
 def _counted(truth: Answer, records: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Scoring: 2.7 million predictions (100 evaluations × 420 outputs × 64 attempts), against plain Python.
 
-Both begin with the files of predictions; plain Python is timed on a few evaluations, in turns with the
-project's scoring of the same ones. Memory is that of a process of its own which scores all of them.
+Both read the columns they need from the file of predictions and write the same file of scores. Plain Python
+is timed on one evaluation, in turns with the project's scoring of it. Memory is that of a process of its own
+which scores all of them.
 """
 
 import json
@@ -50,7 +51,7 @@ def score_all(folder: Path) -> tuple[float, float]:
 
 def measure(workshop: Workshop) -> Iterator[Measured]:
     """All evaluations in a process of their own, then a few against plain Python."""
-    from core.bench.by_hand import counted_outputs
+    from core.bench.by_hand import write_counted
     from core.bench.experiments import HUNDRED, hundred_runs, large_tasks
     from core.scoring.scores import score
 
@@ -70,7 +71,7 @@ def measure(workshop: Workshop) -> Iterator[Measured]:
     key = {"experiment": HUNDRED, "variant": "again", "train_seed": 0, "eval_seed": 0}
     fast, slow, ratio = workshop.seconds_of_both(
         lambda: score(path, tasks, target, **key),  # type: ignore[arg-type]
-        lambda: counted_outputs(tasks, path),
+        lambda: write_counted(tasks, path, target, key),
     )
     target.unlink()
     yield Measured(RATIO.name, fast, slow, ratio)

@@ -7,6 +7,7 @@ attempts are put together by sorting whole numbers; out come arrays with one ele
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,24 +53,27 @@ def distinct_answers(predictions: Path, outputs: Sequence[Output]) -> Distinct:
     """
     table = _read(predictions)
     place = _places(table, outputs)
-    asked = np.flatnonzero(place >= 0)
+    if place.min(initial=0) < 0:
+        asked = place >= 0
+        table, place = table.filter(pa.array(asked)), place[asked]
     cells = _dictionary(table, "output_cells")
-    code = _whole(cells.indices, -1)[asked]
-    height, width = (_whole(table.column(name), 0)[asked] for name in ("output_h", "output_w"))
-    key = ((place[asked] * (len(cells.dictionary) + 1) + code + 1) * _SIDES + height) * _SIDES + width
+    code = _whole(cells.indices, -1)
+    height, width, attempt = (_whole(table.column(name), 0) for name in ("output_h", "output_w", "attempt"))
+    key = (place * (len(cells.dictionary) + 1) + code) * _SIDES**2
+    key += height.astype(np.int64) * _SIDES + width
     order = np.argsort(key, kind="stable")  # the fastest here, as attempts at one output stand together
     starts = _changes(key[order])
     first = order[starts]
-    attempts = _whole(table.column("attempt"), 0)[asked][order]
+    given = code[first]
     return Distinct(
-        place[asked][first],
+        place[first],
         np.diff(np.append(starts, order.size)),
-        np.minimum.reduceat(attempts, starts) if starts.size else attempts,
-        _mean_logprobs(table, asked[order], starts),
-        code[first] >= 0,
-        cells.dictionary.take(pa.array(code[first], mask=code[first] < 0)),
-        height[first],
-        width[first],
+        (np.minimum.reduceat(attempt[order], starts) if starts.size else attempt).astype(np.int64),
+        _mean_logprobs(table, order, starts),
+        given >= 0,
+        cells.dictionary.take(pa.array(given, mask=given < 0)),
+        height[first].astype(np.int64),
+        width[first].astype(np.int64),
     )
 
 
@@ -96,9 +100,9 @@ def _dictionary(table: pa.Table, name: str) -> pa.DictionaryArray:
     return column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
 
 
-def _whole(column: pa.Array | pa.ChunkedArray, unknown: int) -> Whole:
-    """Whole numbers, `unknown` where there is none."""
-    return np.asarray(column.fill_null(unknown).to_numpy().astype(np.int64))
+def _whole(column: pa.Array | pa.ChunkedArray, unknown: int) -> npt.NDArray[np.integer[Any]]:
+    """Whole numbers of the column's own width, `unknown` where there is none."""
+    return np.asarray((column.fill_null(unknown) if column.null_count else column).to_numpy())
 
 
 def _places(table: pa.Table, outputs: Sequence[Output]) -> Whole:
@@ -107,12 +111,13 @@ def _places(table: pa.Table, outputs: Sequence[Output]) -> Whole:
     Attempts at one output mostly stand together, so that each such stretch is looked up once.
     """
     number = {output: place for place, output in enumerate(outputs)}
-    columns = [_dictionary(table, name) for name in ("source", "task_id")]
-    codes = [_whole(column.indices, 0) for column in columns] + [_whole(table.column("test_index"), 0)]
-    starts = np.unique(np.concatenate([_changes(code) for code in codes]))
-    names = [column.dictionary.to_pylist() for column in columns]
-    stretches = zip(*(code[starts].tolist() for code in codes), strict=True)
-    places = [number.get((names[0][one], names[1][two], index), -1) for one, two, index in stretches]
+    sources, tasks = (_dictionary(table, name) for name in ("source", "task_id"))
+    source, task = _whole(sources.indices, 0).astype(np.int64), _whole(tasks.indices, 0)
+    index = _whole(table.column("test_index"), 0)
+    starts = _changes((source * len(tasks.dictionary) + task) * (int(index.max(initial=0)) + 1) + index)
+    names, ids = sources.dictionary.to_pylist(), tasks.dictionary.to_pylist()
+    stretches = zip(*(code[starts].tolist() for code in (source, task, index)), strict=True)
+    places = [number.get((names[one], ids[two], three), -1) for one, two, three in stretches]
     return np.repeat(np.array(places, dtype=np.int64), np.diff(np.append(starts, table.num_rows)))
 
 
@@ -120,9 +125,8 @@ def _mean_logprobs(table: pa.Table, rows: Whole, starts: Whole) -> Floats:
     """The mean logprob per token of each stretch of `rows` over those where it is known, else −inf."""
     if not starts.size:
         return np.zeros(0)
-    logprob = table.column("logprob").fill_null(np.nan).to_numpy()[rows]
-    tokens = _whole(table.column("output_tokens"), 0)[rows]
+    logprob, tokens = table.column("logprob").to_numpy(), _whole(table.column("output_tokens"), 0)
     known = ~np.isnan(logprob) & (tokens > 0)
     each = np.divide(logprob, tokens, out=np.zeros(logprob.size), where=known)
-    made, total = (np.add.reduceat(part, starts, dtype=np.float64) for part in (known, each))
+    made, total = (np.add.reduceat(part[rows].astype(np.float64), starts) for part in (known, each))
     return np.divide(total, made, out=np.full(starts.size, -np.inf), where=made > 0)

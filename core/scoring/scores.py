@@ -108,19 +108,16 @@ def truth_table(tasks: Sequence[Task]) -> pa.Table:
 
     Raises `UserError` where a task's answer is not known.
     """
-    columns: dict[str, list[Any]] = {name: [] for name in _KEY}
-    grids = []
-    for task in tasks:
-        for index, pair in enumerate(task.test):
-            if pair.output is None:
-                raise UserError(
-                    f"Test pair {index} of task {task.task_id!r} ({task.source}) has no output to score"
-                    " against. Evaluate on a source with solutions."
-                )
-            for name, value in zip(_KEY, (task.source, task.task_id, index), strict=True):
-                columns[name].append(value)
-            grids.append(pair.output)
-    return pa.table({**columns, **grid_columns("truth", grids)}, schema=_TRUTHS)
+    found = [(task, index, pair.output) for task in tasks for index, pair in enumerate(task.test)]
+    for task, index, output in found:
+        if output is None:
+            raise UserError(
+                f"Test pair {index} of task {task.task_id!r} ({task.source}) has no output to score"
+                " against. Evaluate on a source with solutions."
+            )
+    keys = ([task.source for task, _, _ in found], [task.task_id for task, _, _ in found])
+    columns = dict(zip(_KEY, (*keys, [index for _, index, _ in found]), strict=True))
+    return pa.table({**columns, **grid_columns("truth", [grid for _, _, grid in found])}, schema=_TRUTHS)
 
 
 def pixel_shares(
@@ -138,10 +135,13 @@ def pixel_shares(
         equal = _bytes(answers.cells.filter(pa.array(right))) == _bytes(wanted)
         lengths = (answers.height * answers.width)[right]
         starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-        share[right] = np.add.reduceat(equal, starts, dtype=np.int64) / lengths
+        # 16 bits hold the cells of any grid, and are several times as fast here as 64.
+        share[right] = np.add.reduceat(equal.view(np.uint8), starts, dtype=np.uint16) / lengths
     return right, share
 
 
 def _bytes(cells: pa.BinaryArray) -> npt.NDArray[np.uint8]:
-    """The cells of grids, one behind the other."""
-    return np.frombuffer(b"".join(cells.to_pylist()), dtype=np.uint8)
+    """The cells of grids, one behind the other; grids that are NULL hold none."""
+    _, offsets, data = cells.buffers()
+    ends = np.frombuffer(offsets, dtype=np.int32)[[cells.offset, cells.offset + len(cells)]]
+    return np.frombuffer(data, dtype=np.uint8)[slice(*ends.tolist())]

@@ -192,3 +192,17 @@ def test_scores_are_the_counts_of_plain_python(root: Path) -> None:
         for row in rows:
             for name, value in counted[row["task_id"], row["test_index"]].items():
                 assert row[name] == pytest.approx(value, abs=1e-9), name
+
+
+def test_plain_python_writes_the_file_that_it_is_timed_against(root: Path, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    path = min((root / "runs" / NAME).rglob("predictions.parquet"))
+    theirs = pq.read_table(path.with_name("scores.parquet"), partitioning=None)
+    key = {name: theirs.column(name)[0].as_py() for name in theirs.column_names[:4]}
+    by_hand.write_counted(make_tasks(TASKS), path, tmp_path / "scores.parquet", key)
+    ours = pq.read_table(tmp_path / "scores.parquet", partitioning=None)
+    assert ours.schema.equals(theirs.schema) and ours.num_rows == theirs.num_rows == 18
+    for name in ours.column_names:
+        rows = zip(ours.column(name).to_pylist(), theirs.column(name).to_pylist(), strict=True)
+        assert all(one == pytest.approx(two, abs=1e-9) for one, two in rows), name
