@@ -49,7 +49,8 @@ class TransformersEngine:
         import torch
         from transformers import GenerationConfig
 
-        dtype = torch.float32 if self._device == "cpu" else torch.bfloat16
+        usual = "float32" if self._device == "cpu" else "bfloat16"
+        dtype = getattr(torch, usual if self.settings.precision == "auto" else self.settings.precision)
         with _enough_memory():
             self._model: Any = load_merged(self._location, adapter, dtype=dtype).to(self._device).eval()
         self._adapter = adapter

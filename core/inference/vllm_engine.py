@@ -55,12 +55,16 @@ class VllmEngine:
             "disable_log_stats": True,
             "seed": 0,
         }
+        if settings.precision != "auto":
+            options["dtype"] = settings.precision
         if not on_gpu:
-            options |= {
+            options = {
                 "dtype": "float32",
                 "enforce_eager": True,
                 "kv_cache_memory_bytes": int(settings.kv_cache_gigabytes * 2**30),
-            }
+                # A prompt that is read in pieces sets back its generator, which those of CPUs can't.
+                "enable_chunked_prefill": not settings.temperature,
+            } | options
         if adapters:
             multiply_by_adapter()
             options |= {

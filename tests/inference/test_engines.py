@@ -95,6 +95,19 @@ def test_seeds_of_evaluations_matter_and_global_ones_do_not(vllm_folder: Path) -
         assert [row["text"] for row in one] != [row["text"] for row in two]
 
 
+def test_samples_are_drawn_where_prompts_fill_more_than_one_step(vllm_folder: Path) -> None:
+    """vLLM reads up to 4,096 tokens a step; a prompt read in pieces can't set back a generator of a CPU."""
+    crowd = rows_in(vllm_folder / "hot-crowd")
+    assert sum(row["prompt_tokens"] for row in crowd) > 4096
+    assert len(crowd) == 7 * 16 and all(row["output_tokens"] for row in crowd)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_precision_is_that_of_the_weights_that_answer(trained: Path, precision: str) -> None:
+    weights = engine_of(trained, precision=precision)._model.parameters()
+    assert {str(one.dtype) for one in weights} == {f"torch.{precision}"}
+
+
 @pytest.mark.parametrize("adapter", [None, *ADAPTERS])
 def test_vllm_and_transformers_agree(
     vllm_folder: Path, trained: Path, tmp_path: Path, adapter: str | None
