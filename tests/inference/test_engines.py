@@ -127,10 +127,11 @@ def test_vllm_and_transformers_agree(
 
 
 def test_forced_answers_are_the_same_grids_in_both(vllm_folder: Path, trained: Path, tmp_path: Path) -> None:
-    """Without force some answers are no grids; with it all that end by themselves are."""
+    """Without force some answers are no grids (of the hot engine, as this model hardly errs when greedy);
+    with it all that end by themselves are."""
     theirs = rows_in(vllm_folder / "only-grids")
     ours = by_transformers(trained, tmp_path, only_grids=True, max_output_tokens=40)
-    free = rows_in(vllm_folder / "full-1")
+    free = [*rows_in(vllm_folder / "hot-1"), *rows_in(vllm_folder / "hot-2")]
     assert any(row["output_h"] is None and row["finish_reason"] == "stop" for row in free)
     ended = [row for row in (*theirs, *ours) if row["finish_reason"] == "stop"]
     assert len(ended) > 20 and all(row["output_h"] is not None for row in ended)

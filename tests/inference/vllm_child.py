@@ -58,12 +58,12 @@ def main(trained: str, target: str) -> None:
         lambda record: None,
     )
     ask(engine, "only-grids", 1, only_grids=True, max_output_tokens=40)
-    hot = open_engine(tiny_inference(engine="vllm", temperature=1.0, max_concurrent=512), model)
+    hot = open_engine(tiny_inference(engine="vllm", temperature=2.0, max_concurrent=512), model)
     again = draws()
     ask(hot, "hot-1", 1)
     ask(hot, "hot-2", 2)
     ask(hot, "hot-1-again", 1)
-    ask(hot, "hot-crowd", 1, attempts=16, temperature=1.0, max_output_tokens=2)
+    ask(hot, "hot-crowd", 1, attempts=16, temperature=2.0, max_output_tokens=2)
     several = open_engine(SETTINGS, model, [Path(trained, name) for name in ADAPTERS])
     jobs = [
         Job(evaluation_of(TASKS, 1, engine="vllm"), Path(target, name), lambda record: None, adapter)
