@@ -2,6 +2,7 @@
 
 import html
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import streamlit as st
@@ -44,6 +45,13 @@ st.set_page_config(
 )
 
 
+@st.fragment(run_every=timedelta(days=1))
+def keep_alive() -> None:
+    """Nothing to show. A browser that comes back to a restarted server, which knows none of its page's
+    fragments, runs the whole page again only while a fragment runs by itself; keys of the deck would
+    else never be saved."""
+
+
 def home() -> None:
     """The bare address leads to the first page."""
     st.switch_page(pages[0])
@@ -55,5 +63,6 @@ pages = [
 start = st.Page(home, title="ARC workbench", default=True, visibility="hidden")
 page = st.navigation([start, *pages], position="top")
 banner()
+keep_alive()
 page.run()
 st.html(f'{STYLE}<div class="project-root">root: …/{html.escape(root.name)}</div>')

@@ -172,6 +172,25 @@ def test_a_killed_server_loses_nothing(page: Page, own_dashboard: Dashboard, wat
     watch.errors.clear()  # the refused connections while the server was dead
 
 
+def test_a_server_that_came_back_twice_before_a_key_saves_it(
+    page: Page, own_dashboard: Dashboard, watch: Watch
+) -> None:
+    import_bundle(own_dashboard.root, "arc1")
+    own_dashboard.start()
+    open_deck(page, own_dashboard)
+    lost = page.get_by_test_id("stConnectionStatus")
+    for _ in range(2):  # the first time, Streamlit's page runs again by itself; the second it would not
+        own_dashboard.kill()
+        expect(lost).to_be_visible()
+        own_dashboard.start()
+        expect(lost).to_be_hidden()
+        expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    press(page, "fx")
+    wait_until_saved(page)
+    assert decisions(own_dashboard.root) == expected(own_dashboard.root, "fx")
+    watch.errors.clear()  # the refused connections while the server was dead
+
+
 def test_the_grids_are_painted_cell_by_cell(page: Page, dashboard: Dashboard) -> None:
     task = load_tasks(dashboard.root, SOURCE)["29c11459"]  # all ten colours, and wider than high
     open_deck(page, dashboard, "?show=all&task=29c11459")
