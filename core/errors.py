@@ -10,6 +10,7 @@ import errno
 _REMEDIES = {
     errno.ENOSPC: "The disk is full. Free some space and give the same command again; nothing is lost.",
     errno.EROFS: "The disk is read-only. Choose a writable folder with --root.",
+    errno.EISDIR: "This is a folder. Name a file.",
     errno.EACCES: "You may not write there. Change the rights of the folder or choose another with --root.",
 }
 
@@ -25,4 +26,5 @@ class Stopped(Exception):  # noqa: N818 - no error: what a person wanted
 def disk_sentence(error: OSError) -> str | None:
     """What a person can do about a disk that does not take what is written; None for other errors."""
     remedy = _REMEDIES.get(error.errno or 0)
-    return None if remedy is None else f"{error.filename or ''}: {remedy}"
+    # A file that is moved to its place is the second name; the first is one that nobody chose.
+    return None if remedy is None else f"{error.filename2 or error.filename or ''}: {remedy}"

@@ -42,7 +42,9 @@ def print_records(
     table = Table(title=title or None, title_justify="left", header_style="bold")
     for name in names:
         numeric = any(isinstance(record.get(name), int | float) for record in records)
-        table.add_column(_literal(name.replace("_", " ")), justify="right" if numeric else "left")
+        table.add_column(
+            _literal(name.replace("_", " ")), justify="right" if numeric else "left", overflow="fold"
+        )
     for record in records:
         table.add_row(*(_literal(_cell(record.get(name))) for name in names))
     Console().print(table)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from core import __main__ as command_line
 from core.commands import following
+from core.commands.printing import print_records
 from core.errors import UserError
 from core.experiments.launch import prepare
 from core.experiments.runs import RunState, say_state
@@ -33,6 +34,7 @@ def said(
     ("number", "sentence"),
     [
         (errno.ENOSPC, "The disk is full. Free some space and give the same command again; nothing is lost."),
+        (errno.EISDIR, "This is a folder. Name a file."),
         (errno.EROFS, "The disk is read-only. Choose a writable folder with --root."),
         (
             errno.EACCES,
@@ -48,6 +50,31 @@ def test_a_disk_that_takes_nothing_is_one_sentence(
 
     monkeypatch.setattr(command_line, "app", fail)
     assert said(monkeypatch, capsys) == (2, "", f"some/place: {sentence}\n")
+
+
+@pytest.mark.parametrize("verb", ["import", "export"])
+def test_a_folder_in_place_of_a_file_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, verb: str
+) -> None:
+    folder = tmp_path / "flags.jsonl"
+    folder.mkdir()
+    found = said(monkeypatch, capsys, "flags", verb, str(folder), "--root", str(tmp_path))
+    assert found == (2, "", f"{folder}: This is a folder. Name a file.\n")
+    assert [*tmp_path.iterdir()] == [folder]
+
+
+def test_a_narrow_table_cuts_no_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    record = {"source": "arc1/evaluation", "origin": "a/long/place", "cells": 1234567, "version": "of-today"}
+    print_records([record], as_json=False)
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if "│" in line]
+    assert ["".join(column) for column in zip(*rows, strict=True)] == [
+        str(value) for value in record.values()
+    ]
 
 
 def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
