@@ -18,6 +18,7 @@ from core.curation.stored import (
     Dropped,
     SourceInfo,
     Stamp,
+    counted,
     file_stamp,
     list_sources,
     load_stored,
@@ -155,18 +156,9 @@ def reversed_info(root: Path, source: str) -> SourceInfo:
     """The record of `reversed:<source>` as the flags stand, with the flagged tasks that it leaves out."""
     tasks, dropped = _reversed(root, source)
     original = source_info(root, source)
-    return SourceInfo(
-        REVERSED + source,
-        f"{source}, turned around where flagged reversible",
-        original.version,
-        original.licence,
-        original.sha256,
-        tasks=len(tasks),
-        families=len({task.family for task in tasks.values()}),
-        pairs=sum(len(task.pairs) for task in tasks.values()),
-        dropped=dropped,
-        n_train={task.task_id: task.n_train for task in tasks.values() if task.n_train is not None},
-    )
+    origin = f"{source}, turned around where flagged reversible"
+    turned = replace(original, source=REVERSED + source, origin=origin, dropped=dropped)
+    return counted(turned, list(tasks.values()))
 
 
 def derived_sources(root: Path) -> list[SourceInfo]:

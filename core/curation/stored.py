@@ -9,9 +9,10 @@ import difflib
 import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import groupby
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,8 @@ SOURCE_COLUMNS = ("source", "tasks", "pairs", "dropped", "licence", "version")
 @dataclass(frozen=True)
 class SourceInfo:
     """The record of a source. `sha256` is of the bytes it was imported from; `n_train` holds the
-    number of demonstrations that is drawn from each pool task."""
+    number of demonstrations that is drawn from each pool task; `cells` is the median over its tasks of the
+    cells of a sample, `side` the longest side of its grids in cells (None without tasks, and unknown)."""
 
     source: str
     origin: str
@@ -57,11 +59,13 @@ class SourceInfo:
     pairs: int = 0
     dropped: tuple[Dropped, ...] = ()
     n_train: Mapping[str, int] = field(default_factory=dict)
+    cells: float | None = None
+    side: int | None = None
 
     @property
     def record(self) -> dict[str, Any]:
         """As a flat record."""
-        names = ("source", "tasks", "pairs", "licence", "version", "origin", "sha256")
+        names = ("source", "tasks", "pairs", "cells", "side", "licence", "version", "origin", "sha256")
         return {**{name: getattr(self, name) for name in names}, "dropped": len(self.dropped)}
 
 
@@ -105,19 +109,24 @@ def store_source(root: Path, info: SourceInfo, tasks: Iterable[Task]) -> SourceI
     ordered = sorted(tasks, key=lambda task: task.task_id)
     rows = [row for task in ordered for row in _rows(task)]
     write_table(path, _table(info.source, rows), PAIRS)
-    counts = {
-        "tasks": len(ordered),
-        "families": len({task.family for task in ordered}),
-        "pairs": len(rows),
-        "n_train": {task.task_id: task.n_train for task in ordered if task.n_train is not None},
-    }
-    stored = SourceInfo(**{**_shallow(info), **counts})
+    stored = counted(info, ordered)
     write_json(path.with_suffix(".json"), asdict(stored))
     return stored
 
 
-def _shallow(info: SourceInfo) -> dict[str, Any]:
-    return {part.name: getattr(info, part.name) for part in fields(info)}
+def counted(info: SourceInfo, tasks: Sequence[Task]) -> SourceInfo:
+    """The record with the counts and sizes of these tasks."""
+    sides = [max(pair.input.shape) for task in tasks for pair in task.pairs]
+    sides += [max(pair.output.shape) for task in tasks for pair in task.pairs if pair.output is not None]
+    return replace(
+        info,
+        tasks=len(tasks),
+        families=len({task.family for task in tasks}),
+        pairs=sum(len(task.pairs) for task in tasks),
+        cells=median([task.cells for task in tasks]) if tasks else None,
+        side=max(sides, default=None),
+        n_train={task.task_id: task.n_train for task in tasks if task.n_train is not None},
+    )
 
 
 def _rows(task: Task) -> list[tuple[Task, str, int, Pair]]:

@@ -43,7 +43,14 @@ def source_table(infos: Sequence[SourceInfo]) -> str:
         f'<th class="{kind}">{name}</th>'
         for name, kind in (
             *(("source", ""), ("tasks", "number"), ("families", "number"), ("pairs", "number")),
-            *(("licence", ""), ("version", ""), ("origin", ""), ("dropped", "")),
+            *(
+                ("cells per task", "number"),
+                ("largest side", "number"),
+                ("licence", ""),
+                ("version", ""),
+                ("origin", ""),
+                ("dropped", ""),
+            ),
         )
     )
     rows = "".join(map(_source_row, infos))
@@ -55,7 +62,13 @@ def _source_row(info: SourceInfo) -> str:
         f'<td class="number">{count:,}</td>' for count in (info.tasks, info.families, info.pairs)
     )
     words = "".join(f"<td>{escape(word)}</td>" for word in (info.licence, info.version, _end_of(info.origin)))
+    numbers += _number(_count(info.cells), "median of the cells of a sample: demonstrations and one test")
+    numbers += _number(_count(info.side), "cells along the longest side of any grid")
     return f"<tr><td><b>{escape(info.source)}</b></td>{numbers}{words}<td>{_dropped(info)}</td></tr>"
+
+
+def _count(number: float | None) -> str:
+    return "–" if number is None else f"{number:,.0f}"
 
 
 def _table(kind: str, header: str, rows: str) -> str:
@@ -95,7 +108,7 @@ def _fit_row(lengths: Lengths, colour: str, dash: str) -> str:
     hint = f"{longest[0]} is the longest" if longest else ""
     cells = [
         _number(f"{len(lengths.tokens):,}", _left_out(lengths)),
-        _number("–" if lengths.median is None else f"{lengths.median:,.0f}"),
+        _number(_count(lengths.median)),
         _number("–" if longest is None else f"{longest[1]:,}", hint),
         *(_share_cell(lengths.fitting(window), colour) for window in WINDOWS),
     ]

@@ -185,3 +185,20 @@ def test_the_fingerprint_follows_the_tasks_alone(root: Path) -> None:
 def test_an_unknown_task_names_the_nearest(root: Path) -> None:
     with pytest.raises(UserError, match=r"No task 'bb12' in any imported source. Did you mean 'bb11'\?"):
         find_task(root, "bb12")
+
+
+def test_a_record_says_how_large_its_tasks_are(tmp_path: Path) -> None:
+    info = SourceInfo("toy", "made here", "1", "none", "")
+    assert store_source(tmp_path, info, []).cells is None
+    demonstrations = [{"input": [[1]], "output": [[1, 2, 3]]}, {"input": [[1], [2]], "output": [[3, 4]]}]
+    tests = [{"input": [[5, 5]], "output": [[5]]}]
+    small, large = (
+        parse_task({"train": shown, "test": tests}, task_id=name, source="toy")
+        for name, shown in (("a", demonstrations[:1]), ("b", demonstrations))
+    )
+    stored = store_source(tmp_path, info, [small, large])
+    assert (stored.cells, stored.side) == ((7 + 11) / 2, 3)
+    assert list_sources(tmp_path) == [stored]
+    add_flag(tmp_path, "a", "toy", "yes", "me")
+    (turned,) = derived_sources(tmp_path)
+    assert (turned.source, turned.tasks, turned.cells, turned.side) == ("reversed:toy", 1, 7, 3)

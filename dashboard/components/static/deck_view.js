@@ -40,6 +40,7 @@ const FRAME = `
 <div class="end" hidden></div>
 <footer>
   <div class="answers">
+    <b>Reversible?</b>
     <button data-do="yes"><kbd>F</kbd>yes</button><button data-do="no"><kbd>X</kbd>no</button><button data-do="unsure"><kbd>S</kbd>unsure</button>
     <span class="gap"></span>
     <button data-do="undo"><kbd>U</kbd>undo</button><button data-do="back"><kbd>K</kbd>back</button><button data-do="next"><kbd>J</kbd>next</button>
