@@ -8,9 +8,10 @@ Streamlit, since threads of one process share its time.
 import contextlib
 import gc
 import importlib
+import os
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ SWITCHING = 0.0005
 """Seconds after which an import lets the server's own thread go on, so that files are served meanwhile."""
 
 
+THREADS = "OPENBLAS_NUM_THREADS"
+
+
 def load_ahead() -> None:
     """Import what the pages will ask for; what cannot be imported is for the page that needs it to say.
 
@@ -43,8 +47,9 @@ def load_ahead() -> None:
     usual = sys.getswitchinterval()
     sys.setswitchinterval(SWITCHING)
     try:
-        for name in NEEDED:
-            importlib.import_module(name)
+        with single_threaded_products():
+            for name in NEEDED:
+                importlib.import_module(name)
     except ImportError:
         return
     finally:
@@ -58,6 +63,23 @@ async def ready(_: Any) -> AsyncIterator[None]:
     """Begin to load as the server begins to answer."""
     threading.Thread(target=load_ahead, daemon=True).start()
     yield
+
+
+@contextlib.contextmanager
+def single_threaded_products() -> Iterator[None]:
+    """Let the libraries loaded meanwhile multiply matrices in the thread that asks.
+
+    The products of the pages are small: threads that share one spend as long again waiting for each other.
+    The setting is read when a library is loaded, and what the server starts later shall not inherit it.
+    """
+    if THREADS in os.environ:
+        yield
+        return
+    os.environ[THREADS] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[THREADS]
 
 
 app = st.App(Path(__file__).with_name("app.py"), lifespan=ready)

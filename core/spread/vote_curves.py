@@ -14,17 +14,18 @@ many, and u for the place that the truth has in a tie, uniform on 0…1 (Gauss�
 ties as its degree allows). With two places to win, one rival may be ahead: the term linear in y of
 Π [B + uT + y·A].
 The chance with exactly s draws is the coefficient of z^s divided by P(s of n), read off by a discrete
-Fourier transform. A product over rivals is a sum of logarithms: one matrix product for all outputs.
+Fourier transform. A product over rivals is a sum of logarithms: one matrix product for all outputs. Outputs
+with the same rivals of t votes and more share it, and another matrix product reads off the coefficients for
+any number of attempts that can't come up to t.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.seeds import generator
 from core.spread.budgets import MOST_EXACT_ATTEMPTS, expected_vote_curve
 from core.spread.distributions import binomial
 from core.spread.metrics import Floats, expected_vote_k
@@ -54,7 +55,8 @@ def expected_vote_curves(
         raise ValueError(f"votes must add up to at most the attempts, and those to {MOST_EXACT_ATTEMPTS}")
     wanted = np.asarray(budgets)
     curves = np.where(wanted[None, :] <= attempts[:, None], 0.0, np.nan)
-    rows = np.column_stack([attempts, truth, rivals[:, 1:]])[truth > 0].astype(np.int16)
+    # The largest rivals come first, so that outputs that share them stand together, see `_Votes`.
+    rows = np.column_stack([attempts, rivals[:, :0:-1], truth])[truth > 0].astype(np.int16)
     if not len(rows):
         return curves
     known, which = np.unique(
@@ -63,8 +65,8 @@ def expected_vote_curves(
     different = known.view(np.int16).reshape(-1, rows.shape[1]).astype(np.int64)
     found = np.empty((len(different), len(wanted)))
     for n in np.unique(different[:, 0]).tolist():
-        own = different[:, 0] == n
-        found[own] = _curves(n, different[own, 1], different[own, 2:], k, budgets)
+        own = different[different[:, 0] == n]
+        found[different[:, 0] == n] = _curves(n, own[:, -1], own[:, -2:0:-1], k, budgets)
     curves[truth > 0] = found[which.ravel()]
     return curves
 
@@ -87,7 +89,10 @@ def _curves(n: int, truth: Whole, rivals: Whole, k: int, budgets: Sequence[int])
 
 @dataclass(frozen=True)
 class _Votes:
-    """Outputs with n attempts each; `rivals` (outputs, sizes) counts answers with `sizes` votes."""
+    """Outputs with n attempts each; `rivals` (outputs, sizes) counts answers with `sizes` votes.
+
+    Outputs with the same answers of any size and more stand together.
+    """
 
     n: int
     truth: Whole
@@ -98,54 +103,65 @@ class _Votes:
         """Expected vote_k of every output when s of the attempts are drawn."""
         if s > self.n:
             return np.full(len(self.truth), np.nan)
+        if s == 1:
+            return np.asarray(self.truth / self.n)
         if s == self.n:
             ahead, tied = self.sizes > self.truth[:, None], self.sizes == self.truth[:, None]
             return expected_vote_k((self.rivals * ahead).sum(1), 1 + (self.rivals * tied).sum(1), k)
         circle = _Circle(self.n, s)
-        won = np.zeros((len(self.truth), len(circle.z)), dtype=np.complex64)
+        won = np.zeros(len(self.truth))
         chances = binomial(np.arange(s + 1)[:, None], np.arange(self.n + 1)[None, :], s / self.n)
-        anything = circle.whole(np.arange(self.n + 1)[:, None]).astype(np.complex64)
         last = min(s, int(self.truth.max()))
         most = self._most(last, k, circle)
         for t in range(1, last + 1):
             chance = chances[t, self.truth]
-            rows = np.flatnonzero(chance * most[:, t - 1] > _NEGLIGIBLE * circle.here)
+            rows = np.flatnonzero(chance * most[t - 1] > _NEGLIGIBLE * circle.here)
             if not rows.size:
                 continue
             first = int(np.searchsorted(self.sizes, t))  # only answers with t votes or more can come up to it
-            _, where, which = np.unique(self.keys[rows, first], return_index=True, return_inverse=True)
-            topped = self._topped(first, rows[where], t, s, k, circle)[which]
-            topped *= anything[self.n - self.truth[rows] - self.votes[rows, first]]
-            topped *= circle.z.astype(np.complex64) ** t
-            topped *= chance[rows, None].astype(np.float32)
-            won[rows] += topped
-        return np.clip(circle.coefficient(won), 0, 1)
+            begins = np.diff(np.cumsum(self.differ >= first)[rows], prepend=-1) > 0
+            harmless = self.harmless[first][rows]
+            least = int(harmless.min())
+            product, weights = self._topped(first, rows[begins], t, k, circle)
+            topped = circle.coefficients(product, weights, t, np.arange(least, int(harmless.max()) + 1))
+            won[rows] += chance[rows] * topped[np.cumsum(begins) - 1, harmless - least]
+        return np.clip(won, 0, 1)
 
     @cached_property
-    def keys(self) -> Whole:
-        """A number for the answers of `sizes[j]` votes or more, equal for equal; (outputs, sizes + 1)."""
-        weights = generator(0, "answers of a size").integers(2**62, size=len(self.sizes))
-        return _from_the_right(self.rivals.astype(np.int64) * weights)
+    def differ(self) -> Whole:
+        """The last place of `sizes` where an output's rivals are others than those of the output before it;
+        −1 where there is none."""
+        changed = np.diff(self.rivals, axis=0, prepend=np.nan) != 0
+        places = np.arange(len(self.sizes), dtype=np.int16)
+        return np.max(np.where(changed, places, np.int16(-1)), axis=1, initial=-1).astype(np.int64)
 
     @cached_property
-    def votes(self) -> Whole:
-        """How many votes those answers have together."""
-        return _from_the_right(self.rivals.astype(np.int64) * self.sizes)
+    def answers(self) -> Whole:
+        """How many answers have `sizes[j]` votes or more; (sizes + 1, outputs)."""
+        return _from_the_last(self.rivals.T.astype(np.int64))
+
+    @cached_property
+    def harmless(self) -> Whole:
+        """How many attempts are neither the truth nor such answers; (sizes + 1, outputs)."""
+        return self.n - self.truth - _from_the_last(self.rivals.T.astype(np.int64) * self.sizes[:, None])
 
     def _most(self, last: int, k: int, circle: "_Circle") -> Floats:
-        """The most that `_topped` can be for t up to `last`: at z = 1, every tie won; (outputs, last)."""
-        exact = binomial(np.arange(last + 1)[None, :], self.sizes[:, None], circle.s / circle.n)
-        behind = np.maximum(np.cumsum(exact, axis=1)[:, 1:], _NOTHING)
-        most = np.exp(self.rivals @ np.log(behind))
-        ahead = 1 - behind + exact[:, 1:]
-        return np.asarray(most if k == 1 else most * (1 + self.rivals @ (ahead / behind)))
+        """The most that `_topped` can be for t up to `last`: at z = 1, every tie won; (last, outputs)."""
+        exact = binomial(np.arange(last + 1)[:, None], self.sizes[None, :], circle.s / circle.n)
+        behind = np.maximum(np.cumsum(exact, axis=0)[1:], _NOTHING)
+        most = np.exp(np.log(behind).astype(np.float32) @ self.rivals.T)
+        ahead = 1 - behind + exact[1:]
+        return np.asarray(
+            most if k == 1 else most * (1 + (ahead / behind).astype(np.float32) @ self.rivals.T)
+        )
 
-    def _topped(self, first: int, rows: Whole, t: int, s: int, k: int, circle: "_Circle") -> Complex:
-        """Generating function of "fewer than k of the answers from `first` on are ahead"; (rows, points)."""
+    def _topped(self, first: int, rows: Whole, t: int, k: int, circle: "_Circle") -> tuple[Complex, Floats]:
+        """Generating function of "fewer than k of the answers from `first` on are ahead": its parts for the
+        truth's places in a tie, (rows, places × points), and their weights."""
         counts, sizes = self.rivals[rows, first:], self.sizes[first:]
         if not len(sizes):
-            return np.ones((len(rows), len(circle.z)), dtype=np.complex64)
-        nodes, weights = _nodes(int(min(s // t - 1, counts.sum(axis=1).max())))
+            return np.ones((len(rows), len(circle.z)), dtype=np.complex64), np.ones(1)
+        nodes, weights = _nodes(int(min(circle.s // t - 1, self.answers[first][rows].max())))
         below, tied = circle.below(sizes, t)
         behind = below[:, None, :] + nodes[None, :, None] * tied[:, None, :]
         behind = np.where(np.abs(behind) < _NOTHING, _NOTHING, behind)
@@ -153,8 +169,7 @@ class _Votes:
         if k == 2:
             ahead = circle.whole(sizes[:, None])[:, None, :] - behind
             product *= 1 + _times(counts, ahead / behind)
-        turned = product.reshape(len(counts), len(nodes), -1)
-        return np.asarray(sum(turned[:, place] * weight for place, weight in enumerate(weights)))
+        return product, weights
 
 
 class _Circle:
@@ -180,14 +195,18 @@ class _Circle:
         powers = self.z[None, :] ** np.arange(t + 1)[:, None]
         return chances[:, :t] @ powers[:t], chances[:, t:] * powers[t:]
 
-    def coefficient(self, values: Complex) -> Floats:
-        """Coefficient s of functions given at the points, over its chance. Real functions: half is enough."""
-        turned = (values * self.z ** (-self.s)).real
+    def coefficients(self, values: Complex, weights: Floats, t: int, harmless: Whole) -> Floats:
+        """Coefficient s, over its chance, of Σ weights · values · z^t · (q + p z)^h for h in `harmless`:
+        (rows, len(harmless)). `values` (rows, len(weights) × points) stand at the points, and are those of
+        real functions, so that half a circle is enough."""
         twice = np.full(len(self.z), 2.0)
         twice[0] = 1.0
         if self.count % 2 == 0:
             twice[-1] = 1.0
-        return np.asarray(turned @ twice / self.count / self.here)
+        turned = self.whole(harmless[:, None]) * self.z ** (t - self.s) * twice / (self.count * self.here)
+        factors = (turned[:, None, :] * weights[:, None]).reshape(len(harmless), -1)
+        parts = np.stack([factors.real, -factors.imag], axis=2).reshape(len(harmless), -1)
+        return np.asarray(np.ascontiguousarray(values).view(np.float32) @ parts.T.astype(np.float32))
 
 
 def _times(counts: NDArray[np.float32], values: Complex) -> Complex:
@@ -208,14 +227,15 @@ def _product(counts: NDArray[np.float32], values: Complex) -> Complex:
     return product
 
 
+@lru_cache(maxsize=128)
 def _nodes(degree: int) -> tuple[Floats, Floats]:
     """Gauss–Legendre nodes and weights on 0…1, exact for polynomials of this degree (up to 11)."""
     nodes, weights = np.polynomial.legendre.leggauss(min(_MOST_NODES, max(degree, 0) // 2 + 1))
-    return (nodes + 1) / 2, (weights / 2).astype(np.float32)
+    return (nodes + 1) / 2, weights / 2
 
 
-def _from_the_right(values: Whole) -> Whole:
-    """Sums of each row from every place to its end, and 0 behind the end."""
-    summed = np.zeros((values.shape[0], values.shape[1] + 1), dtype=np.int64)
-    summed[:, :-1] = np.cumsum(values[:, ::-1], axis=1)[:, ::-1]
+def _from_the_last(values: Whole) -> Whole:
+    """Sums of each column from every row to the last, and 0 behind it."""
+    summed = np.zeros((values.shape[0] + 1, values.shape[1]), dtype=np.int64)
+    summed[:-1] = np.cumsum(values[::-1], axis=0)[::-1]
     return summed

@@ -1,5 +1,7 @@
 """Curves of many outputs at once are those of each output alone, which are exact means over all draws."""
 
+from math import comb
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,14 @@ def test_extremes() -> None:
     # Any of s answers drawn wins with the same chance, and the truth is drawn with s / 64.
     assert found[2] == pytest.approx([1 / 64] * 4, abs=2e-5)
     assert found[3] == pytest.approx(expected_vote_curve(64, 2, [62], 1, [1, 8, 32, 64]), abs=1e-5)
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_without_a_rival_a_drawn_truth_wins(k: int) -> None:
+    truth = np.arange(1, 21)
+    found = expected_vote_curves(np.full(20, 20), truth, np.zeros((20, 21), dtype=np.int64), k, [1, 5, 20])
+    missed = [[comb(20 - c, s) / comb(20, s) for s in (1, 5, 20)] for c in truth.tolist()]
+    np.testing.assert_allclose(found, 1 - np.array(missed), atol=2e-5)
 
 
 def test_impossible_votes_are_refused() -> None:
