@@ -35,6 +35,12 @@ def launch(
     retries: Annotated[
         int | None, typer.Option(help="On ray: how often a run that lost its node goes on elsewhere.")
     ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="On ray, where nodes share no folder: a store for them, s3://…, gs://…, file:///…."
+        ),
+    ] = None,
     root: Root = HERE,
 ) -> None:
     """Start all runs of an experiment in the background; finished stages are not repeated."""
@@ -44,8 +50,8 @@ def launch(
     from core.experiments.spec import find_spec, read_spec
 
     experiment = read_spec(find_spec(root, spec))
-    asked: dict[str, float | None] = {"gpus": gpus, "cpus": cpus, "memory_gigabytes": memory_gb}
-    asked |= {"shards": shards, "retries": retries}
+    asked: dict[str, float | str | None] = {"gpus": gpus, "cpus": cpus, "memory_gigabytes": memory_gb}
+    asked |= {"shards": shards, "retries": retries, "store": store}
     cluster = cluster_asked(on, asked, before=cluster_of(root, experiment.name))
     runs = launch_spec(root, experiment, sys.argv, by=account(), cluster=cluster, fresh_work=fresh)
     if wait:

@@ -1,9 +1,9 @@
 """Experiments on a Ray cluster: what is asked of it, and which process drives an experiment there.
 
 One driver per experiment, a detached process on the machine of the launch, hands each run to the cluster as
-one task. The nodes share the project's folder, so states, progress and logs are where they are for runs of
-this machine, and a run that lost its node goes on from its checkpoint on another one. `cluster.json` in
-an experiment's folder says that it is the cluster's: the queue of this machine leaves it alone.
+one task. The nodes share the project's folder, or a store lies between them; states, progress and logs are
+where they are for runs of this machine, and a run that lost its node goes on from its checkpoint elsewhere.
+`cluster.json` in an experiment's folder says that it is the cluster's: the queue of this machine leaves it.
 """
 
 import math
@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from core.errors import UserError
 from core.experiments.processes import start_detached
@@ -43,6 +43,22 @@ class ClusterSettings(Settings):
         1, ge=1, le=1000, description="Parts in which a run's evaluations are answered at the same time."
     )
     retries: int = Field(5, ge=0, description="How often a run that lost its node goes on elsewhere.")
+    store: str | None = Field(
+        None, description="Where nodes share no folder: a store for them, s3://…, gs://… or file:///…."
+    )
+
+    @field_validator("store")
+    @classmethod
+    def _is_an_address(cls, store: str | None) -> str | None:
+        if store and "://" not in store:
+            raise ValueError("a store is an address: s3://bucket/folder, gs://… or file:///folder")
+        return store or None
+
+    @model_validator(mode="after")
+    def _parts_share_a_folder(self) -> Self:
+        if self.store and self.shards > 1:
+            raise ValueError("shards need a folder that all nodes share; leave them at 1 with a store")
+        return self
 
 
 @dataclass(frozen=True)
@@ -78,10 +94,11 @@ def options_of(settings: ClusterSettings | None) -> list[str]:
     if settings is None:
         return []
     names = {"gpus": "--gpus", "cpus": "--cpus", "memory_gigabytes": "--memory-gb"}
-    names |= {"shards": "--shards", "retries": "--retries"}
+    names |= {"shards": "--shards", "retries": "--retries", "store": "--store"}
     fresh = ClusterSettings()
     changed = [name for name in names if getattr(settings, name) != getattr(fresh, name)]
-    options = [(names[name], f"{getattr(settings, name):g}") for name in changed]
+    values = {name: getattr(settings, name) for name in changed}
+    options = [(names[name], one if isinstance(one, str) else f"{one:g}") for name, one in values.items()]
     return ["--on", "ray", *(part for option in options for part in option)]
 
 

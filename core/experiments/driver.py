@@ -6,8 +6,6 @@ too. A task that lost its node begins anew on another one, where the run goes on
 driver only says of a run what the run can't say itself.
 """
 
-import os
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from core.experiments.apart import work_apart
 from core.experiments.cluster import (
     DRIVER_LOCK,
     LOCAL,
@@ -27,9 +26,11 @@ from core.experiments.cluster import (
     cluster_of,
     share_of,
 )
+from core.experiments.connecting import connect, guard_local_cluster, how_it_ended
 from core.experiments.frozen import frozen_of
+from core.experiments.mirror import Mirror, Mirrors
 from core.experiments.on_node import work_on
-from core.experiments.processes import CODE, Heartbeat, Identity
+from core.experiments.processes import Heartbeat, Identity
 from core.experiments.runs import (
     DRIVER,
     DRIVER_HEARTBEAT,
@@ -51,8 +52,7 @@ from core.storage.files import append_record, locked, write_json
 
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_BETWEEN_ROUNDS = 10.0
-SECONDS_TO_STOP = 10.0
-SECONDS_TO_CONNECT = 60.0
+SECONDS_TO_STOP, SECONDS_TO_PUSH = 10.0, 8.0
 
 Say = Callable[[str], None]
 
@@ -105,6 +105,8 @@ class _Flight:
     ends: list[str] = field(default_factory=list)
     stop_since: float | None = None
     held: ExitStack = field(default_factory=ExitStack)
+    mirror: Mirror | None = None
+    losses: int = 0
 
 
 class _Driver:
@@ -114,6 +116,7 @@ class _Driver:
         self.root, self.experiment, self.settings, self.say = root.resolve(), experiment, settings, say
         self.flights: dict[Run, _Flight] = {}
         self.looked = 0.0
+        self.mirrors = Mirrors(self.root, experiment, settings.store, say) if settings.store else None
         spec = read_spec(experiment_folder(root, experiment) / "experiment.yaml")
         tasks = frozen_of(list_runs(root, experiment)[0], spec).load_evaluated(root)
         self.parts = min(settings.shards, len(tasks))
@@ -122,10 +125,10 @@ class _Driver:
         """Work until nothing is left."""
         address = address_of(self.settings)
         if address == LOCAL:
-            _guard_local_cluster()
+            guard_local_cluster()
         import ray
 
-        _connect(address)
+        connect(address)
         try:
             self.share = share_of(self.settings, ray.nodes())
             self.say(f"{self.experiment} on {address}: each run gets {self.share}.")
@@ -151,8 +154,12 @@ class _Driver:
         self.looked = time.monotonic()
         fresh = [run for run in list_runs(self.root, self.experiment) if run not in self.flights]
         fresh = [run for run in fresh if wants_work(run)]
+        mirrors: dict[Run, Mirror] = {}
+        if self.mirrors is not None:
+            mirrors = self.mirrors.open(fresh)
+            fresh = list(mirrors)
         for run in sorted(fresh, key=lambda run: (run.train_seed, run.variant)):
-            self.flights[run] = _Flight(run)
+            self.flights[run] = _Flight(run, mirror=mirrors.get(run))
             self._go_on(self.flights[run])
         return bool(fresh)
 
@@ -185,10 +192,19 @@ class _Driver:
         options: dict[str, Any] = {"num_cpus": self.share.cpus, "num_gpus": self.share.gpus}
         if self.share.memory is not None:
             options["memory"] = self.share.memory
-        name = f"{self.experiment} {flight.run.name}" + (f" shard {shard}" if shard else "")
-        task = ray.remote(work_on).options(max_retries=self.settings.retries, name=name, **options)
-        part = None if shard is None else str(shard)
-        reference = task.remote(str(self.root), self.experiment, flight.run.name, list(stages), part)
+        options["name"] = f"{self.experiment} {flight.run.name}" + (f" shard {shard}" if shard else "")
+        if self.mirrors is not None and flight.mirror is not None:
+            alone = ray.remote(work_apart).options(max_retries=0, **options)  # each try has its own number
+            try:
+                reference = alone.remote(self.mirrors.errand(flight.mirror), list(stages))
+            except UserError as problem:  # the store does not answer
+                flight.ends.append(str(problem))
+                self._let_go(flight)
+                return
+        else:
+            task = ray.remote(work_on).options(max_retries=self.settings.retries, **options)
+            part = None if shard is None else str(shard)
+            reference = task.remote(str(self.root), self.experiment, flight.run.name, list(stages), part)
         flight.tasks[reference] = shard
 
     def _look(self) -> None:
@@ -200,12 +216,20 @@ class _Driver:
             time.sleep(SECONDS_BETWEEN_LOOKS)
             return
         ended, _ = ray.wait(list(references), num_returns=len(references), timeout=SECONDS_BETWEEN_LOOKS)
+        if self.mirrors is not None:
+            just = [mirror for one in ended if (mirror := references[one].mirror) is not None]
+            every = [mirror for flight in self.flights.values() if (mirror := flight.mirror) is not None]
+            self.mirrors.pull(just, every)
         for reference in ended:
             flight = references[reference]
-            end = _how_it_ended(reference)
+            end = how_it_ended(reference)
             del flight.tasks[reference]
-            if end is not None and flight.stop_since is None:  # else it was ended because a person asked
-                flight.ends.append(end)
+            if end.words is None or flight.stop_since is not None:  # it was ended because a person asked
+                continue
+            if end.lost and flight.mirror is not None and flight.losses < self.settings.retries:
+                flight.losses += 1  # and goes on elsewhere, as Ray sees to where a folder is shared
+            else:
+                flight.ends.append(end.words)
         for flight in {flight.run: flight for flight in references.values()}.values():
             if not flight.tasks:
                 flight.held.close()
@@ -221,11 +245,16 @@ class _Driver:
 
         if any(flight.tasks.values()):
             self._report(flight.run)
-        if flight.run.stop_file.exists() or flight.ends:
+        deleted = not (flight.run.folder / "run.json").exists()
+        if flight.run.stop_file.exists() or flight.ends or deleted:
+            patience = SECONDS_TO_STOP
+            if flight.mirror is not None:
+                flight.mirror.ask_to_stop()
+                patience += SECONDS_TO_PUSH
             flight.stop_since = flight.stop_since or time.monotonic()
             said = said_of(flight.run)
             waits = said is not None and said.state != "running"
-            if waits or time.monotonic() - flight.stop_since > SECONDS_TO_STOP:
+            if waits or time.monotonic() - flight.stop_since > patience:
                 for reference in flight.tasks:
                     ray.cancel(reference, force=True)
 
@@ -259,51 +288,3 @@ class _Driver:
             say_state(run, RunState("failed", said.stage, said.step, said.total, error=error))
         del self.flights[run]
         self.say(f"{run.name}: {(said_of(run) or said).state}")
-
-
-def _connect(address: str) -> None:
-    """Join the cluster, which may still be starting. Raises `UserError` where none answers in a minute."""
-    import ray
-
-    end = time.monotonic() + SECONDS_TO_CONNECT
-    while True:
-        try:
-            ray.init(
-                address=address,
-                log_to_driver=False,
-                runtime_env={"env_vars": {"PYTHONPATH": str(CODE)}},
-                **(_LOCAL if address == LOCAL else {}),
-            )
-            return
-        except (ConnectionError, RuntimeError, ValueError) as problem:
-            if time.monotonic() < end:
-                time.sleep(SECONDS_BETWEEN_LOOKS)
-                continue
-            reason = str(problem).strip().splitlines()[0]
-            raise UserError(
-                f"No Ray cluster answers at {address} ({reason}). Start one (ray start --head) and set"
-                " RAY_ADDRESS and the cluster's token, or leave RAY_ADDRESS unset to use this machine."
-            ) from problem
-
-
-def _guard_local_cluster() -> None:
-    """Give a cluster of this machine a token that nobody else knows, and that Ray need not keep in a file."""
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-
-
-_LOCAL: dict[str, Any] = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-
-
-def _how_it_ended(reference: Any) -> str | None:
-    """How a task that has ended did so, in words; None for a good end."""
-    import ray
-
-    try:
-        end: str | None = ray.get(reference)
-        return end
-    except ray.exceptions.RayTaskError as problem:
-        return str(problem.cause).strip().splitlines()[0]
-    except ray.exceptions.RayError as problem:
-        said = str(problem).strip().splitlines()  # nothing of a task that was cancelled
-        return ": ".join([type(problem).__name__, *said[:1]])

@@ -35,6 +35,7 @@ from core.experiments.stages import stages_left
 from core.experiments.trash import put_aside
 from core.experiments.worker import ensure_worker
 from core.storage.files import append_record, locked, read_json, write_json, write_text
+from core.storage.stores import Store
 
 BYTES_PER_RUN = 200 * 2**20
 LAUNCHES = "launches.jsonl"
@@ -156,6 +157,8 @@ def launch(
     _check_root(root)
     if cluster is not None:
         check_ray()
+        if cluster.store is not None:
+            Store(cluster.store)  # which says what is not installed
     with locked(root / "runs" / ".launch.lock"):
         runs = prepare(root, spec, command, by, fresh_work=fresh_work)
         say_cluster(root, spec.name, cluster)

@@ -16,7 +16,7 @@ from core.errors import UserError
 from core.experiments.cluster import DRIVER_LOCK
 from core.experiments.processes import CODE, MODULE
 from core.experiments.reporting import say_in_log
-from core.experiments.runs import Stage, experiment_folder, named_run
+from core.experiments.runs import Run, Stage, experiment_folder, named_run
 from core.experiments.stages import launched_spec, stages_left
 from core.storage.files import locked
 
@@ -27,9 +27,12 @@ def work_on(root: str, experiment: str, name: str, stages: Sequence[Stage], shar
     None at the end or where nothing is wanted any more, else in words how the process ended that did not
     end well. Raises `UserError` where the node does not share the project's folder.
     """
-    folder = experiment_folder(Path(root), experiment)
-    check_shared(folder)
-    run = named_run(Path(root), experiment, name)
+    check_shared(experiment_folder(Path(root), experiment))
+    return work_through(named_run(Path(root), experiment, name), stages, shard)
+
+
+def work_through(run: Run, stages: Sequence[Stage], shard: str | None = None) -> str | None:
+    """See stages of a run through, as `work_on` does."""
     log = run.folder / "log.txt"
     if shard is not None:
         log = run.folder / f"log-shard-{shard.replace('/', '-of-')}.txt"
@@ -38,9 +41,10 @@ def work_on(root: str, experiment: str, name: str, stages: Sequence[Stage], shar
             return None
         if stage not in stages_left(run, launched_spec(run)):  # done before the task lost its node
             continue
-        verb = ["run", experiment, "--of", name, "--stage", stage, *(["--shard", shard] if shard else [])]
+        part = ["--shard", shard] if shard else []
+        verb = ["run", run.experiment, "--of", run.name, "--stage", stage, *part]
         say_in_log(run, f"{stage}{f' {shard}' if shard else ''} on {socket.gethostname()}")
-        code = run_process(verb, Path(root), log)
+        code = run_process(verb, run.root, log)
         if code:
             return signal.Signals(-code).name if code < 0 else f"exit code {code}"
     return None

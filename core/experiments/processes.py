@@ -133,13 +133,18 @@ class Heartbeat:
 
     def _write(self) -> None:
         for path in self._paths:
-            if not path.parent.is_dir():  # deleted by hand; whoever works there finds out by itself
-                continue
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            try:
-                os.pwrite(descriptor, f"{time.monotonic():20.3f} {time.time():20.3f}\n".encode(), 0)
-            finally:
-                os.close(descriptor)
+            beat(path)
+
+
+def beat(path: Path) -> None:
+    """Say that whoever works where this heartbeat lies lives now."""
+    if not path.parent.is_dir():  # deleted by hand; whoever works there finds out by itself
+        return
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        os.pwrite(descriptor, f"{time.monotonic():20.3f} {time.time():20.3f}\n".encode(), 0)
+    finally:
+        os.close(descriptor)
 
 
 def seconds_since_beat(path: Path, *, here: bool) -> float | None:

@@ -28,10 +28,12 @@ from core.experiments.cluster import (
     share_of,
 )
 from core.experiments.driver import drive
-from core.experiments.launch import launch
+from core.experiments.launch import launch, prepare
 from core.experiments.on_node import check_shared
-from core.experiments.runs import Run, experiment_folder, progress_of
+from core.experiments.runs import STAGES, Run, experiment_folder, progress_of
 from core.experiments.scheduling import runs_to_go_on
+from core.experiments.spec import read_spec
+from core.experiments.stages import run_stage
 from core.storage.files import locked, read_records
 from tests.experiments.conftest import spec_file, spec_of
 from tests.training.tiny import tiny_spec
@@ -93,6 +95,13 @@ def test_a_launch_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
         cluster_asked("local", {"shards": 4})
     with pytest.raises(UserError, match=r"shards"):
         cluster_asked("ray", {"shards": 0})
+    asked = cluster_asked("ray", {"store": "s3://bucket/arc"})
+    assert options_of(asked) == ["--on", "ray", "--store", "s3://bucket/arc"]
+    assert cluster_asked(None, {"store": ""}, before=asked) == ClusterSettings(), "given up again"
+    with pytest.raises(UserError, match=r"a store is an address: s3://"):
+        cluster_asked("ray", {"store": "/mnt/bucket"})
+    with pytest.raises(UserError, match=r"shards need a folder that all nodes share"):
+        cluster_asked("ray", {"store": "s3://bucket", "shards": 2})
     monkeypatch.setattr(cluster_module, "find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"Ray is not installed here"):
         check_ray()
@@ -199,6 +208,54 @@ def test_a_node_is_lost_and_a_driver_and_a_person_stops_a_run(root: Path, namesp
             .select(asked.column_names)
             .to_pylist()
         )
+
+
+@pytest.mark.engine
+@pytest.mark.cluster
+@pytest.mark.timeout(900)
+def test_nodes_that_share_a_store_alone_lose_nothing(
+    root: Path, tmp_path_factory: Any, namespace: None
+) -> None:
+    """Two equal variants train on two nodes, of which one can't see the project. That one goes, and the run
+    on the other is stopped and resumed: both end with the losses and answers of a run that nobody disturbed.
+    """
+    store = tmp_path_factory.mktemp("bucket")
+    evaluation = {
+        "sources": [{"source": "toy"}],
+        "inference": {"engine": "transformers", "attempts": 2, "max_model_len": 128, "max_output_tokens": 4},
+    }
+    recipe = json.loads(json.dumps(spec_of(root).recipe))
+    recipe["training"] |= {"steps": STEPS}
+    spec_file(root, variants={"plain": None, "twin": None}, recipe=recipe, evaluation=evaluation)
+    script = "tests.experiments.two_nodes_apart"
+    happened = in_namespace(sys.executable, "-m", script, str(root), str(store), seconds=880)
+    assert happened.returncode == 0, happened.stderr[-3000:]
+    seen = json.loads(happened.stdout)
+    assert [(record["state"], record["error"]) for record in seen["ended"]] == [("done", None)] * 2
+    assert len(seen["on_node_b"]) == 1 and not seen["on_node_b"][0].startswith(str(root))
+    assert seen["stopped"]["state"] == "cancelled" and 0 < seen["stopped"]["step"] < STEPS
+    assert seen["stopped"]["seconds"] < 20 * patience()
+
+    undisturbed = tiny_spec(name="calm", recipe=recipe, evaluation=evaluation)
+    (root / "data" / "experiments" / "calm.yaml").write_text(yaml.safe_dump(undisturbed))
+    (calm,) = prepare(
+        root, read_spec(root / "data" / "experiments" / "calm.yaml"), ["launch"], fresh_work=True
+    )
+    assert all(run_stage(calm, stage) for stage in STAGES)
+    expected = [record["loss"] for record in progress_of(calm, "train")]
+    assert len(expected) == STEPS
+    for run in (Run(root, "trial", "plain", 0), Run(root, "trial", "twin", 0)):
+        assert [record["loss"] for record in progress_of(run, "train")] == expected
+        steps = [r["step"] for r in read_records(run.folder / "progress.jsonl") if r["stage"] == "train"]
+        assert steps.count(1) == 1, "nobody began at the beginning again"
+        for seed in (0, 1):
+            tables = [pq.read_table(one.eval_folder(seed) / "predictions.parquet") for one in (run, calm)]
+            rows = [table.drop(["variant", "experiment"]).to_pylist() for table in tables]
+            assert rows[0] == rows[1] and len(rows[0]) == 10
+            assert (run.eval_folder(seed) / "scores.parquet").exists()
+    lost = Run(root, "trial", seen["lost"], 0)
+    hosts = re.findall(r"train on (\S+)", (lost.folder / "log.txt").read_text())
+    assert len(hosts) == 2 and hosts[0] == "node-b" != hosts[1]
 
 
 def patience() -> float:

@@ -38,23 +38,26 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": "of-this-test-alone",
-    # A node that is gone is noticed in seconds.
+    "RAY_worker_niceness": "0",  # else other work of this machine comes first
+    # A node that is gone refuses at once and is noticed in seconds; a slow one is not given up.
     "RAY_health_check_initial_delay_ms": "2000",
     "RAY_health_check_period_ms": "500",
-    "RAY_health_check_timeout_ms": "1000",
-    "RAY_health_check_failure_threshold": "3",
+    "RAY_health_check_timeout_ms": "10000",
+    "RAY_health_check_failure_threshold": "5",
 }
 BEGAN = time.monotonic()
 
 
-def node(name: str, *options: str, isolated: bool = False) -> "subprocess.Popen[bytes]":
-    """Start a node with one core and wait until it is up; it ends with the process that is returned."""
+def node(
+    name: str, *options: str, isolated: bool = False, inside: str = "hostname node-b"
+) -> "subprocess.Popen[bytes]":
+    """Start a node with one core and wait until it is up; it ends with the process that is returned. One that
+    is isolated first does what is to be done `inside`."""
     command = [*RAY, "start", *options, "--num-cpus", "1", "--object-store-memory", str(80 * 2**20)]
     command += ["--disable-usage-stats", "--block"]
     if isolated:
-        inside = 'hostname node-b && exec "$@"'
         own = ["unshare", "--pid", "--fork", "--mount-proc", "--uts", "--kill-child"]
-        command = [*own, "sh", "-c", inside, "sh", *command]
+        command = [*own, "sh", "-c", f'{inside} && exec "$@"', "sh", *command]
     log = ROOT / f"{name}.log"
     process = subprocess.Popen(command, env=ENVIRONMENT, stdout=log.open("wb"), stderr=subprocess.STDOUT)
     wait_for(lambda: "Ray runtime started" in log.read_text(errors="replace"), f"{name} is up")
@@ -123,7 +126,8 @@ def stages_at_work() -> list[int]:
     return [one.pid for one in found if {str(ROOT), "--stage"} <= set(one.info["cmdline"] or [])]
 
 
-def main() -> None:
+def two_nodes(inside: str = "hostname node-b") -> "subprocess.Popen[bytes]":
+    """Start both nodes; the process that ends the second one."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     own = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short, as names of sockets must be
     atexit.register(shutil.rmtree, own, ignore_errors=True)
@@ -131,19 +135,25 @@ def main() -> None:
     head = ["--head", "--port", str(PORT), "--include-dashboard=false", "--temp-dir", own]
     node("node-a", *head, "--node-ip-address", first)
     address = ["--address", f"{first}:{PORT}", "--node-ip-address", second]
-    other = node("node-b", *address, isolated=True)
+    return node("node-b", *address, isolated=True, inside=inside)
+
+
+def all_ended(experiment: str) -> bool:
+    """Whether no run of an experiment goes on."""
+    states = [
+        json.loads(path.read_text())["state"] for path in ROOT.glob(f"runs/{experiment}/*/*/state.json")
+    ]
+    return all(state in ("done", "failed") for state in states)
+
+
+def main() -> None:
+    other = two_nodes()
     # fresh, or the run that goes on would take over what its equal has done
     print(core("launch", "trial", "--on", "ray", "--fresh"), file=sys.stderr)
     lost = wait_for(training_on_node_b, "a training on node-b")
     shown = run_records(ROOT, "trial")
     other.send_signal(signal.SIGKILL)
-    wait_for(
-        lambda: all(
-            json.loads(path.read_text())["state"] in ("done", "failed")
-            for path in ROOT.glob("runs/trial/*/train-*/state.json")
-        ),
-        "all runs ended",
-    )
+    wait_for(lambda: all_ended("trial"), "all runs ended")
     names = {"lost": lost["run"], "other": "plain" if lost["run"] == "twin" else "twin"}
     seen = {**names, "shown": shown, "ended": run_records(ROOT, "trial"), **stopped_and_driverless()}
     print(json.dumps(seen))
