@@ -34,6 +34,8 @@ STYLE = """<style>
   position: fixed; top: 0; right: 11rem; z-index: 999991; height: 3.75rem; display: flex; align-items: center;
   font-size: 0.8rem; opacity: 0.6; pointer-events: none;
 }
+.st-key-log pre { display: flex; flex-direction: column-reverse; }
+.st-key-log pre > div { margin-bottom: auto; }
 </style>"""
 
 root = project_root()

@@ -63,8 +63,6 @@ def live(name: str) -> None:
         words = f"**{seen.sentence}**" + (" · live" if seen.active else "")
         st.markdown(words + (f" · {len(marked)} selected" if marked else ""), width="stretch")
         run_buttons(root, name, seen, marked)
-    if seen.stalled:
-        st.warning("Nothing works on the queued runs. Resume them: finished stages are kept.")
     show_alarms(root, name)
     wished = st.query_params.get_all("run")
     read = read_curves(name, seen.runs)
@@ -72,6 +70,8 @@ def live(name: str) -> None:
     selected = run_table(name, runs, colours, wished, key="runs")
     if selected != wished:
         st.query_params["run"] = selected
+    if seen.stalled:  # below the rows, which must not move when it comes or goes
+        st.warning("Nothing works on the queued runs. Resume them: finished stages are kept.")
     shown = [run for run in seen.runs if run_id(run) in selected] or seen.runs
     last_step = max(seen.spec.recipe_of(variant).training.steps for variant in seen.spec.variants)
     listed = free_table(run_columns(seen.runs), seen.runs, command("runs", "list", name))
@@ -136,7 +136,8 @@ def log(name: str, runs: list[dict[str, Any]]) -> None:
     )
     lines = COLOUR_CODES.sub("", log_tail(the_run(name, run))).split("\n")
     text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)  # bars redraw their line
-    st.code(text or "Nothing has been written yet.", language=None, height=LOG_HEIGHT, wrap_lines=True)
+    with st.container(key="log"):  # styled so that its end is what is seen
+        st.code(text or "Nothing has been written yet.", language=None, height=LOG_HEIGHT, wrap_lines=True)
 
 
 def empty() -> None:

@@ -26,6 +26,11 @@ from tests.training.tiny import copy_task, tiny_spec
 
 pytestmark = pytest.mark.browser
 
+BEYOND = """box => {
+    const [outer, inner] = [box, box.firstElementChild].map(one => one.getBoundingClientRect());
+    return [outer.top - inner.top, inner.bottom - outer.bottom];
+}"""
+"""How many pixels of what a box holds lie above and below what is seen."""
 SECONDS_TO_FIRST_STEP, SECONDS_TO_STOP = 20.0, 20.0
 
 
@@ -162,6 +167,7 @@ def test_runs_are_shown_as_they_go_and_nothing_moves(page: Page, own_dashboard: 
     page.goto(f"{own_dashboard.address}/runs")
     rows = page.locator("tr[data-run]")
     expect(rows).to_have_count(4)
+    expect(page.get_by_text("Nothing works on the queued runs.")).to_be_visible()
     names = ["plain/0", "plain/1", "longer/0", "longer/1"]
     assert [row.get_attribute("data-run") for row in rows.all()] == names
     expect(page.locator(".js-plotly-plot .legendtext")).to_have_text(["plain · 0"])
@@ -174,18 +180,22 @@ def test_runs_are_shown_as_they_go_and_nothing_moves(page: Page, own_dashboard: 
     say_state(
         runs[1], RunState("failed", "train", error="The loss of step 7 is nan. Lower the learning rate.")
     )
-    (runs[1].folder / "log.txt").write_text("Step 7 went wrong.\n")
+    lines = [f"Step {step} went on." for step in range(1, 60)]
+    (runs[1].folder / "log.txt").write_text("\n".join([*lines, "Step 60 went wrong.\n"]))
     expect(cell(page, "longer/0", "step")).to_have_text("3 / 12")
     expect(cell(page, "longer/0", "loss")).to_have_text("1.000")
     expect(cell(page, "longer/0", "left")).to_have_text("65 s")
     expect(cell(page, "plain/1", "note")).to_contain_text("Lower the learning rate")
     expect(page.locator(".js-plotly-plot .legendtext")).to_have_text(["longer · 0"])
+    expect(page.get_by_text("Nothing works on the queued runs.")).to_have_count(0)
     assert [row.bounding_box() for row in rows.all()] == places
     page.reload()
     expect(page.locator('tr[aria-selected="true"]')).to_have_count(1)
     rows.nth(1).focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Step 7 went wrong.")).to_be_visible()
+    expect(page.get_by_text("Step 60 went wrong.")).to_be_visible()
+    above, below = page.locator(".st-key-log pre").evaluate(BEYOND)
+    assert above > 100 and below < 5, "the end of the log is seen, not its beginning"
 
 
 def test_an_experiment_is_stopped_and_then_thrown_away(
