@@ -92,7 +92,8 @@ def deck(
         "acknowledged": dict(receipt.acknowledged),
         "problem": receipt.problem,
     }
-    _component(key=KEY, data=data, on_message_change=lambda: None)
+    # In a tuple: Streamlit looks for tables in a dict, and would load pandas before the first paint for it.
+    _component(key=KEY, data=(data,), on_message_change=lambda: None)
 
 
 def _receive(root: Path, boxes: Any, by: str) -> Receipt:

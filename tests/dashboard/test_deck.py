@@ -1,14 +1,22 @@
 """The document that the browser fetches says exactly what the tasks say."""
 
 import json
+from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
+from streamlit.components.v2.bidi_component import serialization
+from streamlit.testing.v1 import AppTest
 
 from core.arc.tasks import Pair, Task
+from core.curation.stored import SourceInfo, store_source
 from core.curation.suggestions import Suggestion
 from dashboard.components.deck import suggestions_document, tasks_document
 from tests.arc.strategies import tasks
+from tests.curation.conftest import make_task
+
+SCREENS = Path(__file__).resolve().parents[2] / "dashboard" / "screens"
 
 
 def rows(grid: list[str] | None) -> list[list[int]] | None:
@@ -35,3 +43,15 @@ def test_a_large_pool_is_shortened_and_says_so() -> None:
 def test_suggestions_travel_apart_from_the_tasks() -> None:
     document = suggestions_document({"a": Suggestion("toy", "a", 0.87, "same size", 3)})
     assert json.loads(document) == {"a": {"probability": 0.87, "reasons": "same size", "rank": 3}}
+
+
+def test_the_deck_is_sent_without_a_look_for_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For that look Streamlit loads pandas, which its collector then walks through at each key."""
+    store_source(tmp_path, SourceInfo("toy", "made up", "1", "none", "0"), [make_task("a")])
+    monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(tmp_path))
+    looked_at: list[object] = []
+    monkeypatch.setattr(serialization, "is_dataframe_like", looked_at.append)
+    page = AppTest.from_file(str(SCREENS / "curate.py")).run(timeout=30)
+    assert not page.exception
+    assert [one.key for one in page.get("bidi_component")] == ["deck"]
+    assert looked_at == []

@@ -6,10 +6,11 @@ const REMEMBERED = 50;
 const decks = new WeakMap();
 
 export default function (component) {
-  const { parentElement, data } = component;
+  const { parentElement, setStateValue } = component;
+  const [data] = component.data;
   if (!decks.has(parentElement)) decks.set(parentElement, new Deck(parentElement, data));
   const deck = decks.get(parentElement);
-  deck.update(component);
+  deck.update(data, setStateValue);
   return () => deck.close(parentElement);
 }
 
@@ -37,7 +38,7 @@ class Deck extends DeckView {
 
   // ------------------------------------------------------------------ talking with the server
 
-  update({ data, setStateValue }) {
+  update(data, setStateValue) {
     this.setState = setStateValue;
     this.data = data;
     this.fillSources();
