@@ -5,6 +5,7 @@ repeated evaluation can tell stands in `check.json` of a run, where somebody ask
 """
 
 import functools
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,13 @@ _ANSWERS = """
 SELECT filename,
        count(*) AS attempts,
        count(*) FILTER (finish_reason = 'length') / count(*) AS cut,
-       count(*) FILTER (output_cells IS NULL) / count(*) AS unanswered,
-       bit_xor(hash(source, task_id, test_index, attempt, text))::VARCHAR AS texts,
+       count(*) FILTER (output_h IS NULL) / count(*) AS unanswered,
+       bit_xor(hash(source, task_id, test_index, attempt, text))::VARCHAR AS texts
+FROM {predictions}
+GROUP BY filename
+"""
+_VIEWS = """
+SELECT filename,
        bit_xor(hash(source, task_id, test_index, attempt, symmetry, colours, pair_order))::VARCHAR AS views
 FROM {predictions}
 GROUP BY filename
@@ -85,28 +91,36 @@ def alarm_sentences(records: list[dict[str, Any]]) -> list[str]:
 
 
 def answers_of(files: Sequence[Path]) -> dict[Path, Answers]:
-    """What each evaluation answered, in short, by its file of predictions. All files that changed since
-    they were last asked for are read by one query. Raises `UserError` where one is corrupt."""
+    """What each evaluation answered, in short, by its file of predictions; the views only of those that
+    answered as another did. Raises `UserError` where a file is corrupt."""
+    found = {file: row or _NOTHING for file, row in _rows_of(_ANSWERS, files).items()}
+    texts = Counter(row["texts"] for row in found.values())
+    views = _rows_of(
+        _VIEWS, [file for file, row in found.items() if row["attempts"] and texts[row["texts"]] > 1]
+    )
+    return {file: Answers(**row, **views.get(file, {})) for file, row in found.items()}
+
+
+def _rows_of(sql: str, files: Sequence[Path]) -> dict[Path, dict[str, Any]]:
+    """What a query of one row for each file says of each, empty where it is silent. All files that changed
+    since they were last asked for are read at once."""
     stamps = {file: file_stamp(file) for file in files}
-    asked = ((file, _known.get((file, stamp))) for file, stamp in stamps.items())
-    known = {file: answers for file, answers in asked if answers is not None}
+    asked = ((file, _known.get((sql, file, stamp))) for file, stamp in stamps.items())
+    known = {file: row for file, row in asked if row is not None}
     fresh = [file for file in files if file not in known]
     if fresh:
-        found = {row.pop("filename"): Answers(**row) for row in rows(_answers_query(fresh))}
-        read = {file: found.get(str(file), _NOTHING) for file in fresh}
-        _known.update({(file, stamps[file]): answers for file, answers in read.items()})
+        query = sql.format(predictions=parquet(fresh, PREDICTIONS, names=True))
+        found = {row.pop("filename"): row for row in rows(query)}
+        read = {file: found.get(str(file), {}) for file in fresh}
+        _known.update({(sql, file, stamps[file]): row for file, row in read.items()})
         known |= read
     for oldest in list(_known)[: max(0, len(_known) - _MOST_KEPT)]:
         _known.pop(oldest, None)
-    return known
+    return {file: known[file] for file in files}
 
 
-def _answers_query(files: Sequence[Path]) -> str:
-    return _ANSWERS.format(predictions=parquet(files, PREDICTIONS, names=True))
-
-
-_NOTHING = Answers(0, "", "", 0.0, 0.0)
-_known: dict[tuple[Path, Stamp], Answers] = {}
+_NOTHING = {"attempts": 0, "texts": "", "cut": 0.0, "unanswered": 0.0}
+_known: dict[tuple[str, Path, Stamp], dict[str, Any]] = {}
 """What was asked for lately, shared by all sessions of the dashboard."""
 
 

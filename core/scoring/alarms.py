@@ -36,13 +36,14 @@ class Alarm:
 
 @dataclass(frozen=True)
 class Answers:
-    """What an evaluation answered, in short: fingerprints of all answers and of all views, counts, shares."""
+    """What an evaluation answered, in short: counts, shares, and fingerprints of all answers and of all
+    views; the latter None where they were not asked for, as nobody answered alike."""
 
     attempts: int
     texts: str
-    views: str
     cut: float
     unanswered: float
+    views: str | None = None
 
 
 def identical(groups: Mapping[int, Answers], name: str, what: str) -> dict[int, Alarm]:
