@@ -32,7 +32,7 @@ test: setup browser
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The picture in README.md, from the runs of the demo.
 picture: setup

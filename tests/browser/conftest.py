@@ -25,6 +25,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 from core.bench.synthetic import make_experiment
 from core.curation.flags import flags_path
 from core.curation.imports import import_bundle
+from tests.patience import patience
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -68,9 +69,9 @@ class Dashboard:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_SECONDS
+        began = time.monotonic()
         while not self._answers():
-            if self.process.poll() is not None or time.monotonic() > deadline:
+            if self.process.poll() is not None or time.monotonic() - began > START_SECONDS * patience():
                 self.stop()
                 pytest.fail(f"The dashboard did not start:\n{self.log.read_text(errors='replace')[-3000:]}")
             time.sleep(0.1)

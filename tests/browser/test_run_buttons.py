@@ -19,8 +19,9 @@ from core.experiments.spec import find_spec, read_spec
 from core.experiments.trash import freed_by
 from core.storage.files import write_json
 from tests.browser.conftest import Dashboard
-from tests.browser.test_launch import cell, wait_for
+from tests.browser.test_launch import cell
 from tests.experiments.trivial import end_all, trivial_root, witnessed
+from tests.patience import patience, wait_for
 from tests.training.tiny import tiny_spec
 
 pytestmark = pytest.mark.browser
@@ -179,7 +180,7 @@ def test_a_hung_process_is_shown_and_retry_ends_it(
     expect(cell(page, "plain/0", "note")).to_contain_text("The process gives no sign of life any more.")
     expect(button(page, "stop")).to_be_enabled()
     button(page, "retry").click()
-    assert sleeper.wait(30) != 0
+    assert sleeper.wait(30 * patience()) != 0
     expect(cell(page, "plain/0", "state")).to_have_text("done")
     shutil.rmtree(served.root / "runs" / "hangs")
     expect(chosen(page)).not_to_have_value("hangs")

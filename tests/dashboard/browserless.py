@@ -12,7 +12,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.sync.client import ClientConnection, connect
 
-SECONDS = 30.0
+SECONDS = 120.0
 XSRF = "_streamlit_xsrf"
 
 

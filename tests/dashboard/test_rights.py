@@ -29,7 +29,7 @@ from tests.dashboard.provider import CLIENT, SECRET, Provider
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCREENS = REPOSITORY / "dashboard" / "screens"
-SECONDS = 30
+SECONDS = 120
 FLAG = {"0a1b2c3d": [[1, "flag", "tiny", "aa", "yes"]]}
 
 

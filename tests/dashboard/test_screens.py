@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 SCREENS = Path(__file__).resolve().parents[2] / "dashboard" / "screens"
-SECONDS = 30
+SECONDS = 120
 
 
 @pytest.fixture

@@ -4,21 +4,21 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+import psutil
 import yaml
 
 from core.experiments.runs import STAGES, Run, said_of, state_of, worker_of
 from core.experiments.spec import ExperimentSpec, read_spec
 from core.experiments.stages import stages_left
 from tests.experiments.trivial import HOLDS_AT, MODULE, SECONDS, witnessed
+from tests.patience import wait_for
 from tests.training.tiny import tiny_spec
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PATIENCE = 120.0
 QUICK = "0.01"
 
 
@@ -47,18 +47,15 @@ def verb(root: Path, *arguments: str, seconds: str = QUICK) -> "subprocess.Popen
     )
 
 
-def sleeper() -> "subprocess.Popen[bytes]":
-    """A process that leads its own group and does nothing."""
-    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE) -> float:
-    """Seconds until the condition held."""
-    begin = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begin < seconds, "it never happened"
-        time.sleep(0.02)
-    return time.monotonic() - begin
+@contextmanager
+def sleeper() -> "Iterator[subprocess.Popen[bytes]]":
+    """A process that leads its own group and does nothing; it ends with the block, also where that fails."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def at_work(run: Run, stage: str) -> bool:
@@ -88,7 +85,16 @@ def pid_of(run: Run) -> int:
 
 
 def kill(pid: int) -> None:
+    """Kill a process and its group, and see it gone, which takes a while on a busy machine."""
     os.killpg(pid, signal.SIGKILL)
+    wait_for(lambda: is_gone(pid))
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def kill_worker(root: Path) -> None:

@@ -36,6 +36,7 @@ from core.experiments.spec import read_spec
 from core.experiments.stages import run_stage
 from core.storage.files import locked, read_records
 from tests.experiments.conftest import spec_file, spec_of
+from tests.patience import patience
 from tests.training.tiny import tiny_spec
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -256,8 +257,3 @@ def test_nodes_that_share_a_store_alone_lose_nothing(
     lost = Run(root, "trial", seen["lost"], 0)
     hosts = re.findall(r"train on (\S+)", (lost.folder / "log.txt").read_text())
     assert len(hosts) == 2 and hosts[0] == "node-b" != hosts[1]
-
-
-def patience() -> float:
-    """How much longer than at rest things may take now."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))

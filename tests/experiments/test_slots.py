@@ -10,8 +10,9 @@ import pytest
 from core.experiments.launch import prepare
 from core.experiments.runs import Run, state_of
 from core.experiments.slots import Slot, all_slots, one_slot
-from tests.experiments.driving import spec_in, verb, wait_for
+from tests.experiments.driving import spec_in, verb
 from tests.experiments.trivial import end_all, trivial_root, witnessed
+from tests.patience import wait_for
 
 GPUS = [Slot("GPU 0", {"CUDA_VISIBLE_DEVICES": "0"}), Slot("GPU 1", {"CUDA_VISIBLE_DEVICES": "1"})]
 

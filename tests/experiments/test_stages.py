@@ -5,10 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pyarrow.parquet as pq
@@ -28,6 +25,7 @@ from core.experiments.runs import (
 from core.experiments.stages import launched_spec, run_stage, stages_left
 from core.storage.files import read_json
 from tests.experiments.conftest import spec_of
+from tests.patience import wait_for
 from tests.training.tiny import tiny_root
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,13 +126,6 @@ def core(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=200,
     )
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.1)
 
 
 @pytest.mark.engine

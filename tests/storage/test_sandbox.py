@@ -15,6 +15,7 @@ import pytest
 
 from core.errors import UserError
 from core.storage.sandbox import LONGEST_SQL, MOST_AT_ONCE, Answer, Limits, Question, Views
+from tests.patience import patience
 
 MB = 2**20
 LIMITS = Limits(rows=1_000, bytes=4 * MB, memory=384 * MB, seconds=8)
@@ -180,7 +181,7 @@ def test_whatever_is_no_select_over_the_given_is_refused(folder: Path) -> None:
     for name, (said, question) in zip(REFUSED, answers, strict=True):
         assert_one_sentence(said)
         assert "secret\n" not in str(said) and "root:" not in str(said), name
-        assert question.running_seconds < 2 * LIMITS.seconds, name  # a busy machine ends them late
+        assert question.running_seconds < 2 * LIMITS.seconds * patience(), name
         assert question.peak_bytes < LOADED + LIMITS.memory, name
     assert len(REFUSED) >= 68
     assert sorted(path.name for path in folder.iterdir()) == before
@@ -196,7 +197,7 @@ def test_a_bomb_is_stopped_in_its_memory_and_time(folder: Path, bomb: str) -> No
         assert values < 2 * LIMITS.bytes, "and it stays small as Python's objects"
     else:
         assert_one_sentence(said)
-    assert question.running_seconds < LIMITS.seconds + 3
+    assert question.running_seconds < 3 + 8 * patience()
     assert 0 < question.peak_bytes < LOADED + LIMITS.memory
 
 
@@ -204,7 +205,7 @@ def test_an_endless_query_is_stopped(folder: Path) -> None:
     said, question = ask(folder, ENDLESS, Limits(seconds=2))
     assert_one_sentence(said)
     assert "longer than 2 s" in str(said)
-    assert 2 <= question.running_seconds < 4
+    assert 2 <= question.running_seconds < 2 + 2 * patience()
 
 
 def test_a_query_is_cancelled_from_outside(folder: Path) -> None:
@@ -213,7 +214,7 @@ def test_a_query_is_cancelled_from_outside(folder: Path) -> None:
     began = time.monotonic()
     with pytest.raises(UserError, match="was cancelled"):
         question.answer()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 3 * patience()
     assert question.done
     with pytest.raises(ProcessLookupError):
         os.kill(question._process.pid, 0)
@@ -226,11 +227,11 @@ def test_a_query_is_cancelled_from_outside(folder: Path) -> None:
     ("SELECT range AS i FROM range(1001)", "rows", 1_000),
 ])  # fmt: skip
 def test_long_results_are_cut_and_say_so(folder: Path, sql: str, cut: str, count: int) -> None:
-    answer, question = ask(folder, sql)
+    answer, question = ask(folder, sql, replace(LIMITS, seconds=60))
     assert isinstance(answer, Answer), answer
     assert (answer.cut, answer.table.num_rows) == (cut, count)
     assert answer.table.column("i").to_pylist() == list(range(count))
-    assert question.running_seconds < 6
+    assert question.running_seconds < 6 * patience()
 
 
 def test_wide_results_are_cut_at_their_bytes(folder: Path) -> None:
