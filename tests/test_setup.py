@@ -251,7 +251,7 @@ def test_torch_comes_from_the_configured_packages_where_they_have_it(tmp_path: P
     pip = _pip(tmp_path, lock, "exit 0")
     assert installing.install_cpu_torch(TORCH, pip) == "from the configured packages"
     (call,) = (tmp_path / "calls").read_text().splitlines()
-    assert "--index-url" not in call
+    assert "--index-url" not in call and "--no-compile" in call
 
 
 def test_torch_falls_back_to_its_own_index_only_where_it_is_not_configured(tmp_path: Path, lock: int) -> None:
