@@ -262,7 +262,7 @@ names = st.text(max_size=6) | st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(names, good_or_not | st.binary(max_size=30)), max_size=4), st.binary(max_size=4))
 def test_any_archive_is_a_source_or_a_sentence(
     tmp_path_factory: pytest.TempPathFactory, members: list[tuple[str, Any]], noise: bytes
@@ -293,7 +293,7 @@ def test_any_archive_is_a_source_or_a_sentence(
     assert files_outside(root) == before
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(good_or_not)
 def test_any_json_is_a_source_or_a_sentence(tmp_path_factory: pytest.TempPathFactory, value: Any) -> None:
     root = tmp_path_factory.mktemp("fuzz")
@@ -306,7 +306,7 @@ def test_any_json_is_a_source_or_a_sentence(tmp_path_factory: pytest.TempPathFac
         assert len(load_tasks(root, "mine")) == info.tasks
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=90), st.binary(max_size=200) | good_or_not.map(json.dumps).map(str.encode))
 def test_any_upload_is_a_source_or_a_sentence(
     tmp_path_factory: pytest.TempPathFactory, file_name: str, data: bytes

@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.arc.tasks import Task
@@ -60,7 +60,6 @@ def test_every_part_of_the_key_counts(tasks: list[Task]) -> None:
     assert planned(tasks, 0) != planned(tasks, 1)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(0, 1000))
 def test_symmetries_are_balanced_for_any_number_of_attempts(attempts: int, seed: int) -> None:
     counts = Counter(draw_view(Views(), seed, "a", 0, number, 2).symmetry for number in range(attempts))

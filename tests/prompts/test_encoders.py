@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.arc.grids import Grid, same_grid
@@ -27,13 +27,11 @@ def test_every_combination_of_options_is_tried() -> None:
     assert len(set(ENCODINGS)) == 8
 
 
-@settings(deadline=None)
 @given(grids(max_side=30), st.sampled_from(ENCODINGS))
 def test_reading_undoes_writing(grid: Grid, encoding: GridEncoding) -> None:
     assert same_grid(text_to_grid(grid_to_text(grid, encoding), encoding), grid)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="0123456789\n x:²٣", max_size=60), st.sampled_from(ENCODINGS))
 def test_what_is_read_is_written_the_same(text: str, encoding: GridEncoding) -> None:
     """So a text that is no exact encoding of a grid is no grid."""

@@ -35,7 +35,7 @@ def test_every_grid_is_derived(encoding: GridEncoding, shape: tuple[int, int]) -
     assert derives(grid_to_text(grid, encoding), encoding)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.sampled_from(ENCODINGS), st.integers(1, 12), st.integers(1, 12), st.data())
 def test_a_spoilt_grid_is_derived_where_it_is_read(
     encoding: GridEncoding, height: int, width: int, data: st.DataObject

@@ -27,7 +27,7 @@ def sample_size(task: Task) -> int:
     return len(training_sample(task, DROP, TOKENIZER).tokens)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(questions(), st.data())
 def test_a_sample_keeps_all_that_fits_and_no_more(task: Task, data: st.DataObject) -> None:
     limit = data.draw(st.integers(16, sample_size(task) + 5))
@@ -43,7 +43,7 @@ def test_a_sample_keeps_all_that_fits_and_no_more(task: Task, data: st.DataObjec
         assert sample_size(longer) > limit, "one demonstration more would not fit"
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(questions(), st.data())
 def test_dropping_is_all_or_nothing(task: Task, data: st.DataObject) -> None:
     size = sample_size(task)
@@ -52,7 +52,7 @@ def test_dropping_is_all_or_nothing(task: Task, data: st.DataObject) -> None:
     assert fitted_sample(task, DROP, TOKENIZER, limit) == (wanted, 0)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(questions(), st.data())
 def test_a_prompt_is_shortened_until_an_answer_as_long_as_its_grids_has_room(
     task: Task, data: st.DataObject

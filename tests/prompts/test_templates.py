@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
@@ -92,7 +92,6 @@ def test_loss_on_outputs_counts_those_after_the_first_as_well(tokenizer: PreTrai
     assert counted(sample) == ["67<eos>", "9\n0<eos>"]
 
 
-@settings(deadline=None)
 @given(st.data(), st.sampled_from(ENCODINGS), st.integers(1, 4))
 def test_loss_on_outputs_counts_whole_outputs_in_every_encoding(
     data: st.DataObject, encoding: GridEncoding, demonstrations: int

@@ -125,7 +125,7 @@ ANSWERS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.sampled_from(SMALL_GRIDS), ANSWERS), min_size=1, max_size=4), st.randoms())
 def test_scores_are_those_of_the_definitions(
     tmp_path_factory: pytest.TempPathFactory, outputs: list[tuple[Grid, Any]], random: Any

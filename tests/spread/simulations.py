@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from core.seeds import generator
 
-unhurried = settings(deadline=None, max_examples=60)
+unhurried = settings(max_examples=60)
 """For property tests on a busy machine."""
 
 

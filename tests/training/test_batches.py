@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import UserError
@@ -26,7 +26,6 @@ from tests.training.conftest import tiny_settings, toy_mixture
 BASE = PromptSettings()
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 50), max_size=30), st.integers(1, 200))
 def test_every_sample_is_in_one_group_that_fits(lengths: list[int], most: int) -> None:
     groups = group_by_length(lengths, most)
@@ -100,7 +99,6 @@ def test_a_step_of_so_many_tokens_ends_where_nothing_fits(training: Callable[...
         loop.step(Position())
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 50), max_size=30), st.integers(1, 200))
 def test_packed_rows_hold_every_sample_once_and_are_full(lengths: list[int], most: int) -> None:
     groups = group_to_pack(lengths, most)
@@ -282,7 +280,6 @@ def test_a_cyclic_rate_climbs_and_falls_in_even_steps() -> None:
     assert len(rates(schedule="cosine_restarts", cycles=50)) == 10
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 200),
     st.sampled_from(["constant", "linear", "cosine", "wsd"]),

@@ -91,7 +91,7 @@ def logits(folder: Path, tokens: list[int]) -> torch.Tensor:
     return found
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.data(), st.sampled_from(ENCODINGS), st.sampled_from(["base", "chat"]))
 def test_every_prompt_is_read_into_the_same_pieces(
     models: tuple[Path, Path], data: st.DataObject, encoding: GridEncoding, template: Any
