@@ -19,8 +19,9 @@ from core.experiments.runs import Run, RunState, progress_of, said_of, say_state
 from core.experiments.stages import stages_left
 from core.storage.files import append_record, read_json, write_json
 from core.storage.stores import IncompleteError, Store
-from tests.experiments.driving import QUICK, spec_in, wait_for
+from tests.experiments.driving import QUICK, spec_in
 from tests.experiments.trivial import MODULE, SECONDS, witnessed
+from tests.patience import wait_for
 
 STEPS = 5
 
