@@ -84,6 +84,7 @@ def export(
     if kaggle is None and attempts is None:
         raise UserError("Nothing to write. Name a file with --kaggle or --attempts.")
     scores = with_evaluations(load_scores(root, experiment))
+    print_leaks(root, experiment)
     chosen = _wanted(scores, variant, train_seed, eval_seed)
     if kaggle is not None:
         tasks = evaluated_tasks(root, scores.tasks)

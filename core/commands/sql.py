@@ -22,6 +22,7 @@ def sql(
     """Ask one SELECT of scores, predictions, pairs, runs, progress, flags and imported results."""
     from core.experiments.saved_queries import read_query
     from core.experiments.sql import ask, cut_sentence, records
+    from core.results.leaked import query_leaks
     from core.results.listings import free_table
     from core.storage.sandbox import Limits
 
@@ -35,6 +36,8 @@ def sql(
     answer = ask(root, text, limits)
     found = records(answer)
     table = free_table(answer.table.column_names, found)
+    for sentence in query_leaks(root, text):
+        typer.echo(sentence, err=True)
     if print_table(table, as_json=as_json, as_markdown=as_markdown, as_latex=as_latex, as_csv=as_csv):
         typer.echo(f"{answer.table.num_rows:,} rows in {answer.seconds:.2f} s.")
     if answer.cut:

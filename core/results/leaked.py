@@ -5,11 +5,14 @@ shown.
 """
 
 import functools
+import re
 from pathlib import Path
 
 from core.curation.stored import Stamp, file_stamp
 from core.errors import UserError
 from core.storage.files import read_json
+
+_OF_RUNS = re.compile(r"\b(scores|predictions|runs)\b", re.IGNORECASE)
 
 
 def leaked_tasks(run: Path) -> int | None:
@@ -49,3 +52,13 @@ def experiment_leaks(root: Path, experiment: str) -> str:
         f"Leak: '{first}' was trained with {number:,} {tasks} in its mixture{others}."
         " Such scores are not comparable."
     )
+
+
+def query_leaks(root: Path, query: str) -> list[str]:
+    """The warnings about the experiments that a query over runs names in quotes, or else about all."""
+    if not _OF_RUNS.search(query):
+        return []
+    known = sorted(path.parent.name for path in (root / "runs").glob("*/experiment.yaml"))
+    named = [name for name in known if f"'{name}'" in query] or known
+    found = ((name, experiment_leaks(root, name)) for name in named)
+    return [f"{name}: {sentence}" for name, sentence in found if sentence]

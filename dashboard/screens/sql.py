@@ -11,6 +11,7 @@ from core.experiments.sql import cut_sentence, first_query, known_variants, reco
 from core.experiments.sql_tables import PHRASES, schema
 from core.results import listings
 from core.results.figures import variant_colours
+from core.results.leaked import query_leaks
 from core.storage.sandbox import LIMITS, Answer, Question
 from dashboard.components import charts, seen
 from dashboard.components.files import file_row
@@ -140,6 +141,8 @@ def result(answer: Answer) -> None:
         st.markdown(f"**{rows:,} {'row' if rows == 1 else 'rows'}** in {answer.seconds:.2f} s")
         if answer.cut:
             st.warning(cut_sentence(answer), icon=":material/content_cut:")
+        for sentence in query_leaks(root, answer_text()):
+            st.warning(sentence, icon=":material/water_drop:")
         found = records(answer)
         names = answer.table.column_names
         columns = {name: [row[name] for row in found] for name in names}

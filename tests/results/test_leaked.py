@@ -1,6 +1,7 @@
 """A run that was trained on evaluated tasks is marked wherever it is shown."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.bench.synthetic import make_experiment
 from core.experiments.runs import run_records
-from core.results.leaked import experiment_leaks, leaked_by_variant
+from core.results.leaked import experiment_leaks, leaked_by_variant, query_leaks
 from core.storage.files import read_json, write_json
 
 from .test_tables import NAME, run_verb
@@ -70,13 +71,48 @@ def test_every_page_that_shows_the_runs_says_so(
 
 
 @pytest.mark.parametrize(
-    "verb", [["results", NAME], ["results", NAME, "--csv"], ["compare", NAME, "plain", "more-colours"]]
+    "verb",
+    [
+        ["results", NAME],
+        ["results", NAME, "--csv"],
+        ["compare", NAME, "plain", "more-colours"],
+        ["sql", "SELECT count(*) AS outputs FROM scores"],
+    ],
 )
 def test_every_verb_that_shows_the_runs_says_so_beside_its_output(leaky: Path, verb: list[str]) -> None:
     said = run_verb(leaky, *verb)
     assert said.returncode == 0, said.stderr
     assert said.stderr == f"{NAME}: {SENTENCE}\n"
     assert "Leak" not in said.stdout
+
+
+def test_answers_for_others_come_with_the_warning(leaky: Path, tmp_path: Path) -> None:
+    said = run_verb(
+        leaky, "predictions", "export", NAME, "plain", "--attempts", str(tmp_path / "attempts.json")
+    )
+    assert (said.returncode, said.stderr) == (0, f"{NAME}: {SENTENCE}\n")
+
+
+def test_a_query_warns_of_the_experiments_that_it_shows(leaky: Path) -> None:
+    said = [f"{NAME}: {SENTENCE}"]
+    make_experiment(leaky, name="clean", runs=1, evaluations=1, tasks=3)
+    assert query_leaks(leaky, "SELECT * FROM Runs") == said
+    assert query_leaks(leaky, f"SELECT * FROM scores WHERE experiment = '{NAME}'") == said
+    assert query_leaks(leaky, "SELECT * FROM scores WHERE experiment = 'clean'") == []
+    assert query_leaks(leaky, "SELECT * FROM flags") == []
+
+
+def test_the_page_of_queries_says_so(leaky: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(leaky))
+    page = AppTest.from_file(str(SCREENS / "sql.py"))
+    page.query_params["experiment"] = NAME
+    page.run(timeout=60)
+    deadline = time.monotonic() + 60
+    while "sql answer" not in page.session_state or page.session_state["sql answer"] is None:
+        assert time.monotonic() < deadline
+        page = page.run(timeout=60)
+    assert not page.exception
+    assert f"{NAME}: {SENTENCE}" in [one.value for one in page.warning]
 
 
 def test_records_hold_the_number(leaky: Path) -> None:
