@@ -41,7 +41,7 @@ CHROMIUM_OPTIONS = [
 ]
 START_SECONDS = 60
 NAME = "my-question"
-PATIENCE_MS = 90_000  # a busy machine is slower than Playwright's usual 5 seconds
+PATIENCE_MS = 180_000  # a busy machine is slower than Playwright's usual 5 seconds
 expect.set_options(timeout=PATIENCE_MS)
 
 

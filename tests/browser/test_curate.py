@@ -30,7 +30,7 @@ def open_deck(page: Page, dashboard: Dashboard, query: str = "") -> None:
 
 
 def wait_for_deck(page: Page) -> None:
-    expect(page.locator(".deck[data-loaded] .pair canvas").first).to_be_visible(timeout=30_000)
+    expect(page.locator(".deck[data-loaded] .pair canvas").first).to_be_visible()
 
 
 def shown_task(page: Page) -> str:
@@ -38,7 +38,7 @@ def shown_task(page: Page) -> str:
 
 
 def wait_until_saved(page: Page) -> None:
-    expect(page.locator('.saved[data-pending="0"]')).to_be_attached(timeout=30_000)
+    expect(page.locator('.saved[data-pending="0"]')).to_be_attached()
 
 
 def decisions(root: Path) -> list[tuple[str, str]]:

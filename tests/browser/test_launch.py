@@ -216,7 +216,7 @@ def test_the_end_of_the_dashboard_does_not_end_a_run(
     own_dashboard.start()
     page.goto(f"{own_dashboard.address}/launch?spec=trial")
     page.get_by_role("button", name="Make base model 'tiny'").click()
-    page.get_by_role("button", name="Launch", exact=True).click(timeout=90_000)
+    page.get_by_role("button", name="Launch", exact=True).click()
     run = Run(root, "trial", "plain", 0)
     wait_for((run.folder / "progress.jsonl").exists, 60)
     expect(page).to_have_url(f"{own_dashboard.address}/runs?experiment=trial")

@@ -42,7 +42,7 @@ def test_the_results_page_makes_a_picture(page: Page, served: Dashboard, tmp_pat
     page.set_viewport_size({"width": 1280, "height": 860})
     page.goto(f"{served.address}/results?experiment={NAME}")
     dots = page.locator(".js-plotly-plot").first.locator(".scatterlayer .points path")
-    expect(dots.first).to_be_visible(timeout=30_000)
+    expect(dots.first).to_be_visible()
     expect(page.locator("table.results")).to_be_visible()
     page.mouse.move(0, 0)
     page.screenshot(path=target)

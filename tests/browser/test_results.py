@@ -18,7 +18,7 @@ RUNS = 3 * len(SKILLS)
 def open_results(page: Page, results: Dashboard, query: str = "") -> None:
     """Open the page and wait for its first chart, which takes seconds on a server that has just started."""
     page.goto(f"{results.address}/results{query}")
-    expect(dots(page)).to_have_count(RUNS, timeout=30_000)
+    expect(dots(page)).to_have_count(RUNS)
 
 
 def dots(page: Page) -> Locator:
@@ -99,12 +99,12 @@ def test_a_run_that_ends_appears_and_moves_nothing(
     last.unlink()
     own_dashboard.start()
     page.goto(f"{own_dashboard.address}/results?experiment=growing&metric=correct_pixels")
-    expect(dots(page)).to_have_count(3, timeout=60_000)
+    expect(dots(page)).to_have_count(3)
     expect(page.get_by_text("3 of 4 runs evaluated").first).to_be_visible()
     control = page.get_by_role("combobox", name="metric")
     before = control.bounding_box()
     last.write_bytes(kept)
-    expect(dots(page)).to_have_count(4, timeout=60_000)
+    expect(dots(page)).to_have_count(4)
     expect(control).to_have_value("correct_pixels")
     assert control.bounding_box() == before
     assert "metric=correct_pixels" in page.url

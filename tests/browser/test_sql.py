@@ -21,7 +21,7 @@ def run(page: Page, text: str) -> None:
 
 def test_a_question_is_answered_saved_and_found_again(page: Page, results: Dashboard) -> None:
     page.goto(f"{results.address}/sql")
-    expect(page.get_by_text(f"{RUNS} rows")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text(f"{RUNS} rows")).to_be_visible()
     expect(page.locator(".js-plotly-plot .scatterlayer .points path")).to_have_count(RUNS)
     expect(page.locator("table.columns").first).to_contain_text("votes_above")
 
@@ -70,7 +70,7 @@ def test_an_error_fetches_no_picture(page: Page, results: Dashboard) -> None:
 
 def test_errors_are_sentences_and_an_endless_query_can_be_cancelled(page: Page, results: Dashboard) -> None:
     page.goto(f"{results.address}/sql?query=SELECT%20*%20FROM%20read_text('/etc/passwd')")
-    expect(page.get_by_role("alert")).to_contain_text("reads the project's own tables only", timeout=30_000)
+    expect(page.get_by_role("alert")).to_contain_text("reads the project's own tables only")
     run(page, "COPY scores TO 'x.csv'")
     expect(page.get_by_role("alert")).to_contain_text("Only one SELECT is answered")
     run(page, ENDLESS)
@@ -82,7 +82,7 @@ def test_errors_are_sentences_and_an_endless_query_can_be_cancelled(page: Page, 
 
 def test_how_to_read_this_counts_the_trap(page: Page, results: Dashboard) -> None:
     page.goto(f"{results.address}/reading")
-    expect(page.get_by_text("p = 0.00002")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("p = 0.00002")).to_be_visible()
     expect(page.get_by_text("p = 0.11")).to_be_visible()
     expect(page.locator(".js-plotly-plot .scatterlayer .points path")).to_have_count(15)
     links = page.get_by_test_id("stTopNavLink").all_inner_texts()
