@@ -15,7 +15,7 @@ from pathlib import Path
 
 from core.errors import UserError
 from core.storage.files import sha256_of, writing
-from core.storage.stores import IncompleteError, Store
+from core.storage.stores import IncompleteError, Store, place_in
 
 STOP = "stop.json"
 LISTS = ("files-0.json", "files-1.json")
@@ -55,6 +55,8 @@ def read_snapshot(store: Store, prefix: str) -> Snapshot | None:
         except IncompleteError:
             continue
         files = {name: Carried(**one) for name, one in record["files"].items()}
+        for name in files:
+            place_in(Path(), name)
         found.append(Snapshot(record["push"], files))
     return max(found, key=lambda one: one.push, default=None)
 

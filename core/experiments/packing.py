@@ -15,7 +15,7 @@ from core.experiments.runs import experiment_folder
 from core.experiments.spec import ExperimentSpec, read_spec
 from core.storage.files import fingerprint, locked, sha256_of, writing
 from core.storage.models import model_location
-from core.storage.stores import Store
+from core.storage.stores import Store, place_in
 
 
 def pack(root: Path, experiment: str, store: Store) -> str:
@@ -62,8 +62,8 @@ def _sources(root: Path, spec: ExperimentSpec) -> list[Path]:
 def unpack(experiment: str, listed: str, store: Store, folder: Path) -> None:
     """Fetch what the list names into a folder of this machine; what lies there already is left."""
     with locked(folder / ".unpack.lock"):
-        for name, digest in store.get_json(listed).items():
-            path = folder / name
+        named = {place_in(folder, name): digest for name, digest in store.get_json(listed).items()}
+        for path, digest in named.items():
             if not path.is_file() or sha256_of(path) != digest:
                 with writing(path) as temporary:
                     store.get(_place(experiment, digest), temporary, digest)

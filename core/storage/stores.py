@@ -9,7 +9,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from core.errors import UserError
@@ -18,6 +18,17 @@ from core.storage.files import sha256_of, write_json
 
 class IncompleteError(Exception):
     """A file of the store is absent, or not what was noted: its writer replaced it, or was cut off."""
+
+
+def place_in(folder: Path, name: str) -> Path:
+    """Where a file that a store's list names belongs. Raises `UserError` where that is out of the folder:
+    whoever can write to the store must not be able to write anywhere else."""
+    if name.startswith("/") or "\\" in name or ".." in PurePosixPath(name).parts:
+        raise UserError(
+            f"The store names a file '{name}', which lies outside the folder it belongs to; nothing was"
+            " fetched. Delete the experiment's folder in the store and launch again."
+        )
+    return folder / name
 
 
 class Store:

@@ -14,10 +14,10 @@ from core.experiments import apart, carried, on_node
 from core.experiments.apart import Errand, work_apart
 from core.experiments.carried import LISTS, Pusher, fetch, fetch_last, prefix_of, read_snapshot
 from core.experiments.mirror import Mirror, Mirrors
-from core.experiments.packing import pack
+from core.experiments.packing import pack, unpack
 from core.experiments.runs import Run, RunState, progress_of, said_of, say_state, state_of
 from core.experiments.stages import stages_left
-from core.storage.files import append_record, read_json, write_json
+from core.storage.files import append_record, read_json, sha256_of, write_json
 from core.storage.stores import IncompleteError, Store
 from tests.experiments.driving import QUICK, spec_in
 from tests.experiments.trivial import MODULE, SECONDS, witnessed
@@ -241,3 +241,18 @@ def test_a_store_that_does_not_answer_is_said_once(
     for _ in range(3):
         mirrors.pull([mirror], [mirror])
     assert len(said) == 1 and "plain/0: The store file://" in said[0] and "(no rights)" in said[0]
+
+
+@pytest.mark.parametrize("name", ["../../flags.jsonl", "/tmp/adapter", "eval-0/../../../x", "a\\b"])
+def test_a_list_that_leads_out_of_its_folder_is_refused(store: Store, tmp_path: Path, name: str) -> None:
+    """Who can write to the store must not write anywhere else: not beside a run, nor beside a project."""
+    store.put_bytes(b"x", "at")
+    one = {"at": "at", "size": 1, "sha256": sha256_of(tmp_path / "bucket" / "at")}
+    store.put_json({"push": 1, "files": {name: one}}, f"{prefix_of('place', 0)}/{LISTS[1]}")
+    (tmp_path / "deep" / "run").mkdir(parents=True)
+    with pytest.raises(UserError, match="lies outside the folder it belongs to; nothing was fetched"):
+        fetch_last(store, "place", 1, tmp_path / "deep" / "run")
+    store.put_json({name: one["sha256"]}, "project.json")
+    with pytest.raises(UserError, match="lies outside the folder it belongs to; nothing was fetched"):
+        unpack("trial", "project.json", store, tmp_path / "deep" / "run")
+    assert files_of(tmp_path / "deep").keys() <= {"run/.unpack.lock"}
