@@ -28,3 +28,18 @@ def test_a_cluster_is_chosen_and_asked(tmp_path: Path, monkeypatch: pytest.Monke
     assert page.code[0].value == "python -m core launch trial --on ray --shards 4"
     next(button for button in page.button if button.label == "Launch").click().run(timeout=60)
     assert cluster_of(root, "trial") == ClusterSettings(shards=4)
+
+
+def test_a_store_is_named_and_what_is_no_address_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tiny_root(tmp_path)
+    spec_file(root)
+    monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(root))
+    page = AppTest.from_file(str(SCREEN)).run(timeout=60)
+    page.button_group(key="on").set_value("Ray cluster").run(timeout=60)
+    page.text_input(key="form:cluster.store").set_value("/mnt/bucket").run(timeout=60)
+    assert not page.exception
+    assert "a store is an address: s3://bucket/folder" in page.error[0].value
+    page.text_input(key="form:cluster.store").set_value(f"file://{tmp_path}/bucket").run(timeout=60)
+    assert page.code[0].value == f"python -m core launch trial --on ray --store file://{tmp_path}/bucket"
