@@ -16,7 +16,7 @@ from core.curation.mixtures import mixture_leaks, training_leaks
 from core.errors import UserError
 from core.experiments.cluster import ClusterSettings, check_ray, ensure_driver, say_cluster
 from core.experiments.frozen import Frozen, freeze, read_frozen, write_frozen
-from core.experiments.processes import end_group
+from core.experiments.processes import Identity, end_group
 from core.experiments.queue import open_queue
 from core.experiments.records import describe_run, settings_of
 from core.experiments.runs import (
@@ -181,7 +181,7 @@ def enqueue(root: Path, runs: Iterable[Run], spec: ExperimentSpec) -> list[Run]:
     """Let runs go on from where they are, whatever they said last; those that had something left to do.
 
     A run whose files are all there is done, whatever became of its `state.json`. One that lives just goes
-    on; a process that gives no sign of life any more is ended first.
+    on; a process that gives no sign of life any more is ended.
     """
     queued = []
     for run in runs:
@@ -192,9 +192,11 @@ def enqueue(root: Path, runs: Iterable[Run], spec: ExperimentSpec) -> list[Run]:
             if state.state != "done":
                 say_state(run, RunState("done"))
         elif state.state != "running":
-            _end_silent(run)
+            silent = _silent_process(run)
             if (state.state, state.stage) != ("queued", left[0]):
                 say_state(run, RunState("queued", left[0]))
+            if silent is not None:  # last, or its worker might say that it failed over what was just said
+                end_group(silent)
             queued.append(run)
     waiting = {run: priority_of(run) for run in queued if wants_work(run)}
     if waiting and not is_on_cluster(root, spec.name):
@@ -202,9 +204,8 @@ def enqueue(root: Path, runs: Iterable[Run], spec: ExperimentSpec) -> list[Run]:
     return queued
 
 
-def _end_silent(run: Run) -> None:
-    """End a process that exists although it counts as gone."""
+def _silent_process(run: Run) -> Identity | None:
+    """The process of this machine that says that it works on a run which counts as failed."""
     said = said_of(run)
     process = said.process if said is not None and said.state == "running" else None
-    if process is not None and process.is_here:
-        end_group(process)
+    return process if process is not None and process.is_here else None
