@@ -47,10 +47,12 @@ def pass_curves(scores: Scores, aggregation: str = "by_task") -> list[dict[str, 
     ks = budgets_up_to(scores.attempts)
     if not ks:
         return []
-    attempts, correct = scores.columns["attempts"], scores.columns["correct"]
-    pairs, which = np.unique(np.stack([attempts.ravel(), correct.ravel()]), axis=1, return_inverse=True)
+    attempts, correct = (scores.columns[name].astype(np.int64) for name in ("attempts", "correct"))
     # Few different counts among many outputs: each curve is computed once.
-    known = np.where(pairs[0][:, None] == 0, 0.0, pass_k_curve(pairs[0], pairs[1], ks))
+    width = int(correct.max(initial=0)) + 1
+    counts, which = np.unique(attempts.ravel() * width + correct.ravel(), return_inverse=True)
+    made, right = np.divmod(counts, width)
+    known = np.where(made[:, None] == 0, 0.0, pass_k_curve(made, right, ks))
     values = known[which.reshape(attempts.shape)]
     return _curve_records(scores, values, ks, aggregation)
 
