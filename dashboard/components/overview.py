@@ -43,14 +43,8 @@ def source_table(infos: Sequence[SourceInfo]) -> str:
         f'<th class="{kind}">{name}</th>'
         for name, kind in (
             *(("source", ""), ("tasks", "number"), ("families", "number"), ("pairs", "number")),
-            *(
-                ("cells per task", "number"),
-                ("largest side", "number"),
-                ("licence", ""),
-                ("version", ""),
-                ("origin", ""),
-                ("dropped", ""),
-            ),
+            *(("cells per task", "number"), ("grids", "number")),
+            *(("licence", ""), ("version", ""), ("origin", ""), ("dropped", "")),
         )
     )
     rows = "".join(map(_source_row, infos))
@@ -63,7 +57,8 @@ def _source_row(info: SourceInfo) -> str:
     )
     words = "".join(f"<td>{escape(word)}</td>" for word in (info.licence, info.version, _end_of(info.origin)))
     numbers += _number(_count(info.cells), "median of the cells of a sample: demonstrations and one test")
-    numbers += _number(_count(info.side), "cells along the longest side of any grid")
+    side = "–" if info.side is None else f"≤ {info.side}×{info.side}"
+    numbers += _number(side, "no grid has a longer side, in cells")
     return f"<tr><td><b>{escape(info.source)}</b></td>{numbers}{words}<td>{_dropped(info)}</td></tr>"
 
 

@@ -194,6 +194,7 @@ def test_a_server_that_came_back_twice_before_a_key_saves_it(
 def test_the_grids_are_painted_cell_by_cell(page: Page, dashboard: Dashboard) -> None:
     task = load_tasks(dashboard.root, SOURCE)["29c11459"]  # all ten colours, and wider than high
     open_deck(page, dashboard, "?show=all&task=29c11459")
+    expect(page.locator(".suggestion")).not_to_have_text("judging …")  # as it comes, all is drawn again
     forwards = page.locator('[data-panel="forwards"] canvas')
     backwards = page.locator('[data-panel="reversed"] canvas')
     assert forwards.count() == backwards.count() == 2 * len(task.pairs)
@@ -208,6 +209,26 @@ def test_the_grids_are_painted_cell_by_cell(page: Page, dashboard: Dashboard) ->
             assert painted_cells(canvas.screenshot(), *grid.shape) == grid.tolist()
     labels = page.locator('[data-panel="forwards"] figcaption').all_inner_texts()
     assert labels == ["11×5"] * 2 * len(task.pairs)
+
+
+def test_digits_can_be_read_in_the_largest_grids(page: Page, dashboard: Dashboard) -> None:
+    tasks = load_tasks(dashboard.root, SOURCE)
+    task_id = next(name for name, task in tasks.items() if task.train[0].input.shape == (30, 30))
+    open_deck(page, dashboard, f"?show=all&task={task_id}")
+    expect(page.locator(".suggestion")).not_to_have_text("judging …")
+    panel = page.locator('[data-panel="forwards"] .pairs')
+    grid = panel.locator("canvas").first
+    small = grid.bounding_box()
+    page.keyboard.press("d")
+    expect(grid).to_have_css("width", f"{30 * 13}px")
+    large, around = grid.bounding_box(), panel.bounding_box()
+    assert small and large and around
+    assert small["width"] < 30 * 13
+    assert large["x"] >= around["x"] and large["y"] >= around["y"], (
+        "else no scrolling reaches its first cells"
+    )
+    page.keyboard.press("d")
+    expect(grid).to_have_css("width", f"{small['width']:g}px")
 
 
 def painted_cells(screenshot: bytes, height: int, width: int) -> list[list[int]]:

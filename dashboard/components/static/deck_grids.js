@@ -13,6 +13,7 @@ const LABEL_HEIGHT = 19;
 const PAIR_GAP = 18;
 const ROW_GAP = 8;
 const LARGEST_CELL = 34;
+const LEGIBLE_CELL = 13; // the smallest in which a digit can be read
 
 const onePixelPerCell = document.createElement("canvas");
 
@@ -60,7 +61,7 @@ function paintLines(context, width, height, side, thickness) {
 }
 
 function paintDigits(context, grid, side) {
-  context.font = `${Math.round(side * 0.55)}px ui-monospace, monospace`;
+  context.font = `${Math.round(side * 0.62)}px ui-monospace, monospace`;
   context.textAlign = "center";
   context.textBaseline = "middle";
   grid.forEach((row, y) => [...row].forEach((digit, x) => {

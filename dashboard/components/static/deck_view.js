@@ -109,7 +109,8 @@ class DeckView {
     this.text("suggestion", this.isJudging ? "judging …" : suggestionText(task.suggestion));
     const turned = task.pairs.map(([input, output]) => [output, input]);
     const space = this.part(".panel .pairs");
-    const cell = largestCell(task.pairs, space.clientWidth, space.clientHeight);
+    const fitting = largestCell(task.pairs, space.clientWidth, space.clientHeight);
+    const cell = this.view.digits ? Math.max(fitting, LEGIBLE_CELL) : fitting; // the panels scroll where they must
     this.showPairs("forwards", task.pairs, task.train.length, cell);
     this.showPairs("reversed", turned, task.train.length, cell);
   }
