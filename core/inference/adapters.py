@@ -12,7 +12,7 @@ from typing import Any
 from core.errors import UserError
 from core.prompts.vocabulary import load_tokenizer
 from core.storage.files import read_json, writing
-from core.storage.models import load_model, unreadable
+from core.storage.models import is_out_of_memory, load_model, unreadable
 
 log = logging.getLogger(__name__)
 
@@ -98,9 +98,27 @@ def load_merged(model: str, adapter: Path | None, **options: Any) -> Any:
     from peft import PeftModel
 
     try:
-        return PeftModel.from_pretrained(loaded, adapter).merge_and_unload()
+        adapted = PeftModel.from_pretrained(loaded, adapter)
+        _untie(loaded)
+        return adapted.merge_and_unload()
     except Exception as problem:  # each library has errors of its own for a damaged file
+        if is_out_of_memory(problem):
+            raise
         raise unreadable("adapter", str(adapter), problem) from problem
+
+
+def _untie(adapted: Any) -> None:
+    """Give the head weights of its own where it shares the embedding's and one of the two is adapted: what is
+    merged into the one would change the other."""
+    import torch
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    embedding, head = adapted.get_input_embeddings(), adapted.get_output_embeddings()
+    if head is None or not any(isinstance(layer, BaseTunerLayer) for layer in (embedding, head)):
+        return
+    inner = head.get_base_layer() if isinstance(head, BaseTunerLayer) else head
+    inner.weight = torch.nn.Parameter(inner.weight.detach().clone(), requires_grad=False)
+    adapted.config.get_text_config().tie_word_embeddings = False
 
 
 def write_merged(model: str, adapter: Path, target: Path) -> Path:

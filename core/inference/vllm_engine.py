@@ -52,6 +52,7 @@ class VllmEngine:
             "max_model_len": settings.max_model_len,
             "max_num_seqs": settings.max_concurrent,
             "trust_remote_code": False,
+            "load_format": "safetensors",
             "disable_log_stats": True,
             "seed": 0,
         }

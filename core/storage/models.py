@@ -109,16 +109,15 @@ def load_model(location: str, **options: Any) -> Any:
     Raises `UserError` where folder or hub model can't be read or lacks weights, which the library would
     fill with random numbers. Errors for too little memory pass.
     """
-    import torch
     from transformers import AutoModelForCausalLM
 
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             location, use_safetensors=True, trust_remote_code=False, output_loading_info=True, **options
         )
-    except (torch.OutOfMemoryError, MemoryError):
-        raise
     except Exception as problem:  # each library has errors of its own for a damaged file
+        if is_out_of_memory(problem):
+            raise
         raise unreadable("model", location, problem) from problem
     model, found = loaded
     if found["missing_keys"]:

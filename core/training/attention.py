@@ -2,7 +2,8 @@
 
 Registered with transformers under a name of its own, so that any model that takes its attention from
 there can be trained on packed rows. On a GPU the kernel for variable lengths of torch does the work; on
-a CPU each sample is attended to by itself. Nothing is padded and no mask is made in either case.
+a CPU, and in float32, each sample is attended to by itself. Nothing is padded and no mask is made in either
+case.
 """
 
 import inspect
@@ -80,8 +81,9 @@ def _attention(
     repeats = query.shape[1] // key.shape[1]
     if repeats > 1:
         key, value = (part.repeat_interleave(repeats, dim=1) for part in (key, value))
-    if query.device.type == "cuda":
-        return _on_gpu(query, key, value, cu_seq_lens_q, max_length_q, scaling), None
+    dtype = _computed_in(value)
+    if query.device.type == "cuda" and dtype.itemsize == 2 and value.shape[-1] % 8 == 0:
+        return _on_gpu(query, key, value, cu_seq_lens_q, max_length_q, scaling, dtype), None
     return _one_by_one(query, key, value, cu_seq_lens_q.tolist(), scaling), None
 
 
@@ -98,6 +100,14 @@ def _one_by_one(
     return torch.cat(parts, dim=2).transpose(1, 2)
 
 
+def _computed_in(value: "torch.Tensor") -> "torch.dtype":
+    """What attention is computed in: the kernel for variable lengths knows 16 bits only."""
+    import torch
+
+    kind = value.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else value.dtype
+
+
 def _on_gpu(
     query: "torch.Tensor",
     key: "torch.Tensor",
@@ -105,13 +115,12 @@ def _on_gpu(
     sums: "torch.Tensor",
     longest: int,
     scaling: float,
+    dtype: "torch.dtype",
 ) -> "torch.Tensor":
     """torch's own variable-length kernel, whose way to say "causal" and "scale" changed between versions."""
-    import torch
     from torch.nn.attention.varlen import varlen_attn
 
-    half = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else value.dtype
-    q, k, v = (part[0].transpose(0, 1).to(half) for part in (query, key, value))
+    q, k, v = (part[0].transpose(0, 1).to(dtype) for part in (query, key, value))
     known = inspect.signature(varlen_attn).parameters
     options: dict[str, Any] = {"is_causal": True} if "is_causal" in known else {"window_size": (-1, 0)}
     if "scale" in known:

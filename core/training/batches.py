@@ -108,19 +108,19 @@ class Drawing:
 
     def _samples(self, first: int) -> "Iterator[Drawn]":
         """Samples from `first` on and what they lost: so many as the settings say, or until the next would
-        exceed the tokens of a step (which then begins the next step)."""
+        exceed the tokens of a step (which then begins the next step). Where none of them fits, more until
+        one does."""
         draw = self.drawn_ahead or self.sample
-        if self.settings.tokens_per_step is None:
-            numbers = range(first, first + self.settings.samples_per_step)
-            yield from map(draw, numbers)
-            return
         tokens = taken = 0
         for number in itertools.count(first):
+            drawn = number - first
+            if self.settings.tokens_per_step is None and taken and drawn >= self.settings.samples_per_step:
+                return
+            if not taken and drawn > max(MOST_DROPPED_IN_A_ROW, self.settings.samples_per_step):
+                return
             sample, removed = draw(number)
             size = 0 if sample is None else len(sample.tokens)
-            if taken and tokens + size > self.settings.tokens_per_step:
-                return
-            if not taken and number - first > MOST_DROPPED_IN_A_ROW:
+            if self.settings.tokens_per_step and taken and tokens + size > self.settings.tokens_per_step:
                 return
             taken += sample is not None
             tokens += size

@@ -24,7 +24,13 @@ from core.training.batches import IGNORED, Batch, Drawing
 from core.training.checkpoints import Position
 from core.training.efficiency import memory_bytes, operations, peak_of
 from core.training.forward import forward
-from core.training.models import initial_factors, load_for_training, save_adapter, with_adapter
+from core.training.models import (
+    draws_at_random,
+    initial_factors,
+    load_for_training,
+    save_adapter,
+    with_adapter,
+)
 from core.training.optimizers import Optimizers, make_optimizers, one_thread
 from core.training.schedules import learning_rate_at
 from core.training.settings import TrainingSettings
@@ -131,7 +137,7 @@ class Loop:
         rate = learning_rate_at(step, settings)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        with torch.random.fork_rng(devices=[torch.cuda.current_device()] if self.device == "cuda" else []):
             place = (self.workers.rank,) if self.workers.rank else ()
             torch.manual_seed(derived_seed(self.training.seed, "step", step, *place))
             loss = self._backward_all(self.workers.share(drawn.batches), answer_tokens)
@@ -202,7 +208,7 @@ class Loop:
         import torch
 
         threads = min(torch.get_num_threads(), len(batches))
-        if self.device != "cpu" or threads < 2 or self.training.settings.lora.dropout:
+        if self.device != "cpu" or threads < 2 or draws_at_random(self.model):
             return sum(self._backward(batch, answer_tokens) for batch in batches)
         weights = list(self.trained.values())
 

@@ -143,6 +143,17 @@ def with_adapter(model: "PreTrainedModel", settings: TrainingSettings, seed: int
 _INITS: dict[str, Any] = {"zero": True, "pissa": "pissa_niter_16", "olora": "olora"}
 
 
+def draws_at_random(model: Any) -> bool:
+    """Whether a pass through the model while it trains draws random numbers: dropout of an adapter, or of the
+    base itself."""
+    import torch
+
+    shares: list[Any] = [layer.p for layer in model.modules() if isinstance(layer, torch.nn.Dropout)]
+    for name in ("attention_dropout", "dropout"):  # where layers keep only the share
+        shares += [getattr(layer, name, 0.0) for layer in model.modules()]
+    return any(isinstance(share, float) and share > 0 for share in shares)
+
+
 def initial_factors(model: Any, settings: TrainingSettings) -> "dict[str, torch.Tensor] | None":
     """The factors of a fresh adapter, where its beginning has changed the base's weights; else None."""
     if settings.method != "lora" or settings.lora.init == "zero":

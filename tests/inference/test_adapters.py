@@ -61,13 +61,22 @@ def test_what_is_no_adapter_is_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("options", [{"use_dora": True}, {"init_lora_weights": "pissa"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"use_dora": True},
+        {"init_lora_weights": "pissa"},
+        {"target_modules": ["q_proj", "embed_tokens"]},  # whose weights are the head's as well
+        {"target_modules": ["embed_tokens", "lm_head"], "use_dora": True},
+    ],
+)
 def test_a_merged_model_answers_as_model_and_adapter_do(
     model_folder: Path, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     from peft import LoraConfig, PeftModel, get_peft_model
 
-    config = LoraConfig(r=4, target_modules=["q_proj", "up_proj"], task_type="CAUSAL_LM", **options)
+    layers = {"target_modules": ["q_proj", "up_proj"]}
+    config = LoraConfig(r=4, task_type="CAUSAL_LM", **(layers | options))
     wrapped = get_peft_model(load_model(str(model_folder)), config)
     torch.manual_seed(0)
     with torch.no_grad():

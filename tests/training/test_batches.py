@@ -1,9 +1,12 @@
 """Batches, schedules and the loss: compared with hand computations."""
 
 import itertools
+import json
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,6 +72,21 @@ def test_a_step_draws_its_own_samples_and_drops_what_is_too_long() -> None:
     drawn = drawing(tokenizer, narrow, prompt=PromptSettings(too_long="shorten")).step(0)
     assert (drawn.dropped, sum(len(batch.tokens) for batch in drawn.batches)) == (0, 4)
     assert drawn.shortened == sum(length > narrow.max_seq_len for length in lengths[:4])
+
+
+@pytest.mark.parametrize("way", [{"samples_per_step": 1}, {"tokens_per_step": 32}])
+def test_a_step_goes_on_drawing_until_a_sample_fits(way: dict[str, int]) -> None:
+    """Or a long training would end where, by chance, one step drew long samples alone."""
+    tokenizer = embedded_tokenizer()
+    sizes = [len(training_sample(toy_mixture().sample(n), BASE, tokenizer).tokens) for n in range(20)]
+    narrow = drawing(tokenizer, tiny_settings(max_seq_len=min(sizes), **way))
+    assert sizes[1] > min(sizes)
+    drawn = narrow.step(1)
+    assert (drawn.dropped, drawn.next_sample) == (
+        sizes[1:].index(min(sizes)),
+        sizes[1:].index(min(sizes)) + 2,
+    )
+    assert [batch.lengths for batch in drawn.batches] == [(min(sizes),)]
 
 
 def drawing(
@@ -212,6 +230,27 @@ def test_a_batch_per_core_gives_the_gradients_of_one_core(
         again, found = gradients_of(loop, 3, 16)
         assert again == loss and found.keys() == gradients.keys()
         assert all(torch.equal(found[name], gradients[name]) for name in gradients)
+
+
+@pytest.mark.parametrize("where", ["base", "adapter"])
+def test_with_dropout_several_cores_give_the_same_again(
+    training: Callable[..., Training], model_folder: Path, tmp_path: Path, where: str
+) -> None:
+    """Threads that draw from one stream would each get what the other left."""
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    changes: dict[str, Any] = {"method": "full", "base": folder}
+    if where == "adapter":
+        changes = {"lora": {"rank": 4, "dropout": 0.5}}
+    else:
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | {"attention_dropout": 0.5}))
+    loop = Loop.start(training(**changes))
+    sums = []
+    for seed in (0, 0, 0, 1):
+        torch.manual_seed(seed)
+        _, gradients = gradients_of(loop, 3, 16)
+        sums.append(sum(float(gradient.abs().sum()) for gradient in gradients.values()))
+    assert sums[0] == sums[1] == sums[2] != sums[3], "dropout draws"
 
 
 def test_bfloat16_rounds_activations_and_leaves_weights_alone(training: Callable[..., Training]) -> None:

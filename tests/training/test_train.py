@@ -216,7 +216,8 @@ def test_a_checkpoint_of_other_settings_is_refused(
 
 def test_samples_that_never_fit_are_named(training: Make, tmp_path: Path) -> None:
     with pytest.raises(
-        UserError, match=r"None of the 4 samples of step 1 fits max_seq_len 16. Raise it, or choose smaller"
+        UserError,
+        match=r"None of the 1001 samples of step 1 fits max_seq_len 16. Raise it, or choose smaller",
     ):
         train(training(max_seq_len=16), tmp_path, lambda record: None)
     assert not (tmp_path / "adapter").exists()
