@@ -116,7 +116,7 @@ def _untie(adapted: Any) -> None:
     embedding, head = adapted.get_input_embeddings(), adapted.get_output_embeddings()
     if head is None or not any(isinstance(layer, BaseTunerLayer) for layer in (embedding, head)):
         return
-    inner = head.get_base_layer() if isinstance(head, BaseTunerLayer) else head
+    inner: Any = head.get_base_layer() if isinstance(head, BaseTunerLayer) else head
     inner.weight = torch.nn.Parameter(inner.weight.detach().clone(), requires_grad=False)
     adapted.config.get_text_config().tie_word_embeddings = False
 

@@ -24,7 +24,7 @@ from core.inference.engines import Completion, Engine, Request
 from core.inference.settings import InferenceSettings
 from core.prompts.grammar import grid_grammar
 from core.prompts.shortening import fitted_prompt
-from core.prompts.templates import PromptSettings, longest_answer, read_answer
+from core.prompts.templates import PromptSettings, check_tokenizer, longest_answer, read_answer
 from core.seeds import derived_seed
 from core.storage.schemas import PREDICTIONS, grid_columns, write_table
 
@@ -169,6 +169,7 @@ class _Work:
         """The work of a job; none where its predictions are there. Raises `UserError` like `answer`."""
         if predictions_path(job.folder).exists():
             return cls(job, [], set())
+        check_tokenizer(tokenizer, job.evaluation.prompt)
         if job.adapter is not None:
             engine.prepare(job.adapter)
         return cls(job, questions_of(job.evaluation, tokenizer), _finished(job.folder / "parts"))

@@ -42,6 +42,12 @@ class TransformersEngine:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._tokenizer = load_tokenizer(model)
         self._use(None)
+        context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+        if context is not None and settings.max_model_len > context:
+            raise UserError(
+                f"The context of '{model}' is {context} tokens, and inference.max_model_len is"
+                f" {settings.max_model_len}. Lower it."
+            )
 
     def _use(self, adapter: Path | None) -> None:
         """Answer with this adapter from now on. The base is loaded anew, because subtracting what was

@@ -78,8 +78,9 @@ class VllmEngine:
             self.library = LLM(model=model, **options)
         except (ValueError, RuntimeError, OSError) as problem:
             raise UserError(
-                f"vLLM can't serve '{model}' ({_reason(problem)}). Lower inference.max_model_len or"
-                " inference.kv_cache_gigabytes, or set inference.engine to 'transformers'."
+                f"vLLM can't serve '{model}' ({_reason(problem)}). Lower inference.max_model_len, give keys"
+                " and values what they need with inference.kv_cache_gigabytes, or set inference.engine to"
+                " 'transformers'."
             ) from problem
 
     def prepare(self, adapter: Path) -> None:

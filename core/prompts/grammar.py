@@ -43,13 +43,9 @@ def _without_header(encoding: GridEncoding) -> Iterator[str]:
 
 
 def _with_header(encoding: GridEncoding) -> Iterator[str]:
-    """The header says how many rows follow; without row numbers, grids share their last rows."""
+    """The header says how many rows follow; grids of one width share their first rows."""
     sizes = [(height, width) for height in _SIDES for width in _SIDES]
     yield "root ::= " + " | ".join(f'"{height}x{width}\\n" grid{height}x{width}' for height, width in sizes)
     for height, width in sizes:
-        if encoding.row_numbers:
-            lines = (_line(width, number, encoding) for number in range(1, height + 1))
-            yield f"grid{height}x{width} ::= " + ' "\\n" '.join(lines)
-        else:
-            more = f' "\\n" grid{height - 1}x{width}' if height > 1 else ""
-            yield f"grid{height}x{width} ::= row{width}{more}"
+        above = f'grid{height - 1}x{width} "\\n" ' if height > 1 else ""
+        yield f"grid{height}x{width} ::= {above}{_line(width, height, encoding)}"

@@ -176,7 +176,12 @@ def test_a_context_beyond_the_model_is_one_sentence(vllm_folder: Path) -> None:
     sentence = seen(vllm_folder)["sentence"]
     assert sentence.startswith("vLLM can't serve '") and "\n" not in sentence
     assert "max_model_len (100000)" in sentence
-    assert "Lower inference.max_model_len or inference.kv_cache_gigabytes, or set" in sentence
+    assert "Lower inference.max_model_len, give keys and values what they need with" in sentence
+
+
+def test_transformers_refuses_a_context_beyond_the_model_as_well(trained: Path) -> None:
+    with pytest.raises(UserError, match=r"The context of '.+' is 512 tokens, .+ is 513\. Lower it\."):
+        open_engine(tiny_inference(max_model_len=513), str(trained / "model"))
 
 
 def test_vllm_that_is_not_there_is_one_sentence(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:

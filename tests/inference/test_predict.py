@@ -132,6 +132,17 @@ def test_a_finished_evaluation_is_not_repeated(tasks: list[Task], tmp_path: Path
     assert again.asked == []
 
 
+def test_a_tokenizer_that_cannot_write_grids_is_refused(tasks: list[Task], tmp_path: Path) -> None:
+    """A base model that nobody trained has met no tokenizer check before."""
+    from tests.prompts.test_templates import word_tokenizer
+
+    engine = CopyingEngine()
+    blind = word_tokenizer(list("012345678IO\n"), eos_token="<eos>")
+    with pytest.raises(UserError, match=r"can't write \['9'\] back"):
+        predict(evaluation_of(tasks), engine, blind, tmp_path, lambda record: None)
+    assert engine.asked == []
+
+
 def test_prompts_too_long_are_recorded_not_lost(tasks: list[Task], tmp_path: Path) -> None:
     lengths = {q.attempt.key: q.prompt_tokens for q in questions_of(evaluation_of(tasks), TOKENIZER)}
     shortest = min(lengths.values())
