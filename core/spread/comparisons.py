@@ -16,7 +16,7 @@ from core.errors import UserError
 from core.spread.intervals import ROUNDING, Estimate, estimate, known, mean_and_variance
 from core.spread.metrics import Floats
 from core.spread.planning import runs_needed
-from core.spread.scopes import Cells, Runs, cells_of, mean_squares, run_means, scope_estimate
+from core.spread.scopes import Cells, Runs, cells_of, exceeds, mean_squares, run_means, scope_estimate
 
 BETTER, WORSE, CANNOT_TELL = "better", "worse", "cannot tell"
 
@@ -208,6 +208,6 @@ def _shared_tasks(first: Cells, second: Cells) -> Estimate:
         _, training, rest = mean_squares(table)
         terms.append((training / (runs * tasks), runs - 1.0))
         noise.append((-rest / (runs * tasks), (runs - 1.0) * (tasks - 1.0)))
-    if variance / tasks + sum(part for part, _ in noise) > 0:
+    if exceeds(variance / tasks, -sum(part for part, _ in noise)):
         terms += [(variance / tasks, tasks - 1.0), *noise]
     return Estimate(mean, tuple(terms))

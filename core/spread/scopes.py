@@ -116,6 +116,15 @@ def mean_squares(table: Floats) -> tuple[float, float, float]:
     )
 
 
+def exceeds(square: float, noise: float) -> bool:
+    """Whether a mean square lies above another by more than rounding.
+
+    Scores of 0 and 1 often make two of them equal, and degrees of freedom jump there: the order of runs or
+    tasks, which rounds differently, must not decide.
+    """
+    return square - noise > 1e-9 * abs(noise)
+
+
 def _estimate(cells: Cells, scope: str) -> Estimate:
     per_run = np.array([run.mean() for run in cells.runs])
     mean, variance = mean_and_variance(per_run)
@@ -132,8 +141,8 @@ def _estimate(cells: Cells, scope: str) -> Estimate:
     if table is None:
         return Estimate(mean)
     (runs, tasks), (task, training, rest) = table.shape, mean_squares(table)
-    parts = [(task, tasks - 1.0)] if task > rest else []
-    parts += [(training, runs - 1.0)] if training > rest else []
+    parts = [(task, tasks - 1.0)] if exceeds(task, rest) else []
+    parts += [(training, runs - 1.0)] if exceeds(training, rest) else []
     sign = 1 if not parts else 1 - len(parts)
     if sign:
         parts.append((sign * rest, (runs - 1.0) * (tasks - 1.0)))

@@ -159,6 +159,16 @@ def test_scopes_ignore_the_order_of_everything(seed: int) -> None:
         assert after.high == pytest.approx((before.high or 0) + 5)
 
 
+def test_equal_mean_squares_leave_nothing_to_the_order() -> None:
+    """Solved or not, as tasks are: trainings and interplay have the same mean square, but for rounding."""
+    scores = np.array([[0, 1, 1, 0], [0, 0, 1, 0], [0, 1, 1, 0]], dtype=float)
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        mixed = scores[rng.permutation(3)][:, rng.permutation(4)]
+        found = scope_estimate(list(mixed[:, None, :]), "new_tasks")
+        assert found.degrees_of_freedom == pytest.approx(3)
+
+
 @unhurried
 @given(st.integers(0, 2**32))
 def test_a_wider_scope_never_has_a_smaller_variance_than_recipe(seed: int) -> None:
