@@ -112,6 +112,10 @@ def test_results(root: Path, cells: dict, scope: str) -> None:
         assert record["n"] == (RUNS * EVALUATIONS if scope == "checkpoint" else RUNS)
         if scope == "recipe":
             assert record["std"] == pytest.approx(table.mean(axis=(1, 2)).std(ddof=1), abs=1e-12)
+        if scope == "new_tasks":  # one more training, on as many new tasks
+            by_run, by_task, rest = mean_squares(table.mean(axis=1))
+            training, task = max(0, by_run - rest) / TASKS, max(0, by_task - rest) / RUNS
+            assert record["std"] == pytest.approx((training + (task + rest) / TASKS) ** 0.5, abs=1e-9)
         if scope == "checkpoint":
             within = table.mean(axis=2).var(axis=1, ddof=1).mean()
             assert record["std"] == pytest.approx(within**0.5, abs=1e-12)
