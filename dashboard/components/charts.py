@@ -10,6 +10,9 @@ import plotly.graph_objects as go
 
 from core.results.figures import GRID, MARKERS, PALETTE, add_summary, finished
 
+MOST_GROUPS = 100
+"""So many lines or colours of a free chart: beyond the palette with its markers, and quickly drawn."""
+
 
 def difference_chart(differences: Sequence[Any], a: str, b: str, colours: Mapping[str, str]) -> go.Figure:
     """Every task as a bar of b − a in points, largest first; `core.results.differences.TaskDifference`."""
@@ -81,14 +84,18 @@ def free_chart(
 ) -> go.Figure:
     """Two columns against each other as "dots", "line" or "bars".
 
-    Rows of one group share a colour: the one of `colours`, or one of the palette by its place.
+    Rows of one group share a colour: the one of `colours`, or one of the palette by its place. More groups
+    than `MOST_GROUPS` are drawn as one, as a browser chokes on thousands of them.
     """
     labels = ["" if group is None else str(group) for group in groups or [""] * len(x)]
-    names = list(dict.fromkeys(labels))
+    members: dict[str, list[int]] = {}
+    for number, label in enumerate(labels):
+        members.setdefault(label, []).append(number)
+    if len(members) > MOST_GROUPS:
+        members = {"": list(range(len(labels)))}
     across = x if is_numeric(x) else [str(value) for value in x]
     figure = go.Figure()
-    for place, name in enumerate(names):
-        rows = [number for number, label in enumerate(labels) if label == name]
+    for place, (name, rows) in enumerate(members.items()):
         xs, ys = [across[row] for row in rows], [y[row] for row in rows]
         colour = colours.get(name, PALETTE[place % len(PALETTE)])
         if kind == "bars":
@@ -98,7 +105,7 @@ def free_chart(
             symbol = MARKERS[place // len(PALETTE) % len(MARKERS)]
             marker = {"color": colour, "size": 9, "symbol": symbol}
             figure.add_scatter(x=xs, y=ys, name=name, mode=mode, marker=marker)
-    crowded = not 1 < len(names) <= 30
+    crowded = not 1 < len(members) <= 30
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     figure.update_layout(showlegend=not crowded, legend=legend, barmode="group")
     figure.update_yaxes(gridcolor=GRID)

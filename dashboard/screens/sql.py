@@ -174,6 +174,8 @@ def chart(columns: dict[str, list]) -> None:
                                 index=1 + names.index(others[0]))  # fmt: skip
     kind = boxes[3].selectbox("form", KINDS, key="form", bind="query-params")
     groups = None if colour == "none" else columns[colour]
+    if groups is not None and len(set(map(str, groups))) > charts.MOST_GROUPS:
+        st.caption(f"{plain(colour)} has more than {charts.MOST_GROUPS} values: all are drawn in one colour.")
     colours = variant_colours(*known_variants(root, columns[colour])) if colour == "variant" else {}
     st.plotly_chart(charts.free_chart(columns[x], columns[y], groups, kind, x, y, colours), key="sql chart",
                     config={"displayModeBar": False})  # fmt: skip
