@@ -64,7 +64,8 @@ pages = [
 ]
 start = st.Page(home, title="ARC workbench", default=True, visibility="hidden")
 page = st.navigation([start, *pages], position="top")
+st.html(STYLE)  # first, or the page moves when it comes; style alone takes no space
 banner()
 keep_alive()
 page.run()
-st.html(f'{STYLE}<div class="project-root">root: …/{html.escape(root.name)}</div>')
+st.html(f'<div class="project-root">root: …/{html.escape(root.name)}</div>')

@@ -153,10 +153,10 @@ def first_pair(scores: Scores, metric: str) -> tuple[str, str]:
     return baseline, rows[0].variant if rows else baseline
 
 
-def headline(a: str, b: str, record: dict[str, Any]) -> str:
+def headline(a: str, b: str, record: dict[str, Any], runs: int = 0) -> str:
     """One sentence: which is better, by how much, or that nobody can tell and how many runs could.
 
-    `record` is one of `core.results.verdicts.compare_records` at scope "recipe".
+    `record` is one of `core.results.verdicts.compare_records` at scope "recipe"; each has `runs` or more.
     """
     metric = record["metric"]
     if record["difference"] is None:
@@ -167,9 +167,10 @@ def headline(a: str, b: str, record: dict[str, Any]) -> str:
             f"{b} is {record['verdict']} than {a}: {points} points of {metric}, more than luck in training."
         )
     needed = record["runs_needed"]
-    would = f" About {needed:,} runs of each would." if needed else " More runs of each would."
+    would = f"About {needed:,} runs" if needed and needed > runs else "More runs"
     return (
-        f"These runs can't tell {b} from {a}: {points} points of {metric} may be luck of the training.{would}"
+        f"These runs can't tell {b} from {a}: {points} points of {metric} may be luck of the training."
+        f" {would} of each would."
     )
 
 

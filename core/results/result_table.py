@@ -10,6 +10,7 @@ from typing import Any
 
 from core.results.verdicts import Row
 from core.results.wording import (
+    ALONE,
     OVER,
     UNKNOWN,
     decimals_for,
@@ -20,6 +21,9 @@ from core.results.wording import (
 )
 
 MOST_RUNS_NAMED = 10_000
+MORE_WOULD = "a few more runs would"
+"""Said where as many runs as there are would tell in 4 of 5 cases, and this is the fifth, or one of unequal
+spreads or of many variants (Holm), which ask for more."""
 
 STYLE = """<style>
 .results-scroll { overflow-x: auto; }
@@ -27,8 +31,10 @@ table.results {
   border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 0.95rem;
 }
 table.results th, table.results td {
-  padding: 0.42rem 0.8rem 0.42rem 0; text-align: left; white-space: nowrap;
+  padding: 0.42rem 0.8rem 0.42rem 0; text-align: left;
 }
+table.results td > *, table.results td:first-child { white-space: nowrap; }
+table.results td .quiet, table.results td .verdict { display: inline-block; }
 table.results th {
   font-weight: 600; opacity: 0.72; font-size: 0.82rem; border-bottom: 1px solid rgba(128, 128, 128, 0.4);
 }
@@ -121,7 +127,7 @@ def _number(record: Mapping[str, Any], scope: str, kind: str = "") -> str:
     """One mean ± std with its n in the background."""
     number, bracket, n = mean_and_std(record).partition(" (n")
     quiet = f' <span class="quiet">(n{n}</span>' if bracket else ""
-    return _cell(number + quiet, _over(record, scope), kind)
+    return _cell(f"<span>{number}</span>{quiet}", _over(record, scope), kind)
 
 
 def _over(record: Mapping[str, Any], scope: str) -> str:
@@ -129,7 +135,7 @@ def _over(record: Mapping[str, Any], scope: str) -> str:
     if record["mean"] is None:
         return "Nothing is evaluated yet, or the metric is undefined for so few attempts."
     if record["low"] is None:
-        return f"{record['n']} run: the std is unknown, not 0. Generalises over nothing but this run."
+        return f"{ALONE[scope]}: the std is unknown, not 0. Generalises over nothing but what was measured."
     decimals = decimals_for(50 * (record["high"] - record["low"])) + 1
     low, high = percent(record["low"], decimals), percent(record["high"], decimals)
     return f"95 % interval of the mean: {low} to {high}. Generalises over: {OVER[scope]}."
@@ -144,7 +150,7 @@ def _against(row: Row, baseline: str) -> str:
     kind = {"better": "better", "worse": "worse"}.get(row.verdict, "cannot")
     words = difference(found.difference, found.low, found.high)
     badge = f'<span class="verdict {kind}">{row.verdict}</span>'
-    return _cell(f"{words} {badge} {_runs_that_would(row)}", _p_sentence(row))
+    return _cell(f"<span>{words}</span> {badge} {_runs_that_would(row)}", _p_sentence(row))
 
 
 def _runs_that_would(row: Row) -> str:
@@ -156,6 +162,8 @@ def _runs_that_would(row: Row) -> str:
         text = "" if min(found.n_a, found.n_b) > 1 else "2 runs or more each are needed"
     elif found.runs_needed > MOST_RUNS_NAMED:
         text = f"more than {MOST_RUNS_NAMED:,} runs would"
+    elif found.runs_needed <= min(found.n_a, found.n_b):
+        text = MORE_WOULD
     else:
         text = f"{found.runs_needed:,} runs would"
     return f'<span class="quiet">{text}</span>'

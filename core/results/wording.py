@@ -23,6 +23,12 @@ OVER = {
     "recipe": "new trainings of the same recipe, on the same tasks",
     "new_tasks": "new trainings of the same recipe, on new tasks of the same kind",
 }
+ALONE = {
+    "checkpoint": "One evaluation of each model",
+    "recipe": "One training",
+    "new_tasks": "One training, or one task",
+}
+"""What there is of a variant whose spread is unknown at a scope."""
 UNITS = {"checkpoint": "evaluations", "recipe": "trainings", "new_tasks": "trainings"}
 FORMS = {
     "by_task": "mean over a task's outputs, then over tasks",

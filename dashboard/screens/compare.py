@@ -14,12 +14,12 @@ from core.results.differences import ORDERS, SHOWN, TaskDifference
 from core.results.figures import variant_colours
 from core.results.loading import Scores
 from core.results.tables import offered_metrics
-from core.spread.intervals import SCOPES
 from core.spread.metrics import AGGREGATIONS
 from dashboard.components import charts, evaluated, seen
 from dashboard.components.answer_cards import answer_lines
 from dashboard.components.files import file_row
 from dashboard.components.picker import choose, choose_some, difference_list, pick, task_name
+from dashboard.components.wording import plain
 from dashboard.root import project_root
 
 root = project_root()
@@ -37,7 +37,7 @@ def differences_of(
 @st.cache_data(max_entries=64, show_spinner=False)
 def records_of(name: str, stamp: evaluated.Stamp, a: str, b: str, metric: str, form: str) -> list[dict]:
     scores = evaluated.scores_of(root, name, stamp)
-    return verdicts.compare_records(scores, a, b, [metric], list(SCOPES), form)
+    return verdicts.compare_records(scores, a, b, [metric], None, form)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -56,30 +56,35 @@ def show_experiment(name: str, boxes: list[Any]) -> None:
     """Headline, numbers, chart and list, the chosen task, and the settings that differ."""
     stamp = evaluated.stamp_of(root, name)
     scores = evaluated.scores_of(root, name, stamp)
-    if evaluated.waiting(scores) or evaluated.without_tasks(scores):
+    if evaluated.waiting(scores):
         return
     variants = [variant for variant, runs in scores.runs.items() if runs]
     if len(variants) < 2:
         st.info("Only one variant is evaluated so far: there is nothing to compare it with.")
         st.code(f"python -m core runs list {name}", language="bash")
         return
-    metrics = offered_metrics(scores)
+    metrics, imported = offered_metrics(scores), scores.experiment.imported
     with boxes[2]:
         metric = choose("metric", "metric", metrics, metrics[0])
     with boxes[3]:
-        form = choose("aggregation", "aggregation", list(AGGREGATIONS), "by_task")
+        forms = [form for form in AGGREGATIONS if form == "by_task" or not imported]
+        form = choose("aggregation", "aggregation", forms, "by_task")
     first_a, first_b = pair_of(name, stamp, metric)
     with boxes[0]:
         a = choose("A", "a", variants, first_a if first_a in variants else variants[0])
     with boxes[1]:
         b = choose("B", "b", variants, first_b if first_b != a else variants[1])
     if a == b:
-        st.info(f"A and B are both {a}. Choose another variant for one of them.")
+        st.info(f"A and B are both {plain(a)}. Choose another variant for one of them.")
         return
     records = records_of(name, stamp, a, b, metric, form)
     record = next(one for one in records if one["scope"] == "recipe")
+    fewest = min(len(scores.runs[variant]) for variant in (a, b))
+    st.subheader(plain(core_differences.headline(a, b, record, fewest)))
+    if imported:
+        show_imported(scores, a, b, records)
+        return
     found = differences_of(name, stamp, a, b, metric, form)
-    st.subheader(core_differences.headline(a, b, record))
     colours = variant_colours(scores.variants, scores.experiment.baseline)
     show_numbers(scores, a, b, metric, form, record, found)
     counted = listings.unless(form, "by_task")
@@ -96,14 +101,8 @@ def show_numbers(
 ) -> None:
     """The verdict over recipes, the tasks won and lost, and the test of these checkpoints apart from it."""
     over, tasks, these = st.columns([3, 3, 3], border=True)
-    over.markdown("**These recipes**", help=f"Generalises over: {wording.OVER['recipe']}.")
-    points = wording.difference(record["difference"], record["low"], record["high"])
-    over.markdown(f"{points} points of {metric}: **{record['verdict']}**")
-    runs = [len(scores.runs[variant]) for variant in (a, b)]
-    over.caption(
-        f"B − A with its 95 % interval; Welch's test over {runs[0]} and {runs[1]} trainings,"
-        f" {p_text(record['p'])}."
-    )
+    with over:
+        show_recipes(scores, a, b, record)
     paired = core_differences.these_checkpoints(scores, a, b, metric, form)
     tasks.markdown("**Tasks**", help=f"A task is won where the mean {metric} of B's runs is higher.")
     tasks.markdown(f"B wins **{paired.wins}**, loses **{paired.losses}**, ties **{paired.ties}**")
@@ -111,13 +110,47 @@ def show_numbers(
         words: sum(one.words == words for one in found) for words in ("A wrong, B right", "A right, B wrong")
     }
     tasks.caption(
-        f"{alone['A wrong, B right']} tasks only B ever solves, {alone['A right, B wrong']} only A,"
+        f"Solved by B alone: {alone['A wrong, B right']}, by A alone: {alone['A right, B wrong']},"
         f" in any attempt of any run."
     )
     these.markdown("**These checkpoints**", help=f"Holds for {paired.label}.")
     points = wording.difference(paired.difference, paired.low, paired.high)
     these.markdown(f"{points} points, paired over tasks, {p_text(paired.p)}")
     these.caption(f"Holds for {paired.label}.")
+
+
+def show_recipes(scores: Scores, a: str, b: str, record: dict) -> None:
+    """The verdict that generalises over trainings."""
+    st.markdown("**These recipes**", help=f"Generalises over: {wording.OVER['recipe']}.")
+    points = wording.difference(record["difference"], record["low"], record["high"])
+    st.markdown(f"{points} points of {plain(record['metric'])}: **{record['verdict']}**")
+    runs = " and ".join(str(len(scores.runs[variant])) for variant in (a, b))
+    if record["p"] is None:
+        st.caption(f"B − A of {runs} trainings. A test needs 2 or more of each.")
+    else:
+        st.caption(
+            f"B − A with its 95 % interval; Welch's test over {runs} trainings, {p_text(record['p'])}."
+        )
+
+
+def show_imported(scores: Scores, a: str, b: str, records: list[dict]) -> None:
+    """The verdicts of results without tasks: over trainings, of these models apart, and all metrics."""
+    over, these = st.columns(2, border=True)
+    found = {record["scope"]: record for record in records}
+    with over:
+        show_recipes(scores, a, b, found["recipe"])
+    record = found["checkpoint"]
+    these.markdown("**These models**", help=f"Holds for {wording.OVER['checkpoint']}.")
+    points = wording.difference(record["difference"], record["low"], record["high"])
+    these.markdown(f"{points} points, by the spread of their evaluations, {p_text(record['p'])}")
+    these.caption(f"Holds for {wording.OVER['checkpoint']}.")
+    name, metrics = scores.experiment.name, offered_metrics(scores)
+    every = verdicts.compare_records(scores, a, b, metrics)
+    table = listings.comparison_table(every, a, b, listings.command("compare", name, a, b, metric=metrics))
+    st.markdown("**All metrics**")
+    show_small_table(table.header, table.rows)
+    file_row(table, f"{name} {a} {b}", "verdicts")
+    st.caption("These results were imported: they hold numbers, but no tasks, no answers and no settings.")
 
 
 def p_text(p: float | None) -> str:
@@ -198,13 +231,16 @@ def show_settings(scores: Scores, a: str, b: str) -> None:
     if not rows:
         return
     text = core_differences.setting_text
-    body = "".join(
-        f"<tr><td>{html.escape(row['setting'])}</td><td>{html.escape(text(row['a']))}</td>"
-        f"<td>{html.escape(text(row['b']))}</td></tr>"
-        for row in rows
-    )
-    head = f"<tr><th>setting</th><th>A: {html.escape(a)}</th><th>B: {html.escape(b)}</th></tr>"
-    st.html(f'<table class="settings">{STYLE}{head}{body}</table>')
+    lines = [[row["setting"], text(row["a"]), text(row["b"])] for row in rows]
+    show_small_table(["setting", f"A: {a}", f"B: {b}"], lines)
+
+
+def show_small_table(header: list[str], rows: list[list[str]]) -> None:
+    """A few lines of words and numbers."""
+    head = "".join(f"<th>{html.escape(word)}</th>" for word in header)
+    lines = ("".join(f"<td>{html.escape(word)}</td>" for word in row) for row in rows)
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    st.html(f'<table class="settings">{STYLE}<tr>{head}</tr>{body}</table>')
 
 
 STYLE = """<style>

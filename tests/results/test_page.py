@@ -1,4 +1,4 @@
-"""The Results page without a browser: what it shows before anything is chosen, warnings, empty states."""
+"""Results and Compare without a browser: what they show before anything is chosen, warnings, empty states."""
 
 import shutil
 import time
@@ -14,9 +14,9 @@ from tests.results.test_tables import NAME, REPOSITORY
 SECONDS = 60
 
 
-def open_page(root: Path, monkeypatch: pytest.MonkeyPatch, **query: str) -> AppTest:
+def open_page(root: Path, monkeypatch: pytest.MonkeyPatch, screen: str = "results", **query: str) -> AppTest:
     monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(root))
-    page = AppTest.from_file(str(REPOSITORY / "dashboard" / "screens" / "results.py"))
+    page = AppTest.from_file(str(REPOSITORY / "dashboard" / "screens" / f"{screen}.py"))
     for name, value in query.items():
         page.query_params[name] = value
     page.run(timeout=SECONDS)
@@ -39,7 +39,7 @@ def test_the_answer_stands_there_at_once(project: Path, monkeypatch: pytest.Monk
     assert [table.index(name) for name in ("twice-as-long", "more-colours", ">plain<")] == sorted(
         table.index(name) for name in ("twice-as-long", "more-colours", ">plain<")
     )
-    assert '47.2 ± 2.3 <span class="quiet">(n = 3)</span>' in table
+    assert '<span>47.2 ± 2.3</span> <span class="quiet">(n = 3)</span>' in table
     assert "cannot tell" in table and "runs would" in table and ">better<" in table
     assert "Generalises over: new trainings of the same recipe" in table
     said = texts(page)
@@ -134,3 +134,32 @@ def test_a_damaged_file_is_a_sentence(tmp_path: Path, monkeypatch: pytest.Monkey
     path.write_bytes(b"PAR1 nothing")
     page = open_page(tmp_path, monkeypatch)
     assert str(path) in page.error[0].value
+
+
+def test_compare_shows_imported_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lab note's own trap: one difference judged by trainings and by evaluations."""
+    file = REPOSITORY / "data" / "experiments" / "lab-note" / "results.csv"
+    import_results(tmp_path, file, "lab-note", percent=True)
+    page = open_page(tmp_path, monkeypatch, screen="compare", metric="correct_size")
+    said = texts(page)
+    assert "can't tell B from A" in page.subheader[0].value.replace("\\", "")
+    assert "**cannot tell**" in said and "Welch's test over 3 and 2 trainings" in said
+    assert "by the spread of their evaluations, p < 0.0001" in said.replace("\u00a0", " ")
+    table = table_of(page)
+    assert all(table.count(f"<td>{metric}</td>") == 2 for metric in ("accuracy", "correct_size", "pass_64"))
+    assert "no tasks, no answers and no settings" in said
+
+
+def test_runs_that_are_there_are_not_said_to_be_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """3 runs find such a difference in 4 of 5 cases where spreads are equal; these are not."""
+    values = {"A": (50.0, 50.1, 49.9), "B": (52.0, 53.5, 55.0)}
+    lines = [f"{name},{seed},0,{one}" for name, runs in values.items() for seed, one in enumerate(runs)]
+    file = tmp_path / "unequal.csv"
+    file.write_text("\n".join(["variant,train_seed,eval_seed,accuracy", *lines]))
+    import_results(tmp_path, file, "unequal", percent=True)
+    table = table_of(open_page(tmp_path, monkeypatch))
+    assert "cannot tell" in table and "a few more runs would" in table and ">3 runs would" not in table
+    said = open_page(tmp_path, monkeypatch, screen="compare").subheader[0].value
+    assert "More runs of each would" in said
