@@ -20,6 +20,7 @@ from core.experiments.packing import unpack
 from core.experiments.records import code_version
 from core.experiments.reporting import say_in_log
 from core.experiments.runs import Run, Stage, experiment_folder
+from core.experiments.stages import launched_spec, say_what_is_next
 from core.storage.files import fingerprint, write_json
 from core.storage.stores import Store
 
@@ -53,6 +54,7 @@ def work_apart(errand: Errand, stages: Sequence[Stage]) -> str | None:
     run = _run_in(_folder_of(errand, shelf), shelf, errand)
     try:
         before = fetch_last(store, errand.place, errand.attempt, run.folder)
+        say_what_is_next(run, launched_spec(run))  # not what a process said that is gone
         pusher = Pusher(store, prefix_of(errand.place, errand.attempt), run.folder, before)
         with _Pushing(errand, store, pusher, run):
             return work_through(run, stages)

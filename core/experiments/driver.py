@@ -228,6 +228,7 @@ class _Driver:
                 continue
             if end.lost and flight.mirror is not None and flight.losses < self.settings.retries:
                 flight.losses += 1  # and goes on elsewhere, as Ray sees to where a folder is shared
+                say_what_is_next(flight.run, launched_spec(flight.run))
             else:
                 flight.ends.append(end.words)
         for flight in {flight.run: flight for flight in references.values()}.values():

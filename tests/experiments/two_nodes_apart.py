@@ -5,8 +5,10 @@ Run by `test_cluster` as `two_nodes` is. The second node does not even see the p
 temporary files of its own. Prints what happened as JSON.
 """
 
+import atexit
 import json
 import shlex
+import shutil
 import signal
 import sys
 import tempfile
@@ -14,7 +16,7 @@ import time
 from pathlib import Path
 
 from core.experiments.runs import Run, run_records, state_of
-from tests.experiments.two_nodes import ROOT, core, trains, two_nodes, wait_for
+from tests.experiments.two_nodes import ENVIRONMENT, ROOT, all_ended, core, trains, two_nodes, wait_for
 
 STORE = Path(sys.argv[2])
 
@@ -39,7 +41,9 @@ def stopped(run: Run) -> dict[str, object]:
 
 
 def main() -> None:
-    scratch = tempfile.mkdtemp(prefix="b-", dir="/tmp")
+    ENVIRONMENT["TMPDIR"], scratch = (tempfile.mkdtemp(prefix=f"{name}-", dir="/tmp") for name in "ab")
+    for folder in (ENVIRONMENT["TMPDIR"], scratch):
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
     hidden = f"hostname node-b && mount -t tmpfs none {shlex.quote(str(ROOT))}"
     other = two_nodes(f"{hidden} && export TMPDIR={scratch}")
     print(core("launch", "trial", "--on", "ray", "--store", f"file://{STORE}", "--fresh"), file=sys.stderr)
@@ -49,9 +53,7 @@ def main() -> None:
     on_node_b = [str(path) for path in Path(scratch).rglob("progress.jsonl")]
     other.send_signal(signal.SIGKILL)
     seen = stopped(kept)
-    wait_for(
-        lambda: all(record["state"] in ("done", "failed") for record in run_records(ROOT, "trial")), "ended"
-    )
+    wait_for(lambda: all_ended("trial"), "all runs ended")
     ended = run_records(ROOT, "trial")
     print(json.dumps({"lost": lost.variant, "on_node_b": on_node_b, "stopped": seen, "ended": ended}))
 
