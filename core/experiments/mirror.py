@@ -27,10 +27,10 @@ from core.experiments.packing import pack
 from core.experiments.processes import beat
 from core.experiments.records import code_version
 from core.experiments.runs import Run, RunState, say_state
-from core.storage.files import fingerprint, read_json
+from core.storage.files import fingerprint, read_json, write_json
 from core.storage.stores import IncompleteError, Store
 
-BEGUN = "begun.json"
+BEGUN, STATE = "begun.json", "state.json"
 AT_ONCE = 16
 SECONDS_BETWEEN_PULLS, PULLED_A_SECOND = 2.0, 50
 
@@ -94,16 +94,28 @@ class Mirror:
 
     def _fetch(self, snapshot: Snapshot, *, state: bool = True) -> None:
         folder = self.run.folder
-        left_out = set() if state else {"state.json"}
         fetch(
             self.store,
             snapshot,
             folder,
-            lambda name: name not in left_out and not _is_only_for_nodes(name),
+            lambda name: name != STATE and not _is_only_for_nodes(name),
             self._have,
         )
+        if state:
+            self._fetch_state(snapshot)
         if any((folder / name).is_dir() for name in ("adapter", "model")):
             shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+
+    def _fetch_state(self, snapshot: Snapshot) -> None:
+        """What the node says of the run, as said by another machine even where it is this one: it is seconds
+        old, so the heartbeat tells whether its process lives, and the process's number does not."""
+        one = snapshot.files.get(STATE)
+        if one is None or self._have.get(STATE) == one:
+            return
+        said = self.store.get_json(one.at)
+        host = said.get("host")
+        write_json(self.run.folder / STATE, {**said, "host": host and f"{host} (store)"})
+        self._have[STATE] = one
 
 
 def _is_only_for_nodes(name: str) -> bool:

@@ -2,9 +2,11 @@
 
 import json
 import os
+import socket
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from core.experiments.apart import Errand, work_apart
 from core.experiments.carried import LISTS, Pusher, fetch, fetch_last, prefix_of, read_snapshot
 from core.experiments.mirror import Mirror, Mirrors
 from core.experiments.packing import pack, unpack
+from core.experiments.processes import Identity, boot_id
 from core.experiments.runs import Run, RunState, progress_of, said_of, say_state, state_of
 from core.experiments.stages import stages_left
 from core.storage.files import append_record, read_json, sha256_of, write_json
@@ -183,6 +186,24 @@ def test_who_was_cut_off_is_not_read_again(launched: Run, store: Store, tmp_path
     again = Mirror(store, launched)
     assert again.begin() == second + 1 and said_of(launched).state == "queued"  # type: ignore[union-attr]
     assert [one["step"] for one in progress_of(launched)] == [1, 2]
+
+
+def test_a_state_from_the_store_is_as_old_as_its_heartbeat(
+    launched: Run, store: Store, tmp_path: Path
+) -> None:
+    """A node may be this very machine, and the process that it tells of gone when its state arrives."""
+    mirror = Mirror(store, launched)
+    attempt = mirror.begin()
+    before = fetch_last(store, mirror.place, attempt, tmp_path / "node")
+    node = Pusher(store, prefix_of(mirror.place, attempt), tmp_path / "node", before)
+    gone = Identity(2**22 - 1, 1.0, boot_id(), socket.gethostname())
+    write_json(tmp_path / "node" / "state.json", {"state": "running", "stage": "train", **asdict(gone)})
+    node.push()
+    mirror.pull()
+    shown = state_of(launched)
+    assert (shown.state, shown.host) == ("running", f"{socket.gethostname()} (store)")
+    launched.heartbeat.write_text(f"{time.monotonic()} {time.time() - 90}")
+    assert state_of(launched).state == "failed"
 
 
 def test_what_went_on_here_counts_more_than_the_store(launched: Run, store: Store, tmp_path: Path) -> None:
