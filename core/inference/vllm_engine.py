@@ -147,6 +147,7 @@ class VllmEngine:
             max_tokens=request.max_output_tokens,
             seed=request.seed if self.settings.temperature else None,
             logprobs=0,
+            flat_logprobs=True,
             structured_outputs=StructuredOutputsParams(grammar=request.grammar) if request.grammar else None,
         )
 
