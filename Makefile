@@ -48,8 +48,8 @@ arc-tiny: setup
 
 arc-tiny-evaluation: setup
 	@$(RUN) -m core data import arc1
-	@$(RUN) -m core launch arc-tiny-evaluation --wait
-	@$(RUN) -m core results arc-tiny-evaluation --scope checkpoint
+	@for spec in arc-tiny-evaluation arc-tiny-attempts; do $(RUN) -m core launch $$spec --wait \
+		&& $(RUN) -m core results $$spec --scope checkpoint || exit; done
 
 lint: setup
 	$(RUN) -m ruff check .
