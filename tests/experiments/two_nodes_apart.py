@@ -25,7 +25,7 @@ def trains_on_node_b() -> Run | None:
     """The run that trains on the second node and has left a checkpoint in the store."""
     for run in (Run(ROOT, "trial", variant, 0) for variant in ("plain", "twin")):
         stored = STORE.glob(f"trial/runs/{run.variant}/train-0/*/attempt-*/push-*/checkpoint/step-*")
-        if trains(run) and state_of(run).host == "node-b" and any(stored):
+        if trains(run) and state_of(run).host == "node-b (store)" and any(stored):
             return run
     return None
 
