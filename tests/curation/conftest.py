@@ -8,6 +8,7 @@ import pytest
 from core.arc.tasks import Task, parse_task
 from core.curation.imports import import_set
 from core.curation.stored import SourceInfo, store_source
+from tests.patience import slowness
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 ARCHIVES = {"concept-arc": "ConceptARC-main.zip", "mini-arc": "Mini-ARC-main.zip", "re-arc": "re_arc.zip"}
@@ -39,7 +40,7 @@ def arc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     started = time.process_time()
     import_set(root, "arc1")
     import_set(root, "arc2")
-    assert time.process_time() - started < 10
+    assert time.process_time() - started < 10 * slowness()
     return root
 
 
@@ -55,5 +56,5 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, archive in ARCHIVES.items():
         started = time.process_time()
         import_set(root, name, str(SHARED / archive))
-        assert time.process_time() - started < 30
+        assert time.process_time() - started < 30 * slowness()
     return root

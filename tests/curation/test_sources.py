@@ -22,6 +22,7 @@ from core.curation.sources import (
 from core.curation.stored import SourceInfo, parquet_path, store_source
 from core.errors import UserError
 from core.storage.schemas import PAIRS, grid_columns
+from tests.patience import slowness
 
 from .conftest import make_task
 
@@ -58,7 +59,7 @@ def test_arc_has_its_public_counts_and_loads_at_once(arc: Path) -> None:
     }
     started = time.process_time()
     assert len(load_tasks(arc, "arc1/evaluation")) == 400
-    assert time.process_time() - started < 1  # 0.15 on an idle machine
+    assert time.process_time() - started < slowness()  # 0.15 on an idle machine
     assert find_task(arc, "007bbfb7").train[0].output.shape == (9, 9)  # type: ignore[union-attr]
 
 

@@ -26,6 +26,7 @@ from core.prompts.lengths import (
 )
 from core.prompts.templates import PromptSettings, training_sample
 from core.prompts.vocabulary import embedded_tokenizer
+from tests.patience import slowness
 
 PLAIN = PromptSettings()
 FULL = PromptSettings(encoding=GridEncoding(shape_header=True, row_numbers=True, cell_separator="space"))
@@ -78,7 +79,7 @@ def test_a_saved_model_counts_like_the_embedded_tokenizer(tmp_path: Path) -> Non
 def test_four_hundred_tasks_take_less_than_two_seconds(arc: Path) -> None:
     began = time.process_time()
     found = source_lengths(arc, "arc1/training", EMBEDDED, FULL)
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 2 * slowness()
     assert (len(found.tokens), found.left_out) == (400, 0)
     fits = [found.fitting(window) or 0 for window in WINDOWS]
     assert 0.1 < fits[0] < fits[1] < fits[2] < fits[3] <= fits[4] <= 1

@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.bench.synthetic import make_experiment
 from core.results.imports import import_results
+from tests.patience import slowness
 from tests.results.test_tables import NAME, REPOSITORY
 
 SECONDS = 60
@@ -82,7 +83,7 @@ def test_a_warm_page_takes_little_server_time(project: Path, monkeypatch: pytest
         began = time.process_time()
         page.run(timeout=SECONDS)
         seconds.append(time.process_time() - began)
-    assert min(seconds) < 0.3
+    assert min(seconds) < 0.3 * slowness()
 
 
 def test_a_new_experiment_or_run_moves_no_selection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -199,11 +199,24 @@ def test_the_latest_experiment_comes_first(tmp_path: Path) -> None:
     assert list_experiments(tmp_path) == ["second", "first"]
 
 
+def processor_seconds(*arguments: str) -> float:
+    """Of a Python child, the better of two; what else the machine does hardly lengthens them."""
+
+    def once() -> float:
+        before = os.times()
+        subprocess.run(
+            [sys.executable, *arguments], cwd=REPOSITORY, check=True, capture_output=True, timeout=60
+        )
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+    return min(once(), once())
+
+
 def test_the_verb_is_quick_and_loads_no_statistics_it_does_not_need(project: Path) -> None:
-    before = os.times()
-    assert results_verb(project, NAME, "--json").returncode == 0
-    after = os.times()  # processor time, which doesn't depend on what else the machine does
-    assert after.children_user + after.children_system - before.children_user - before.children_system < 1.5
+    verb = processor_seconds("-m", "core", "results", NAME, "--json", "--root", str(project))
+    libraries = "duckdb, pyarrow.parquet, pydantic, typer, rich.table, scipy.special"
+    assert verb < 2.5 * processor_seconds("-c", f"import {libraries}")
     command = [sys.executable, "-X", "importtime", "-m", "core", "results", NAME, "--root", str(project)]
     said = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60).stderr
     loaded = {line.rsplit("|", 1)[1].strip() for line in said.splitlines() if line.startswith("import time:")}

@@ -18,6 +18,7 @@ from core.arc.tasks import Task, parse_task
 from core.errors import UserError
 from core.scoring.scores import score
 from core.storage.schemas import PREDICTIONS, SCORES, write_table
+from tests.patience import slowness
 from tests.training.tiny import copy_task
 
 Grid = tuple[tuple[int, ...], ...]
@@ -255,5 +256,5 @@ def test_a_hundred_thousand_predictions_take_less_than_three_seconds(tmp_path: P
         tmp_path / "p.parquet", tasks, tmp_path / "s.parquet",
         experiment="e", variant="v", train_seed=0, eval_seed=0,
     )  # fmt: skip
-    assert time.process_time() - begin < 3
+    assert time.process_time() - begin < 3 * slowness()
     assert pq.read_table(path).column("attempts").to_pylist() == [250] * 400

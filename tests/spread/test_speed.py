@@ -6,6 +6,7 @@ import pytest
 
 from core.bench.spread import scores, whole_table
 from core.spread.likelihood import reml
+from tests.patience import slowness
 
 
 def test_all_of_spread_for_a_large_table() -> None:
@@ -19,4 +20,4 @@ def test_all_of_spread_for_a_large_table() -> None:
     assert found["noise of runs"]["training"].variance == pytest.approx(likely.training, rel=1e-4)
     assert found["detectable"] > 0
     # Wanted: 2 s; caches that others fill lengthen it a little.
-    assert seconds < 3
+    assert seconds < 3 * slowness()
