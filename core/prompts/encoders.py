@@ -26,7 +26,10 @@ class GridEncoding(Settings):
 def grid_to_text(grid: Grid, encoding: GridEncoding) -> str:
     """The grid as lines of digits, without a newline at the end."""
     separator = _SEPARATORS[encoding.cell_separator]
-    lines = [separator.join(map(str, row)) for row in grid.tolist()]
+    digits, width = (grid + ord("0")).tobytes().decode("ascii"), grid.shape[1]
+    lines = [digits[start : start + width] for start in range(0, len(digits), width)]
+    if separator:
+        lines = [separator.join(line) for line in lines]
     if encoding.row_numbers:
         lines = [f"{number} {line}" for number, line in enumerate(lines, 1)]
     if encoding.shape_header:

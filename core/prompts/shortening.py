@@ -14,11 +14,11 @@ from core.prompts.templates import (
     PromptSettings,
     Sample,
     answer_text,
-    count_tokens,
     longest_answer,
     prompt_tokens,
     training_sample,
 )
+from core.prompts.vocabulary import tokens_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -103,4 +103,4 @@ def fitted_prompt(
 def _longest_grid(task: Task, settings: PromptSettings, tokenizer: "PreTrainedTokenizerBase") -> int:
     """Tokens of the longest grid that a prompt shows."""
     grids = [pair.input for pair in task.pairs] + [pair.output for pair in task.train]
-    return max(count_tokens(answer_text(grid, settings), tokenizer) for grid in grids if grid is not None)
+    return max(len(tokens_of(answer_text(grid, settings), tokenizer)) for grid in grids if grid is not None)

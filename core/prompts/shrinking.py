@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from core.arc.tasks import parse_task
 from core.errors import UserError
-from core.prompts.templates import PROMPT_CHARACTERS, PromptSettings, prompt_tokens, training_sample
-from core.prompts.vocabulary import load_tokenizer
+from core.prompts.templates import PromptSettings, prompt_tokens, training_sample
+from core.prompts.vocabulary import GRID_CHARACTERS, load_tokenizer
 from core.storage.files import read_json, write_json
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _is_needed(token: str) -> bool:
     from tokenizers import pre_tokenizers
 
     bytes_as_written = set(pre_tokenizers.ByteLevel.alphabet())
-    grid_characters = set(PROMPT_CHARACTERS) | {"Ċ", "Ġ", "▁"}
+    grid_characters = set(GRID_CHARACTERS) | {"Ċ", "Ġ", "▁"}
     single = len(token) == 1 and token in bytes_as_written
     return single or bool(_BYTE.fullmatch(token)) or set(token) <= grid_characters
 

@@ -15,14 +15,11 @@ from core.arc.grids import MAX_SIDE, Grid
 from core.arc.tasks import Task
 from core.errors import UserError
 from core.prompts.encoders import GridEncoding, grid_to_text, text_to_grid
+from core.prompts.vocabulary import tokens_of
 from core.settings import Settings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-
-PROMPT_CHARACTERS = "0123456789\nIO x"
-"""Every character that a prompt may hold, whatever its encoding (a chat template adds its own)."""
 
 
 class PromptSettings(Settings):
@@ -72,7 +69,7 @@ def answer_text(grid: Grid, settings: PromptSettings) -> str:
 
 def answer_tokens(grid: Grid, settings: PromptSettings, tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     """The tokens of an answer, the end token included."""
-    return [*_tokens(answer_text(grid, settings), tokenizer), int(tokenizer.eos_token_id)]
+    return [*tokens_of(answer_text(grid, settings), tokenizer), int(tokenizer.eos_token_id)]
 
 
 def read_answer(text: str, settings: PromptSettings) -> Grid | None:
@@ -114,7 +111,7 @@ def _base_prompt(
     counted = [False] * len(tokens)
     outputs = 0
     for text, is_output in _segments(task, settings.encoding):
-        piece = _tokens(text, tokenizer)
+        piece = tokens_of(text, tokenizer)
         if is_output:
             piece.append(int(tokenizer.eos_token_id))
             outputs += 1
@@ -135,7 +132,7 @@ def training_sample(
     The loss counts the answer and its end token; with `every_output` (base template only) those of the
     demonstrations after the first as well.
     """
-    answer = _tokens(answer_text(_known(task.test[0].output), settings), tokenizer)
+    answer = tokens_of(answer_text(_known(task.test[0].output), settings), tokenizer)
     answer.append(int(tokenizer.eos_token_id))
     if not every_output:
         prompt = prompt_tokens(task, settings, tokenizer)
@@ -147,15 +144,6 @@ def training_sample(
             "Loss on every output needs prompt.template 'base'. Set training.loss_on to 'answer'."
         )
     return Sample(prompt + answer, counted + [True] * len(answer))
-
-
-def _tokens(text: str, tokenizer: "PreTrainedTokenizerBase") -> list[int]:
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
-def count_tokens(text: str, tokenizer: "PreTrainedTokenizerBase") -> int:
-    """Tokens of a piece of text, special ones not added."""
-    return len(_tokens(text, tokenizer))
 
 
 def _known(grid: Grid | None) -> Grid:
@@ -171,7 +159,7 @@ def check_tokenizer(tokenizer: "PreTrainedTokenizerBase", settings: PromptSettin
         + (" " if settings.encoding != GridEncoding() else "")
         + "x" * (settings.encoding.shape_header)
     )
-    read_back = tokenizer.decode(_tokens(needed, tokenizer), skip_special_tokens=True)
+    read_back = tokenizer.decode(tokens_of(needed, tokenizer), skip_special_tokens=True)
     if read_back != needed:
         lost = sorted(set(needed) - set(read_back))
         raise UserError(
