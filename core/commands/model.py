@@ -18,6 +18,7 @@ def init(
     heads: Annotated[int, typer.Option(help="Attention heads.")] = 4,
     mlp_size: Annotated[int, typer.Option(help="Width inside each MLP.")] = 512,
     context: Annotated[int, typer.Option(help="Longest sequence in tokens.")] = 4096,
+    rope_theta: Annotated[float, typer.Option(help="Base of the rotary positions.")] = 10_000.0,
     seed: Annotated[int, typer.Option(help="Seed of the random weights.")] = 0,
     root: Root = HERE,
 ) -> None:
@@ -31,6 +32,7 @@ def init(
         "heads": heads,
         "mlp_size": mlp_size,
         "context": context,
+        "rope_theta": rope_theta,
     }
     shape = validated(ModelShape, values, "model init")
     weights = init_model(root / "data" / "models" / name, shape, seed)

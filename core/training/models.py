@@ -30,6 +30,11 @@ class ModelShape(Settings):
     heads: int = Field(4, ge=1, description="Attention heads, each hidden_size / heads wide.")
     mlp_size: int = Field(512, ge=16, description="Width inside each block's MLP.")
     context: int = Field(4096, ge=64, description="Longest sequence in tokens.")
+    rope_theta: float = Field(
+        10_000.0,
+        gt=1,
+        description="Base of the rotary positions: a lower one tells near places apart better.",
+    )
 
     @model_validator(mode="after")
     def _heads_are_served(self) -> "ModelShape":
@@ -59,6 +64,7 @@ def init_model(folder: Path, shape: ModelShape, seed: int) -> int:
         num_attention_heads=shape.heads,
         num_key_value_heads=shape.heads,
         max_position_embeddings=shape.context,
+        rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
         tie_word_embeddings=True,
         bos_token_id=BOS,
         eos_token_id=EOS,

@@ -13,7 +13,7 @@ from core.errors import UserError
 from core.prompts.vocabulary import load_tokenizer
 from core.settings import validated
 from core.storage import models as storage_models
-from core.storage.models import check_model_folder, model_location
+from core.storage.models import check_model_folder, load_model, model_location
 from core.training.models import ModelShape, init_model, load_for_training, with_adapter
 from core.training.settings import LoraSettings, TrainingSettings
 from tests.training.tiny import SHAPE
@@ -32,6 +32,13 @@ def test_fresh_weights_depend_on_the_seed_alone(tmp_path: Path) -> None:
     assert sum(weights.numel() for weights in one.values()) == count
     torch.manual_seed(7)
     assert torch.equal(torch.random.get_rng_state(), state), "the global generator was left alone"
+
+
+def test_the_base_of_rotary_positions_is_part_of_the_shape(tmp_path: Path) -> None:
+    init_model(tmp_path / "near", SHAPE.model_copy(update={"rope_theta": 500.0}), 1)
+    model = load_model(str(tmp_path / "near"))
+    half = SHAPE.hidden_size // SHAPE.heads // 2
+    assert model.model.rotary_emb.inv_freq[-1].item() == pytest.approx(500.0 ** -((half - 1) / half))
 
 
 def test_a_model_is_not_overwritten(model_folder: Path) -> None:
