@@ -2,7 +2,8 @@
 
 The first seconds of a visit belong to the browser, which fetches and starts Streamlit's own page; meanwhile
 a thread imports what the pages behind it will ask for. Before the server answers nothing is imported but
-Streamlit, since threads of one process share its time.
+Streamlit, since threads of one process share its time. For the same reason the pages behind the deck wait
+until it is painted.
 """
 
 import contextlib
@@ -13,12 +14,19 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
+from starlette.middleware import Middleware
+from streamlit import delta_generator
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+DECK = ("dashboard.components.deck",)
+"""Modules of Curate, which opens first."""
 
 NEEDED = (
-    "dashboard.components.deck",
     "core.results.loading",
     "core.results.verdicts",
     "core.results.figures",
@@ -28,14 +36,17 @@ NEEDED = (
     "core.experiments.lab_note",
     "core.experiments.overview",
 )
-"""Modules of the pages: first those of Curate, which opens first, then in the order in which Results, the
-dearest page, asks for them."""
+"""Modules of the other pages, in the order in which Results, the dearest page, asks for them."""
+
+LONGEST_PAINT = 5.0
+"""Seconds after which the deck counts as painted, whatever its browser does."""
 
 SWITCHING = 0.0005
 """Seconds after which an import lets the server's own thread go on, so that files are served meanwhile."""
 
-
 THREADS = "OPENBLAS_NUM_THREADS"
+
+_others_may_load = threading.Event()
 
 
 def load_ahead() -> None:
@@ -48,6 +59,9 @@ def load_ahead() -> None:
     sys.setswitchinterval(SWITCHING)
     try:
         with single_threaded_products():
+            for name in DECK:
+                importlib.import_module(name)
+            _others_may_load.wait(LONGEST_PAINT)
             for name in NEEDED:
                 importlib.import_module(name)
     except ImportError:
@@ -63,6 +77,26 @@ async def ready(_: Any) -> AsyncIterator[None]:
     """Begin to load as the server begins to answer."""
     threading.Thread(target=load_ahead, daemon=True).start()
     yield
+
+
+class Seen:
+    """Lets the modules of the other pages load: at once where one of them is asked for, else when the deck has
+    fetched its tasks."""
+
+    def __init__(self, app: "ASGIApp") -> None:
+        self.app = app
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        await self.app(scope, receive, send)
+        if scope["type"] == "http" and shows_others(scope["path"]):
+            _others_may_load.set()
+
+
+def shows_others(path: str) -> bool:
+    """Whether an address that a browser asks for is a page other than Curate, or comes after the deck's paint."""
+    folder, _, name = path.rpartition("/")
+    is_page = "." not in name and not folder.endswith(("static", "_stcore")) and name not in ("", "curate")
+    return is_page or (folder.endswith("/media") and name.endswith(".json"))
 
 
 @contextlib.contextmanager
@@ -82,4 +116,8 @@ def single_threaded_products() -> Iterator[None]:
         del os.environ[THREADS]
 
 
-app = st.App(Path(__file__).with_name("app.py"), lifespan=ready)
+# With its first element Streamlit looks whether it runs in an interactive Python, for which it goes through the
+# files of all modules: half a second of the first paint, and the answer is known here.
+delta_generator._use_warning_has_been_displayed = True
+
+app = st.App(Path(__file__).with_name("app.py"), lifespan=ready, middleware=[Middleware(Seen)])
