@@ -20,11 +20,20 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit import delta_generator
 
+from dashboard.statics import FromMemory
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-DECK = ("dashboard.components.deck",)
-"""Modules of Curate, which opens first."""
+DECK = (
+    "dashboard.components.deck",
+    "dashboard.components.grids",
+    "PIL.PngImagePlugin",
+    "pyarrow.compute",
+    "core.curation.imports",
+    "core.curation.suggestions",
+)
+"""Modules of Curate, which opens first, and of what surrounds every page."""
 
 NEEDED = (
     "core.results.loading",
@@ -80,8 +89,8 @@ async def ready(_: Any) -> AsyncIterator[None]:
 
 
 class Seen:
-    """Lets the modules of the other pages load: at once where one of them is asked for, else when the deck has
-    fetched its tasks."""
+    """Lets the modules of the other pages load: at once where one of them is asked for, else when the deck
+    has fetched its tasks."""
 
     def __init__(self, app: "ASGIApp") -> None:
         self.app = app
@@ -93,7 +102,7 @@ class Seen:
 
 
 def shows_others(path: str) -> bool:
-    """Whether an address that a browser asks for is a page other than Curate, or comes after the deck's paint."""
+    """Whether an address that a browser asks for is another page than Curate, or comes with its paint."""
     folder, _, name = path.rpartition("/")
     is_page = "." not in name and not folder.endswith(("static", "_stcore")) and name not in ("", "curate")
     return is_page or (folder.endswith("/media") and name.endswith(".json"))
@@ -116,8 +125,10 @@ def single_threaded_products() -> Iterator[None]:
         del os.environ[THREADS]
 
 
-# With its first element Streamlit looks whether it runs in an interactive Python, for which it goes through the
-# files of all modules: half a second of the first paint, and the answer is known here.
+# With its first element Streamlit looks whether it runs in an interactive Python, for which it goes through
+# the files of all modules: half a second of the first paint, and the answer is known here.
 delta_generator._use_warning_has_been_displayed = True
 
-app = st.App(Path(__file__).with_name("app.py"), lifespan=ready, middleware=[Middleware(Seen)])
+app = st.App(
+    Path(__file__).with_name("app.py"), lifespan=ready, middleware=[Middleware(FromMemory), Middleware(Seen)]
+)

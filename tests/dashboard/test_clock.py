@@ -8,12 +8,12 @@ import pytest
 from core.bench.pages import PAGES, asked, served
 from core.bench.synthetic import make_experiment
 from core.errors import UserError
-from dashboard.server import NEEDED
+from dashboard.server import DECK, NEEDED
 
 
 def test_what_is_loaded_ahead_exists() -> None:
-    assert len(NEEDED) >= 5
-    assert [name for name in NEEDED if importlib.util.find_spec(name) is None] == []
+    assert len(NEEDED) >= 5 and len(DECK) >= 2
+    assert [name for name in (*DECK, *NEEDED) if importlib.util.find_spec(name) is None] == []
 
 
 def test_a_page_is_asked_for_and_timed(tmp_path: Path) -> None:

@@ -1,0 +1,87 @@
+"""The server: files of Streamlit's page from memory, and libraries loaded when nobody waits for the deck."""
+
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from http.client import HTTPMessage
+from pathlib import Path
+
+import pytest
+
+from core.bench.pages import served
+from dashboard.server import shows_others
+from dashboard.statics import FOLDER
+from tests.patience import wait_for
+
+SCRIPT = next(iter(sorted(FOLDER.glob("static/js/index.*.js"))))
+FONT = next(iter(sorted(FOLDER.glob("static/media/*.woff2"))))
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with served(tmp_path_factory.mktemp("project")) as (port, _):
+        wait_for(lambda: answers(port))
+        yield f"http://127.0.0.1:{port}"
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def fetched(address: str, path: str, **headers: str) -> tuple[int, HTTPMessage, bytes]:
+    with urllib.request.urlopen(urllib.request.Request(address + path, headers=headers)) as answer:
+        return answer.status, answer.headers, answer.read()
+
+
+@pytest.mark.parametrize("file", [SCRIPT, FONT], ids=["script", "font"])
+def test_files_are_as_streamlit_serves_them(address: str, file: Path) -> None:
+    path = f"/{file.relative_to(FOLDER).as_posix()}"
+    code, mine, body = fetched(address, path)
+    # Streamlit itself answers whoever asks for a part.
+    whole, theirs, part = fetched(address, path, Range=f"bytes=0-{file.stat().st_size - 1}")
+    assert (code, whole) == (200, 206)
+    assert body == part == file.read_bytes()
+    assert "etag" in theirs and "etag" not in mine
+    for name in ("content-type", "content-length", "cache-control"):
+        assert mine[name] == theirs[name], name
+
+
+@pytest.mark.parametrize("name", ["nothing.js", "../../index.html", "%2e%2e/%2e%2e/index.html"])
+def test_what_is_no_file_of_the_page_is_streamlits_to_answer(address: str, name: str) -> None:
+    try:
+        body = fetched(address, f"/static/js/{name}")[2]
+    except urllib.error.HTTPError as refused:
+        assert refused.code in (400, 404)
+    else:
+        assert body == (FOLDER / "index.html").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/", False),
+        ("/curate", False),
+        ("/curate/_stcore/health", False),
+        ("/_stcore/host-config", False),
+        ("/static/js/index.abc.js", False),
+        ("/favicon.png", False),
+        ("/media/0f.png", False),
+        ("/media/0f.json", True),
+        ("/results", True),
+        ("/below/results", True),
+        ("/below/media/0f.json", True),
+    ],
+)
+def test_other_pages_load_when_asked_for_or_after_the_deck(path: str, expected: bool) -> None:
+    assert shows_others(path) is expected
+
+
+def test_streamlit_still_asks_once_whether_it_is_interactive() -> None:
+    """The server answers that question beforehand; under another name it would be asked again, and be slow."""
+    code = "from streamlit import delta_generator as d; print(d._use_warning_has_been_displayed)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "False"
