@@ -81,7 +81,17 @@ def test_other_pages_load_when_asked_for_or_after_the_deck(path: str, expected: 
 
 
 def test_streamlit_still_asks_once_whether_it_is_interactive() -> None:
-    """The server answers that question beforehand; under another name it would be asked again, and be slow."""
+    """The server answers that beforehand; under another name it would be asked again, and be slow."""
     code = "from streamlit import delta_generator as d; print(d._use_warning_has_been_displayed)"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said.strip() == "False"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(("page", "part"), [("curate", "BidiComponent"), ("results", "PlotlyChart")])
+def test_scripts_that_a_page_begins_with_are_named_early(address: str, page: str, part: str) -> None:
+    _, headers, body = fetched(address, f"/{page}")
+    named = [link.partition(">")[0].strip(" <") for link in headers["link"].split(",")]
+    assert any(path.startswith(f"/static/js/{part}.") for path in named)
+    assert all(fetched(address, path)[0] == 200 for path in named)
+    assert body == (FOLDER / "index.html").read_bytes()
+    assert fetched(address, "/reading")[1]["link"] is None
