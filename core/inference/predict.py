@@ -153,16 +153,22 @@ class _Work:
 
     def __init__(self, job: Job, questions: Sequence[Question], finished: set[tuple[str, str, int, int]]):
         self.job, self.parts, self.total = job, job.folder / "parts", len(questions)
-        self.writer = _Writer(job.evaluation, self.parts, job.report, questions, done=len(finished))
-        self.asked: list[tuple[Question, Request]] = []
-        for question in questions:
-            if question.attempt.key in finished:
-                continue
+        missing = [question for question in questions if question.attempt.key not in finished]
+        asked = [
+            (question, replace(question.request, adapter=job.adapter))
+            for question in missing
+            if question.request is not None
+        ]
+        # Long ones first: an engine is at its best while many answers go on, so none should begin late.
+        self.asked = sorted(asked, key=lambda one: -one[0].prompt_tokens)
+        self.left = len(self.asked)
+        to_read = sum(question.prompt_tokens for question, _ in asked)
+        self.writer = _Writer(
+            job.evaluation, self.parts, job.report, questions, done=len(finished), to_read=to_read
+        )
+        for question in missing:
             if question.request is None:
                 self.writer.add(question, None)
-            else:
-                self.asked.append((question, replace(question.request, adapter=job.adapter)))
-        self.left = len(self.asked)
 
     @classmethod
     def begin(cls, job: Job, engine: Engine, tokenizer: "PreTrainedTokenizerBase") -> Self:
@@ -203,13 +209,15 @@ class _Writer:
         questions: Sequence[Question],
         *,
         done: int,
+        to_read: int,
     ) -> None:
         self.evaluation, self.parts, self.report = evaluation, parts, report
-        self.total, self.done, self.begun_with = len(questions), done, done
+        self.total, self.done = len(questions), done
         self.dropped = sum(question.request is None for question in questions)
         self.shortened = sum(question.is_shortened for question in questions)
         self.pending: list[tuple[Question, Completion | None]] = []
-        self.tokens = 0
+        self.tokens = self.read = 0
+        self.to_read = to_read
         self.begin = self.last = time.monotonic()
         self.number = 1 + max(
             (int(path.stem.removeprefix("part-")) for path in parts.glob("*.parquet")), default=0
@@ -218,6 +226,7 @@ class _Writer:
     def add(self, question: Question, completion: Completion | None) -> None:
         self.pending.append((question, completion))
         if completion is not None:
+            self.read += question.prompt_tokens
             self.tokens += question.prompt_tokens + completion.output_tokens
         if time.monotonic() - self.last >= SECONDS_PER_PART:
             self.flush()
@@ -231,7 +240,6 @@ class _Writer:
             self.pending = []
         self.last = time.monotonic()
         elapsed = max(self.last - self.begin, 1e-9)
-        fresh = self.done - self.begun_with
         self.report(
             {
                 "step": self.done,
@@ -240,7 +248,7 @@ class _Writer:
                 "tokens_per_second": self.tokens / elapsed,
                 "dropped": self.dropped,
                 "shortened": self.shortened,
-                "eta_seconds": elapsed / fresh * (self.total - self.done) if fresh else None,
+                "eta_seconds": elapsed / self.read * (self.to_read - self.read) if self.read else None,
             }
         )
 
