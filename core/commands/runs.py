@@ -45,6 +45,7 @@ def launch(
 ) -> None:
     """Start all runs of an experiment in the background; finished stages are not repeated."""
     from core.commands.following import follow
+    from core.experiments.cautions import cautions_of
     from core.experiments.cluster import cluster_asked, cluster_of
     from core.experiments.launch import launch as launch_spec
     from core.experiments.spec import find_spec, read_spec
@@ -53,6 +54,8 @@ def launch(
     asked: dict[str, float | str | None] = {"gpus": gpus, "cpus": cpus, "memory_gigabytes": memory_gb}
     asked |= {"shards": shards, "retries": retries, "store": store}
     cluster = cluster_asked(on, asked, before=cluster_of(root, experiment.name))
+    for sentence in cautions_of(root, experiment):
+        typer.echo(f"CAUTION: {sentence}", err=True)
     runs = launch_spec(root, experiment, sys.argv, by=account(), cluster=cluster, fresh_work=fresh)
     if wait:
         if not follow(root, experiment.name):

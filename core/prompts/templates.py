@@ -7,6 +7,7 @@ same in both.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -16,10 +17,13 @@ from core.arc.tasks import Task
 from core.errors import UserError
 from core.prompts.encoders import GridEncoding, grid_to_text, text_to_grid
 from core.prompts.vocabulary import tokens_of
-from core.settings import Settings
+from core.settings import Settings, validated
+from core.storage.files import read_json, write_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+PROMPT = "prompt.json"
 
 
 class PromptSettings(Settings):
@@ -36,6 +40,19 @@ class PromptSettings(Settings):
         " inference.max_model_len. drop: left out and counted. shorten: they lose demonstrations until they"
         " fit.",
     )
+
+
+def keep_prompt(folder: Path, settings: PromptSettings) -> None:
+    """Write into a model's folder how the prompts were written that it was trained on."""
+    write_json(folder / PROMPT, settings.model_dump(mode="json", include={"encoding", "template"}))
+
+
+def prompt_of_model(folder: Path) -> PromptSettings | None:
+    """How the prompts of a model's training were written; None where its folder does not say so."""
+    try:
+        return validated(PromptSettings, read_json(folder / PROMPT), str(folder / PROMPT))
+    except (UserError, OSError):
+        return None
 
 
 @dataclass(frozen=True)

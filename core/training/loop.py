@@ -14,7 +14,7 @@ import numpy as np
 
 from core.curation.mixtures import Mixture
 from core.errors import UserError
-from core.prompts.templates import PromptSettings, check_tokenizer
+from core.prompts.templates import PromptSettings, check_tokenizer, keep_prompt
 from core.prompts.vocabulary import load_tokenizer
 from core.seeds import derived_seed
 from core.storage.files import writing
@@ -252,6 +252,7 @@ class Loop:
                 self.model.save_pretrained(temporary)
             self.tokenizer.save_pretrained(temporary)
             carry_mapping(self.training.base, temporary)
+            keep_prompt(temporary, self.training.prompt)
             seal(temporary)
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.curation.leaks import Leak
 from core.errors import UserError
+from core.experiments.cautions import cautions_of
 from core.experiments.cluster import ClusterSettings, cluster_of, options_of
 from core.experiments.differences import differences
 from core.experiments.drafts import changed_text, save_spec, stands_in_the_way, write_example
@@ -287,6 +288,8 @@ def page() -> None:
             return
         try:
             if not needs(spec):
+                for sentence in cautions_of(root, spec):
+                    st.warning(sentence)
                 forbidden = cost(name, spec)
                 start(name, spec, text, forbidden=forbidden)
         except UserError as found:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from core.errors import UserError
+from core.experiments.cautions import cautions_of
 from core.experiments.differences import differences
 from core.experiments.drafts import as_yaml, changed_text, save_spec, stands_in_the_way, write_example
 from core.experiments.estimates import Measured, Size, bytes_needed, measured, seconds_needed, size_of
@@ -16,6 +17,7 @@ from core.experiments.needs import needs_of, provide
 from core.experiments.runs import RunState, say_state
 from core.experiments.spec import ExperimentSpec, list_specs, read_spec, spec_from_text
 from core.storage.files import append_records, write_json
+from core.storage.models import SHIPPED
 from tests.training.tiny import tiny_root, tiny_spec
 
 
@@ -126,6 +128,38 @@ def test_a_need_is_provided_by_its_verb(root: Path) -> None:
     (need, _) = needs_of(root, spec_of(evaluation=evaluation))
     provide(root, need)
     assert [one.name for one in needs_of(root, spec_of(evaluation=evaluation))] == ["tiny"]
+
+
+def test_prompts_that_a_base_model_was_not_trained_on_are_said(root: Path) -> None:
+    same = {"prompt": {"encoding": {"shape_header": True, "row_numbers": True}}}
+    chat = {"prompt": {"encoding": {"cell_separator": "space"}, "template": "chat"}}
+    recipe = {**tiny_spec()["recipe"], "base_model": "arc-tiny"}
+    spec = spec_of(recipe=recipe, variants={"plain": None, "same": same, "chat": chat})
+    assert cautions_of(root, spec) == [
+        "'arc-tiny' was trained on prompts of rows with shape_header and row_numbers, and here they are"
+        f" {here}: its answers will be worth little. Set prompt as it was."
+        for here in ("plain rows", "rows with cell_separator space in the chat template")
+    ]
+    (root / "data" / "models" / "other").mkdir(parents=True)
+    shipped = SHIPPED / "arc-tiny"
+    for path in shipped.iterdir():
+        (root / "data" / "models" / "other" / path.name).write_bytes(path.read_bytes())
+    (root / "data" / "models" / "other" / "prompt.json").write_text('{"encoding": 3}')
+    assert cautions_of(root, spec_of(recipe={**recipe, "base_model": "other"})) == []
+
+
+def test_samples_and_prompts_longer_than_a_base_model_reads_are_said(root: Path) -> None:
+    prompt = {"encoding": {"shape_header": True, "row_numbers": True}}
+    training = {**tiny_spec()["recipe"]["training"], "max_seq_len": 9000}
+    recipe = {**tiny_spec()["recipe"], "base_model": "arc-tiny", "prompt": prompt, "training": training}
+    evaluation = {**tiny_spec()["evaluation"], "inference": {"max_model_len": 5000}}
+    found = cautions_of(root, spec_of(recipe=recipe, evaluation=evaluation))
+    assert found == [
+        "'arc-tiny' reads 4,096 tokens, but inference.max_model_len is 5,000. Lower it to 4096.",
+        "'arc-tiny' reads 4,096 tokens, but training.max_seq_len is 9,000. Lower it to 4096.",
+    ]
+    untrained = {**recipe, "training": {"method": "none", "max_seq_len": 9000}}
+    assert len(cautions_of(root, spec_of(recipe=untrained, evaluation=evaluation))) == 1
 
 
 def test_the_size_is_counted_on_the_real_tasks(root: Path) -> None:

@@ -16,6 +16,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from core.errors import UserError
+from core.prompts.templates import prompt_of_model
 from core.storage.models import check_seal
 from core.training import train as train_module
 from core.training.checkpoints import Position, load_checkpoint
@@ -323,8 +324,10 @@ def test_every_kind_of_adapter_fits_the_untouched_base_and_resumes(
 
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_what_was_trained_is_sealed_and_damage_is_seen(training: Make, tmp_path: Path, method: str) -> None:
-    folder = train(training(steps=1, method=method), tmp_path, lambda record: None)
+    made = training(steps=1, method=method)
+    folder = train(made, tmp_path, lambda record: None)
     check_seal(folder)
+    assert prompt_of_model(folder) == made.prompt
     (weights,) = folder.glob("*.safetensors")
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
