@@ -1,8 +1,9 @@
-"""Streamlit's own scripts, styles and fonts: served from memory, and named to the browser in time.
+"""Streamlit's own page, scripts, styles and fonts: served from memory, and named to the browser in time.
 
 A browser that opens a page for the first time asks for sixty of them at once. From disk each goes through
 several threads, which wait for the one that loads libraries. What shows a deck or a chart it would ask for
-only once the page is made; that of charts alone takes a second to be fetched and read.
+only once the page is made; that of charts alone takes a second to be fetched and read. And on any page but
+the first Streamlit would look for its server below the page's own address before it looks beside it.
 """
 
 import mimetypes
@@ -10,50 +11,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from streamlit.web.server.starlette.starlette_server_config import STATIC_ASSET_CACHE_MAX_AGE_SECONDS
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 FOLDER = Path(streamlit.__file__).parent / "static"
-_KEPT = f"public, immutable, max-age={STATIC_ASSET_CACHE_MAX_AGE_SECONDS}"
-SHOWN_WITH = {
-    "": ("Html", "BidiComponent"),
-    "curate": ("Html", "BidiComponent"),
-    "results": ("Html", "PlotlyChart"),
-}
+SCREENS = Path(__file__).with_name("screens")
+SHOWN_WITH = {"curate": ("Html", "BidiComponent"), "results": ("Html", "PlotlyChart")}
 """Parts of Streamlit's page with which ours begin, by address; in this order they are fetched early."""
 
+_KEPT = f"public, immutable, max-age={STATIC_ASSET_CACHE_MAX_AGE_SECONDS}"
 _ASKED_OTHERWISE = {b"range", b"if-none-match", b"if-modified-since"}
+# The server is where the page is, without the page's name: also behind a proxy that adds a path before it.
+_SERVER = "<script>window.__streamlit = { BACKEND_BASE_URL: new URL('.', location.href).href }</script>"
 
 
 class FromMemory:
-    """Answers for the files of Streamlit's page, whose names change with their contents; everything else, and
-    whoever asks in another way than a page does, goes on to Streamlit."""
+    """Answers for our pages and for the files of Streamlit's, whose names change with their content. All
+    else, and whoever asks in another way than a browser for a page, goes on to Streamlit."""
 
     def __init__(self, app: "ASGIApp") -> None:
         self.app = app
         names = (path.relative_to(FOLDER).as_posix() for path in FOLDER.glob("static/*/*"))
         self._answers: dict[str, Response | None] = dict.fromkeys(f"/{name}" for name in names)
-        self._early = {page: self._links(parts) for page, parts in SHOWN_WITH.items()}
+        self._answers |= {f"/{path.stem}": self._page(path.stem) for path in SCREENS.glob("[!_]*.py")}
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        early = self._early.get(scope["path"][1:])
-
-        async def send_with_links(message: "Message") -> None:
-            if early and message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"link", early)]
-            await send(message)
-
-        return await (self._answer(scope) or self.app)(scope, receive, send_with_links)
-
-    def _links(self, parts: tuple[str, ...]) -> bytes:
-        """The header that names scripts early; none where this Streamlit has no such part."""
-        found = [path for part in parts for path in self._answers if path.startswith(f"/static/js/{part}.")]
-        return ", ".join(f"<{path}>; rel=modulepreload" for path in found).encode()
+        answer = self._answer(scope) if scope["type"] == "http" else None
+        await (answer or self.app)(scope, receive, send)
 
     def _answer(self, scope: "Scope") -> Response | None:
         path = scope["path"]
@@ -65,3 +52,11 @@ class FromMemory:
             body = (FOLDER / path[1:]).read_bytes()
             self._answers[path] = Response(body, headers={"Cache-Control": _KEPT}, media_type=kind)
         return self._answers[path]
+
+    def _page(self, name: str) -> Response:
+        """Streamlit's page, which begins with knowing its server, and names the scripts that it will need."""
+        html = (FOLDER / "index.html").read_text(encoding="utf-8").replace("<script", f"{_SERVER}<script", 1)
+        parts = SHOWN_WITH.get(name, ())
+        early = [path for part in parts for path in self._answers if path.startswith(f"/static/js/{part}.")]
+        links = ", ".join(f"<.{path}>; rel=modulepreload" for path in early)
+        return HTMLResponse(html, headers={"Cache-Control": "no-cache", **({"Link": links} if links else {})})

@@ -89,9 +89,19 @@ def test_streamlit_still_asks_once_whether_it_is_interactive() -> None:
 
 @pytest.mark.parametrize(("page", "part"), [("curate", "BidiComponent"), ("results", "PlotlyChart")])
 def test_scripts_that_a_page_begins_with_are_named_early(address: str, page: str, part: str) -> None:
-    _, headers, body = fetched(address, f"/{page}")
-    named = [link.partition(">")[0].strip(" <") for link in headers["link"].split(",")]
+    links = fetched(address, f"/{page}")[1]["link"].split(",")
+    named = [link.partition(">")[0].strip(" <.") for link in links]
     assert any(path.startswith(f"/static/js/{part}.") for path in named)
     assert all(fetched(address, path)[0] == 200 for path in named)
-    assert body == (FOLDER / "index.html").read_bytes()
     assert fetched(address, "/reading")[1]["link"] is None
+
+
+def test_a_page_is_streamlits_that_knows_its_server(address: str) -> None:
+    _, mine, body = fetched(address, "/sql")
+    _, theirs, plain = fetched(address, "/")
+    ours, after = body.decode().split("</script>", 1)
+    before, script = ours.rsplit("<script>", 1)
+    assert script.startswith("window.__streamlit = { BACKEND_BASE_URL:")
+    assert before + after == plain.decode()
+    for name in ("content-type", "cache-control"):
+        assert mine[name] == theirs[name], name
