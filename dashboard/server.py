@@ -129,6 +129,7 @@ def single_threaded_products() -> Iterator[None]:
 # the files of all modules: half a second of the first paint, and the answer is known here.
 delta_generator._use_warning_has_been_displayed = True
 
-app = st.App(
-    Path(__file__).with_name("app.py"), lifespan=ready, middleware=[Middleware(FromMemory), Middleware(Seen)]
-)
+MIDDLEWARE = [Middleware(Seen), Middleware(FromMemory)]
+"""From the outside in: what is answered from memory must have been seen."""
+
+app = st.App(Path(__file__).with_name("app.py"), lifespan=ready, middleware=MIDDLEWARE)

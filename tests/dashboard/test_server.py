@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -10,8 +11,11 @@ from http.client import HTTPMessage
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from core.bench.pages import served
+from dashboard import server
 from dashboard.server import shows_others
 from dashboard.statics import FOLDER
 from tests.patience import wait_for
@@ -78,6 +82,17 @@ def test_what_is_no_file_of_the_page_is_streamlits_to_answer(address: str, name:
 )
 def test_other_pages_load_when_asked_for_or_after_the_deck(path: str, expected: bool) -> None:
     assert shows_others(path) is expected
+
+
+@pytest.mark.parametrize(("path", "expected"), [("/curate", False), ("/results", True)])
+def test_a_page_that_is_answered_from_memory_was_seen(
+    path: str, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_load = threading.Event()
+    monkeypatch.setattr(server, "_others_may_load", may_load)
+    answer = TestClient(Starlette(middleware=server.MIDDLEWARE)).get(path)
+    assert answer.status_code == 200 and "BACKEND_BASE_URL" in answer.text
+    assert may_load.is_set() is expected
 
 
 def test_streamlit_still_asks_once_whether_it_is_interactive() -> None:
