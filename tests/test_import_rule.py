@@ -17,6 +17,7 @@ ROOMS = [
     "errors",
     "settings",
     "seeds",
+    "memory",
     "people",
     "arc",
     "storage",

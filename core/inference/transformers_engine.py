@@ -15,6 +15,7 @@ from core.inference.constraints import AllowedTokens, grammar_compiler
 from core.inference.engines import Completion, Request
 from core.inference.sampling import TokenChoice
 from core.inference.settings import InferenceSettings
+from core.memory import keep_freed_memory
 from core.prompts.vocabulary import load_tokenizer
 from core.storage.models import is_out_of_memory
 
@@ -40,6 +41,7 @@ class TransformersEngine:
         self._location = model
         self._compiler: Any = None
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        keep_freed_memory()
         self._tokenizer = load_tokenizer(model)
         self._use(None)
         context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)

@@ -15,6 +15,7 @@ from core.inference.adapters import adapter_rank
 from core.inference.cpu_adapters import multiply_by_adapter
 from core.inference.engines import Completion, Request
 from core.inference.settings import InferenceSettings
+from core.memory import keep_freed_memory
 from core.storage.models import unreadable
 
 ADAPTERS_PER_BATCH = 2
@@ -37,6 +38,7 @@ class VllmEngine:
         on_gpu = torch.cuda.is_available()
         if not on_gpu:
             os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+            keep_freed_memory()
         try:
             import vllm
             from vllm import LLM

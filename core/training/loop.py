@@ -14,6 +14,7 @@ import numpy as np
 
 from core.curation.mixtures import Mixture
 from core.errors import UserError
+from core.memory import keep_freed_memory
 from core.prompts.templates import PromptSettings, check_tokenizer, keep_prompt
 from core.prompts.vocabulary import load_tokenizer
 from core.seeds import derived_seed
@@ -81,6 +82,7 @@ class Loop:
         import torch
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
+        keep_freed_memory()
         settings = training.settings
         tokenizer = load_tokenizer(training.base)
         check_tokenizer(tokenizer, training.prompt)
