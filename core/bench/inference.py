@@ -110,13 +110,13 @@ class Side:
 
 def measure(workshop: Workshop) -> Iterator[Measured]:
     """The two rows about one engine: first against the bare library, then against transformers."""
-    turns = min(3, workshop.repeats)
     with Side(workshop, "ours", "engine", TASKS, ATTEMPTS) as ours:
         workshop.say("the engine starts")
         ours.said()
         number = itertools.count()
         ours.speed("ours", next(number))
         pairs = []
+        turns = 2 * workshop.repeats  # the two differ by a few percent, and two turns by ten
         for turn in range(turns):
             workshop.say(f"ours and the bare library, turn {turn + 1} of {turns}")
             at = next(number)
@@ -130,7 +130,7 @@ def measure(workshop: Workshop) -> Iterator[Measured]:
             workshop.say("the best batch size of transformers")
             tried = {size: theirs.speed(str(size), 0) for size in SIZES}
             best = max(SIZES, key=lambda size: tried[size])
-            pairs = []
+            pairs, turns = [], min(3, workshop.repeats)
             for turn in range(turns):
                 workshop.say(f"ours and transformers, turn {turn + 1} of {turns}")
                 at = next(number)

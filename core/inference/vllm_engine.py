@@ -84,6 +84,7 @@ class VllmEngine:
                 " and values what they need with inference.kv_cache_gigabytes, or set inference.engine to"
                 " 'transformers'."
             ) from problem
+        self._tokenizer = self.library.get_tokenizer()
 
     def prepare(self, adapter: Path) -> None:
         """Load an adapter. Raises `UserError` where vLLM refuses it."""
@@ -120,7 +121,7 @@ class VllmEngine:
                     return
                 for output in engine.step():
                     if output.finished:
-                        yield _completion(*indices.pop(str(output.request_id)), output)
+                        yield self._completion(*indices.pop(str(output.request_id)), output)
         finally:
             engine.abort_request(list(indices))
 
@@ -142,7 +143,7 @@ class VllmEngine:
         from vllm.sampling_params import StructuredOutputsParams
 
         if request.answer:
-            return SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=0)
+            return SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=0, detokenize=False)
         return SamplingParams(
             temperature=self.settings.temperature,
             top_p=self.settings.top_p,
@@ -150,8 +151,19 @@ class VllmEngine:
             seed=request.seed if self.settings.temperature else None,
             logprobs=0,
             flat_logprobs=True,
+            detokenize=False,  # it would decode every token twice, a tenth of the time of a small model
             structured_outputs=StructuredOutputsParams(grammar=request.grammar) if request.grammar else None,
         )
+
+    def _completion(self, index: int, request: Request, output: Any) -> Completion:
+        if request.answer:
+            seen = output.prompt_logprobs[-len(request.answer) :]
+            logprob = sum(at[token].logprob for token, at in zip(request.answer, seen, strict=True))
+            return Completion(index, "", 0, "stop", float(logprob))
+        first = output.outputs[0]
+        tokens = list(first.token_ids)
+        text = str(self._tokenizer.decode(tokens, skip_special_tokens=True))
+        return Completion(index, text, len(tokens), first.finish_reason, float(first.cumulative_logprob))
 
     def _lora(self, adapter: Path) -> Any:
         from vllm.lora.request import LoRARequest
@@ -179,14 +191,3 @@ def _reason(problem: Exception) -> str:
     lines = [line.strip() for line in str(problem).strip().split("\n")]
     telling = lines[1] if len(lines) > 1 and "validation error" in lines[0] else lines[0]
     return telling.removeprefix("Value error, ").partition(" [type=")[0]
-
-
-def _completion(index: int, request: Request, output: Any) -> Completion:
-    if request.answer:
-        seen = output.prompt_logprobs[-len(request.answer) :]
-        logprob = sum(at[token].logprob for token, at in zip(request.answer, seen, strict=True))
-        return Completion(index, "", 0, "stop", float(logprob))
-    first = output.outputs[0]
-    return Completion(
-        index, first.text, len(first.token_ids), first.finish_reason, float(first.cumulative_logprob)
-    )
