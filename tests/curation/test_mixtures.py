@@ -13,6 +13,7 @@ from core.curation.mixtures import Augmentation, Mixture, MixtureSettings, Sourc
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
 from core.settings import validated
+from tests.patience import slowness
 
 from .conftest import make_task
 from .test_leaks import random_task
@@ -166,4 +167,4 @@ def test_samples_are_drawn_faster_than_a_model_reads_them(root: Path) -> None:
     started = time.process_time()
     for number in range(1000):
         stream.sample(number)
-    assert 1000 / (time.process_time() - started) > 3000
+    assert time.process_time() - started < slowness() / 3
