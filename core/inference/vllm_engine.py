@@ -151,7 +151,7 @@ class VllmEngine:
             seed=request.seed if self.settings.temperature else None,
             logprobs=0,
             flat_logprobs=True,
-            detokenize=False,  # it would decode every token twice, a tenth of the time of a small model
+            detokenize=False,  # it would decode every token once more for its log-probability
             structured_outputs=StructuredOutputsParams(grammar=request.grammar) if request.grammar else None,
         )
 
