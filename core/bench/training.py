@@ -1,8 +1,9 @@
 """Training: useful tokens per second, against TRL's `SFTTrainer` on the same samples and the same model.
 
 Useful tokens are those of samples, padding not counted; on both sides all of them pass the model, and the
-loss counts answers. Both train all weights of one embedded model in float32 on the CPU, with AdamW and the
-same number of samples per step. The rows for a GPU are measured where there is one.
+loss counts answers. Both train all weights of one embedded model on the CPU, with AdamW and the same number
+of samples per step, and compute in bfloat16 where the processor has instructions for it, which makes the
+peer faster, too. The rows for a GPU are measured where there is one.
 """
 
 import importlib.util
@@ -122,6 +123,7 @@ def peer_speed(base: Path, *, packed: bool, lora: bool = False, on_gpu: bool = F
     from core.prompts.templates import training_sample
     from core.prompts.vocabulary import load_tokenizer
     from core.storage.models import load_model
+    from core.training.efficiency import has_fast_bfloat16
 
     training = training_of(base)
     tokenizer = load_tokenizer(str(base))
@@ -151,7 +153,7 @@ def peer_speed(base: Path, *, packed: bool, lora: bool = False, on_gpu: bool = F
             save_strategy="no",
             logging_strategy="no",
             disable_tqdm=True,
-            bf16=on_gpu,
+            bf16=has_fast_bfloat16("cuda" if on_gpu else "cpu"),
             fp16=False,
             use_cpu=not on_gpu,
             gradient_checkpointing=False,

@@ -23,7 +23,7 @@ from core.storage.models import seal
 from core.training.attention import attend_within_samples, can_pack
 from core.training.batches import IGNORED, Batch, Drawing
 from core.training.checkpoints import Position
-from core.training.efficiency import memory_bytes, operations, peak_of
+from core.training.efficiency import has_fast_bfloat16, memory_bytes, operations, peak_of
 from core.training.forward import forward
 from core.training.models import (
     draws_at_random,
@@ -88,7 +88,7 @@ class Loop:
         check_tokenizer(tokenizer, training.prompt)
         model: Any = load_for_training(training.base, settings, device)
         packed = settings.batching == "packed" or (
-            settings.batching == "auto" and device != "cpu" and can_pack(model, settings.max_seq_len)
+            settings.batching == "auto" and can_pack(model, settings.max_seq_len)
         )
         if packed:
             attend_within_samples(model, settings.max_seq_len)
@@ -243,7 +243,7 @@ class Loop:
     def _lower(self) -> bool:
         """Whether activations are computed in bfloat16."""
         precision = self.training.settings.precision
-        return precision == "bfloat16" or (precision == "auto" and self.device != "cpu")
+        return precision == "bfloat16" or (precision == "auto" and has_fast_bfloat16(self.device))
 
     def save(self, target: Path) -> None:
         """Leave adapter or model, with the tokenizer, as a whole folder."""

@@ -74,7 +74,7 @@ class TrainingSettings(Settings):
     batching: Literal["auto", "packed", "padded"] = Field(
         "auto",
         description="packed: samples one after another in a row, blind to each other. padded: one below the"
-        " other, grouped by length. auto: packed on a GPU where the model allows it, else padded.",
+        " other, grouped by length. auto: packed where the model allows it, else padded.",
     )
     recompute: bool = Field(
         False, description="Compute activations anew on the way back: less memory, about a third more work."
@@ -90,8 +90,8 @@ class TrainingSettings(Settings):
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="What activations are computed in: auto is float32 on a CPU and bfloat16 on a GPU."
-        " bfloat16 pays on CPUs with avx512_bf16.",
+        description="What activations are computed in: auto is bfloat16 on a GPU and on a CPU with"
+        " instructions for it (AVX512-BF16, AMX), float32 on any other.",
     )
     schedule: Literal["constant", "linear", "cosine", "cosine_restarts", "cyclic", "wsd"] = Field(
         "cosine",

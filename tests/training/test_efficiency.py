@@ -47,6 +47,17 @@ def test_peaks_are_known_by_name() -> None:
     assert peak_of("Some other card") is None
 
 
+@pytest.mark.parametrize("instructions", ["avx512_bf16", "amx_bf16", "bf16", None])
+def test_activations_are_lowered_where_the_processor_multiplies_them_faster(
+    training: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, instructions: str | None
+) -> None:
+    found = {"avx512_f": True} | ({instructions: True} if instructions else {})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
+    loop = Loop.start(training(method="full", precision="auto"))
+    assert loop._lower == (instructions is not None)
+    assert not Loop.start(training(method="full", precision="float32"))._lower
+
+
 def test_a_cpu_has_memory_but_no_peak(training: Callable[..., Training]) -> None:
     record, _ = Loop.start(training()).step(Position())
     assert record["mfu"] is None and 1e7 < record["memory_bytes"] < 1e12

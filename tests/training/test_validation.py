@@ -133,7 +133,7 @@ def test_the_loss_is_the_mean_over_the_tokens_of_the_answers(training: Make, bat
     made = asking(training, batching=batching, loss_on="outputs")
     loop = Loop.start(made)
     total, count = 0.0, 0
-    plain = Loop.start(asking(training)).model.eval()
+    plain = Loop.start(asking(training, batching="padded")).model.eval()
     for task in made.questions.held_out:
         sample = training_sample(task, BASE, loop.tokenizer)
         logprobs = plain(input_ids=torch.tensor([sample.tokens])).logits[0].log_softmax(-1)
