@@ -44,6 +44,8 @@ NEEDED = (
     "core.results.planning",
     "core.experiments.lab_note",
     "core.experiments.overview",
+    "scipy.optimize",
+    "scipy.interpolate",
 )
 """Modules of the other pages, in the order in which Results, the dearest page, asks for them."""
 

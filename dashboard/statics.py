@@ -2,10 +2,12 @@
 
 A browser that opens a page for the first time asks for sixty of them at once. From disk each goes through
 several threads, which wait for the one that loads libraries. What shows a deck or a chart it would ask for
-only once the page is made; that of charts alone takes a second to be fetched and read. And on any page but
-the first Streamlit would look for its server below the page's own address before it looks beside it.
+only once the page is made; that of charts alone takes a second to be fetched and started, which the browser
+does while it waits for the server. And on any page but the first Streamlit would look for its server below
+the page's own address before it looks beside it.
 """
 
+import json
 import mimetypes
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,12 +22,18 @@ if TYPE_CHECKING:
 FOLDER = Path(streamlit.__file__).parent / "static"
 SCREENS = Path(__file__).with_name("screens")
 SHOWN_WITH = {"curate": ("Html", "BidiComponent"), "results": ("Html", "PlotlyChart")}
-"""Parts of Streamlit's page with which ours begin, by address; in this order they are fetched early."""
+"""Parts of Streamlit's page with which ours begin, by address; in this order they are fetched and started."""
 
 _KEPT = f"public, immutable, max-age={STATIC_ASSET_CACHE_MAX_AGE_SECONDS}"
 _ASKED_OTHERWISE = {b"range", b"if-none-match", b"if-modified-since"}
 # The server is where the page is, without the page's name: also behind a proxy that adds a path before it.
 _SERVER = "<script>window.__streamlit = { BACKEND_BASE_URL: new URL('.', location.href).href }</script>"
+
+# Once there is nothing else to do; not every browser tells when that is.
+_STARTED_EARLY = (
+    '<script type="module">(window.requestIdleCallback ?? setTimeout)(() => {names}.forEach('
+    "name => import(new URL(name, window.__streamlit.BACKEND_BASE_URL))))</script>"
+)
 
 
 class FromMemory:
@@ -58,5 +66,8 @@ class FromMemory:
         html = (FOLDER / "index.html").read_text(encoding="utf-8").replace("<script", f"{_SERVER}<script", 1)
         parts = SHOWN_WITH.get(name, ())
         early = [path for part in parts for path in self._answers if path.startswith(f"/static/js/{part}.")]
+        if early:
+            names = json.dumps([f".{path}" for path in early])
+            html = html.replace("</head>", f"{_STARTED_EARLY.replace('{names}', names)}</head>", 1)
         links = ", ".join(f"<.{path}>; rel=modulepreload" for path in early)
         return HTMLResponse(html, headers={"Cache-Control": "no-cache", **({"Link": links} if links else {})})

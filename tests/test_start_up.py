@@ -62,6 +62,14 @@ def test_the_pages_load_no_library_of_which_they_need_a_corner() -> None:
     assert loaded & {"pandas", "scipy.stats", "statsmodels", "sklearn", "torch", "transformers"} == set()
 
 
+def test_what_the_first_chart_does_not_need_is_loaded_after_it() -> None:
+    later = {"scipy.optimize", "scipy.interpolate"}
+    names = [name for name in NEEDED if name not in later]
+    assert {*NEEDED[len(names) :]} == later
+    code = "\n".join(["import sys", *(f"import {name}" for name in names), "print(*sys.modules)"])
+    assert later & set(_start("-c", code).stdout.split()) == set()
+
+
 @pytest.mark.parametrize("start", STARTS)
 def test_a_start_takes_less_than_half_a_second(start: str) -> None:
     """Seconds of processor time, which other work on the machine does not lengthen."""

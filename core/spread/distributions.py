@@ -4,15 +4,17 @@ Power of a t test and studentized range: both are a normal quantity divided by a
 means over the scaled chi distribution S = √(χ²_ν / ν): computed here by one quadrature, vectorised, to about
 1e-10. (`scipy.stats` needs 9 s for one quantile of the studentized range with few degrees of freedom, and its
 noncentral t gives NaN for many; 190 pairs of variants need both.) All else comes from `scipy.special`:
-importing `scipy.stats` makes a hundred distributions that nobody asks for, while a first page waits.
+importing `scipy.stats` makes a hundred distributions that nobody asks for, while a first page waits. For the
+same reason this room writes `scipy.optimize`, which loads itself when it is first used.
 """
 
 from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import interpolate, special
+from scipy import special
 
 from core.spread.metrics import Floats
 
@@ -86,5 +88,5 @@ def _range_tail(groups: int) -> Callable[[Floats], Floats]:
     with np.errstate(divide="ignore"):
         left = np.log1p(-np.exp(special.log_ndtr(z - w) - below))
     tail = groups * (weight * np.exp((groups - 1) * below) * -np.expm1((groups - 1) * left)).sum(axis=1)
-    spline = interpolate.CubicSpline(w[:, 0], tail)
+    spline = scipy.interpolate.CubicSpline(w[:, 0], tail)
     return lambda x: np.where(x < 40, np.clip(spline(np.minimum(x, 40)), 0, 1), 0.0)

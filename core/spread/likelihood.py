@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize
+import scipy
 
 from core.spread.metrics import Floats
 from core.spread.scopes import Runs, cells_of
@@ -65,7 +65,7 @@ def _best_ratio(means: list[Floats], counts: list[Floats], within: float, freedo
     grid = np.concatenate([[0.0], np.geomspace(1e-8, 1e16, 241)])
     best = int(np.argmin([criterion(ratio) for ratio in grid]))
     low, high = grid[max(best - 1, 0)], grid[min(best + 1, grid.size - 1)]
-    found = optimize.minimize_scalar(
+    found = scipy.optimize.minimize_scalar(
         criterion, bounds=(low, high), method="bounded", options={"xatol": max(low, 1e-8) * 1e-9}
     )
     return float(found.x) if criterion(found.x) < criterion(0.0) else 0.0

@@ -9,8 +9,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import optimize, special
+from scipy import special
 
 from core.errors import UserError
 from core.spread.components import variance_interval
@@ -98,7 +99,7 @@ def detectable_difference(
     while float(power(top, 1.0, runs, level)) < power_wanted:
         top *= 2
     return std * float(
-        optimize.brentq(lambda d: float(power(d, 1.0, runs, level)) - power_wanted, 0, top, xtol=1e-12)
+        scipy.optimize.brentq(lambda d: float(power(d, 1.0, runs, level)) - power_wanted, 0, top, xtol=1e-12)
     )
 
 
@@ -135,7 +136,7 @@ def fractional_runs(
     if whole == 2 or whole > MOST_STEPPED:
         return float(whole)
     return float(
-        optimize.brentq(
+        scipy.optimize.brentq(
             lambda n: float(power(effect, 1.0, n, level)) - power_wanted, whole - 1, whole, xtol=1e-10
         )
     )

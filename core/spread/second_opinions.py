@@ -8,8 +8,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import optimize, special
+from scipy import special
 
 from core.spread.comparisons import two_sided_p
 from core.spread.intervals import ROUNDING, Estimate, known, mean_and_variance
@@ -172,7 +173,7 @@ def _score_limit(share: float, end: float, z: float, n_a: int, n_b: int) -> floa
 
     # At the end itself the variance is 0; just inside the share the variance wins.
     inner = share if 0 < share < 1 else abs(share - 1e-9)
-    return float(optimize.brentq(excess, end, inner, xtol=1e-12))
+    return float(scipy.optimize.brentq(excess, end, inner, xtol=1e-12))
 
 
 def _sums_of(values: Floats, chosen: int) -> Floats:

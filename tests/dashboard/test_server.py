@@ -1,5 +1,6 @@
 """The server: files of Streamlit's page from memory, and libraries loaded when nobody waits for the deck."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -103,11 +104,16 @@ def test_streamlit_still_asks_once_whether_it_is_interactive() -> None:
 
 
 @pytest.mark.parametrize(("page", "part"), [("curate", "BidiComponent"), ("results", "PlotlyChart")])
-def test_scripts_that_a_page_begins_with_are_named_early(address: str, page: str, part: str) -> None:
-    links = fetched(address, f"/{page}")[1]["link"].split(",")
+def test_scripts_that_a_page_begins_with_are_fetched_and_started_early(
+    address: str, page: str, part: str
+) -> None:
+    _, headers, body = fetched(address, f"/{page}")
+    links = headers["link"].split(",")
     named = [link.partition(">")[0].strip(" <.") for link in links]
     assert any(path.startswith(f"/static/js/{part}.") for path in named)
     assert all(fetched(address, path)[0] == 200 for path in named)
+    started = body.decode().rpartition('<script type="module">')[2].partition("</script>")[0]
+    assert json.dumps([f".{path}" for path in named]) in started
     assert fetched(address, "/reading")[1]["link"] is None
 
 
