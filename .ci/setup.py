@@ -17,13 +17,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from environment import Environment, stamp_of
 from failures import AGAIN, SetupError, explain_import
-from installing import Pip, install_for_cpu, install_for_gpu
+from installing import Pip, compile_ahead, install_for_cpu, install_for_gpu
 from machine import bytes_in, candidates, check_space, find_engine, find_python
 from progress import Progress
 
 ROOT = Path(__file__).resolve().parents[1]
 BYTES_NEEDED = {"cpu": 6 * 10**9, "gpu": 16 * 10**9}
-STEPS = {"cpu": 5, "gpu": 3}
+STEPS = {"cpu": 6, "gpu": 4}
 _REMEDIES = {
     errno.ENOSPC: "The disk is full. Free some space",
     errno.EACCES: "Some files may not be written. Make this folder and its .venv yours",
@@ -70,6 +70,7 @@ def set_up(root: Path) -> None:
             install_for_gpu(root, pip, progress)
         else:
             install_for_cpu(root, environment.cache, pip, progress)
+        compile_ahead(environment.folder / "lib", pip, progress)
         parts = see_it_work(engine, pip, progress)
         environment.complete(stamp, parts["Python"])
     told = ", ".join(f"{name} {version}" for name, version in parts.items())

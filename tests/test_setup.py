@@ -268,6 +268,24 @@ def test_torch_falls_back_to_its_own_index_only_where_it_is_not_configured(tmp_p
     assert len((tmp_path / "c/calls").read_text().splitlines()) == 1
 
 
+def test_libraries_are_compiled_though_python_is_told_not_to_write(
+    tmp_path: Path, lock: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    there = environment.Environment(tmp_path / "venv")
+    there.python.parent.mkdir(parents=True)
+    there.python.symlink_to(sys.executable)
+    packages = there.folder / "lib/python/site-packages"
+    for name, text in (("good/a.py", "x = 1"), ("good/tests/b.py", "x = 1"), ("newer/c.py", "def (")):
+        (packages / name).parent.mkdir(parents=True, exist_ok=True)
+        (packages / name).write_text(text, encoding="utf-8")
+    shown = io.StringIO()
+    pip = installing.Pip(there, progress.Progress(6, shown), lock)
+    installing.compile_ahead(there.folder / "lib", pip, progress.Progress(6, shown))
+    assert [path.parent.parent.name for path in packages.rglob("*.pyc")] == ["good"]
+    assert "done" in shown.getvalue()
+
+
 # ---- beginning, end, and what lies between
 
 

@@ -93,8 +93,9 @@ def _rivals(root: Path, scores: Scores, right: npt.NDArray[np.int64]) -> npt.NDA
     keys = zip(*(table.column(name).to_pylist() for name in names), strict=True)
     rows = [place_of[file] * len(number) + number[*output] for file, *output in keys]
     lists = table.column("votes").combine_chunks()
-    row = np.repeat(np.array(rows, dtype=np.int64), lists.value_lengths().to_numpy())
-    votes = lists.flatten().to_numpy()
+    # `to_numpy` would import pandas, which nothing else here needs.
+    lengths: npt.NDArray[Any] = np.from_dlpack(lists.value_lengths())
+    row, votes = np.repeat(np.array(rows, dtype=np.int64), lengths), np.from_dlpack(lists.flatten())
     width = int(votes.max(initial=0)) + 1
     counted = np.bincount(row * width + votes, minlength=right.size * width).reshape(-1, width)
     solved = np.flatnonzero(right.ravel())

@@ -37,9 +37,31 @@ def noise_of(name: str, stamp: Stamp, metric: str, form: str) -> verdicts.Noise:
     return verdicts.noise(evaluated.scores_of(root, name, stamp), metric, form)
 
 
-@st.cache_data(max_entries=16, show_spinner="Counting votes …")
-def curves_of(name: str, stamp: Stamp, kind: str, form: str) -> list[dict]:
-    return curves.curve_records(root, evaluated.scores_of(root, name, stamp), kind, form)
+@st.cache_data(max_entries=64, show_spinner=False)
+def detectable_of(name: str, stamp: Stamp, metric: str, form: str) -> str:
+    return planning.detectable_sentence(evaluated.scores_of(root, name, stamp), metric, form)
+
+
+# Plotly checks every property of a figure, which takes as long as the numbers in it. Figures are only read.
+@st.cache_resource(max_entries=64, show_spinner=False)
+def runs_figure(name: str, stamp: Stamp, metric: str, form: str, scope: str, baseline: str) -> Any:
+    scores = evaluated.scores_of(root, name, stamp)
+    rows = rows_of(name, stamp, metric, form, scope, baseline)
+    runs = tables.run_records(scores, metric, form)
+    return figures.run_chart(rows, runs, scores.variants, scores.experiment.baseline, f"{metric}, %")
+
+
+@st.cache_resource(max_entries=16, show_spinner="Counting votes …")
+def curves_figure(name: str, stamp: Stamp, kind: str, form: str) -> Any:
+    scores = evaluated.scores_of(root, name, stamp)
+    records = curves.curve_records(root, scores, kind, form)
+    return figures.curve_chart(records, scores.variants, scores.experiment.baseline, f"{kind}, %")
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def solved_figure(name: str, stamp: Stamp) -> tuple[tuple[int, int, int], Any]:
+    strip = curves.solved(evaluated.scores_of(root, name, stamp))
+    return strip.kinds, figures.solved_chart(strip)
 
 
 def choose(scores: Scores, boxes: list[Any]) -> tuple[str, str, str, str]:
@@ -110,11 +132,11 @@ def show_experiment(name: str, boxes: list[Any]) -> None:
     show_table(scores, stamp, rows, metric, scope, form, baseline)
     left, right = st.columns([3, 2], gap="large") if scores.columns else (st.container(), None)
     with left:
-        show_runs(scores, rows, metric, form, stamp)
+        show_runs(scores, stamp, metric, form, scope, baseline)
     if right is not None:
         with right:
             show_curves(scores, stamp, form)
-        show_solved(scores)
+        show_solved(scores, stamp)
 
 
 def heading(scores: Scores, metric: str) -> None:
@@ -159,24 +181,23 @@ def show_table(
         file_row(table, name, "results", lambda: lab_note(root, name, form, scope))
 
 
-def show_runs(scores: Scores, rows: list[verdicts.Row], metric: str, form: str, stamp: Stamp) -> None:
+def show_runs(scores: Scores, stamp: Stamp, metric: str, form: str, scope: str, baseline: str) -> None:
     """Every run's dot; below it, where the noise comes from and what so many runs can detect."""
     st.markdown(
         f"**{metric}** of every run",
         help="Dots are runs, the bar is mean ± std, the whisker the 95 % interval of the mean.",
     )
-    runs = tables.run_records(scores, metric, form)
-    figure = figures.run_chart(rows, runs, scores.variants, scores.experiment.baseline, f"{metric}, %")
+    name = scores.experiment.name
     seen.chart(
-        figure,
+        runs_figure(name, stamp, metric, form, scope, baseline),
         "results",
         "runs chart",
         chart_queries.runs_query(scores, metric, form),
-        wording.noise_sentence(noise_of(scores.experiment.name, stamp, metric, form)),
+        wording.noise_sentence(noise_of(name, stamp, metric, form)),
         "How much the mean of one run would move with another evaluation seed, another training, or"
         " other tasks of the same kind (std, pooled over variants).",
     )
-    st.caption(planning.detectable_sentence(scores, metric, form))
+    st.caption(detectable_of(name, stamp, metric, form))
 
 
 def show_curves(scores: Scores, stamp: Stamp, form: str) -> None:
@@ -185,20 +206,18 @@ def show_curves(scores: Scores, stamp: Stamp, form: str) -> None:
         "curve", list(curves.SENTENCES), default="pass_k", required=True, key="curve",
         bind="query-params", label_visibility="collapsed",
     )  # fmt: skip
-    records = curves_of(scores.experiment.name, stamp, kind, form)
-    figure = figures.curve_chart(records, scores.variants, scores.experiment.baseline, f"{kind}, %")
+    figure = curves_figure(scores.experiment.name, stamp, kind, form)
     query = chart_queries.curve_query(scores, kind, form)
     seen.chart(figure, "results", "curves chart", query, curves.SENTENCES[kind])
 
 
-def show_solved(scores: Scores) -> None:
+def show_solved(scores: Scores, stamp: Stamp) -> None:
     """The strip runs × tasks."""
-    strip = curves.solved(scores)
-    never, sometimes, always = strip.kinds
+    (never, sometimes, always), figure = solved_figure(scores.experiment.name, stamp)
     st.markdown(f"**Tasks by run**: {always} always solved, {sometimes} sometimes, {never} never")
     query = chart_queries.solved_query(scores)
     words = "A column is a task, a line a run: grey never right, orange sometimes, blue in every attempt."
-    seen.chart(figures.solved_chart(strip), "results", "solved chart", query, words)
+    seen.chart(figure, "results", "solved chart", query, words)
 
 
 evaluated.page(root, [3, 2, 2, 2, 2], show_experiment)
