@@ -189,15 +189,15 @@ def _infer(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
 
 
 def _score(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
-    from core.scoring.scores import score
+    from core.scoring.scores import score, truths_of
 
-    tasks = frozen_of(run, spec).load_evaluated(run.root)
+    truths = truths_of(frozen_of(run, spec).load_evaluated(run.root))
     for number, eval_seed in enumerate(spec.eval_seeds, 1):
         folder = run.eval_folder(eval_seed)
         if not (folder / "scores.parquet").exists():
             score(
                 folder / "predictions.parquet",
-                tasks,
+                truths,
                 folder / "scores.parquet",
                 experiment=run.experiment,
                 variant=run.variant,

@@ -16,7 +16,7 @@ from core.errors import UserError
 from core.results.experiment import IMPORTED, LAUNCHED
 from core.results.imports import NAME_OF_EXPERIMENT
 from core.results.submissions import read_attempts, tasks_with_tests
-from core.scoring.scores import score
+from core.scoring.scores import score, truths_of
 from core.storage.files import read_json, sha256_of, write_json
 from core.storage.schemas import PREDICTIONS, grid_columns, write_table
 
@@ -58,7 +58,7 @@ def import_predictions(
     write_table(predictions, _table(attempts, tasks, experiment, variant, train_seed, eval_seed), PREDICTIONS)
     score(
         predictions,
-        list(tasks.values()),
+        truths_of(list(tasks.values())),
         target / "scores.parquet",
         experiment=experiment,
         variant=variant,

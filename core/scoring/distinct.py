@@ -4,7 +4,7 @@ In come the predictions, of which parquet hands out equal texts and grids as the
 attempts are put together by sorting whole numbers; out come arrays with one element per distinct answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from core.errors import UserError
 Whole = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Output = tuple[str, str, int]
+"""A test output: source, task_id, test_index."""
 
 _NUMBERED = ("source", "task_id", "output_cells")
 _COLUMNS = (*_NUMBERED, "test_index", "attempt", "logprob", "output_tokens", "output_h", "output_w")
@@ -32,22 +33,27 @@ class Distinct:
 
     `output` is the place of the test output, ascending; `votes` says how many attempts gave the answer,
     `first_attempt` which was the first. `logprob_per_token` is the mean over the attempts whose logprob is
-    known, else −inf. Not `voted` is the answer that holds no grid; `cells`, `height` and `width` are its grid
-    otherwise.
+    known, else −inf. Not `voted` is an answer without a grid; otherwise `height` and `width` are those of its
+    grid, whose cells are `grids[grid]`.
     """
 
     output: Whole
     votes: Whole
     first_attempt: Whole
     logprob_per_token: Floats
-    voted: npt.NDArray[np.bool_]
-    cells: pa.BinaryArray
     height: Whole
     width: Whole
+    grid: Whole
+    grids: pa.BinaryArray
+
+    @property
+    def voted(self) -> npt.NDArray[np.bool_]:
+        """Which answers hold a grid."""
+        return self.grid >= 0
 
 
-def distinct_answers(predictions: Path, outputs: Sequence[Output]) -> Distinct:
-    """The answers to these outputs (source, task_id, test_index); those to others are left out.
+def distinct_answers(predictions: Path, outputs: Mapping[Output, int]) -> Distinct:
+    """The answers to these outputs, by their places; those to others are left out.
 
     Raises `UserError` where the file can't be read.
     """
@@ -57,29 +63,32 @@ def distinct_answers(predictions: Path, outputs: Sequence[Output]) -> Distinct:
         asked = place >= 0
         table, place = table.filter(pa.array(asked)), place[asked]
     cells = _dictionary(table, "output_cells")
-    code = _whole(cells.indices, -1)
-    height, width, attempt = (_whole(table.column(name), 0) for name in ("output_h", "output_w", "attempt"))
+    code = _numbers(cells.indices, -1)
+    height, width, attempt = (_numbers(table.column(name), 0) for name in ("output_h", "output_w", "attempt"))
     key = (place * (len(cells.dictionary) + 1) + code) * _SIDES**2
     key += height.astype(np.int64) * _SIDES + width
-    order = np.argsort(key, kind="stable")  # the fastest here, as attempts at one output stand together
+    order = np.argsort(key)
     starts = _changes(key[order])
     first = order[starts]
-    given = code[first]
     return Distinct(
         place[first],
         np.diff(np.append(starts, order.size)),
         (np.minimum.reduceat(attempt[order], starts) if starts.size else attempt).astype(np.int64),
         _mean_logprobs(table, order, starts),
-        given >= 0,
-        cells.dictionary.take(pa.array(given, mask=given < 0)),
         height[first].astype(np.int64),
         width[first].astype(np.int64),
+        code[first].astype(np.int64),
+        cells.dictionary,
     )
 
 
-def _changes(values: Whole) -> Whole:
-    """Where a stretch of equal values begins."""
-    return np.flatnonzero(np.diff(values, prepend=values[:1] - 1))
+def _changes(*columns: npt.NDArray[np.integer[Any]]) -> Whole:
+    """Where a stretch of rows begins that are equal in all columns."""
+    changed = np.zeros(columns[0].size, dtype=np.bool_)
+    changed[:1] = True
+    for values in columns:
+        changed[1:] |= values[1:] != values[:-1]
+    return np.flatnonzero(changed)
 
 
 def _read(predictions: Path) -> pa.Table:
@@ -100,24 +109,25 @@ def _dictionary(table: pa.Table, name: str) -> pa.DictionaryArray:
     return column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
 
 
-def _whole(column: pa.Array | pa.ChunkedArray, unknown: int) -> npt.NDArray[np.integer[Any]]:
-    """Whole numbers of the column's own width, `unknown` where there is none."""
-    return np.asarray((column.fill_null(unknown) if column.null_count else column).to_numpy())
+def _numbers(column: pa.Array | pa.ChunkedArray, unknown: float) -> npt.NDArray[Any]:
+    """Numbers of the column's own width, `unknown` where there is none."""
+    whole = column.fill_null(unknown) if column.null_count else column
+    # `to_numpy` would import pandas, which nothing else here needs.
+    return np.from_dlpack(whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole)
 
 
-def _places(table: pa.Table, outputs: Sequence[Output]) -> Whole:
+def _places(table: pa.Table, outputs: Mapping[Output, int]) -> Whole:
     """For each row the place of its output among `outputs`, −1 where it is none of them.
 
     Attempts at one output mostly stand together, so that each such stretch is looked up once.
     """
-    number = {output: place for place, output in enumerate(outputs)}
     sources, tasks = (_dictionary(table, name) for name in ("source", "task_id"))
-    source, task = _whole(sources.indices, 0).astype(np.int64), _whole(tasks.indices, 0)
-    index = _whole(table.column("test_index"), 0)
-    starts = _changes((source * len(tasks.dictionary) + task) * (int(index.max(initial=0)) + 1) + index)
+    source, task = _numbers(sources.indices, 0), _numbers(tasks.indices, 0)
+    index = _numbers(table.column("test_index"), 0)
+    starts = _changes(source, task, index)
     names, ids = sources.dictionary.to_pylist(), tasks.dictionary.to_pylist()
     stretches = zip(*(code[starts].tolist() for code in (source, task, index)), strict=True)
-    places = [number.get((names[one], ids[two], three), -1) for one, two, three in stretches]
+    places = [outputs.get((names[one], ids[two], three), -1) for one, two, three in stretches]
     return np.repeat(np.array(places, dtype=np.int64), np.diff(np.append(starts, table.num_rows)))
 
 
@@ -125,8 +135,9 @@ def _mean_logprobs(table: pa.Table, rows: Whole, starts: Whole) -> Floats:
     """The mean logprob per token of each stretch of `rows` over those where it is known, else −inf."""
     if not starts.size:
         return np.zeros(0)
-    logprob, tokens = table.column("logprob").to_numpy(), _whole(table.column("output_tokens"), 0)
+    logprob, tokens = _numbers(table.column("logprob"), np.nan), _numbers(table.column("output_tokens"), 0)
     known = ~np.isnan(logprob) & (tokens > 0)
     each = np.divide(logprob, tokens, out=np.zeros(logprob.size), where=known)
-    made, total = (np.add.reduceat(part[rows].astype(np.float64), starts) for part in (known, each))
+    total = np.add.reduceat(each[rows], starts)
+    made = np.add.reduceat(known[rows], starts, dtype=np.int64)
     return np.divide(total, made, out=np.full(starts.size, -np.inf), where=made > 0)

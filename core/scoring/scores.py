@@ -5,6 +5,7 @@ so later queries never touch predictions again. Tasks without predictions get a 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +13,56 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from core.arc.grids import Grid
 from core.arc.tasks import Task
 from core.errors import UserError
-from core.scoring.distinct import Distinct, distinct_answers
-from core.storage.schemas import SCORES, grid_columns, write_table
+from core.scoring.distinct import Distinct, Output, Whole, distinct_answers
+from core.storage.schemas import SCORES, write_table
 
 _KEY = ("source", "task_id", "test_index")
+_KEYS = pa.schema([SCORES.field(name) for name in _KEY])
 
-_TRUTHS = pa.schema(
-    [
-        ("source", pa.string()),
-        ("task_id", pa.string()),
-        ("test_index", pa.int32()),
-        ("truth_cells", pa.binary()),
-        ("truth_h", pa.uint8()),
-        ("truth_w", pa.uint8()),
-    ]
-)
+
+@dataclass(frozen=True)
+class Truths:
+    """The test outputs of tasks, in the order of source, task and index; all arrays of shape (outputs,)."""
+
+    keys: pa.Table
+    place: dict[Output, int]
+    height: Whole
+    width: Whole
+    cells: pa.BinaryArray
+
+
+def truths_of(tasks: Sequence[Task]) -> Truths:
+    """What evaluations of these tasks are scored against, made once for all of them.
+
+    Raises `UserError` where a task's answer is not known.
+    """
+    found: dict[Output, Grid] = {}
+    for task in tasks:
+        for index, pair in enumerate(task.test):
+            if pair.output is None:
+                raise UserError(
+                    f"Test pair {index} of task {task.task_id!r} ({task.source}) has no output to score"
+                    " against. Evaluate on a source with solutions."
+                )
+            found[task.source, task.task_id, index] = pair.output
+    outputs = sorted(found)
+    grids = [found[output] for output in outputs]
+    keys = zip(*outputs, strict=True) if outputs else ((), (), ())
+    return Truths(
+        pa.table({name: list(values) for name, values in zip(_KEY, keys, strict=True)}, schema=_KEYS),
+        {output: place for place, output in enumerate(outputs)},
+        np.array([grid.shape[0] for grid in grids], dtype=np.int64),
+        np.array([grid.shape[1] for grid in grids], dtype=np.int64),
+        pa.array([grid.tobytes() for grid in grids], pa.binary()),
+    )
 
 
 def score(
     predictions: Path,
-    tasks: Sequence[Task],
+    truths: Truths,
     target: Path,
     *,
     experiment: str,
@@ -48,23 +77,20 @@ def score(
     as many, the truth included (0 where nobody gave it). `votes` lists the votes of every distinct answer,
     the truth included, most first: what curves over the number of attempts follow from.
     """
-    truths = truth_table(tasks)
-    outputs = list(zip(*(truths.column(name).to_pylist() for name in _KEY), strict=True))
-    answers = distinct_answers(predictions, outputs)
-    count = truths.num_rows
+    answers = distinct_answers(predictions, truths.place)
+    count = truths.keys.num_rows
     key = {"experiment": experiment, "variant": variant, "train_seed": train_seed, "eval_seed": eval_seed}
     columns = {name: pa.array([value] * count, SCORES.field(name).type) for name, value in key.items()}
-    columns |= {name: truths.column(name) for name in _KEY}
+    columns |= {name: truths.keys.column(name) for name in _KEY}
     columns |= _counts(answers, truths)
-    table = pa.table({name: columns[name] for name in SCORES.names})
-    write_table(target, table.sort_by([(name, "ascending") for name in _KEY]), SCORES)
+    write_table(target, pa.table({name: columns[name] for name in SCORES.names}), SCORES)
     return target
 
 
-def _counts(answers: Distinct, truths: pa.Table) -> dict[str, pa.Array]:
+def _counts(answers: Distinct, truths: Truths) -> dict[str, pa.Array]:
     """The counted columns, one value per truth. Distinct answers are ordered by votes, then by mean logprob
     per token, then by first appearance (which also decides where there are no logprobs)."""
-    output, votes, count = answers.output, answers.votes, truths.num_rows
+    output, votes, voted, count = answers.output, answers.votes, answers.voted, len(truths.place)
     right_size, share = pixel_shares(answers, truths)
     correct = share == 1.0
 
@@ -76,63 +102,50 @@ def _counts(answers: Distinct, truths: pa.Table) -> dict[str, pa.Array]:
     if output.size:  # which is in ascending order
         begins = np.flatnonzero(np.diff(output, prepend=-1))
         best[output[begins]] = np.maximum.reduceat(share, begins)
-    most_first = output * (votes.max(initial=0) + 1) - votes
-    order = np.lexsort((answers.first_attempt, -answers.logprob_per_token, most_first))
-    order = order[answers.voted[order]]
-    distinct = np.bincount(output[order], minlength=count)
-    starts = np.concatenate([[0], np.cumsum(distinct)])
-    place = np.arange(order.size) - starts[output[order]] + 1
-    rank = np.zeros(count)
-    rank[output[order][correct[order]]] = place[correct[order]]
-    ours, theirs = right[output], np.where(answers.voted, votes, -1)
+    ours, theirs = right[output], np.where(voted, votes, -1)
+    above = np.bincount(output, weights=theirs > ours, minlength=count)
+    tied = np.flatnonzero(theirs == ours)
+    truth = np.zeros(count, dtype=np.int64)
+    truth[output[correct]] = np.flatnonzero(correct)
+    first = np.bincount(output[tied], weights=_likelier(answers, tied, truth[output[tied]]), minlength=count)
     whole = {
         "attempts": np.bincount(output, weights=votes, minlength=count),
         "correct": right,
         "right_size": summed(right_size),
-        "unanswered": summed(~answers.voted),
-        "distinct": distinct,
-        "votes_above": np.bincount(output, weights=theirs > ours, minlength=count),
-        "votes_tied": np.bincount(output, weights=theirs == ours, minlength=count),
-        "vote_rank": rank,
+        "unanswered": summed(~voted),
+        "distinct": np.bincount(output[voted], minlength=count),
+        "votes_above": above,
+        "votes_tied": np.bincount(output[tied], minlength=count),
+        "vote_rank": np.where(right > 0, above + first + 1, 0),
     }
     found = {name: pa.array(values.astype(np.int32)) for name, values in whole.items()}
     found["pixels_sum"], found["pixels_max"] = pa.array(summed(share)), pa.array(best)
-    found["votes"] = pa.ListArray.from_arrays(
-        starts.astype(np.int32), pa.array(votes[order].astype(np.int32))
-    )
+    most = votes.max(initial=0) + 1
+    most_first = -np.sort((output * most - votes)[voted]) % most
+    starts = np.concatenate([[0], np.cumsum(whole["distinct"])])
+    found["votes"] = pa.ListArray.from_arrays(starts.astype(np.int32), pa.array(most_first.astype(np.int32)))
     return found
 
 
-def truth_table(tasks: Sequence[Task]) -> pa.Table:
-    """The test outputs of the evaluated tasks: source, task_id, test_index, truth_cells/_h/_w.
-
-    Raises `UserError` where a task's answer is not known.
-    """
-    found = [(task, index, pair.output) for task in tasks for index, pair in enumerate(task.test)]
-    for task, index, output in found:
-        if output is None:
-            raise UserError(
-                f"Test pair {index} of task {task.task_id!r} ({task.source}) has no output to score"
-                " against. Evaluate on a source with solutions."
-            )
-    keys = ([task.source for task, _, _ in found], [task.task_id for task, _, _ in found])
-    columns = dict(zip(_KEY, (*keys, [index for _, index, _ in found]), strict=True))
-    return pa.table({**columns, **grid_columns("truth", [grid for _, _, grid in found])}, schema=_TRUTHS)
+def _likelier(answers: Distinct, these: Whole, others: Whole) -> npt.NDArray[np.bool_]:
+    """Which of these answers, given as often as the others, stand before them."""
+    logprob, first = answers.logprob_per_token, answers.first_attempt
+    return (logprob[these] > logprob[others]) | (
+        (logprob[these] == logprob[others]) & (first[these] < first[others])
+    )
 
 
-def pixel_shares(
-    answers: Distinct, truths: pa.Table
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+def pixel_shares(answers: Distinct, truths: Truths) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
     """For each answer: whether its size is right, and the share of equal cells (0 where it is not).
 
     Both results have shape (answers,).
     """
-    sides = [truths.column(name).to_numpy()[answers.output] for name in ("truth_h", "truth_w")]
-    right = answers.voted & (answers.height == sides[0]) & (answers.width == sides[1])
+    height, width = (sides[answers.output] for sides in (truths.height, truths.width))
+    right = answers.voted & (answers.height == height) & (answers.width == width)
     share = np.zeros(right.size)
     if right.any():
-        wanted = truths.column("truth_cells").combine_chunks().take(pa.array(answers.output[right]))
-        equal = _bytes(answers.cells.filter(pa.array(right))) == _bytes(wanted)
+        wanted = truths.cells.take(pa.array(answers.output[right]))
+        equal = _bytes(answers.grids.take(pa.array(answers.grid[right]))) == _bytes(wanted)
         lengths = (answers.height * answers.width)[right]
         starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
         # 16 bits hold the cells of any grid, and are several times as fast here as 64.

@@ -98,12 +98,12 @@ so that reading hands out equal grids as the same number."""
 
 def grid_columns(name: str, grids: Iterable[Grid | None]) -> dict[str, list[Any]]:
     """The three columns of a list of grids (None becomes NULL)."""
-    columns: dict[str, list[Any]] = {f"{name}_cells": [], f"{name}_h": [], f"{name}_w": []}
-    for grid in grids:
-        columns[f"{name}_cells"].append(None if grid is None else grid.tobytes())
-        columns[f"{name}_h"].append(None if grid is None else grid.shape[0])
-        columns[f"{name}_w"].append(None if grid is None else grid.shape[1])
-    return columns
+    listed = list(grids)
+    return {
+        f"{name}_cells": [None if grid is None else grid.tobytes() for grid in listed],
+        f"{name}_h": [None if grid is None else grid.shape[0] for grid in listed],
+        f"{name}_w": [None if grid is None else grid.shape[1] for grid in listed],
+    }
 
 
 def grid_of(cells: bytes | None, height: int | None, width: int | None) -> Grid | None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from core.arc.tasks import Task, parse_task
 from core.errors import UserError
-from core.scoring.scores import score
+from core.scoring.scores import score, truths_of
 from core.storage.schemas import PREDICTIONS, SCORES, write_table
 from tests.patience import slowness
 from tests.training.tiny import copy_task
@@ -55,7 +55,7 @@ def task_of(task_id: str, *outputs: Grid) -> Task:
 def scored(tasks: Sequence[Task], predictions: list[Row], folder: Path) -> list[Row]:
     write_table(folder / "p.parquet", pa.Table.from_pylist(predictions, schema=PREDICTIONS), PREDICTIONS)
     names: dict[str, Any] = {"experiment": "trial", "variant": "plain", "train_seed": 3, "eval_seed": 4}
-    path = score(folder / "p.parquet", tasks, folder / "scores.parquet", **names)
+    path = score(folder / "p.parquet", truths_of(tasks), folder / "scores.parquet", **names)
     table = pq.read_table(path)
     assert table.schema.equals(SCORES)
     rows: list[Row] = table.to_pylist()
@@ -234,7 +234,7 @@ def test_damaged_predictions_are_named_and_write_nothing(tmp_path: Path) -> None
         UserError, match=r"can't be read \(.*p\.parquet.*\). Delete the file that is named and run"
     ):
         score(
-            tmp_path / "p.parquet", [task_of("a", ((1,),))], target,
+            tmp_path / "p.parquet", truths_of([task_of("a", ((1,),))]), target,
             experiment="e", variant="v", train_seed=0, eval_seed=0,
         )  # fmt: skip
     assert not target.exists()
@@ -253,7 +253,7 @@ def test_a_hundred_thousand_predictions_take_less_than_three_seconds(tmp_path: P
     write_table(tmp_path / "p.parquet", table, PREDICTIONS)
     begin = time.process_time()
     path = score(
-        tmp_path / "p.parquet", tasks, tmp_path / "s.parquet",
+        tmp_path / "p.parquet", truths_of(tasks), tmp_path / "s.parquet",
         experiment="e", variant="v", train_seed=0, eval_seed=0,
     )  # fmt: skip
     assert time.process_time() - begin < 3 * slowness()
