@@ -6,11 +6,14 @@ a CPU, and in float32, each sample is attended to by itself. Nothing is padded a
 case.
 """
 
+import functools
 import inspect
 import itertools
+import math
 from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
+from core.training.last_block import is_last, looked_at, spread_out
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +55,7 @@ def attend_within_samples(model: "PreTrainedModel", longest: int) -> None:
 
 
 def boundaries(ends: tuple[int, ...], device: str) -> dict[str, Any]:
-    """The arguments of `forward` that say where the samples of a row end; `ends` counts tokens from 0."""
+    """The arguments of the model that say where the samples of a row end; `ends` counts tokens from 0."""
     import torch
 
     starts = [0, *ends]
@@ -84,20 +87,84 @@ def _attention(
     dtype = _computed_in(value)
     if query.device.type == "cuda" and dtype.itemsize == 2 and value.shape[-1] % 8 == 0:
         return _on_gpu(query, key, value, cu_seq_lens_q, max_length_q, scaling, dtype), None
-    return _one_by_one(query, key, value, cu_seq_lens_q.tolist(), scaling), None
+    places = looked_at() if is_last(module) else None
+    return _one_by_one(query, key, value, cu_seq_lens_q.tolist(), scaling, places), None
 
 
 def _one_by_one(
-    query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor", starts: list[int], scaling: float
+    query: "torch.Tensor",
+    key: "torch.Tensor",
+    value: "torch.Tensor",
+    starts: list[int],
+    scaling: float,
+    places: "torch.Tensor | None",
 ) -> "torch.Tensor":
+    """Each sample by itself; with `places`, the answers there alone and 0 at all other tokens."""
     import torch
 
-    sizes = [end - start for start, end in itertools.pairwise(starts)]
-    parts = [
-        torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling)
-        for q, k, v in zip(*(part.split(sizes, dim=2) for part in (query, key, value)), strict=True)
-    ]
-    return torch.cat(parts, dim=2).transpose(1, 2)
+    found = []
+    for start, end in itertools.pairwise(starts):
+        q, k, v = (part[:, :, start:end] for part in (query, key, value))
+        if places is None:
+            found.append(_causal(q, k, v, scaling))
+            continue
+        own = places[(places >= start) & (places < end)] - start
+        part = _causal(q[:, :, own], k, v, scaling, own) if len(own) else v[:, :, :0]
+        found.append(spread_out(part, own, end - start, 2))
+    return torch.cat(found, dim=2).transpose(1, 2)
+
+
+def _causal(
+    q: "torch.Tensor",
+    k: "torch.Tensor",
+    v: "torch.Tensor",
+    scaling: float,
+    places: "torch.Tensor | None" = None,
+) -> "torch.Tensor":
+    """Causal attention of one sample, (1, heads, tokens, width) in and out; `places` are those of the queries
+    where they do not come from all tokens."""
+    import torch
+
+    mask = None
+    if places is not None:
+        unseen = torch.arange(k.shape[2]) > places[:, None]
+        mask = torch.zeros(unseen.shape, dtype=v.dtype).masked_fill_(unseen, -math.inf)[None, None]
+    if v.dtype == torch.bfloat16 and v.device.type == "cpu":
+        return _with_gradient_in_float32().apply(q.to(v.dtype), k.to(v.dtype), v, mask, scaling)
+    return torch.nn.functional.scaled_dot_product_attention(
+        q, k, v, attn_mask=mask, is_causal=mask is None, scale=scaling
+    )
+
+
+@functools.cache
+def _with_gradient_in_float32() -> Any:
+    """torch's kernels for attention on CPUs: in bfloat16 on the way forth, in float32 on the way back.
+
+    The way back in bfloat16 converts so much that it takes up to twice as long, and errs twice as much.
+    """
+    import torch
+
+    class CausalAttention(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, q: Any, k: Any, v: Any, mask: Any, scaling: float) -> Any:
+            found, logsumexp = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+                q, k, v, 0.0, mask is None, attn_mask=mask, scale=scaling
+            )
+            ctx.save_for_backward(q, k, v, found, logsumexp)
+            ctx.mask, ctx.scaling = mask, scaling
+            return found
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Any) -> Any:
+            q, k, v, found, logsumexp = (saved.float() for saved in ctx.saved_tensors)
+            mask = None if ctx.mask is None else ctx.mask.float()
+            back = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+                gradients[0].float(), q, k, v, found, logsumexp, 0.0, mask is None,
+                attn_mask=mask, scale=ctx.scaling,
+            )  # fmt: skip
+            return *(part.to(gradients[0].dtype) for part in back), None, None
+
+    return CausalAttention
 
 
 def _computed_in(value: "torch.Tensor") -> "torch.dtype":

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -18,7 +19,7 @@ from core.errors import UserError
 from core.prompts.templates import PromptSettings, training_sample
 from core.prompts.vocabulary import PAD, embedded_tokenizer
 from core.settings import validated
-from core.training.batches import IGNORED, Drawing, group_by_length, group_to_pack, pack, pad
+from core.training.batches import IGNORED, Drawing, group_by_length, group_evenly, group_to_pack, pack, pad
 from core.training.checkpoints import Position
 from core.training.loop import Loop, Training
 from core.training.models import load_for_training
@@ -126,6 +127,31 @@ def test_packed_rows_hold_every_sample_once_and_are_full(lengths: list[int], mos
     assert all(a + b > most for a, b in itertools.combinations(sums, 2)), "no two rows would fit into one"
 
 
+@given(st.lists(st.integers(1, 50), max_size=30), st.integers(1, 200), st.integers(1, 5))
+def test_rows_worked_on_side_by_side_are_as_equal_as_can_be(
+    lengths: list[int], most: int, side_by_side: int
+) -> None:
+    groups = group_evenly(lengths, most, side_by_side)
+    assert sorted(index for group in groups for index in group) == list(range(len(lengths)))
+    sums = [sum(lengths[index] for index in group) for group in groups]
+    assert all(0 < total <= max(most, *lengths) for total in sums)
+    if side_by_side > 1 and lengths:
+        assert len(groups) % side_by_side == 0 or len(groups) == len(lengths)
+        assert max(sums) - min(sums) <= max(lengths)
+
+
+def test_a_row_is_filled_up_with_what_no_loss_counts() -> None:
+    tokenizer = embedded_tokenizer()
+    samples = [training_sample(toy_mixture().sample(n), BASE, tokenizer) for n in range(3)]
+    plain, filled = pack(samples), pack(samples, 64)
+    size = plain.tokens.shape[1]
+    assert size % 64 and filled.tokens.shape[1] == filled.ends[-1] == -(-size // 64) * 64  # type: ignore[index]
+    assert np.array_equal(filled.tokens[:, :size], plain.tokens)
+    assert np.all(filled.labels[:, size:] == IGNORED)
+    for name in ("useful_tokens", "answer_tokens", "lengths"):
+        assert getattr(filled, name) == getattr(plain, name)
+
+
 def test_a_packed_row_holds_its_samples_whole_and_positions_restart() -> None:
     tokenizer = embedded_tokenizer()
     samples = [training_sample(toy_mixture().sample(n), BASE, tokenizer) for n in range(3)]
@@ -171,7 +197,7 @@ def test_the_loss_and_its_gradient_are_those_computed_by_hand(
         training(method="full", loss_on=loss_on, batching=batching, tokens_per_batch=tokens_per_batch)
     )
     wanted, gradients = hand_computed(loop, 1, every_output=loss_on == "outputs")
-    batches = loop.drawing.step(4).batches
+    batches = replace(loop.drawing, side_by_side=1).step(4).batches
     assert len(batches) == {16: 4, 150: 2, 16384: 1}[tokens_per_batch]
     assert all((batch.ends is not None) == (batching == "packed") for batch in batches)
     answer_tokens = sum(batch.answer_tokens for batch in batches)

@@ -353,10 +353,12 @@ def test_four_bits_without_a_gpu_is_one_sentence(training: Make, tmp_path: Path)
 @pytest.mark.parametrize("method", ["lora", "full"])
 @pytest.mark.parametrize("batching", ["padded", "packed"])
 def test_activations_computed_anew_change_nothing(training: Make, method: str, batching: str) -> None:
+    """To rounding: in packed rows the last block is shortened where its activations are kept."""
     losses = []
     for recompute in (False, True):
-        loop = Loop.start(training(method=method, batching=batching, recompute=recompute))
+        changes = {"batching": batching, "recompute": recompute, "precision": "float32"}
+        loop = Loop.start(training(method=method, **changes))
         first, position = loop.step(Position())
         second, _ = loop.step(position)
         losses.append((first["loss"], second["loss"]))
-    assert losses[0] == losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0 if batching == "padded" else 1e-6)
