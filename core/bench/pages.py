@@ -23,7 +23,7 @@ from typing import Any
 
 from core.bench.experiments import HUNDRED, SMALL, THOUSAND, hundred_runs, thousand_runs
 from core.bench.registry import Benchmark, Measured, Row
-from core.bench.workshop import Workshop
+from core.bench.workshop import Workshop, peak_megabytes
 from core.errors import UserError
 
 CODE = Path(__file__).parents[2]
@@ -127,18 +127,13 @@ def measure_pages(workshop: Workshop) -> Iterator[Measured]:
         for page, address in PAGES.items():
             workshop.say(f"{page}, warm")
             warm[page] = asked(port, pid, [address.format(HUNDRED)] * (1 + workshop.repeats))[1:]
-        memory = _peak_megabytes(pid)
+        memory = peak_megabytes(pid)
     for found, place in ((warm, 0), (cold, 1)):
         for page, records in found.items():
             yield Measured(_rows(page)[place].name, median(one["seconds"] for one in records))
         spent = [median(one["processor_seconds"] for one in records) for records in found.values()]
         yield Measured((WARM_PROCESSOR, COLD_PROCESSOR)[place].name, max(spent))
     yield Measured(MEMORY.name, memory)
-
-
-def _peak_megabytes(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
 
 
 def measure_start(workshop: Workshop) -> Iterator[Measured]:

@@ -1,18 +1,20 @@
 """Scoring: 2.7 million predictions (100 evaluations × 420 outputs × 64 attempts), against plain Python.
 
 Both read the columns they need from the file of predictions and write the same file of scores. Plain Python
-is timed on one evaluation, in turns with the project's scoring of it. Memory is that of a process of its own
-which scores all of them.
+is timed on one evaluation, in turns with the project's scoring of ten. Both figures are of processes that do
+nothing else.
 """
 
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+from core.arc.tasks import Task
 from core.bench.registry import Benchmark, Measured, Row
-from core.bench.workshop import Workshop, seconds_of
+from core.bench.workshop import Workshop, peak_megabytes, seconds_of
 
 SECONDS = Row(
     "scoring of 2.7 million predictions", "s", "100 evaluations, one after the other.", wanted="< 15"
@@ -28,58 +30,69 @@ MEMORY = Row(
     "memory of scoring", "MB", "Peak of the process that scores all 100 evaluations.", wanted="< 2,000"
 )
 IN_A_ROW = 10
+SCORED = "scored.parquet"
+KEY: dict[str, Any] = {"experiment": "scored-again", "variant": "again", "train_seed": 0, "eval_seed": 0}
 
 
-def score_all(folder: Path) -> tuple[float, float]:
+def all_scored(folder: Path) -> tuple[float, float]:
     """Seconds and peak megabytes for scoring every evaluation of the large experiment once more."""
-    import resource
+    tasks, paths = _large(folder)
+    _score(folder, tasks, paths[:1])
+    return seconds_of(lambda: _score(folder, tasks, paths)), peak_megabytes("self")
 
+
+def against_plain_python(folder: Path, repeats: int) -> tuple[float, float, float]:
+    """Seconds of one evaluation, ours and counted by hand, and the ratio, in turns."""
+    from core.bench.by_hand import write_counted
+
+    tasks, paths = _large(folder)
+    fast, slow, ratio = Workshop(folder, repeats).seconds_of_both(
+        lambda: _score(folder, tasks, paths[:IN_A_ROW]),
+        lambda: write_counted(tasks, paths[0], folder / SCORED, KEY),
+    )
+    return fast / IN_A_ROW, slow, ratio * IN_A_ROW
+
+
+def _large(folder: Path) -> tuple[list[Task], list[Path]]:
+    """The tasks of the large experiment, and its predictions."""
     from core.bench.experiments import HUNDRED, hundred_runs, large_tasks
+
+    runs = hundred_runs(folder, print) / "runs" / HUNDRED
+    return large_tasks(), sorted(runs.rglob("predictions.parquet"))
+
+
+def _score(folder: Path, tasks: list[Task], paths: Sequence[Path]) -> None:
+    """Score evaluations one after the other."""
     from core.scoring.scores import score, truths_of
 
-    tasks = large_tasks()
-    paths = sorted((hundred_runs(folder, print) / "runs" / HUNDRED).rglob("predictions.parquet"))
-    target = folder / "scored.parquet"
-
-    def all_of_them() -> None:
-        truths = truths_of(tasks)
-        for path in paths:
-            score(path, truths, target, experiment=HUNDRED, variant="again", train_seed=0, eval_seed=0)
-
-    seconds = seconds_of(all_of_them)
-    target.unlink()
-    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    truths = truths_of(tasks)
+    for path in paths:
+        score(path, truths, folder / SCORED, **KEY)
 
 
 def measure(workshop: Workshop) -> Iterator[Measured]:
-    """All evaluations in a process of their own, then a few against plain Python."""
-    from core.bench.by_hand import write_counted
-    from core.bench.experiments import HUNDRED, hundred_runs, large_tasks
-    from core.scoring.scores import score, truths_of
+    """Each in a process of its own, whatever this one has loaded before."""
+    from core.bench.experiments import hundred_runs
 
-    root = hundred_runs(workshop.folder, workshop.say)
+    hundred_runs(workshop.folder, workshop.say)
     workshop.say("scoring 2.7 million predictions")
-    code = "import json, sys; from pathlib import Path; from core.bench.scoring import score_all;"
-    code += "print(json.dumps(score_all(Path(sys.argv[1]))))"
-    said = subprocess.run(
-        [sys.executable, "-c", code, str(workshop.folder)], capture_output=True, text=True, check=True
-    )
-    seconds, memory = json.loads(said.stdout)
+    seconds, memory = _alone("all_scored", workshop.folder)
     yield Measured(SECONDS.name, seconds)
     yield Measured(MEMORY.name, memory)
     workshop.say("scoring by plain Python")
-    paths = sorted((root / "runs" / HUNDRED).rglob("predictions.parquet"))[:IN_A_ROW]
-    tasks, target = large_tasks(), workshop.folder / "scored.parquet"
-    key = {"experiment": HUNDRED, "variant": "again", "train_seed": 0, "eval_seed": 0}
+    yield Measured(RATIO.name, *_alone("against_plain_python", workshop.folder, workshop.repeats))
+    (workshop.folder / SCORED).unlink()
 
-    def ten() -> None:
-        truths = truths_of(tasks)
-        for path in paths:
-            score(path, truths, target, **key)  # type: ignore[arg-type]
 
-    fast, slow, ratio = workshop.seconds_of_both(ten, lambda: write_counted(tasks, paths[0], target, key))
-    target.unlink()
-    yield Measured(RATIO.name, fast / IN_A_ROW, slow, ratio * IN_A_ROW)
+def _alone(function: str, folder: Path, *more: int) -> list[float]:
+    """What a function of this module returns in another process."""
+    code = f"import json, sys, pathlib; from {__name__} import {function} as work;"
+    code += "print(json.dumps(work(pathlib.Path(sys.argv[1]), *map(int, sys.argv[2:]))))"
+    command = [sys.executable, "-c", code, str(folder), *map(str, more)]
+    found: list[float] = json.loads(
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    )
+    return found
 
 
 BENCHMARKS = (Benchmark("scoring", (SECONDS, MEMORY, RATIO), measure),)

@@ -40,3 +40,10 @@ def seconds_of(work: Callable[[], Any]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
+
+
+def peak_megabytes(process: int | str) -> float:
+    """The most memory so far of a process, by its number or "self". The peak that `getrusage` tells would
+    begin with that of the process which started it."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
