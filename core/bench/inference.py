@@ -9,6 +9,7 @@ those of prompts and answers, padding not counted; all answers are greedy.
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -64,7 +65,8 @@ class Side:
         self, workshop: Workshop, name: str, side: str, tasks: int, attempts: int, *more: str
     ) -> None:
         self._place = workshop.folder / "answering" / name
-        self._place.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self._place, ignore_errors=True)  # answers of an earlier call would not be given anew
+        self._place.mkdir(parents=True)
         words = [side, self._place, workshop.folder / "answering", tasks, attempts, *more]
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         with (self._place / "log.txt").open("w") as log:

@@ -1,7 +1,7 @@
 """Scoring: 2.7 million predictions (100 evaluations × 420 outputs × 64 attempts), against plain Python.
 
 Both read the columns they need from the file of predictions and write the same file of scores. Plain Python
-is timed on one evaluation, in turns with the project's scoring of ten. Both figures are of processes that do
+is timed on one evaluation, in turns with the project's scoring of all. Both figures are of processes that do
 nothing else.
 """
 
@@ -22,14 +22,13 @@ SECONDS = Row(
 RATIO = Row(
     "scoring of one evaluation",
     "s",
-    "26,880 predictions of 420 outputs; of ten in a row, against one in plain Python.",
+    "26,880 predictions of 420 outputs; of a hundred in a row, against one in plain Python.",
     peer="plain Python",
     wanted_ratio="≥ 30",
 )
 MEMORY = Row(
     "memory of scoring", "MB", "Peak of the process that scores all 100 evaluations.", wanted="< 2,000"
 )
-IN_A_ROW = 10
 SCORED = "scored.parquet"
 KEY: dict[str, Any] = {"experiment": "scored-again", "variant": "again", "train_seed": 0, "eval_seed": 0}
 
@@ -47,10 +46,10 @@ def against_plain_python(folder: Path, repeats: int) -> tuple[float, float, floa
 
     tasks, paths = _large(folder)
     fast, slow, ratio = Workshop(folder, repeats).seconds_of_both(
-        lambda: _score(folder, tasks, paths[:IN_A_ROW]),
+        lambda: _score(folder, tasks, paths),
         lambda: write_counted(tasks, paths[0], folder / SCORED, KEY),
     )
-    return fast / IN_A_ROW, slow, ratio * IN_A_ROW
+    return fast / len(paths), slow, ratio * len(paths)
 
 
 def _large(folder: Path) -> tuple[list[Task], list[Path]]:
@@ -63,11 +62,11 @@ def _large(folder: Path) -> tuple[list[Task], list[Path]]:
 
 def _score(folder: Path, tasks: list[Task], paths: Sequence[Path]) -> None:
     """Score evaluations one after the other."""
-    from core.scoring.scores import score, truths_of
+    from core.scoring.scores import Scoring, score_each, truths_of
 
-    truths = truths_of(tasks)
-    for path in paths:
-        score(path, truths, folder / SCORED, **KEY)
+    evaluations = (Scoring(path.parent, **KEY, target=folder / SCORED) for path in paths)
+    for _ in score_each(evaluations, truths_of(tasks)):
+        pass
 
 
 def measure(workshop: Workshop) -> Iterator[Measured]:

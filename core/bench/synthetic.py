@@ -20,7 +20,7 @@ from core.curation.stored import SourceInfo, store_source
 from core.experiments.records import describe_tasks
 from core.experiments.runs import Run, RunState, say_state
 from core.experiments.spec import ExperimentSpec
-from core.scoring.scores import score, truths_of
+from core.scoring.scores import Scoring, score, truths_of
 from core.seeds import generator
 from core.settings import validated
 from core.spread.metrics import Floats
@@ -195,7 +195,7 @@ def make_evaluation(
     rng = generator(eval_seed, spec.name, variant, train_seed, "attempts")
     table = predictions(toy, spec.evaluation.inference.attempts, skill, rng, key)
     write_table(folder / "predictions.parquet", table, PREDICTIONS)
-    score(folder / "predictions.parquet", truths_of(toy.tasks), folder / "scores.parquet", **key)
+    score(Scoring(folder, **key), truths_of(toy.tasks))
     return folder
 
 

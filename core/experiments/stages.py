@@ -189,22 +189,19 @@ def _infer(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
 
 
 def _score(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
-    from core.scoring.scores import score, truths_of
+    from core.scoring.scores import Scoring, score_each, truths_of
 
     truths = truths_of(frozen_of(run, spec).load_evaluated(run.root))
-    for number, eval_seed in enumerate(spec.eval_seeds, 1):
-        folder = run.eval_folder(eval_seed)
-        if not (folder / "scores.parquet").exists():
-            score(
-                folder / "predictions.parquet",
-                truths,
-                folder / "scores.parquet",
-                experiment=run.experiment,
-                variant=run.variant,
-                train_seed=run.train_seed,
-                eval_seed=eval_seed,
-            )
-        report({"step": number, "total": len(spec.eval_seeds)})
+    folders = {seed: run.eval_folder(seed) for seed in spec.eval_seeds}
+    evaluations = [
+        Scoring(folder, run.experiment, run.variant, run.train_seed, seed)
+        for seed, folder in folders.items()
+        if not (folder / "scores.parquet").exists()
+    ]
+    done = len(folders) - len(evaluations)
+    report({"step": done, "total": len(folders)})
+    for number, _ in enumerate(score_each(evaluations, truths), done + 1):
+        report({"step": number, "total": len(folders)})
 
 
 _WORK: dict[Stage, Callable[[Run, ExperimentSpec, Reporter], None]] = {

@@ -16,7 +16,7 @@ from core.errors import UserError
 from core.results.experiment import IMPORTED, LAUNCHED
 from core.results.imports import NAME_OF_EXPERIMENT
 from core.results.submissions import read_attempts, tasks_with_tests
-from core.scoring.scores import score, truths_of
+from core.scoring.scores import Scoring, score, truths_of
 from core.storage.files import read_json, sha256_of, write_json
 from core.storage.schemas import PREDICTIONS, grid_columns, write_table
 
@@ -56,15 +56,8 @@ def import_predictions(
     predictions = target / "predictions.parquet"
     described = _described(folder, variant, file)
     write_table(predictions, _table(attempts, tasks, experiment, variant, train_seed, eval_seed), PREDICTIONS)
-    score(
-        predictions,
-        truths_of(list(tasks.values())),
-        target / "scores.parquet",
-        experiment=experiment,
-        variant=variant,
-        train_seed=train_seed,
-        eval_seed=eval_seed,
-    )
+    evaluation = Scoring(target, experiment, variant, train_seed, eval_seed)
+    score(evaluation, truths_of(list(tasks.values())))
     write_json(target / ORIGIN, {"file": file.name, "sha256": sha256_of(file), "source": source})
     if described is not None:
         write_json(folder / IMPORTED, described)

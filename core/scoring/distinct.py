@@ -31,25 +31,43 @@ _SIDES = 256
 class Distinct:
     """Distinct answers by their outputs; all arrays have shape (answers,).
 
-    `output` is the place of the test output, ascending; `votes` says how many attempts gave the answer,
-    `first_attempt` which was the first. `logprob_per_token` is the mean over the attempts whose logprob is
-    known, else −inf. Not `voted` is an answer without a grid; otherwise `height` and `width` are those of its
+    `output` is the place of the test output, ascending; `votes` says how many attempts gave the answer. Not
+    `voted` is an answer without a grid; otherwise `height` and `width` are those of its
     grid, whose cells are `grids[grid]`.
     """
 
     output: Whole
     votes: Whole
-    first_attempt: Whole
-    logprob_per_token: Floats
     height: Whole
     width: Whole
     grid: Whole
     grids: pa.BinaryArray
+    _table: pa.Table
+    _rows: Whole
+    _starts: Whole
 
     @property
     def voted(self) -> npt.NDArray[np.bool_]:
         """Which answers hold a grid."""
         return self.grid >= 0
+
+    def standing(self, these: Whole) -> tuple[Floats, Whole]:
+        """Of some of the answers the mean logprob per token over the attempts whose logprob is known, else
+        −inf, and which attempt was the first."""
+        if not these.size:
+            return np.zeros(0), these
+        counts = self.votes[these]
+        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        rows = self._rows[np.repeat(self._starts[these] - starts, counts) + np.arange(counts.sum())]
+        logprob, tokens, attempt = (
+            _numbers(self._table.column(name), unknown)[rows]
+            for name, unknown in (("logprob", np.nan), ("output_tokens", 0), ("attempt", 0))
+        )
+        known = ~np.isnan(logprob) & (tokens > 0)
+        each = np.divide(logprob, tokens, out=np.zeros(logprob.size), where=known)
+        total, made = (np.add.reduceat(part, starts) for part in (each, known.astype(np.float64)))
+        mean = np.divide(total, made, out=np.full(starts.size, -np.inf), where=made > 0)
+        return mean, np.minimum.reduceat(attempt, starts)
 
 
 def distinct_answers(predictions: Path, outputs: Mapping[Output, int]) -> Distinct:
@@ -64,7 +82,7 @@ def distinct_answers(predictions: Path, outputs: Mapping[Output, int]) -> Distin
         table, place = table.filter(pa.array(asked)), place[asked]
     cells = _dictionary(table, "output_cells")
     code = _numbers(cells.indices, -1)
-    height, width, attempt = (_numbers(table.column(name), 0) for name in ("output_h", "output_w", "attempt"))
+    height, width = (_numbers(table.column(name), 0) for name in ("output_h", "output_w"))
     key = (place * (len(cells.dictionary) + 1) + code) * _SIDES**2
     key += height.astype(np.int64) * _SIDES + width
     order = np.argsort(key)
@@ -73,12 +91,13 @@ def distinct_answers(predictions: Path, outputs: Mapping[Output, int]) -> Distin
     return Distinct(
         place[first],
         np.diff(np.append(starts, order.size)),
-        (np.minimum.reduceat(attempt[order], starts) if starts.size else attempt).astype(np.int64),
-        _mean_logprobs(table, order, starts),
         height[first].astype(np.int64),
         width[first].astype(np.int64),
         code[first].astype(np.int64),
         cells.dictionary,
+        table,
+        order,
+        starts,
     )
 
 
@@ -129,15 +148,3 @@ def _places(table: pa.Table, outputs: Mapping[Output, int]) -> Whole:
     stretches = zip(*(code[starts].tolist() for code in (source, task, index)), strict=True)
     places = [outputs.get((names[one], ids[two], three), -1) for one, two, three in stretches]
     return np.repeat(np.array(places, dtype=np.int64), np.diff(np.append(starts, table.num_rows)))
-
-
-def _mean_logprobs(table: pa.Table, rows: Whole, starts: Whole) -> Floats:
-    """The mean logprob per token of each stretch of `rows` over those where it is known, else −inf."""
-    if not starts.size:
-        return np.zeros(0)
-    logprob, tokens = _numbers(table.column("logprob"), np.nan), _numbers(table.column("output_tokens"), 0)
-    known = ~np.isnan(logprob) & (tokens > 0)
-    each = np.divide(logprob, tokens, out=np.zeros(logprob.size), where=known)
-    total = np.add.reduceat(each[rows], starts)
-    made = np.add.reduceat(known[rows], starts, dtype=np.int64)
-    return np.divide(total, made, out=np.full(starts.size, -np.inf), where=made > 0)

@@ -4,7 +4,8 @@ The columns (attempts n, correct c, votes above and tied, …) are those from wh
 so later queries never touch predictions again. Tasks without predictions get a row with no attempts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from core.errors import UserError
 from core.scoring.distinct import Distinct, Output, Whole, distinct_answers
 from core.storage.schemas import SCORES, write_table
 
+_EVALUATION = ("experiment", "variant", "train_seed", "eval_seed")
 _KEY = ("source", "task_id", "test_index")
 _KEYS = pa.schema([SCORES.field(name) for name in _KEY])
 
@@ -60,31 +62,60 @@ def truths_of(tasks: Sequence[Task]) -> Truths:
     )
 
 
-def score(
-    predictions: Path,
-    truths: Truths,
-    target: Path,
-    *,
-    experiment: str,
-    variant: str,
-    train_seed: int,
-    eval_seed: int,
-) -> Path:
-    """Score an evaluation and write `scores.parquet` whole.
+@dataclass(frozen=True)
+class Scoring:
+    """One evaluation to be scored. Its predictions lie in `folder`; so will its scores, unless `target` names
+    another file."""
+
+    folder: Path
+    experiment: str
+    variant: str
+    train_seed: int
+    eval_seed: int
+    target: Path | None = None
+
+
+def score(evaluation: Scoring, truths: Truths) -> Path:
+    """Write the scores of an evaluation, whole; where they lie. Raises `UserError` where its predictions
+    can't be read."""
+    return _write(evaluation, scores_of(evaluation, truths))
+
+
+def score_each(evaluations: Iterable[Scoring], truths: Truths) -> Iterator[Path]:
+    """The same for many, one after the other: while one is written, which is mostly waiting for the disk,
+    the next is counted."""
+    with ThreadPoolExecutor(1) as writer:
+        written: Future[Path] | None = None
+        for evaluation in evaluations:
+            table = scores_of(evaluation, truths)
+            if written is not None:
+                yield written.result()
+            written = writer.submit(_write, evaluation, table)
+        if written is not None:
+            yield written.result()
+
+
+def _write(evaluation: Scoring, table: pa.Table) -> Path:
+    target = evaluation.target or evaluation.folder / "scores.parquet"
+    write_table(target, table, SCORES)
+    return target
+
+
+def scores_of(evaluation: Scoring, truths: Truths) -> pa.Table:
+    """The scores of an evaluation, one row per test output.
 
     `vote_rank` is the place of the truth among the distinct answers (1: most voted), 0 where nobody gave
     it; `votes_above` counts distinct answers with more votes than the truth, `votes_tied` those with
     as many, the truth included (0 where nobody gave it). `votes` lists the votes of every distinct answer,
     the truth included, most first: what curves over the number of attempts follow from.
     """
-    answers = distinct_answers(predictions, truths.place)
     count = truths.keys.num_rows
-    key = {"experiment": experiment, "variant": variant, "train_seed": train_seed, "eval_seed": eval_seed}
-    columns = {name: pa.array([value] * count, SCORES.field(name).type) for name, value in key.items()}
+    columns = {
+        name: pa.array([getattr(evaluation, name)] * count, SCORES.field(name).type) for name in _EVALUATION
+    }
     columns |= {name: truths.keys.column(name) for name in _KEY}
-    columns |= _counts(answers, truths)
-    write_table(target, pa.table({name: columns[name] for name in SCORES.names}), SCORES)
-    return target
+    columns |= _counts(distinct_answers(evaluation.folder / "predictions.parquet", truths.place), truths)
+    return pa.table({name: columns[name] for name in SCORES.names})
 
 
 def _counts(answers: Distinct, truths: Truths) -> dict[str, pa.Array]:
@@ -107,7 +138,8 @@ def _counts(answers: Distinct, truths: Truths) -> dict[str, pa.Array]:
     tied = np.flatnonzero(theirs == ours)
     truth = np.zeros(count, dtype=np.int64)
     truth[output[correct]] = np.flatnonzero(correct)
-    first = np.bincount(output[tied], weights=_likelier(answers, tied, truth[output[tied]]), minlength=count)
+    likelier = _likelier(answers, tied, np.searchsorted(tied, truth[output[tied]]))
+    first = np.bincount(output[tied], weights=likelier, minlength=count)
     whole = {
         "attempts": np.bincount(output, weights=votes, minlength=count),
         "correct": right,
@@ -127,12 +159,12 @@ def _counts(answers: Distinct, truths: Truths) -> dict[str, pa.Array]:
     return found
 
 
-def _likelier(answers: Distinct, these: Whole, others: Whole) -> npt.NDArray[np.bool_]:
-    """Which of these answers, given as often as the others, stand before them."""
-    logprob, first = answers.logprob_per_token, answers.first_attempt
-    return (logprob[these] > logprob[others]) | (
-        (logprob[these] == logprob[others]) & (first[these] < first[others])
-    )
+def _likelier(answers: Distinct, tied: Whole, truths: Whole) -> npt.NDArray[np.bool_]:
+    """Which of the answers that were given as often as the truth stand before it; `tied` are these and the
+    truths themselves, `truths` the truth of each, by its place in `tied`."""
+    logprob, first = answers.standing(tied)
+    level = logprob == logprob[truths]
+    return (logprob > logprob[truths]) | (level & (first < first[truths]))
 
 
 def pixel_shares(answers: Distinct, truths: Truths) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:

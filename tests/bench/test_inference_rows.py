@@ -49,8 +49,13 @@ def test_the_peer_gets_the_same_prompts_whatever_the_batch(
 
 
 def test_a_side_that_ends_is_one_sentence(tmp_path: Path) -> None:
+    """Also: what an earlier call answered there is gone."""
+    earlier = tmp_path / "answering/broken/predictions.parquet"
+    earlier.parent.mkdir(parents=True)
+    earlier.touch()
     with (
         pytest.raises(UserError, match=r"A side of the benchmark ended \(.*ValueError.*\). Read .*log.txt"),
         inference.Side(Workshop(tmp_path), "broken", "generate", "many", 1) as side,  # type: ignore[arg-type]
     ):
         side.said()
+    assert not earlier.exists()

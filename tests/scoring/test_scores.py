@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from core.arc.tasks import Task, parse_task
 from core.errors import UserError
-from core.scoring.scores import score, truths_of
+from core.scoring.scores import Scoring, score, score_each, truths_of
 from core.storage.schemas import PREDICTIONS, SCORES, write_table
 from tests.patience import slowness
 from tests.training.tiny import copy_task
@@ -53,9 +53,11 @@ def task_of(task_id: str, *outputs: Grid) -> Task:
 
 
 def scored(tasks: Sequence[Task], predictions: list[Row], folder: Path) -> list[Row]:
-    write_table(folder / "p.parquet", pa.Table.from_pylist(predictions, schema=PREDICTIONS), PREDICTIONS)
+    write_table(
+        folder / "predictions.parquet", pa.Table.from_pylist(predictions, schema=PREDICTIONS), PREDICTIONS
+    )
     names: dict[str, Any] = {"experiment": "trial", "variant": "plain", "train_seed": 3, "eval_seed": 4}
-    path = score(folder / "p.parquet", truths_of(tasks), folder / "scores.parquet", **names)
+    path = score(Scoring(folder, **names), truths_of(tasks))
     table = pq.read_table(path)
     assert table.schema.equals(SCORES)
     rows: list[Row] = table.to_pylist()
@@ -228,16 +230,16 @@ def test_an_unknown_truth_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_damaged_predictions_are_named_and_write_nothing(tmp_path: Path) -> None:
-    (tmp_path / "p.parquet").write_bytes(b"PAR1 nonsense PAR1")
-    target = tmp_path / "scores.parquet"
+    folders = [tmp_path / name for name in ("good", "bad", "later")]
+    for folder in folders:
+        write_table(folder / "predictions.parquet", PREDICTIONS.empty_table(), PREDICTIONS)
+    (tmp_path / "bad" / "predictions.parquet").write_bytes(b"PAR1 nonsense PAR1")
+    evaluations = [Scoring(folder, "e", "v", 0, 0) for folder in folders]
     with pytest.raises(
-        UserError, match=r"can't be read \(.*p\.parquet.*\). Delete the file that is named and run"
+        UserError, match=r"can't be read \(.*predictions\.parquet.*\). Delete the file that is named and run"
     ):
-        score(
-            tmp_path / "p.parquet", truths_of([task_of("a", ((1,),))]), target,
-            experiment="e", variant="v", train_seed=0, eval_seed=0,
-        )  # fmt: skip
-    assert not target.exists()
+        list(score_each(evaluations, truths_of([task_of("a", ((1,),))])))
+    assert [(folder / "scores.parquet").exists() for folder in folders] == [True, False, False]
 
 
 def test_a_hundred_thousand_predictions_take_less_than_three_seconds(tmp_path: Path) -> None:
@@ -250,11 +252,8 @@ def test_a_hundred_thousand_predictions_take_less_than_three_seconds(tmp_path: P
             row = prediction(task.task_id, attempt, None, -float(attempt % 7))
             rows.append({**row, "output_cells": spoilt, "output_h": 2, "output_w": 3})
     table = pa.Table.from_pylist(rows, schema=PREDICTIONS)
-    write_table(tmp_path / "p.parquet", table, PREDICTIONS)
+    write_table(tmp_path / "predictions.parquet", table, PREDICTIONS)
     begin = time.process_time()
-    path = score(
-        tmp_path / "p.parquet", truths_of(tasks), tmp_path / "s.parquet",
-        experiment="e", variant="v", train_seed=0, eval_seed=0,
-    )  # fmt: skip
+    path = score(Scoring(tmp_path, "e", "v", 0, 0), truths_of(tasks))
     assert time.process_time() - begin < 3 * slowness()
     assert pq.read_table(path).column("attempts").to_pylist() == [250] * 400
