@@ -110,6 +110,16 @@ def print_texts(header: Sequence[str], rows: Sequence[Sequence[str]], names: int
     wide.print(table, highlight=False)
 
 
+def print_errors(records: Sequence[Mapping[str, Any]]) -> None:
+    """Print what keeps runs from going on, a paragraph each."""
+    from rich.console import Console
+
+    for record in records:
+        if record["error"]:
+            name = f"{record['experiment']} {record['variant']} seed {record['train_seed']}"
+            Console().print(_literal(f"{name}: {record['error']}"), style="red")
+
+
 def print_leaks(root: Path, experiment: str) -> None:
     """Warn, on the error output, that scores of an experiment are not comparable, where they are not."""
     from core.results.leaked import experiment_leaks

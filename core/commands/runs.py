@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from core.commands.printing import HERE, AsCsv, AsJson, AsLatex, AsMarkdown, Root, print_leaks, print_listing
+from core.commands.printing import (
+    HERE,
+    AsCsv,
+    AsJson,
+    AsLatex,
+    AsMarkdown,
+    Root,
+    print_errors,
+    print_leaks,
+    print_listing,
+)
 from core.people import account
 
 app = typer.Typer(no_args_is_help=True)
@@ -182,7 +192,12 @@ def list_(
         raise UserError(f"'{experiment}' was never launched. Launched: {', '.join(known) or 'nothing yet'}.")
     forms = {"as_json": as_json, "as_markdown": as_markdown, "as_latex": as_latex, "as_csv": as_csv}
     records = run_records(root, experiment)
-    print_listing(records, run_columns(records), **forms)
+    columns = run_columns(records)
+    if not any(forms.values()):  # in a terminal a sentence needs the whole width
+        columns = tuple(name for name in columns if name != "error")
+    print_listing(records, columns, **forms)
+    if not any(forms.values()):
+        print_errors(records)
     for name in [experiment] if experiment else known:
         print_leaks(root, name)
 

@@ -152,6 +152,20 @@ def test_runs_are_listed_and_shown(root: Path) -> None:
     assert [one["name"] for one in json.loads(models.output)] == ["tiny"]
 
 
+def test_why_a_run_failed_stands_below_the_list_in_a_line_of_its_own(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    (run,) = prepare(root, spec_of(root), ["launch"])
+    say_state(run, RunState("failed", "train", error="The disk is full. Free some space and go on."))
+    listed = CliRunner().invoke(command_line.app, ["runs", "list", "--root", str(root)]).output
+    assert "trial plain seed 0: The disk is full. Free some space and go on.\n" in listed
+    table, _, _ = listed.partition("trial plain seed 0")
+    assert "error" not in table and "failed" in table
+    written = CliRunner().invoke(command_line.app, ["runs", "list", "--csv", "--root", str(root)]).output
+    assert "The disk is full." in written
+
+
 @pytest.mark.parametrize(
     ("state", "done"),
     [(RunState("done"), True), (RunState("failed", "train", error="The disk is full."), False)],
