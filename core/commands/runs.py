@@ -194,7 +194,8 @@ def list_(
     records = run_records(root, experiment)
     columns = run_columns(records)
     if not any(forms.values()):  # in a terminal a sentence needs the whole width
-        columns = tuple(name for name in columns if name != "error")
+        left_out = ("error",) if experiment is None else ("error", "experiment")
+        columns = tuple(name for name in columns if name not in left_out)
     print_listing(records, columns, **forms)
     if not any(forms.values()):
         print_errors(records)
