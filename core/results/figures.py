@@ -144,13 +144,16 @@ def _add_dots(
 def curve_chart(
     records: Sequence[Mapping[str, Any]], variants: Sequence[str], baseline: str, title: str
 ) -> go.Figure:
-    """Curves over the number of attempts with a band of ± std over runs; records: variant, k, mean, std."""
+    """Curves over the number of attempts with a band of ± std over runs; records: variant, k, mean, std.
+
+    The baseline lies widest and lowest, so that a curve that agrees with it does not hide it.
+    """
     colours = variant_colours(variants, baseline)
     figure = go.Figure()
-    for variant in variants:
+    for variant in sorted(variants, key=lambda one: one != baseline):
         own = [record for record in records if record["variant"] == variant]
         if own:
-            _add_curve(figure, variant, own, colours[variant])
+            _add_curve(figure, variant, own, colours[variant], 5.0 if variant == baseline else 2.5)
     ks = sorted({record["k"] for record in records})
     shown = [k for k in ks if k & (k - 1) == 0 or k == ks[-1]]
     figure.update_xaxes(type="log", tickvals=shown, ticktext=[str(k) for k in shown], title="attempts")
@@ -162,7 +165,9 @@ def curve_chart(
     return finished(figure, "attempts", 330, title)
 
 
-def _add_curve(figure: go.Figure, variant: str, own: Sequence[Mapping[str, Any]], colour: str) -> None:
+def _add_curve(
+    figure: go.Figure, variant: str, own: Sequence[Mapping[str, Any]], colour: str, width: float
+) -> None:
     ks = [record["k"] for record in own]
     if all(record["std"] is not None for record in own):
         high = [100 * (record["mean"] + record["std"]) for record in own]
@@ -185,7 +190,7 @@ def _add_curve(figure: go.Figure, variant: str, own: Sequence[Mapping[str, Any]]
         mode="lines",
         name=variant,
         legendgroup=variant,
-        line={"color": colour, "width": 2.5},
+        line={"color": colour, "width": width},
         customdata=[record["n"] for record in own],
         hovertemplate="%{y:.2f} % with %{x} attempts (%{customdata} runs)",
     )
