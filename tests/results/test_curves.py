@@ -11,6 +11,7 @@ import pytest
 from core.bench import by_hand
 from core.bench.synthetic import make_experiment, make_tasks
 from core.errors import UserError
+from core.results import figures
 from core.results.curves import budgets_up_to, pass_curves, solved, vote_curves
 from core.results.loading import load_scores
 from core.results.tables import records_of
@@ -92,6 +93,15 @@ def test_the_strip_adds_up(project: Path) -> None:
     outputs = scores.task_index == 3
     first_run = scores.runs["plain"][0]
     assert strip.right[0, place] == scores.columns["correct"][first_run][:, outputs].sum()
+
+
+def test_a_curve_that_agrees_with_the_baseline_does_not_hide_it() -> None:
+    own = [{"k": k, "mean": k / 10, "std": None, "n": 1} for k in (1, 2, 4)]
+    variants = ["other", "base", "third"]
+    records = [{"variant": variant, **one} for variant in variants for one in own]
+    drawn = figures.curve_chart(records, variants, "base", "pass_k, %").data
+    assert [line.name for line in drawn] == ["base", "other", "third"], "the first lies lowest"
+    assert drawn[0].line.width > drawn[1].line.width == drawn[2].line.width
 
 
 def test_budgets() -> None:

@@ -242,6 +242,27 @@ def test_damaged_predictions_are_named_and_write_nothing(tmp_path: Path) -> None
     assert [(folder / "scores.parquet").exists() for folder in folders] == [True, False, False]
 
 
+def test_scores_that_cannot_be_written_are_no_success(tmp_path: Path) -> None:
+    """Also where others come after them, though they are written aside."""
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        write_table(folder / "predictions.parquet", PREDICTIONS.empty_table(), PREDICTIONS)
+    (tmp_path / "file").touch()
+    evaluations = [
+        Scoring(folders[0], "e", "v", 0, 0, target=tmp_path / "file" / "scores.parquet"),
+        Scoring(folders[1], "e", "v", 0, 1),
+    ]
+    with pytest.raises(OSError):
+        list(score_each(evaluations, truths_of([task_of("a", ((1,),))])))
+
+
+def test_rows_come_in_the_order_of_their_keys(tmp_path: Path) -> None:
+    tasks = [task_of("b", ((1,),), ((2,),)), task_of("a", ((3,),))]
+    rows = scored(tasks, [prediction("b", 0, ((1,),), -1.0), prediction("a", 0, ((3,),), -1.0)], tmp_path)
+    keys = [(row["task_id"], row["test_index"], row["correct"]) for row in rows]
+    assert keys == [("a", 0, 1), ("b", 0, 1), ("b", 1, 0)]
+
+
 def test_a_hundred_thousand_predictions_take_less_than_three_seconds(tmp_path: Path) -> None:
     tasks = [copy_task(number) for number in range(400)]
     rows = []
