@@ -30,7 +30,7 @@ DECK = (
     "dashboard.components.grids",
     "PIL.PngImagePlugin",
     "pyarrow.compute",
-    "core.curation.imports",
+    "core.importing.import_source",
     "core.curation.suggestions",
 )
 """Modules of Curate, which opens first, and of what surrounds every page."""
@@ -39,11 +39,11 @@ NEEDED = (
     "core.results.loading",
     "core.results.verdicts",
     "core.results.figures",
-    "dashboard.components.evaluated",
+    "dashboard.components.experiment_page",
     "core.results.curves",
-    "core.results.planning",
-    "core.experiments.lab_note",
-    "core.experiments.overview",
+    "core.preflight.planning",
+    "core.reports.lab_note",
+    "core.runs.overview",
     "scipy.optimize",
     "scipy.interpolate",
 )

@@ -37,9 +37,9 @@ Answer = dict[str, float]
 
 def prepared(folder: Path) -> list[Task]:
     """Tasks of ARC-1's evaluation set whose prompts mostly fit the context, of many sizes; imported once."""
-    from core.curation.imports import import_bundle
     from core.curation.sources import load_tasks
     from core.curation.stored import parquet_path
+    from core.importing.import_source import import_bundle
 
     if not parquet_path(folder, SOURCE).exists():
         import_bundle(folder, SOURCE.split("/")[0])
@@ -56,8 +56,8 @@ def evaluation_of(tasks: Sequence[Task], attempts: int, eval_seed: int, train_se
 
 def job_of(folder: Path, evaluation: Evaluation, adapter: Path | None = None) -> Job:
     """The evaluation as a stage of a run does it, progress and state included."""
-    from core.experiments.reporting import Reporter
-    from core.experiments.runs import Run
+    from core.runs.reporter import Reporter
+    from core.runs.state import Run
 
     run = Run(folder, EXPERIMENT, evaluation.variant, evaluation.train_seed)
     run.folder.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from core.arc.tasks import Task
 from core.bench.synthetic import SOURCE, freeze, make_experiment, make_run, make_tasks
 from core.curation.stored import SourceInfo, store_source
-from core.experiments.runs import Run
+from core.runs.state import Run
 from core.storage.files import append_records, read_json, write_json
 from core.storage.schemas import SCORES, write_table
 

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from core.bench.machine import machine
 from core.bench.registry import Benchmark, Row, all_rows, holds, ratio_of
 from core.bench.workshop import Workshop
 from core.errors import UserError
+from core.machine.hardware import hardware_line
 from core.storage.files import read_json, write_json, write_text
 
 Record = dict[str, Any]
@@ -37,7 +37,7 @@ def project_folder(kept: Path | None) -> Iterator[Path]:
 def records_of(benchmark: Benchmark, workshop: Workshop) -> Iterator[Record]:
     """Measure a benchmark; a record for each row that it fills, as they come."""
     rows = {row.name: row for row in benchmark.rows}
-    where = machine()
+    where = hardware_line()
     for measured in benchmark.measure(workshop):
         row = rows[measured.name]
         yield {

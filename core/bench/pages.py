@@ -164,8 +164,8 @@ def measure_start(workshop: Workshop) -> Iterator[Measured]:
 
 def measure_many(workshop: Workshop) -> Iterator[Measured]:
     """A thousand runs: files, the list, the scores, and the pages that show them."""
-    from core.experiments.runs import run_records
     from core.results.loading import load_scores
+    from core.runs.state import run_records
 
     root = thousand_runs(workshop.folder, workshop.say)
     yield Measured(FILES.name, sum(path.is_file() for path in (root / "runs").rglob("*")))

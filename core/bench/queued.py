@@ -19,12 +19,12 @@ from core.bench.trivial import MODULE
 from core.bench.workshop import Workshop
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
-from core.experiments import processes
-from core.experiments.launch import launch
-from core.experiments.processes import end_group
-from core.experiments.runs import state_of, worker_of
-from core.experiments.spec import ExperimentSpec
+from core.launching.launch import launch
+from core.machine import processes
+from core.machine.processes import end_group
+from core.runs.state import state_of, worker_of
 from core.settings import validated
+from core.specs.spec import ExperimentSpec
 
 RUNS = 50
 SECONDS_BETWEEN_LOOKS = 1.0

@@ -34,7 +34,8 @@ INFERENCE = Row(
 
 def answering_speed(prompts: int = PROMPTS, engine: str = "vllm") -> float:
     """Tokens per second, prompts and answers together, of one engine that is already open."""
-    from core.inference.engines import Request, open_engine
+    from core.inference.engines import open_engine
+    from core.inference.requests import Request
     from core.inference.settings import InferenceSettings
     from core.prompts.templates import prompt_tokens
     from core.prompts.vocabulary import load_tokenizer

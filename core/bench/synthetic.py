@@ -17,12 +17,12 @@ import yaml
 from core.arc.grids import Grid
 from core.arc.tasks import Pair, Task
 from core.curation.stored import SourceInfo, store_source
-from core.experiments.records import describe_tasks
-from core.experiments.runs import Run, RunState, say_state
-from core.experiments.spec import ExperimentSpec
+from core.runs.provenance import describe_tasks
+from core.runs.state import Run, RunState, say_state
 from core.scoring.scores import Scoring, score, truths_of
 from core.seeds import generator
 from core.settings import validated
+from core.specs.spec import ExperimentSpec
 from core.spread.metrics import Floats
 from core.storage.files import write_json, write_text
 from core.storage.schemas import PREDICTIONS, write_table

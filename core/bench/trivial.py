@@ -7,10 +7,11 @@ are the real ones, a stage reports a few steps and leaves the files that a stage
 import runpy
 from collections.abc import Sequence
 
-from core.experiments import processes, stages
-from core.experiments.reporting import Reporter
-from core.experiments.runs import Run
-from core.experiments.spec import ExperimentSpec
+from core.machine import processes
+from core.pipeline import stages
+from core.runs.reporter import Reporter
+from core.runs.state import Run
+from core.specs.spec import ExperimentSpec
 from core.storage.files import write_text
 from core.storage.schemas import PREDICTIONS, SCORES, write_table
 

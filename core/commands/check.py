@@ -20,10 +20,10 @@ def check(
     root: Root = HERE,
 ) -> None:
     """Show every alarm: identical seeds, cut or missing answers, leaks, a loss that is no number, …"""
-    from core.results.checks import check_records
+    from core.results.alarms import check_records
 
     if repeat:
-        from core.experiments.repeating import repeat_evaluations
+        from core.pipeline.recheck import repeat_evaluations
 
         repeat_evaluations(root, experiment, partial(typer.echo, err=True))
     records = check_records(root, experiment)
@@ -43,7 +43,7 @@ def rescore(
 
     Then `results EXPERIMENT --metric rescored_2` stands beside vote_2 and pass_n on the same answers.
     """
-    from core.experiments.repeating import rescore_experiment
+    from core.pipeline.recheck import rescore_experiment
 
     with progress_bar() as progress:
         count = rescore_experiment(root, experiment, views, most, progress, partial(typer.echo, err=True))

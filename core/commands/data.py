@@ -61,8 +61,8 @@ def import_(
     root: Root = HERE,
 ) -> None:
     """Import tasks as a source under data/sources."""
-    from core.curation.imports import import_set
     from core.curation.stored import SOURCE_COLUMNS
+    from core.importing.import_source import import_set
 
     with progress_bar() as progress:
         infos = import_set(

@@ -19,7 +19,7 @@ def demo(
     """Run the main job on real ARC tasks: train, predict, score, and show mean ± std."""
     from core.commands.following import follow
     from core.commands.results import show
-    from core.experiments.demo import launch_demo
+    from core.launching.demo import launch_demo
 
     if open_:
         check_port(port)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from core.commands.printing import HERE, AsJson, Root, print_records
-from core.people import account
+from core.machine.account import account
 
 app = typer.Typer(no_args_is_help=True)
 

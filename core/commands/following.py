@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from core.experiments.runs import is_worked_on, run_records
+from core.runs.state import is_worked_on, run_records
 
 SECONDS_BETWEEN_LINES = 15.0
 SECONDS_TO_START = 20.0

@@ -51,8 +51,8 @@ def shrink(
 
     Adapters trained on it fit the whole model as they are.
     """
+    from core.modeling.shrinking import shrink_model
     from core.storage.models import model_location
-    from core.training.shrinking import shrink_model
 
     before, after = shrink_model(model_location(root, base), root / "data" / "models" / name)
     typer.echo(f"data/models/{name}: {after:,} of {before:,} tokens. Train it: base_model: {name}")
@@ -66,8 +66,8 @@ def expand(
     root: Root = HERE,
 ) -> None:
     """Put the weights of a model with a small vocabulary back into the whole model."""
+    from core.modeling.shrinking import expand_model
     from core.storage.models import model_location
-    from core.training.shrinking import expand_model
 
     expand_model(shrunk, model_location(root, base), root / "data" / "models" / name)
     typer.echo(f"data/models/{name}: the whole vocabulary, the weights of {shrunk}.")

@@ -46,9 +46,9 @@ def show(
 ) -> None:
     """Show the distinct answers to a task by votes, for each evaluation, run or variant."""
     from core.results.answers import answer_record, answers_of
-    from core.results.listings import answers_table
     from core.results.loading import load_scores
     from core.results.tables import with_evaluations
+    from core.results.text_tables import answers_table
 
     scores = with_evaluations(load_scores(root, experiment))
     print_leaks(root, experiment)
@@ -76,8 +76,8 @@ def export(
 ) -> None:
     """Write the answers of a variant, all its evaluations together, as a file that others read."""
     from core.errors import UserError
+    from core.exchange.submissions import all_attempts, evaluated_tasks, submission
     from core.results.loading import load_scores
-    from core.results.submissions import all_attempts, evaluated_tasks, submission
     from core.results.tables import with_evaluations
     from core.storage.files import write_text
 
@@ -105,7 +105,7 @@ def validate(
     root: Root = HERE,
 ) -> None:
     """Check a submission: every task, every output, two attempts, valid grids. Exits with 1 if it is not."""
-    from core.results.submissions import problems_of, tasks_with_tests
+    from core.exchange.submissions import problems_of, tasks_with_tests
     from core.storage.files import read_json
 
     tasks = tasks_with_tests(root, source)
@@ -130,7 +130,7 @@ def import_(
     root: Root = HERE,
 ) -> None:
     """Import predictions from elsewhere, and score them, so that they stand in tables and on the pages."""
-    from core.results.predicted import import_predictions
+    from core.exchange.import_predictions import import_predictions
 
     count = import_predictions(root, file, source, experiment, variant, train_seed, eval_seed)
     typer.echo(f"{count} attempts imported and scored. See them with: python -m core results {experiment}")

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from core.results.listings import Table
+    from core.results.text_tables import Table
 
 Root = Annotated[
     Path,
@@ -82,7 +82,7 @@ def print_listing(
 ) -> None:
     """Print the named columns of flat records in the form asked for; JSON and CSV hold all of them."""
     if as_markdown or as_latex or as_csv:
-        from core.results.listings import free_table
+        from core.results.text_tables import free_table
 
         print_table(free_table(columns, records), as_markdown=as_markdown, as_latex=as_latex, as_csv=as_csv)
     else:
@@ -122,7 +122,7 @@ def print_errors(records: Sequence[Mapping[str, Any]]) -> None:
 
 def print_leaks(root: Path, experiment: str) -> None:
     """Warn, on the error output, that scores of an experiment are not comparable, where they are not."""
-    from core.results.leaked import experiment_leaks
+    from core.results.leak_warnings import experiment_leaks
 
     sentence = experiment_leaks(root, experiment)
     if sentence:

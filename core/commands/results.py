@@ -69,10 +69,10 @@ def show(
     if html is not None:
         _write_note(root, experiment, aggregation, scope, html)
         return
-    from core.results.leaked import leaked_by_variant
-    from core.results.listings import results_table
+    from core.results.leak_warnings import leaked_by_variant
+    from core.results.number_format import evaluated_sentence, missing_sentence, scope_sentence
     from core.results.tables import progress_sentence, records_of
-    from core.results.wording import evaluated_sentence, missing_sentence, scope_sentence
+    from core.results.text_tables import results_table
 
     scores, metrics = _opened(root, experiment, metric)
     leaked = leaked_by_variant(root, experiment)
@@ -89,7 +89,7 @@ def show(
 
 
 def _write_note(root: Path, experiment: str, aggregation: str, scope: str, file: Path) -> None:
-    from core.experiments.lab_note import lab_note
+    from core.reports.lab_note import lab_note
     from core.storage.files import write_text
 
     write_text(file, lab_note(root, experiment, aggregation, scope))
@@ -115,7 +115,7 @@ def import_(
     root: Root = HERE,
 ) -> None:
     """Import results from elsewhere as an experiment."""
-    from core.results.imports import import_results
+    from core.exchange.import_scores import import_results
 
     count = import_results(root, file, experiment, percent, baseline)
     typer.echo(f"{count} evaluations imported. See them with: python -m core results {experiment}")
@@ -138,9 +138,9 @@ def compare(
 ) -> None:
     """Compare two variants: is B better than A, and over what does that hold?"""
     from core.results.differences import task_differences
-    from core.results.listings import comparison_table, tasks_table
+    from core.results.number_format import OVER
+    from core.results.text_tables import comparison_table, tasks_table
     from core.results.verdicts import compare_records
-    from core.results.wording import OVER
 
     scores, metrics = _opened(root, experiment, metric)
     if tasks:
@@ -166,7 +166,7 @@ def spread(
     root: Root = HERE,
 ) -> None:
     """Show where the spread comes from: tasks, trainings, evaluations, the rest."""
-    from core.results.listings import components_table
+    from core.results.text_tables import components_table
     from core.results.verdicts import spread_records
 
     scores, metrics = _opened(root, experiment, metric)
@@ -190,8 +190,8 @@ def plan(
     root: Root = HERE,
 ) -> None:
     """Plan from the spread at hand: what can be detected, or the runs for a wanted difference."""
-    from core.results.listings import plan_table
-    from core.results.planning import pilot, plan_records, std_sentence
+    from core.preflight.planning import pilot, plan_records, std_sentence
+    from core.results.text_tables import plan_table
 
     scores, metrics = _opened(root, experiment, metric)
     wanted = None if points is None else points / 100

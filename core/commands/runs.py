@@ -16,7 +16,7 @@ from core.commands.printing import (
     print_leaks,
     print_listing,
 )
-from core.people import account
+from core.machine.account import account
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -54,11 +54,11 @@ def launch(
     root: Root = HERE,
 ) -> None:
     """Start all runs of an experiment in the background; finished stages are not repeated."""
+    from core.cluster.settings import cluster_asked, cluster_of
     from core.commands.following import follow
-    from core.experiments.cautions import cautions_of
-    from core.experiments.cluster import cluster_asked, cluster_of
-    from core.experiments.launch import launch as launch_spec
-    from core.experiments.spec import find_spec, read_spec
+    from core.launching.launch import launch as launch_spec
+    from core.preflight.cautions import cautions_of
+    from core.specs.spec import find_spec, read_spec
 
     experiment = read_spec(find_spec(root, spec))
     asked: dict[str, float | str | None] = {"gpus": gpus, "cpus": cpus, "memory_gigabytes": memory_gb}
@@ -89,8 +89,8 @@ def worker(
     import time
 
     from core.errors import UserError
-    from core.experiments.runs import worker_of
-    from core.experiments.worker import work
+    from core.launching.worker import work
+    from core.runs.state import worker_of
 
     def say(text: str) -> None:
         typer.echo(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
@@ -111,8 +111,8 @@ def drive(
     """
     import time
 
+    from core.cluster.driver import drive as drive_experiment
     from core.errors import UserError
-    from core.experiments.driver import drive as drive_experiment
 
     def say(text: str) -> None:
         typer.echo(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
@@ -143,13 +143,13 @@ def run(
 
     from core.commands.following import follow
     from core.errors import UserError
-    from core.experiments.processes import end_with_parent
-    from core.experiments.runs import STAGES, chosen_runs, experiment_folder
-    from core.experiments.shards import Shard, infer_shard
-    from core.experiments.slots import all_slots, find_slots
-    from core.experiments.stages import launched_spec, run_stage_of
-    from core.experiments.stopping import resume_runs
-    from core.experiments.worker import ensure_worker
+    from core.launching.stop import resume_runs
+    from core.launching.worker import ensure_worker
+    from core.machine.processes import end_with_parent
+    from core.machine.slots import all_slots, find_slots
+    from core.pipeline.shards import Shard, infer_shard
+    from core.pipeline.stages import launched_spec, run_stage_of
+    from core.runs.state import STAGES, chosen_runs, experiment_folder
 
     if not (experiment_folder(root, experiment) / "experiment.yaml").exists():
         raise UserError(f"'{experiment}' was never launched. Launch it: python -m core launch {experiment}")
@@ -184,8 +184,8 @@ def list_(
 ) -> None:
     """List runs with their state, stage and progress."""
     from core.errors import UserError
-    from core.experiments.runs import run_columns, run_records
-    from core.results.experiment import list_experiments
+    from core.runs.experiment import list_experiments
+    from core.runs.state import run_columns, run_records
 
     known = list_experiments(root)
     if experiment is not None and experiment not in known:
@@ -214,8 +214,8 @@ def show(
     import json
     from dataclasses import asdict
 
-    from core.experiments.runs import log_tail, one_run, state_of
-    from core.results.checks import alarm_sentences, check_records
+    from core.results.alarms import alarm_sentences, check_records
+    from core.runs.state import log_tail, one_run, state_of
     from core.storage.files import read_json
 
     one = one_run(root, experiment, variant, train_seed)
@@ -235,7 +235,7 @@ def show(
 @app.command()
 def stop(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
     """Stop runs, which leave a checkpoint first; what is finished stays, and they can be resumed."""
-    from core.experiments.stopping import stop_runs
+    from core.launching.stop import stop_runs
 
     stopped = stop_runs(root, experiment, of or ())
     typer.echo(
@@ -246,7 +246,7 @@ def stop(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
 @app.command()
 def resume(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
     """Let stopped, failed and forgotten runs go on from where they stand."""
-    from core.experiments.stopping import resume_runs
+    from core.launching.stop import resume_runs
 
     typer.echo(f"{len(resume_runs(root, experiment, of or ()))} runs of '{experiment}' go on.")
 
@@ -254,7 +254,7 @@ def resume(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
 @app.command()
 def retry(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
     """Let failed runs go on from where they stand; stopped ones stay stopped."""
-    from core.experiments.stopping import retry_runs
+    from core.launching.stop import retry_runs
 
     typer.echo(f"{len(retry_runs(root, experiment, of or ()))} runs of '{experiment}' are tried again.")
 
@@ -270,7 +270,7 @@ def clone(
     root: Root = HERE,
 ) -> None:
     """Write an experiment's spec under a new name, with changes, to data/experiments."""
-    from core.experiments.cloning import clone_experiment
+    from core.runs.clone import clone_experiment
 
     path = clone_experiment(root, experiment, name, changes or ())
     typer.echo(f"Wrote {path}. Launch it with: python -m core launch {name}")
@@ -279,7 +279,7 @@ def clone(
 @app.command()
 def archive(experiment: Experiment, root: Root = HERE) -> None:
     """Move an experiment out of all lists, to runs/.archive; nothing of it is lost."""
-    from core.experiments.trash import archive_experiment
+    from core.runs.archive import archive_experiment
 
     archive_experiment(root, experiment)
     typer.echo(f"Archived '{experiment}'. Bring it back with: python -m core runs restore {experiment}")
@@ -288,7 +288,7 @@ def archive(experiment: Experiment, root: Root = HERE) -> None:
 @app.command()
 def restore(experiment: Experiment, root: Root = HERE) -> None:
     """Bring an archived experiment back."""
-    from core.experiments.trash import restore_experiment
+    from core.runs.archive import restore_experiment
 
     restore_experiment(root, experiment)
     typer.echo(f"'{experiment}' is back. See: python -m core runs list {experiment}")
@@ -297,7 +297,7 @@ def restore(experiment: Experiment, root: Root = HERE) -> None:
 @app.command()
 def delete(experiment: Experiment, root: Root = HERE) -> None:
     """Move an experiment to runs/.trash; running ones must be stopped first."""
-    from core.experiments.trash import delete_experiment
+    from core.runs.archive import delete_experiment
 
     target, freed = delete_experiment(root, experiment)
     typer.echo(f"Moved to {target}. To free its {freed / 2**20:,.1f} MB: python -m core runs empty-trash")
@@ -308,9 +308,9 @@ def empty_trash(
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False, root: Root = HERE
 ) -> None:
     """Delete what lies in runs/.trash for good."""
-    from core.experiments import trash
+    from core.runs import archive
 
-    size = trash.trash_bytes(root) / 2**20
+    size = archive.trash_bytes(root) / 2**20
     if not yes:
         typer.confirm(f"Delete what lies in runs/.trash for good ({size:,.1f} MB)?", abort=True)
-    typer.echo(f"Freed {trash.empty_trash(root) / 2**20:,.1f} MB.")
+    typer.echo(f"Freed {archive.empty_trash(root) / 2**20:,.1f} MB.")

@@ -20,11 +20,11 @@ def sql(
     root: Root = HERE,
 ) -> None:
     """Ask one SELECT of scores, predictions, pairs, runs, progress, flags and imported results."""
-    from core.experiments.saved_queries import read_query
-    from core.experiments.sql import ask, cut_sentence, records
-    from core.results.leaked import query_leaks
-    from core.results.listings import free_table
-    from core.storage.sandbox import Limits
+    from core.results.leak_warnings import query_leaks
+    from core.results.text_tables import free_table
+    from core.sql.ask import ask, cut_sentence, records
+    from core.sql.sandbox import Limits
+    from core.sql.saved import read_query
 
     if query is not None and saved is not None:
         raise UserError("Give either a query or --saved NAME, not both.")
@@ -45,7 +45,7 @@ def sql(
 
 
 def _print_tables(as_json: bool) -> None:
-    from core.experiments.sql_tables import PHRASES, schema
+    from core.sql.tables import PHRASES, schema
 
     listed = [
         {"table": name, "what": PHRASES[name], "columns": [column for column, _ in columns]}

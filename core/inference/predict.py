@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from core.arc.tasks import Task
 from core.errors import UserError
 from core.inference.attempts import Attempt, plan_attempts
-from core.inference.engines import Completion, Engine, Request
+from core.inference.requests import Completion, Engine, Request
 from core.inference.settings import InferenceSettings
 from core.prompts.grammar import grid_grammar
 from core.prompts.shortening import fitted_prompt

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from core.arc.grids import Grid, same_grid
 from core.arc.tasks import Task
 from core.inference.attempts import draw_view
-from core.inference.engines import Engine, Request
 from core.inference.predict import Evaluation, Report, predictions_path
+from core.inference.requests import Engine, Request
 from core.prompts.shortening import fitted_prompt
 from core.prompts.templates import answer_tokens
 from core.seeds import derived_seed

@@ -12,10 +12,10 @@ from typing import Any
 from core.errors import UserError
 from core.inference.adapters import check_adapter, load_merged
 from core.inference.constraints import AllowedTokens, grammar_compiler
-from core.inference.engines import Completion, Request
+from core.inference.requests import Completion, Request
 from core.inference.sampling import TokenChoice
 from core.inference.settings import InferenceSettings
-from core.memory import keep_freed_memory
+from core.machine.allocator import keep_freed_memory
 from core.prompts.vocabulary import load_tokenizer
 from core.storage.models import is_out_of_memory
 

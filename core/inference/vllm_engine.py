@@ -13,9 +13,9 @@ from typing import Any
 from core.errors import UserError
 from core.inference.adapters import adapter_rank
 from core.inference.cpu_adapters import multiply_by_adapter
-from core.inference.engines import Completion, Request
+from core.inference.requests import Completion, Request
 from core.inference.settings import InferenceSettings
-from core.memory import keep_freed_memory
+from core.machine.allocator import keep_freed_memory
 from core.storage.models import unreadable
 
 ADAPTERS_PER_BATCH = 2

@@ -19,8 +19,8 @@ from core.curation.sources import tasks_named
 from core.curation.stored import UnknownTaskError
 from core.errors import UserError
 from core.results.curves import Solved
-from core.results.experiment import experiment_folder
 from core.results.loading import Evaluation, Scores
+from core.runs.experiment import experiment_folder
 from core.storage.queries import parquet, query
 from core.storage.schemas import PREDICTIONS, grids_of
 

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserError
-from core.results.experiment import experiment_folder
 from core.results.loading import Floats, Scores
+from core.runs.experiment import experiment_folder
 from core.spread.budgets import pass_k_curve
 from core.spread.intervals import summarize
 from core.spread.metrics import task_values

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from core.results.experiment import experiment_folder
 from core.results.loading import Scores
+from core.results.number_format import UNKNOWN, difference
 from core.results.tables import check_variants, variant_values
 from core.results.verdicts import verdict_rows
-from core.results.wording import UNKNOWN, difference
+from core.runs.experiment import experiment_folder
 from core.spread.comparisons import BETTER, WORSE
 from core.spread.metrics import higher_is_better
 from core.spread.scopes import task_means

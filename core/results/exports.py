@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from core.results.wording import mean_and_std
+from core.results.number_format import mean_and_std
 
 _LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},

@@ -1,7 +1,7 @@
 """Figures of an experiment: variants always in the same colour, every run a dot, every mean with its spread.
 
 In come rows and records of this room, out come Plotly figures, which the pages hand to the browser and a lab
-note draws as still pictures (`core.results.drawing`); nothing is computed but places and colours. Backgrounds
+note draws as still pictures (`core.reports.svg`); nothing is computed but places and colours. Backgrounds
 and the colour of text are left to whoever shows them, so that light and dark both work.
 """
 

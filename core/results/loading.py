@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.errors import UserError
-from core.results.experiment import Experiment, experiment_folder, read_experiment
-from core.results.imports import imported_table
+from core.runs.experiment import Experiment, experiment_folder, read_experiment
+from core.runs.imported import imported_table
 from core.storage.queries import parquet, query
 from core.storage.schemas import CANDIDATES, SCORES
 

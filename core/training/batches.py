@@ -18,7 +18,7 @@ from core.arc.tasks import Task
 from core.curation.mixtures import Mixture
 from core.prompts.shortening import fitted_sample
 from core.prompts.templates import PromptSettings, Sample
-from core.training.ahead import DrawnAhead
+from core.training.prefetch import DrawnAhead
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:

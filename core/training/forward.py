@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from core.training.attention import boundaries
+from core.modeling.attention import boundaries
+from core.modeling.last_block import looking_at
 from core.training.batches import IGNORED, MULTIPLE, Batch
-from core.training.last_block import looking_at
 
 if TYPE_CHECKING:
     import torch

@@ -16,18 +16,19 @@ import numpy as np
 
 from core.curation.mixtures import Mixture
 from core.errors import UserError
-from core.memory import keep_freed_memory
+from core.machine.allocator import keep_freed_memory
+from core.modeling.attention import attend_within_samples, can_pack
+from core.modeling.last_block import shorten_last_block
+from core.modeling.shrinking import carry_mapping
 from core.prompts.templates import PromptSettings, check_tokenizer, keep_prompt
 from core.prompts.vocabulary import load_tokenizer
 from core.seeds import derived_seed
 from core.storage.files import writing
 from core.storage.models import seal
-from core.training.attention import attend_within_samples, can_pack
 from core.training.batches import IGNORED, MULTIPLE, Batch, Drawing
 from core.training.checkpoints import Position
 from core.training.efficiency import has_fast_bfloat16, memory_bytes, operations, peak_of
 from core.training.forward import forward
-from core.training.last_block import shorten_last_block
 from core.training.models import (
     draws_at_random,
     initial_factors,
@@ -38,7 +39,6 @@ from core.training.models import (
 from core.training.optimizers import Optimizers, make_optimizers, one_thread
 from core.training.schedules import learning_rate_at
 from core.training.settings import TrainingSettings
-from core.training.shrinking import carry_mapping
 from core.training.validation import Questions
 from core.training.workers import Workers
 

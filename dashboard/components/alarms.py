@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import UserError
-from core.results.checks import alarm_sentences, check_records
+from core.results.alarms import alarm_sentences, check_records
 
 
 def show_alarms(root: Path, experiment: str) -> None:

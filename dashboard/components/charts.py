@@ -38,7 +38,7 @@ def difference_chart(differences: Sequence[Any], a: str, b: str, colours: Mappin
 
 
 def trap_chart(judgements: Sequence[Any]) -> go.Figure:
-    """Two ways to judge the same recipes (`core.results.reading.Judgement`): every figure a dot."""
+    """Two ways to judge the same recipes (`core.results.glossary.Judgement`): every figure a dot."""
     figure = go.Figure()
     lines: list[str] = []
     for judgement in judgements:

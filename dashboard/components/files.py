@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from core.results.listings import Table
+from core.results.text_tables import Table
 
 
 def file_row(table: Table, name: str, key: str, note: Callable[[], str] | None = None) -> None:

@@ -3,8 +3,8 @@
 import html
 from collections.abc import Mapping, Sequence
 
-from core.experiments.differences import Difference
-from core.experiments.estimates import Measured, Size
+from core.preflight.cost import Measured, Size
+from core.specs.differing_settings import Difference
 from dashboard.components.wording import amount, bytes_in_words, seconds_in_words
 
 STYLE = """<style>

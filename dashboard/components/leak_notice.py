@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.results.leaked import experiment_leaks
+from core.results.leak_warnings import experiment_leaks
 
 
 def leak_notice(root: Path, experiment: str) -> None:

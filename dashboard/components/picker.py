@@ -17,7 +17,7 @@ from core.arc.tasks import Task
 from core.results.curves import Solved
 from core.results.differences import TaskDifference
 from core.results.figures import ALWAYS, NEVER, OFTEN, RARELY
-from core.results.wording import percent
+from core.results.number_format import percent
 from dashboard.components import grids
 
 _component = st.components.v2.component(

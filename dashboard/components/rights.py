@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 import streamlit as st
 
 from core.errors import UserError, disk_sentence
-from core.people import account
+from core.machine.account import account
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -10,14 +10,11 @@ from typing import ParamSpec
 
 import streamlit as st
 
+from core.cluster.settings import cluster_of
 from core.errors import UserError
-from core.experiments.cloning import clone_experiment, free_name
-from core.experiments.cluster import cluster_of
-from core.experiments.launch import launch
-from core.experiments.overview import Overview
-from core.experiments.runs import experiment_folder
-from core.experiments.stopping import resume_runs, retry_runs, stop_runs
-from core.experiments.trash import (
+from core.launching.launch import launch
+from core.launching.stop import resume_runs, retry_runs, stop_runs
+from core.runs.archive import (
     archive_experiment,
     archived_experiments,
     delete_experiment,
@@ -26,6 +23,9 @@ from core.experiments.trash import (
     restore_experiment,
     trash_bytes,
 )
+from core.runs.clone import clone_experiment, free_name
+from core.runs.overview import Overview
+from core.runs.state import experiment_folder
 from dashboard.components.rights import may_change, permitted, rights
 from dashboard.components.wording import bytes_in_words
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.experiments.overview import share_done
+from core.runs.overview import share_done
 from dashboard.components.wording import seconds_in_words
 
 _STATIC = Path(__file__).parent / "static"
@@ -35,7 +35,7 @@ def run_table(
     selected: Sequence[str],
     key: str,
 ) -> list[str]:
-    """Show the runs (records of `core.experiments.overview`); the ids that are selected now.
+    """Show the runs (records of `core.runs.overview`); the ids that are selected now.
 
     `selected` counts when an experiment is shown for the first time; later the browser knows better.
     """

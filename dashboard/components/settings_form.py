@@ -13,8 +13,8 @@ import streamlit as st
 import yaml
 from pydantic.fields import FieldInfo
 
-from core.experiments.differences import as_text
 from core.settings import Settings
+from core.specs.differing_settings import as_text
 
 Key = tuple[str, ...]
 Change = Callable[[Key, Any], None]

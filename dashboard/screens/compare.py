@@ -5,17 +5,17 @@ from typing import Any
 
 import streamlit as st
 
-from core.experiments.chart_queries import differences_query
 from core.results import answers as core_answers
 from core.results import differences as core_differences
-from core.results import listings, verdicts, wording
+from core.results import number_format, text_tables, verdicts
 from core.results.answers import Answer
 from core.results.differences import ORDERS, SHOWN, TaskDifference
 from core.results.figures import variant_colours
 from core.results.loading import Scores
 from core.results.tables import offered_metrics
 from core.spread.metrics import AGGREGATIONS
-from dashboard.components import charts, evaluated, seen
+from core.sql.chart_queries import differences_query
+from dashboard.components import charts, experiment_page, sql_links
 from dashboard.components.answer_cards import answer_lines
 from dashboard.components.files import file_row
 from dashboard.components.picker import choose, choose_some, difference_list, pick, task_name
@@ -29,34 +29,36 @@ MOST_LISTED = 100
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def differences_of(
-    name: str, stamp: evaluated.Stamp, a: str, b: str, metric: str, form: str
+    name: str, stamp: experiment_page.Stamp, a: str, b: str, metric: str, form: str
 ) -> list[TaskDifference]:
-    return core_differences.task_differences(evaluated.scores_of(root, name, stamp), a, b, metric, form)
+    return core_differences.task_differences(experiment_page.scores_of(root, name, stamp), a, b, metric, form)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def records_of(name: str, stamp: evaluated.Stamp, a: str, b: str, metric: str, form: str) -> list[dict]:
-    scores = evaluated.scores_of(root, name, stamp)
+def records_of(name: str, stamp: experiment_page.Stamp, a: str, b: str, metric: str, form: str) -> list[dict]:
+    scores = experiment_page.scores_of(root, name, stamp)
     return verdicts.compare_records(scores, a, b, [metric], None, form)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def pair_of(name: str, stamp: evaluated.Stamp, metric: str) -> tuple[str, str]:
-    return core_differences.first_pair(evaluated.scores_of(root, name, stamp), metric)
+def pair_of(name: str, stamp: experiment_page.Stamp, metric: str) -> tuple[str, str]:
+    return core_differences.first_pair(experiment_page.scores_of(root, name, stamp), metric)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def answers_of(name: str, stamp: evaluated.Stamp, task: tuple[str, str], a: str, b: str) -> list[Answer]:
-    scores = evaluated.scores_of(root, name, stamp)
+def answers_of(
+    name: str, stamp: experiment_page.Stamp, task: tuple[str, str], a: str, b: str
+) -> list[Answer]:
+    scores = experiment_page.scores_of(root, name, stamp)
     of = [one for one in scores.evaluations if one.variant in (a, b)]
     return core_answers.answers_of(root, name, of, *task, unit="variant")
 
 
 def show_experiment(name: str, boxes: list[Any]) -> None:
     """Headline, numbers, chart and list, the chosen task, and the settings that differ."""
-    stamp = evaluated.stamp_of(root, name)
-    scores = evaluated.scores_of(root, name, stamp)
-    if evaluated.waiting(scores):
+    stamp = experiment_page.stamp_of(root, name)
+    scores = experiment_page.scores_of(root, name, stamp)
+    if experiment_page.waiting(scores):
         return
     variants = [variant for variant, runs in scores.runs.items() if runs]
     if len(variants) < 2:
@@ -87,10 +89,10 @@ def show_experiment(name: str, boxes: list[Any]) -> None:
     found = differences_of(name, stamp, a, b, metric, form)
     colours = variant_colours(scores.variants, scores.experiment.baseline)
     show_numbers(scores, a, b, metric, form, record, found)
-    counted = listings.unless(form, "by_task")
-    line = listings.command("compare", name, a, b, metric=metric, aggregation=counted)
-    file_row(listings.comparison_table(records, a, b, line), f"{name} {a} {b}", "verdicts")
-    table = listings.tasks_table(found, a, b, metric, f"{line} --tasks")
+    counted = text_tables.unless(form, "by_task")
+    line = text_tables.command("compare", name, a, b, metric=metric, aggregation=counted)
+    file_row(text_tables.comparison_table(records, a, b, line), f"{name} {a} {b}", "verdicts")
+    table = text_tables.tasks_table(found, a, b, metric, f"{line} --tasks")
     query = differences_query(scores, a, b, metric, form)
     show_tasks(name, stamp, scores, a, b, found, colours, table, query)
     show_settings(scores, a, b)
@@ -114,15 +116,15 @@ def show_numbers(
         f" in any attempt of any run."
     )
     these.markdown("**These checkpoints**", help=f"Holds for {paired.label}.")
-    points = wording.difference(paired.difference, paired.low, paired.high)
+    points = number_format.difference(paired.difference, paired.low, paired.high)
     these.markdown(f"{points} points, paired over tasks, {p_text(paired.p)}")
     these.caption(f"Holds for {paired.label}.")
 
 
 def show_recipes(scores: Scores, a: str, b: str, record: dict) -> None:
     """The verdict that generalises over trainings."""
-    st.markdown("**These recipes**", help=f"Generalises over: {wording.OVER['recipe']}.")
-    points = wording.difference(record["difference"], record["low"], record["high"])
+    st.markdown("**These recipes**", help=f"Generalises over: {number_format.OVER['recipe']}.")
+    points = number_format.difference(record["difference"], record["low"], record["high"])
     st.markdown(f"{points} points of {plain(record['metric'])}: **{record['verdict']}**")
     runs = " and ".join(str(len(scores.runs[variant])) for variant in (a, b))
     if record["p"] is None:
@@ -140,13 +142,15 @@ def show_imported(scores: Scores, a: str, b: str, records: list[dict]) -> None:
     with over:
         show_recipes(scores, a, b, found["recipe"])
     record = found["checkpoint"]
-    these.markdown("**These models**", help=f"Holds for {wording.OVER['checkpoint']}.")
-    points = wording.difference(record["difference"], record["low"], record["high"])
+    these.markdown("**These models**", help=f"Holds for {number_format.OVER['checkpoint']}.")
+    points = number_format.difference(record["difference"], record["low"], record["high"])
     these.markdown(f"{points} points, by the spread of their evaluations, {p_text(record['p'])}")
-    these.caption(f"Holds for {wording.OVER['checkpoint']}.")
+    these.caption(f"Holds for {number_format.OVER['checkpoint']}.")
     name, metrics = scores.experiment.name, offered_metrics(scores)
     every = verdicts.compare_records(scores, a, b, metrics)
-    table = listings.comparison_table(every, a, b, listings.command("compare", name, a, b, metric=metrics))
+    table = text_tables.comparison_table(
+        every, a, b, text_tables.command("compare", name, a, b, metric=metrics)
+    )
     st.markdown("**All metrics**")
     show_small_table(table.header, table.rows)
     file_row(table, f"{name} {a} {b}", "verdicts")
@@ -157,18 +161,18 @@ def p_text(p: float | None) -> str:
     """`p = 0.003`, in one piece."""
     if p is None:
         return "p unknown"
-    return f"p {'' if p < 0.0001 else '= '}{listings.p_value(p)}".replace(" ", "\u00a0")
+    return f"p {'' if p < 0.0001 else '= '}{text_tables.p_value(p)}".replace(" ", "\u00a0")
 
 
 def show_tasks(
     name: str,
-    stamp: evaluated.Stamp,
+    stamp: experiment_page.Stamp,
     scores: Scores,
     a: str,
     b: str,
     found: list[TaskDifference],
     colours: dict[str, str],
-    table: listings.Table,
+    table: text_tables.Table,
     query: str,
 ) -> None:
     """The list of tasks beside the chart, then the answers of both to the chosen one."""
@@ -184,9 +188,9 @@ def show_tasks(
         in_order = core_differences.sorted_by(found, order)
         listed = core_differences.kept(in_order, kinds)
         with second:
-            chosen = evaluated.choose_task([(one.source, one.task_id) for one in in_order])
+            chosen = experiment_page.choose_task([(one.source, one.task_id) for one in in_order])
         with place:
-            thumbnails = evaluated.tasks_of(root, scores)
+            thumbnails = experiment_page.tasks_of(root, scores)
             pick("compare", "task", task_name(chosen), difference_list(listed[:MOST_LISTED], thumbnails))
         if len(listed) > MOST_LISTED:
             st.caption(f"The first {MOST_LISTED} of {len(listed)} tasks; the box finds any.")
@@ -196,7 +200,7 @@ def show_tasks(
             f"**A** {swatch(colours[a])} {a} against **B** {swatch(colours[b])} {b}", unsafe_allow_html=True
         )
         figure = charts.difference_chart(found, a, b, colours)
-        seen.chart(figure, "compare", "difference chart", query)
+        sql_links.chart(figure, "compare", "difference chart", query)
     one = next(one for one in found if (one.source, one.task_id) == chosen)
     show_answers(name, stamp, one, a, b, colours)
 
@@ -210,10 +214,10 @@ def swatch(colour: str) -> str:
 
 
 def show_answers(
-    name: str, stamp: evaluated.Stamp, one: TaskDifference, a: str, b: str, colours: dict[str, str]
+    name: str, stamp: experiment_page.Stamp, one: TaskDifference, a: str, b: str, colours: dict[str, str]
 ) -> None:
     """One task, and what the runs of A and of B answered, beside each other."""
-    task = evaluated.show_task(root, (one.source, one.task_id), one.words)
+    task = experiment_page.show_task(root, (one.source, one.task_id), one.words)
     found = answers_of(name, stamp, (one.source, one.task_id), a, b)
     for column, label, variant in zip(st.columns(2, gap="large"), "AB", (a, b), strict=True):
         column.markdown(f"**{label}** · answers of all runs of {variant} by votes")
@@ -251,4 +255,4 @@ table.settings th, table.settings td {
 table.settings th { opacity: 0.72; font-size: 0.82rem; }
 </style>"""
 
-evaluated.page(root, [2, 2, 2, 1.5, 1.5], show_experiment)
+experiment_page.page(root, [2, 2, 2, 1.5, 1.5], show_experiment)

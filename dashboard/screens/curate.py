@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from core.curation.imports import import_bundle
 from core.curation.sources import list_sources
 from core.curation.suggestions import judge
 from core.errors import UserError
+from core.importing.import_source import import_bundle
 from dashboard.components.deck import deck
 from dashboard.components.rights import may_change, permitted
 from dashboard.root import project_root

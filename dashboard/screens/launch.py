@@ -6,26 +6,26 @@ from typing import Any
 
 import streamlit as st
 
+from core.cluster.settings import ClusterSettings, cluster_of, options_of
 from core.curation.leaks import Leak
 from core.errors import UserError
-from core.experiments.cautions import cautions_of
-from core.experiments.cluster import ClusterSettings, cluster_of, options_of
-from core.experiments.differences import differences
-from core.experiments.drafts import changed_text, save_spec, stands_in_the_way, write_example
-from core.experiments.estimates import Size, bytes_needed, measured, seconds_needed, size_of
-from core.experiments.launch import launch, leaks_of
-from core.experiments.needs import needs_of, provide
-from core.experiments.overview import launched_experiments, overview
-from core.experiments.pilots import Detectable, detectable
-from core.experiments.spec import (
+from core.launching.launch import launch, leaks_of
+from core.preflight.cautions import cautions_of
+from core.preflight.cost import Size, bytes_needed, measured, seconds_needed, size_of
+from core.preflight.missing import needs_of, provide
+from core.preflight.power import Detectable, detectable
+from core.results.figures import variant_colours
+from core.runs.overview import launched_experiments, overview
+from core.settings import validated
+from core.specs.differing_settings import differences
+from core.specs.edit import changed_text, save_spec, stands_in_the_way, write_example
+from core.specs.spec import (
     ExperimentSpec,
     find_spec,
     list_specs,
     spec_from_text,
     specs_folder,
 )
-from core.results.figures import variant_colours
-from core.settings import validated
 from dashboard.components.launch_card import costs, differences_table
 from dashboard.components.leak_notice import leak_notice
 from dashboard.components.rights import may_change, permitted, rights

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from core.results import reading
-from core.results.wording import FORMS, OVER, percent
+from core.results import glossary
+from core.results.number_format import FORMS, OVER, percent
 from dashboard.components import charts
 
 SCOPE_NAMES = {"checkpoint": "checkpoint", "recipe": "recipe (the default)", "new_tasks": "new tasks"}
@@ -12,23 +12,23 @@ FORM_NAMES = {"by_task": "by task (the default)", "by_output": "by output", "all
 
 def trap() -> None:
     """The same two recipes, judged in two ways."""
-    by_evaluations, by_trainings = reading.trap()
+    by_evaluations, by_trainings = glossary.trap()
     st.subheader("The trap: is recipe B worse than recipe A?")
     left, right = st.columns([3, 2], gap="large")
     with right:
         figure = charts.trap_chart((by_evaluations, by_trainings))
         st.plotly_chart(figure, key="trap chart", config={"displayModeBar": False})
-        st.caption(f"Dots: measurements; bars: mean ± std; whiskers: 95 % intervals. From {reading.SOURCE}.")
+        st.caption(f"Dots: measurements; bars: mean ± std; whiskers: 95 % intervals. From {glossary.SOURCE}.")
     with left:
         for judgement in (by_evaluations, by_trainings):
-            st.markdown(f"**Judged by {judgement.unit}:** {reading.judged_sentence(judgement)}")
-        st.markdown("\n\n".join(reading.MORAL))
+            st.markdown(f"**Judged by {judgement.unit}:** {glossary.judged_sentence(judgement)}")
+        st.markdown("\n\n".join(glossary.MORAL))
 
 
 def spread() -> None:
     """Mean ± std, intervals, verdicts."""
     st.subheader("What stands in a table")
-    rows = "".join(f"| **{term}** | {meaning} |\n" for term, meaning in reading.TERMS.items())
+    rows = "".join(f"| **{term}** | {meaning} |\n" for term, meaning in glossary.TERMS.items())
     st.markdown(f"| you see | it means |\n|---|---|\n{rows}")
 
 
@@ -50,21 +50,21 @@ def attempts() -> None:
         st.markdown(
             "**pass_k**: draw k of the attempts; the chance that *any* of them is right. It asks whether the"
             " model can find the answer at all, given somebody who knows which one to pick.\n\n"
-            f"With {reading.RIGHT} right answers among {reading.ATTEMPTS} attempts:"
+            f"With {glossary.RIGHT} right answers among {glossary.ATTEMPTS} attempts:"
         )
         st.html(
-            row_of("k", "pass_k, %", [(record["k"], record["pass_k"]) for record in reading.pass_records()])
+            row_of("k", "pass_k, %", [(record["k"], record["pass_k"]) for record in glossary.pass_records()])
         )
     with right:
-        votes = ", ".join(map(str, reading.OTHER_VOTES))
+        votes = ", ".join(map(str, glossary.OTHER_VOTES))
         st.markdown(
             "**vote_k**: all attempts vote, each for the grid that it answered; 1 if the truth is among the"
             " k most voted. It needs nobody who knows: it is what can be handed in. ARC allows two answers,"
             " hence vote_2.\n\n"
-            f"With {reading.VOTES_FOR_TRUTH} votes for the truth and {votes} for other answers"
+            f"With {glossary.VOTES_FOR_TRUTH} votes for the truth and {votes} for other answers"
             " (ties at random):"
         )
-        st.html(row_of("k", "vote_k, %", [(one["k"], one["vote_k"]) for one in reading.vote_records()]))
+        st.html(row_of("k", "vote_k, %", [(one["k"], one["vote_k"]) for one in glossary.vote_records()]))
     st.markdown(
         "pass_k grows with every attempt, so it is compared at the same k only. vote_k may even fall with"
         " more attempts, where a popular wrong answer wins the vote."

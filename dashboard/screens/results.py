@@ -4,16 +4,17 @@ from typing import Any
 
 import streamlit as st
 
-from core.experiments import chart_queries
-from core.experiments.lab_note import lab_note
-from core.results import curves, figures, listings, notes, planning, tables, verdicts, wording
+from core.preflight import planning
+from core.reports.lab_note import lab_note
+from core.results import caveats, curves, figures, number_format, tables, text_tables, verdicts
+from core.results.html_table import result_table
 from core.results.loading import Scores
-from core.results.result_table import result_table
 from core.spread.intervals import SCOPES
 from core.spread.metrics import AGGREGATIONS
-from dashboard.components import evaluated, seen
+from core.sql import chart_queries
+from dashboard.components import experiment_page, sql_links
 from dashboard.components.alarms import show_alarms
-from dashboard.components.evaluated import Stamp
+from dashboard.components.experiment_page import Stamp
 from dashboard.components.files import file_row
 from dashboard.components.wording import plain
 from dashboard.root import project_root
@@ -23,29 +24,29 @@ root = project_root()
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def rows_of(name: str, stamp: Stamp, metric: str, form: str, scope: str, baseline: str) -> list[verdicts.Row]:
-    scores = evaluated.scores_of(root, name, stamp)
+    scores = experiment_page.scores_of(root, name, stamp)
     return verdicts.verdict_rows(scores, metric, form, scope, baseline)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def records_of(name: str, stamp: Stamp, metrics: tuple[str, ...], form: str, scope: str) -> list[dict]:
-    return tables.records_of(evaluated.scores_of(root, name, stamp), metrics, form, scope)
+    return tables.records_of(experiment_page.scores_of(root, name, stamp), metrics, form, scope)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def noise_of(name: str, stamp: Stamp, metric: str, form: str) -> verdicts.Noise:
-    return verdicts.noise(evaluated.scores_of(root, name, stamp), metric, form)
+    return verdicts.noise(experiment_page.scores_of(root, name, stamp), metric, form)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def detectable_of(name: str, stamp: Stamp, metric: str, form: str) -> str:
-    return planning.detectable_sentence(evaluated.scores_of(root, name, stamp), metric, form)
+    return planning.detectable_sentence(experiment_page.scores_of(root, name, stamp), metric, form)
 
 
 # Plotly checks every property of a figure, which takes as long as the numbers in it. Figures are only read.
 @st.cache_resource(max_entries=64, show_spinner=False)
 def runs_figure(name: str, stamp: Stamp, metric: str, form: str, scope: str, baseline: str) -> Any:
-    scores = evaluated.scores_of(root, name, stamp)
+    scores = experiment_page.scores_of(root, name, stamp)
     rows = rows_of(name, stamp, metric, form, scope, baseline)
     runs = tables.run_records(scores, metric, form)
     return figures.run_chart(rows, runs, scores.variants, scores.experiment.baseline, f"{metric}, %")
@@ -53,14 +54,14 @@ def runs_figure(name: str, stamp: Stamp, metric: str, form: str, scope: str, bas
 
 @st.cache_resource(max_entries=16, show_spinner="Counting votes …")
 def curves_figure(name: str, stamp: Stamp, kind: str, form: str) -> Any:
-    scores = evaluated.scores_of(root, name, stamp)
+    scores = experiment_page.scores_of(root, name, stamp)
     records = curves.curve_records(root, scores, kind, form)
     return figures.curve_chart(records, scores.variants, scores.experiment.baseline, f"{kind}, %")
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def solved_figure(name: str, stamp: Stamp) -> tuple[tuple[int, int, int], Any]:
-    strip = curves.solved(evaluated.scores_of(root, name, stamp))
+    strip = curves.solved(experiment_page.scores_of(root, name, stamp))
     return strip.kinds, figures.solved_chart(strip)
 
 
@@ -122,9 +123,9 @@ def choose_columns(scores: Scores, metric: str) -> list[str]:
 
 def show_experiment(name: str, boxes: list[Any]) -> None:
     """Table, chart, noise, curves and strip of one experiment."""
-    stamp = evaluated.stamp_of(root, name)
-    scores = evaluated.scores_of(root, name, stamp)
-    if evaluated.waiting(scores):
+    stamp = experiment_page.stamp_of(root, name)
+    scores = experiment_page.scores_of(root, name, stamp)
+    if experiment_page.waiting(scores):
         return
     metric, scope, form, baseline = choose(scores, boxes)
     heading(scores, metric)
@@ -142,9 +143,9 @@ def show_experiment(name: str, boxes: list[Any]) -> None:
 def heading(scores: Scores, metric: str) -> None:
     """The question, what was evaluated, and what to be careful with."""
     st.subheader(plain(scores.experiment.question or scores.experiment.name))
-    st.caption(notes.honest_sentence(root, scores))
+    st.caption(caveats.honest_sentence(root, scores))
     show_alarms(root, scores.experiment.name)
-    cautions = notes.warnings(scores, metric)
+    cautions = caveats.warnings(scores, metric)
     if cautions:
         st.warning("  \n".join(cautions), icon=":material/info:")
 
@@ -169,15 +170,15 @@ def show_table(
     colours = figures.variant_colours(scores.variants, scores.experiment.baseline)
     with place:
         st.html(result_table(rows, cells, columns, metric, baseline, scope, colours))
-        st.caption(wording.scope_sentence(scores, scope, form))
+        st.caption(number_format.scope_sentence(scores, scope, form))
     order = {row.variant: number for number, row in enumerate(rows)}
-    line = listings.command(
-        "results", name, metric=columns, aggregation=listings.unless(form, "by_task"),
-        scope=listings.unless(scope, "recipe"),
+    line = text_tables.command(
+        "results", name, metric=columns, aggregation=text_tables.unless(form, "by_task"),
+        scope=text_tables.unless(scope, "recipe"),
     )  # fmt: skip
     best_first = sorted(records, key=lambda record: order[record["variant"]])
     with left:
-        table = listings.results_table(best_first, line)
+        table = text_tables.results_table(best_first, line)
         file_row(table, name, "results", lambda: lab_note(root, name, form, scope))
 
 
@@ -188,12 +189,12 @@ def show_runs(scores: Scores, stamp: Stamp, metric: str, form: str, scope: str, 
         help="Dots are runs, the bar is mean ± std, the whisker the 95 % interval of the mean.",
     )
     name = scores.experiment.name
-    seen.chart(
+    sql_links.chart(
         runs_figure(name, stamp, metric, form, scope, baseline),
         "results",
         "runs chart",
         chart_queries.runs_query(scores, metric, form),
-        wording.noise_sentence(noise_of(name, stamp, metric, form)),
+        number_format.noise_sentence(noise_of(name, stamp, metric, form)),
         "How much the mean of one run would move with another evaluation seed, another training, or"
         " other tasks of the same kind (std, pooled over variants).",
     )
@@ -208,7 +209,7 @@ def show_curves(scores: Scores, stamp: Stamp, form: str) -> None:
     )  # fmt: skip
     figure = curves_figure(scores.experiment.name, stamp, kind, form)
     query = chart_queries.curve_query(scores, kind, form)
-    seen.chart(figure, "results", "curves chart", query, curves.SENTENCES[kind])
+    sql_links.chart(figure, "results", "curves chart", query, curves.SENTENCES[kind])
 
 
 def show_solved(scores: Scores, stamp: Stamp) -> None:
@@ -217,7 +218,7 @@ def show_solved(scores: Scores, stamp: Stamp) -> None:
     st.markdown(f"**Tasks by run**: {always} always solved, {sometimes} sometimes, {never} never")
     query = chart_queries.solved_query(scores)
     words = "A column is a task, a line a run: grey never right, orange sometimes, blue in every attempt."
-    seen.chart(figure, "results", "solved chart", query, words)
+    sql_links.chart(figure, "results", "solved chart", query, words)
 
 
-evaluated.page(root, [3, 2, 2, 2, 2], show_experiment)
+experiment_page.page(root, [3, 2, 2, 2, 2], show_experiment)

@@ -7,14 +7,14 @@ from typing import Any
 import streamlit as st
 
 from core.errors import UserError
-from core.experiments.chart_queries import losses_query
-from core.experiments.curves import LOOKED_AT, MOST_POINTS, Curve
-from core.experiments.overview import launched_experiments, overview
-from core.experiments.runs import Run, experiment_folder, log_tail, run_columns
-from core.experiments.spec import read_spec
 from core.results.figures import variant_colours
-from core.results.listings import command, free_table
-from dashboard.components import seen
+from core.results.text_tables import command, free_table
+from core.runs.loss_curve import LOOKED_AT, MOST_POINTS, Curve
+from core.runs.overview import launched_experiments, overview
+from core.runs.state import Run, experiment_folder, log_tail, run_columns
+from core.specs.spec import read_spec
+from core.sql.chart_queries import losses_query
+from dashboard.components import sql_links
 from dashboard.components.alarms import show_alarms
 from dashboard.components.curves import HEIGHT, LOSS, loss_chart, points_of_each
 from dashboard.components.files import file_row
@@ -110,7 +110,7 @@ def draw(read: dict[str, Curve], runs: list[dict[str, Any]], colours: dict[str, 
             chart = loss_chart(lines, colours, last_step, what)
             st.plotly_chart(chart, key="loss", config={"displayModeBar": False})
             if what == LOSS:
-                seen.note("runs", "loss", losses_query(runs[0]["experiment"]))
+                sql_links.note("runs", "loss", losses_query(runs[0]["experiment"]))
         else:
             st.caption("The loss is drawn here from the first training step on.")
 

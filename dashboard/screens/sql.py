@@ -6,14 +6,14 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import UserError
-from core.experiments.saved_queries import list_queries, read_query, save_query
-from core.experiments.sql import cut_sentence, first_query, known_variants, records, start
-from core.experiments.sql_tables import PHRASES, schema
-from core.results import listings
+from core.results import text_tables
 from core.results.figures import variant_colours
-from core.results.leaked import query_leaks
-from core.storage.sandbox import LIMITS, Answer, Question
-from dashboard.components import charts, seen
+from core.results.leak_warnings import query_leaks
+from core.sql.ask import cut_sentence, first_query, known_variants, records, start
+from core.sql.sandbox import LIMITS, Answer, Question
+from core.sql.saved import list_queries, read_query, save_query
+from core.sql.tables import PHRASES, schema
+from dashboard.components import charts, sql_links
 from dashboard.components.files import file_row
 from dashboard.components.rights import may_change, permitted
 from dashboard.components.wording import plain
@@ -31,8 +31,8 @@ state = st.session_state
 def opening() -> str:
     """The query of the address, the one behind a chart seen since, the last one asked, a saved one by name,
     or one worth starting from."""
-    seen.leave()
-    behind = state.pop(seen.BEHIND, None)
+    sql_links.leave()
+    behind = state.pop(sql_links.BEHIND, None)
     asked = st.query_params.get("query") or behind or state.get("sql asked")
     if asked:
         return str(asked)
@@ -147,8 +147,8 @@ def result(answer: Answer) -> None:
         names = answer.table.column_names
         columns = {name: [row[name] for row in found] for name in names}
         st.dataframe(columns, key="result", height=min(420, 38 + 35 * max(1, rows)))
-        line = listings.command("sql", answer_text())
-        file_row(listings.free_table(names, found, line), "query", "query")
+        line = text_tables.command("sql", answer_text())
+        file_row(text_tables.free_table(names, found, line), "query", "query")
     with right:
         chart(columns)
 

@@ -5,15 +5,15 @@ from typing import Any
 import streamlit as st
 
 from core.arc.tasks import Task
-from core.experiments.chart_queries import solved_query
 from core.results import answers as core_answers
-from core.results import asked as core_asked
-from core.results import listings
+from core.results import attempt_prompt as core_asked
+from core.results import text_tables
 from core.results.answers import KINDS, ORDERS, Answer
 from core.results.curves import Solved, solved
 from core.results.figures import variant_colours
 from core.results.loading import Evaluation, Scores
-from dashboard.components import evaluated, seen
+from core.sql.chart_queries import solved_query
+from dashboard.components import experiment_page, sql_links
 from dashboard.components.answer_cards import answer_lines
 from dashboard.components.files import file_row
 from dashboard.components.picker import choose, choose_some, pick, solved_map, task_name
@@ -26,34 +26,34 @@ EVERY_VARIANT, EVERY_RUN = "all variants", "all runs"
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def map_of(name: str, stamp: evaluated.Stamp, order: str) -> Solved:
-    scores = evaluated.scores_of(root, name, stamp)
+def map_of(name: str, stamp: experiment_page.Stamp, order: str) -> Solved:
+    scores = experiment_page.scores_of(root, name, stamp)
     return core_answers.ordered(scores, solved(scores), order)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def answers_of(
-    name: str, stamp: evaluated.Stamp, task: tuple[str, str], of: tuple[Evaluation, ...], unit: str
+    name: str, stamp: experiment_page.Stamp, task: tuple[str, str], of: tuple[Evaluation, ...], unit: str
 ) -> list[Answer]:
     return core_answers.answers_of(root, name, of, *task, unit=unit)
 
 
 def show_experiment(name: str, others: list[Any]) -> None:
     """The map, and below it one task with its answers."""
-    stamp = evaluated.stamp_of(root, name)
-    scores = evaluated.scores_of(root, name, stamp)
-    if evaluated.waiting(scores) or evaluated.without_tasks(scores):
+    stamp = experiment_page.stamp_of(root, name)
+    scores = experiment_page.scores_of(root, name, stamp)
+    if experiment_page.waiting(scores) or experiment_page.without_tasks(scores):
         return
     with others[0]:
         order = choose("order", "order", list(ORDERS), "uncertain", help=orders_help())
     strip = map_of(name, stamp, order)
     with others[1]:
-        chosen = evaluated.choose_task(strip.tasks)
+        chosen = experiment_page.choose_task(strip.tasks)
     with others[2]:
         whose = choose_runs(scores)
     colours = variant_colours(scores.variants, scores.experiment.baseline)
     show_map(strip, colours, task_name(chosen), solved_query(scores))
-    task = evaluated.show_task(root, chosen, solved_sentence(strip, chosen))
+    task = experiment_page.show_task(root, chosen, solved_sentence(strip, chosen))
     show_answers(scores, task, name, stamp, whose, colours)
 
 
@@ -79,7 +79,7 @@ def show_map(strip: Solved, colours: dict[str, str], chosen: str, query: str) ->
     )
     content, chart = solved_map(strip, colours)
     pick("tasks", "task", chosen, content, chart)
-    seen.note("tasks", "map", query)
+    sql_links.note("tasks", "map", query)
     st.caption("Grey: never right · orange, the darker the oftener: sometimes · blue: in every attempt.")
 
 
@@ -95,7 +95,7 @@ def show_answers(
     scores: Scores,
     task: Task,
     name: str,
-    stamp: evaluated.Stamp,
+    stamp: experiment_page.Stamp,
     whose: str,
     colours: dict[str, str],
 ) -> None:
@@ -118,9 +118,9 @@ def show_answers(
     with st.expander("Exact prompt and raw text of one attempt"):
         show_attempt(scores, task, name, of)
     only = whose if whose in scores.variants else None
-    line = listings.command("predictions", "show", name, task.task_id, by=unit, variant=only)
+    line = text_tables.command("predictions", "show", name, task.task_id, by=unit, variant=only)
     records = [core_answers.answer_record(answer, task.source, task.task_id) for answer in found]
-    file_row(listings.answers_table(records, line), f"{name} {task.task_id}", "answers")
+    file_row(text_tables.answers_table(records, line), f"{name} {task.task_id}", "answers")
 
 
 def votes(found: list[Answer], kind: str) -> int:
@@ -152,4 +152,4 @@ def show_attempt(scores: Scores, task: Task, name: str, of: tuple[Evaluation, ..
     right.code(shown.text or "(empty)", language=None, height=360)
 
 
-evaluated.page(root, [2, 1.2, 3, 2], show_experiment)
+experiment_page.page(root, [2, 1.2, 3, 2], show_experiment)

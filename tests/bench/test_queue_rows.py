@@ -7,8 +7,8 @@ import pytest
 from core.bench import queued
 from core.bench.registry import all_rows
 from core.bench.workshop import Workshop
-from core.experiments import processes
-from core.experiments.runs import list_runs, state_of
+from core.machine import processes
+from core.runs.state import list_runs, state_of
 
 
 def test_a_queue_is_seen_through_and_its_worker_is_measured(

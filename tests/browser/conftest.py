@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 
 from core.bench.synthetic import make_experiment
 from core.curation.flags import flags_path
-from core.curation.imports import import_bundle
+from core.importing.import_source import import_bundle
 from tests.patience import patience
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -12,8 +12,8 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from core.curation.flags import flags_path
-from core.curation.imports import import_bundle
 from core.curation.sources import load_tasks
+from core.importing.import_source import import_bundle
 from dashboard.components.grids import ARC_COLOURS
 from tests.browser.conftest import Dashboard, Watch
 

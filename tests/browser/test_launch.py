@@ -15,9 +15,9 @@ from playwright.sync_api import Page, expect
 
 from core.arc.tasks import Task, parse_task
 from core.curation.stored import SourceInfo, store_source
-from core.experiments.drafts import as_yaml
-from core.experiments.processes import start_of
-from core.experiments.runs import Run, RunState, list_runs, own_state, say_state, state_of
+from core.machine.processes import start_of
+from core.runs.state import Run, RunState, list_runs, own_state, say_state, state_of
+from core.specs.edit import as_yaml
 from core.storage.files import append_records, write_json
 from tests.browser.conftest import Dashboard, Watch
 from tests.patience import patience, wait_for

@@ -12,16 +12,16 @@ import pytest
 import yaml
 from playwright.sync_api import Locator, Page, expect
 
-from core.experiments.launch import prepare
-from core.experiments.processes import start_of
-from core.experiments.runs import STAGES, Run, RunState, own_state, say_state, state_of
-from core.experiments.spec import find_spec, read_spec
-from core.experiments.trash import freed_by
+from core.launching.launch import prepare
+from core.machine.processes import start_of
+from core.runs.archive import freed_by
+from core.runs.state import STAGES, Run, RunState, own_state, say_state, state_of
+from core.specs.spec import find_spec, read_spec
 from core.storage.files import write_json
 from tests.browser.conftest import Dashboard
 from tests.browser.test_launch import cell
-from tests.experiments.trivial import end_all, trivial_root, witnessed
 from tests.patience import patience, wait_for
+from tests.pipeline.trivial import end_all, trivial_root, witnessed
 from tests.training.tiny import tiny_spec
 
 pytestmark = pytest.mark.browser

@@ -4,7 +4,7 @@ Whatever its buttons start is of the trivial kind as well; everything else is re
 """
 
 from dashboard.serve import main
-from tests.experiments.trivial import make_trivial
+from tests.pipeline.trivial import make_trivial
 
 if __name__ == "__main__":
     make_trivial()

@@ -13,9 +13,9 @@ from core import __main__ as command_line
 from core.commands import following
 from core.commands.printing import print_records
 from core.errors import UserError
-from core.experiments.launch import prepare
-from core.experiments.runs import RunState, say_state
-from tests.experiments.conftest import spec_of
+from core.launching.launch import prepare
+from core.runs.state import RunState, say_state
+from tests.specs.tiny import spec_of
 from tests.training.tiny import tiny_root
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from core.arc.tasks import Task, parse_task
-from core.curation.imports import import_set
 from core.curation.stored import SourceInfo, store_source
+from core.importing.import_source import import_set
 from tests.patience import slowness
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"

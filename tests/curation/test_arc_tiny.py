@@ -7,7 +7,7 @@ import pytest
 from core.curation.leaks import key
 from core.curation.mixtures import MixtureSettings, SourceShare, eligible_tasks, mixture_leaks
 from core.curation.sources import load_tasks
-from core.experiments.spec import find_spec, read_spec
+from core.specs.spec import find_spec, read_spec
 from core.storage.models import SHIPPED, check_model_folder, model_fingerprint, model_summary
 
 ROOT = Path(__file__).resolve().parents[2]

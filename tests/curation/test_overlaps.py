@@ -10,9 +10,9 @@ from core.arc.tasks import Pair, Task
 from core.arc.views import View
 from core.curation import overlaps as module
 from core.curation.flags import add_flag
-from core.curation.imports import import_bundle
 from core.curation.overlaps import MOST_KEPT, is_known, overlaps, side_by_side
 from core.curation.stored import SourceInfo, store_source
+from core.importing.import_source import import_bundle
 
 from .conftest import make_task
 from .test_leaks import random_task

@@ -9,7 +9,6 @@ import pytest
 
 from core.arc.tasks import parse_task
 from core.curation.flags import add_flag
-from core.curation.imports import BUNDLES, import_bundle
 from core.curation.sources import (
     derived_sources,
     find_task,
@@ -21,6 +20,7 @@ from core.curation.sources import (
 )
 from core.curation.stored import SourceInfo, parquet_path, store_source
 from core.errors import UserError
+from core.importing.import_source import BUNDLES, import_bundle
 from core.storage.schemas import PAIRS, grid_columns
 from tests.patience import slowness
 

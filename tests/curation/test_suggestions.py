@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from core.curation.flags import add_flags
-from core.curation.imports import import_bundle
 from core.curation.reversibility import FEATURES, features_of
 from core.curation.sources import load_tasks
 from core.curation.stored import SourceInfo, store_source
 from core.curation.suggestions import PRIOR, fit, judge, quality, suggest
+from core.importing.import_source import import_bundle
 
 from .test_partitions import random_task
 from .test_reversibility import RULES, task_of

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from core.__main__ import app, main
 from core.curation.flags import all_flags, latest_flags
-from core.curation.imports import import_bundle
+from core.importing.import_source import import_bundle
 
 
 def run(root: Path, *words: str) -> str:

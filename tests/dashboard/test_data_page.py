@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.curation.imports import import_bundle
 from core.curation.stored import Dropped, SourceInfo
+from core.importing.import_source import import_bundle
 from core.prompts.lengths import Lengths
 from dashboard.components.overview import fit_chart, fit_table, percent, source_colours, source_table
 

@@ -17,13 +17,13 @@ PRIMITIVES = {
 }
 # Reading that keeps what it has worked out, or asks a process that changes nothing.
 READS = {
-    "core.storage.sandbox.Question": "asks SQL in a bounded process",
-    "core.experiments.sql.start": "asks SQL in a bounded process",
-    "core.experiments.sql.ask": "asks SQL in a bounded process",
+    "core.sql.sandbox.Question": "asks SQL in a bounded process",
+    "core.sql.ask.start": "asks SQL in a bounded process",
+    "core.sql.ask.ask": "asks SQL in a bounded process",
     "core.prompts.lengths.source_lengths": "keeps counted tokens in data/.cache",
     "core.curation.overlaps.overlaps": "keeps what is shared between sources in data/.cache",
-    "core.experiments.records.code_version": "asks git",
-    "core.experiments.slots.list_gpus": "asks the driver",
+    "core.runs.provenance.code_version": "asks git",
+    "core.machine.hardware.list_gpus": "asks the driver",
 }
 
 # The deck hands what it receives to the ledger through `permitted`; test_rights sends it forged flags.
@@ -106,12 +106,12 @@ def unguarded(tree: ast.Module, module: str, forbidden: set[str]) -> list[str]:
 def test_what_changes_something_is_found() -> None:
     found = changing()
     expected = {
-        *("core.experiments.launch.launch", "core.experiments.stopping.stop_runs"),
-        *("core.experiments.trash.delete_experiment", "core.curation.flags.add_flags"),
-        *("core.experiments.saved_queries.save_query", "core.experiments.needs.provide"),
+        *("core.launching.launch.launch", "core.launching.stop.stop_runs"),
+        *("core.runs.archive.delete_experiment", "core.curation.flags.add_flags"),
+        *("core.sql.saved.save_query", "core.preflight.missing.provide"),
     }
     assert expected <= found
-    assert not {"core.experiments.overview.overview", "core.curation.flags.all_flags"} & found
+    assert not {"core.runs.overview.overview", "core.curation.flags.all_flags"} & found
 
 
 def test_no_page_changes_anything_unasked() -> None:
@@ -134,8 +134,8 @@ def test_a_guard_asks() -> None:
 
 
 def test_an_unasked_change_is_seen() -> None:
-    source = "from core.experiments.stopping import stop_runs as stop\n{}"
-    forbidden = {"core.experiments.stopping.stop_runs"}
+    source = "from core.launching.stop import stop_runs as stop\n{}"
+    forbidden = {"core.launching.stop.stop_runs"}
     calls = {"stop(root, name)": 1, "st.button('x', on_click=stop)": 1, "permitted(stop, root, name)": 0}
     for call, expected in calls.items():
         assert len(unguarded(ast.parse(source.format(call)), "page", forbidden)) == expected

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.experiments import cluster as cluster_module
-from core.experiments import launch as launch_module
-from core.experiments.cluster import ClusterSettings, cluster_of
-from tests.experiments.conftest import spec_file
+from core.cluster import settings as cluster_module
+from core.cluster.settings import ClusterSettings, cluster_of
+from core.launching import launch as launch_module
+from tests.specs.tiny import spec_file
 from tests.training.tiny import tiny_root
 
 SCREEN = Path(__file__).resolve().parents[2] / "dashboard" / "screens" / "launch.py"

@@ -22,7 +22,7 @@ from core.commands import serving
 from core.curation.flags import all_flags
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
-from core.people import account
+from core.machine.account import account
 from dashboard.components import rights
 from tests.dashboard.browserless import Page
 from tests.dashboard.provider import CLIENT, SECRET, Provider

@@ -9,8 +9,8 @@ import pytest
 from core.arc.tasks import Task
 from core.curation.mixtures import Augmentation
 from core.errors import UserError
-from core.inference.engines import Completion, Request
 from core.inference.predict import Evaluation
+from core.inference.requests import Completion, Request
 from core.inference.settings import InferenceSettings
 from core.prompts.templates import PromptSettings
 from core.prompts.vocabulary import VOCABULARY

@@ -18,8 +18,9 @@ import torch
 from core.arc.tasks import Task
 from core.errors import UserError
 from core.inference.adapters import adapter_rank
-from core.inference.engines import Request, open_engine
+from core.inference.engines import open_engine
 from core.inference.predict import predict, questions_of
+from core.inference.requests import Request
 from core.inference.rescore import rescore
 from core.inference.sampling import nucleus
 from core.inference.transformers_engine import TransformersEngine

@@ -8,8 +8,8 @@ import pytest
 from core.arc.tasks import Task
 from core.errors import UserError
 from core.inference import predict as predict_module
-from core.inference.engines import Completion
 from core.inference.predict import Job, answer, predict
+from core.inference.requests import Completion
 from core.prompts.vocabulary import embedded_tokenizer
 from tests.inference.conftest import CopyingEngine, Row, evaluation_of
 

@@ -11,8 +11,9 @@ import torch
 
 from core.arc.tasks import Task
 from core.inference import rescore as rescore_module
-from core.inference.engines import Completion, Request, open_engine
+from core.inference.engines import open_engine
 from core.inference.predict import predict
+from core.inference.requests import Completion, Request
 from core.inference.rescore import candidates_of, rescore
 from core.prompts.vocabulary import embedded_tokenizer
 from core.storage.models import load_model

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.bench.synthetic import make_experiment
-from core.results.imports import import_results
+from core.exchange.import_scores import import_results
 from tests.patience import slowness
 from tests.results.test_tables import NAME, REPOSITORY
 

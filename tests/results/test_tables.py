@@ -15,7 +15,6 @@ import yaml
 from core.bench import by_hand
 from core.bench.synthetic import SKILLS, make_experiment, make_tasks
 from core.errors import UserError
-from core.results.experiment import list_experiments
 from core.results.loading import load_scores
 from core.results.tables import (
     evaluation_values,
@@ -24,6 +23,7 @@ from core.results.tables import (
     result_records,
     run_records,
 )
+from core.runs.experiment import list_experiments
 from core.spread.metrics import aggregate, output_metric
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -9,7 +9,8 @@ import scipy.stats
 
 from core.bench.synthetic import make_experiment
 from core.errors import UserError
-from core.results import notes, planning, verdicts, wording
+from core.preflight import planning
+from core.results import caveats, number_format, verdicts
 from core.results.loading import Scores, load_scores
 from core.results.tables import evaluation_values, run_records
 from tests.results.test_tables import NAME, run_verb
@@ -78,7 +79,7 @@ def test_pass_n_of_different_attempts_is_not_compared(project: Path) -> None:
     assert not verdicts.is_comparable(scores, "pass_n")
     rows = verdicts.verdict_rows(scores, "pass_n")
     assert {row.comparison for row in rows} == {None} and {row.letters for row in rows} == {None}
-    assert any("pass_n is not compared" in sentence for sentence in notes.warnings(scores, "pass_n"))
+    assert any("pass_n is not compared" in sentence for sentence in caveats.warnings(scores, "pass_n"))
     with pytest.raises(UserError, match="Use pass_k"):
         verdicts.compare_records(scores, "plain", "twice-as-long", ["pass_n"])
 
@@ -124,20 +125,20 @@ def test_one_run_per_variant_can_tell_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="one run per variant"):
         planning.pilot(scores, "accuracy")
     assert planning.detectable_sentence(scores, "accuracy") == ""
-    cautions = " ".join(notes.warnings(scores, "accuracy"))
+    cautions = " ".join(caveats.warnings(scores, "accuracy"))
     assert "no known std" in cautions and "Near the floor" in cautions
-    assert "Near the floor" not in " ".join(notes.warnings(scores, "correct_pixels"))
+    assert "Near the floor" not in " ".join(caveats.warnings(scores, "correct_pixels"))
     said = run_verb(tmp_path, "compare", NAME, "plain", "longer")
     assert "cannot tell" in said.stdout and said.returncode == 0
 
 
 def test_the_sentences_name_model_tasks_and_scope(project: Path, scores: Scores) -> None:
-    assert notes.honest_sentence(project, scores) == (
+    assert caveats.honest_sentence(project, scores) == (
         "40 tasks of toy/evaluation, 8 attempts at each test output, base model tiny, full training."
     )
-    assert "Generalises over: new trainings" in wording.scope_sentence(scores, "recipe", "by_task")
-    assert "nothing of other trainings" in wording.scope_sentence(scores, "checkpoint", "by_task")
+    assert "Generalises over: new trainings" in number_format.scope_sentence(scores, "recipe", "by_task")
+    assert "nothing of other trainings" in number_format.scope_sentence(scores, "checkpoint", "by_task")
     noise = verdicts.noise(scores, "accuracy")
     assert noise.tasks is not None and noise.tasks > 0.01
-    assert wording.noise_sentence(noise).startswith("Noise: evaluation 2.0 · training 1.4 · tasks ")
+    assert number_format.noise_sentence(noise).startswith("Noise: evaluation 2.0 · training 1.4 · tasks ")
     assert np.isfinite([part for part in (noise.evaluation, noise.training) if part is not None]).all()

@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import load_file
 
 from core.errors import UserError
-from core.experiments import reporting
-from core.experiments.launch import prepare
-from core.experiments.runs import Run
-from core.experiments.spec import checked_spec
-from core.experiments.stages import run_stage
+from core.launching.launch import prepare
+from core.pipeline.stages import run_stage
+from core.runs import reporter
+from core.runs.state import Run
+from core.specs.spec import checked_spec
 from core.storage.files import read_records
 from core.training.workers import Workers, share_work, wanted_workers
 from tests.training.test_train import Interrupted
@@ -48,7 +48,7 @@ def test_two_processes_take_the_steps_of_one_also_after_a_kill(
     alone = launched(tiny_root(tmp_path / "one"), **changes)
     assert run_stage(alone, "train")
     shared = launched(tiny_root(tmp_path / "two"), devices=2, **changes)
-    honest = reporting.Reporter.__call__
+    honest = reporter.Reporter.__call__
 
     def killing(self: Any, record: dict[str, Any]) -> None:
         honest(self, record)
@@ -56,7 +56,7 @@ def test_two_processes_take_the_steps_of_one_also_after_a_kill(
             raise Interrupted  # which kills both processes at once
 
     with monkeypatch.context() as patch:
-        patch.setattr(reporting.Reporter, "__call__", killing)
+        patch.setattr(reporter.Reporter, "__call__", killing)
         with pytest.raises(Interrupted):
             run_stage(shared, "train")
     assert len(list((shared.folder / "checkpoint").glob("step-*"))) == 2

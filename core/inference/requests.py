@@ -1,0 +1,51 @@
+"""What an engine is given and what it gives back: requests, completions, and the engine's protocol."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt. `seed` matters where the temperature is above 0; without `adapter` the model answers.
+    With a `grammar` (EBNF of xgrammar) only what it derives can be written. With an `answer` nothing is
+    written: the completion's `logprob` is that of these tokens after the prompt."""
+
+    tokens: list[int]
+    max_output_tokens: int
+    seed: int
+    adapter: Path | None = None
+    grammar: str | None = None
+    answer: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What came of request number `index`. `logprob` sums over generated tokens; `finish_reason` is
+    'stop' (end token) or 'length' (cut at the limit)."""
+
+    index: int
+    text: str
+    output_tokens: int
+    finish_reason: str
+    logprob: float
+
+
+class Engine(Protocol):
+    """What both engines can do."""
+
+    name: str
+    version: str
+
+    def prepare(self, adapter: Path) -> None:
+        """Make an adapter ready. Raises `UserError` where it can't be loaded; the others are served on."""
+        ...
+
+    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        """Completions in the order in which they finish; `index` counts requests as they were drawn.
+
+        Requests are drawn when there is room for them, so they may be made while others are answered.
+        Those of one adapter should follow each other.
+        """
+        ...

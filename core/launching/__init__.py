@@ -1,0 +1,1 @@
+"""Launching, queueing and stopping runs on this machine."""

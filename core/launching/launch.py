@@ -1,0 +1,211 @@
+"""Launching: freeze the spec, make the run folders, queue the runs, and see that a worker takes them.
+
+The worker and every stage are detached processes: closing the browser or the terminal stops none of them.
+"""
+
+import shutil
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import yaml
+
+from core.cluster.settings import ClusterSettings, check_ray, ensure_driver, say_cluster
+from core.curation.leaks import Leak
+from core.curation.mixtures import mixture_leaks, training_leaks
+from core.errors import UserError
+from core.launching.queue import open_queue
+from core.launching.worker import ensure_worker
+from core.machine.processes import Identity, end_group
+from core.pipeline.schedule import priority_of, wants_work
+from core.pipeline.stages import stages_left
+from core.runs.archive import put_aside
+from core.runs.frozen_tasks import Frozen, freeze, read_frozen, write_frozen
+from core.runs.provenance import describe_run, settings_of
+from core.runs.state import (
+    Run,
+    RunState,
+    experiment_folder,
+    is_on_cluster,
+    list_runs,
+    said_of,
+    say_state,
+    state_of,
+)
+from core.specs.spec import ExperimentSpec, evaluated_tasks
+from core.storage.files import append_record, locked, read_json, write_json, write_text
+from core.storage.stores import Store
+
+BYTES_PER_RUN = 200 * 2**20
+LAUNCHES = "launches.jsonl"
+
+
+def runs_of(root: Path, spec: ExperimentSpec) -> list[Run]:
+    """The runs of a spec, seed by seed, so that variants can be compared early."""
+    return [Run(root, spec.name, variant, seed) for seed in spec.train_seeds for variant in spec.variants]
+
+
+def prepare(
+    root: Path, spec: ExperimentSpec, command: list[str], by: str | None = None, *, fresh_work: bool = False
+) -> list[Run]:
+    """Check the spec against the data and freeze it: `experiment.yaml` and a folder for each run.
+
+    `by` is who launches; it goes into the records of the runs that are new. With `fresh_work` these take
+    nothing over from runs that did the same work.
+
+    Folders that exist stay as they are. Raises `UserError` where one of them was made with other
+    settings, where data or base model are missing, or where the disk has too little room.
+    """
+    runs = runs_of(root, spec)
+    fresh = [run for run in runs if not (run.folder / "run.json").exists()]
+    _check_room(root, len(fresh))
+    for run in runs:
+        if run not in fresh:
+            _check_settings(run, spec)
+    frozen = freeze(root, spec)
+    leaks = {variant: _frozen_leaks(root, spec, frozen, variant) for variant in spec.variants if fresh}
+    if any(leaks.values()) and not spec.allow_leaks:
+        raise _refuse_leaks({variant: found for variant, found in leaks.items() if found})
+    records = {
+        run: {
+            **describe_run(run, spec, frozen, command),
+            "launched_by": by,
+            "fresh": fresh_work,
+            "leaks": [asdict(leak) for leak in leaks[run.variant]],
+        }
+        for run in fresh
+    }
+    folder = experiment_folder(root, spec.name)
+    text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    write_text(folder / "experiment.yaml", text)
+    if len(fresh) == len(runs) or read_frozen(root, spec.name) is not None:
+        write_frozen(root, spec.name, frozen)  # before the first run.json, which makes it hold
+    for run in fresh:
+        put_aside(root, run)
+        say_state(run, RunState("queued", "train"))
+        write_json(run.folder / "run.json", records[run])
+    return runs
+
+
+def _check_settings(run: Run, spec: ExperimentSpec) -> None:
+    """Raise `UserError` where a run's folder was made with other settings than the spec has now."""
+    try:
+        same = settings_of(read_json(run.folder / "run.json")) == (
+            spec.recipe_of(run.variant),
+            spec.evaluation,
+        )
+    except (UserError, KeyError, TypeError):
+        same = False
+    if not same:
+        raise UserError(
+            f"{run.folder.relative_to(run.root)} was made with other settings. Give the spec another name,"
+            f" or delete the old runs first: python -m core runs delete {spec.name}"
+        )
+
+
+def _frozen_leaks(root: Path, spec: ExperimentSpec, frozen: Frozen, variant: str) -> list[Leak]:
+    by_source = frozen.load_trained(root, variant, spec.recipe_of(variant).mixture)
+    trained = [task for tasks in by_source.values() for task in tasks]
+    return training_leaks(root, trained, frozen.load_evaluated(root))
+
+
+def leaks_of(root: Path, spec: ExperimentSpec) -> dict[str, list[Leak]]:
+    """For each variant, what its mixture gives away of the evaluated tasks."""
+    tasks = evaluated_tasks(root, spec.evaluation)
+    return {variant: mixture_leaks(root, spec.recipe_of(variant).mixture, tasks) for variant in spec.variants}
+
+
+def _refuse_leaks(leaks: dict[str, list[Leak]]) -> UserError:
+    variant, found = next(iter(leaks.items()))
+    first = found[0]
+    return UserError(
+        f"Variant '{variant}' trains on {len({leak.task_b for leak in found})} evaluated tasks or twins of"
+        f" them: {first.source_a} {first.task_a} and {first.source_b} {first.task_b} ({first.kind}), …"
+        " List them under 'exclude' of the source, or set allow_leaks: true."
+    )
+
+
+def _check_root(root: Path) -> None:
+    if not (root / "data").is_dir():
+        raise UserError(f"{root.resolve()} holds no folder data. Name the project folder with --root.")
+
+
+def _check_room(root: Path, runs: int) -> None:
+    free = shutil.disk_usage(root).free
+    if runs and free < runs * BYTES_PER_RUN:
+        raise UserError(
+            f"{runs} runs need about {runs * BYTES_PER_RUN / 2**30:.1f} GB, but the disk has"
+            f" {free / 2**30:.1f} GB left. Free some space and launch again."
+        )
+
+
+def launch(
+    root: Path,
+    spec: ExperimentSpec,
+    command: list[str],
+    by: str | None = None,
+    cluster: ClusterSettings | None = None,
+    *,
+    fresh_work: bool = False,
+) -> list[Run]:
+    """Prepare an experiment, queue what is left of its runs, and see that a worker takes them.
+
+    Launches take turns, so that none overwrites what another has just prepared. Each is a line of
+    `launches.jsonl`: time, by, command.
+    """
+    _check_root(root)
+    if cluster is not None:
+        check_ray()
+        if cluster.store is not None:
+            Store(cluster.store)  # which says what is not installed
+    with locked(root / "runs" / ".launch.lock"):
+        runs = prepare(root, spec, command, by, fresh_work=fresh_work)
+        say_cluster(root, spec.name, cluster)
+        said = {"time": round(time.time(), 3), "by": by, "command": command}
+        append_record(experiment_folder(root, spec.name) / LAUNCHES, said)
+        enqueue(root, runs, spec)
+    see_to(root, spec.name)
+    return list_runs(root, spec.name)
+
+
+def see_to(root: Path, experiment: str) -> None:
+    """See that something works on an experiment: a worker of this machine, or a driver of its cluster."""
+    if not is_on_cluster(root, experiment):
+        ensure_worker(root)
+    elif any(wants_work(run) for run in list_runs(root, experiment)):
+        ensure_driver(root, experiment)
+
+
+def enqueue(root: Path, runs: Iterable[Run], spec: ExperimentSpec) -> list[Run]:
+    """Let runs go on from where they are, whatever they said last; those that had something left to do.
+
+    A run whose files are all there is done, whatever became of its `state.json`. One that lives just goes
+    on; a process that gives no sign of life any more is ended.
+    """
+    queued = []
+    for run in runs:
+        run.stop_file.unlink(missing_ok=True)
+        left = stages_left(run, spec)
+        state = state_of(run)
+        if not left:
+            if state.state != "done":
+                say_state(run, RunState("done"))
+        elif state.state != "running":
+            silent = _silent_process(run)
+            if (state.state, state.stage) != ("queued", left[0]):
+                say_state(run, RunState("queued", left[0]))
+            if silent is not None:  # last, or its worker might say that it failed over what was just said
+                end_group(silent)
+            queued.append(run)
+    waiting = {run: priority_of(run) for run in queued if wants_work(run)}
+    if waiting and not is_on_cluster(root, spec.name):
+        open_queue(root).put(waiting)
+    return queued
+
+
+def _silent_process(run: Run) -> Identity | None:
+    """The process of this machine that says that it works on a run which counts as failed."""
+    said = said_of(run)
+    process = said.process if said is not None and said.state == "running" else None
+    return process if process is not None and process.is_here else None

@@ -1,0 +1,104 @@
+"""Stopping runs and letting them go on.
+
+A stop is a wish that lies in the run's folder, so that it holds whoever starts a process next. A training
+sees it after its step and leaves a checkpoint; what does not end by itself is terminated and then killed,
+with its whole process group.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.errors import UserError
+from core.launching.launch import enqueue, see_to
+from core.machine.processes import Identity, end_group, exists
+from core.runs.state import (
+    Run,
+    RunState,
+    chosen_runs,
+    experiment_folder,
+    said_of,
+    say_state,
+    seconds_silent,
+    state_of,
+)
+from core.specs.spec import read_spec
+from core.storage.files import locked, write_json
+
+SECONDS_TO_CHECKPOINT = 8.0
+SECONDS_ELSEWHERE = 15.0
+
+
+def stop_runs(root: Path, experiment: str, names: Sequence[str] = ()) -> list[Run]:
+    """Stop the unfinished ones of these runs; those runs, when their processes are gone.
+
+    Each is asked first and has eight seconds to leave a checkpoint or its finished answers; then its process
+    group gets SIGTERM, and SIGKILL after four more. Raises `UserError` where a process of another machine
+    does not follow.
+    """
+    runs = [run for run in chosen_runs(root, experiment, names) if _can_be_stopped(run)]
+    processes = [process for run in runs if (process := _process_here(run)) is not None]
+    for run in runs:
+        write_json(run.stop_file, {"time": time.time()})
+    end = time.monotonic() + SECONDS_TO_CHECKPOINT
+    while (any(map(_works, runs)) or any(map(exists, processes))) and time.monotonic() < end:
+        time.sleep(0.1)
+    for run in runs:
+        _end(run)
+        said = said_of(run) or RunState()
+        if said.state not in ("done", "cancelled"):
+            say_state(run, RunState("cancelled", said.stage, said.step, said.total))
+    for process in processes:  # one may have said that it stops, and still hold memory
+        end_group(process)
+    return runs
+
+
+def _can_be_stopped(run: Run) -> bool:
+    return state_of(run).state in ("running", "queued") or seconds_silent(run, said_of(run)) is not None
+
+
+def _works(run: Run) -> bool:
+    said = said_of(run)
+    return said is not None and said.state == "running" and state_of(run).state == "running"
+
+
+def _process_here(run: Run) -> Identity | None:
+    """The process of this machine that works on a run."""
+    said = said_of(run)
+    works = _works(run) or seconds_silent(run, said) is not None
+    return said.process if said is not None and works and said.process and said.process.is_here else None
+
+
+def _end(run: Run) -> None:
+    """End the process that says that it works on a run, if it is there, by force."""
+    said = said_of(run)
+    if said is None or said.state != "running" or said.process is None:
+        return
+    if said.process.is_here:
+        end_group(said.process)
+        return
+    end = time.monotonic() + SECONDS_ELSEWHERE - SECONDS_TO_CHECKPOINT
+    while _works(run):
+        if time.monotonic() > end:
+            raise UserError(
+                f"{run.name} was asked to stop, but its process on the machine {said.host} has not done so"
+                " yet. Give the same command there."
+            )
+        time.sleep(0.2)
+
+
+def resume_runs(root: Path, experiment: str, names: Sequence[str] = ()) -> list[Run]:
+    """Let these runs go on from where they stand, whether they were stopped, failed or lost their process;
+    those that had something left to do. Finished stages are kept. Raises `UserError` for unknown ones."""
+    runs = chosen_runs(root, experiment, names)
+    with locked(root / "runs" / ".launch.lock"):
+        spec = read_spec(experiment_folder(root, experiment) / "experiment.yaml")
+        queued = enqueue(root, runs, spec)
+    see_to(root, experiment)
+    return queued
+
+
+def retry_runs(root: Path, experiment: str, names: Sequence[str] = ()) -> list[Run]:
+    """Like `resume_runs`, for those of the runs that failed; stopped ones stay stopped."""
+    failed = [run for run in chosen_runs(root, experiment, names) if state_of(run).state == "failed"]
+    return resume_runs(root, experiment, [run.name for run in failed]) if failed else []

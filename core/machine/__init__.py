@@ -1,0 +1,1 @@
+"""This computer: its processes, slots, hardware, memory and account."""

@@ -1,0 +1,87 @@
+"""Slots of a machine: a GPU each, or the whole machine where there is none.
+
+Whoever does heavy work (a training, an inference, a rescoring) holds a slot meanwhile, whether the queue or a
+person began it, so that two of them never share one. The kernel frees it when its holder dies.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import UserError
+from core.machine.hardware import list_gpus
+from core.storage.files import locked
+
+SECONDS_BETWEEN_LOOKS = 0.5
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A part of the machine that one job has for itself, and how a process is told so."""
+
+    name: str
+    environment: dict[str, str]
+
+
+def find_slots(gpus: str | None = None) -> list[Slot]:
+    """One slot for each GPU that may be used, else one slot for all cores.
+
+    `gpus` names GPUs by number, such as "0,2"; without it, CUDA_VISIBLE_DEVICES of this process decides, and
+    without that the driver's list. Raises `UserError` where the names are none.
+    """
+    named = gpus if gpus is not None else os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        found = [str(number) for number in range(len(list_gpus()))]
+    else:
+        found = [part.strip() for part in named.split(",") if part.strip()]
+    if gpus is not None and (not found or any(not part.replace("-", "").isalnum() for part in found)):
+        raise UserError(f"'{gpus}' names no GPUs. Give their numbers, such as --gpus 0,1.")
+    if len(set(found)) != len(found):
+        raise UserError(f"'{named}' names a GPU twice. Name each once.")
+    if not found:
+        return [Slot("all cores", {})]
+    return [Slot(f"GPU {gpu}", {"CUDA_VISIBLE_DEVICES": gpu}) for gpu in found]
+
+
+@contextmanager
+def one_slot(root: Path, slots: Sequence[Slot], say: Say) -> Iterator[Slot]:
+    """Have one of these slots alone, the first that nobody holds; where all are held it waits, and says so.
+    This process and those that it starts then see no other GPU."""
+    with _one_of(root, slots, say) as slot:
+        os.environ.update(slot.environment)
+        yield slot
+
+
+@contextmanager
+def all_slots(root: Path, slots: Sequence[Slot], say: Say) -> Iterator[None]:
+    """Have all of these slots alone; where one is held it waits, and says so."""
+    with ExitStack() as held:
+        for slot in sorted(slots, key=lambda slot: slot.name):  # in one order: nobody waits in a circle
+            held.enter_context(_one_of(root, [slot], say))
+        yield
+
+
+@contextmanager
+def _one_of(root: Path, slots: Sequence[Slot], say: Say) -> Iterator[Slot]:
+    waits = False
+    while True:
+        for slot in slots:
+            with locked(_lock(root, slot), wait=False) as free:
+                if free:
+                    yield slot
+                    return
+        if not waits:
+            names = " or ".join(slot.name for slot in slots)
+            say(f"Waits for {names}: other work of this project goes on there.")
+            waits = True
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _lock(root: Path, slot: Slot) -> Path:
+    """What the holder of a slot locks; machines may share the folder."""
+    return root / "runs" / f".slot-{socket.gethostname()}-{slot.name.replace(' ', '-')}.lock"

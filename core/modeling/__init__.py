@@ -1,0 +1,1 @@
+"""Changes to how a model computes: attention within packed samples, the last block, a smaller vocabulary."""

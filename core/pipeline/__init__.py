@@ -1,0 +1,1 @@
+"""The stages of a run: train, infer, score, and what they share."""

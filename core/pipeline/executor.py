@@ -1,0 +1,95 @@
+"""Executors: where a job runs. One starts a job, says whether it lives, and stops it.
+
+A job is one stage of one run, or of several runs that share an engine. Whoever schedules jobs knows no more
+of the machine than this; whoever executes them knows nothing of queues. What became of a job stands in
+the folders of its runs.
+"""
+
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from core.machine.processes import end_group, exit_code, start_detached
+from core.runs.state import Run, Stage, is_alive, said_of
+
+
+@dataclass(frozen=True)
+class Job:
+    """One stage of runs of one experiment."""
+
+    stage: Stage
+    runs: tuple[Run, ...]
+
+    @property
+    def root(self) -> Path:
+        return self.runs[0].root
+
+    @property
+    def experiment(self) -> str:
+        return self.runs[0].experiment
+
+    @property
+    def command(self) -> list[str]:
+        """The verb, with its arguments, that does the job."""
+        chosen = [part for run in self.runs for part in ("--of", run.name)]
+        return ["run", self.experiment, *chosen, "--stage", self.stage, "--go-on"]
+
+
+class Executor(Protocol):
+    """Where jobs run."""
+
+    def start(self, job: Job) -> None:
+        """Start a job that does not live; it outlives whoever started it."""
+        ...
+
+    def is_alive(self, job: Job) -> bool:
+        """Whether somebody works on the job, whoever started it."""
+        ...
+
+    def stop(self, job: Job) -> None:
+        """End the job's processes at once; what is finished stays."""
+        ...
+
+    def how_it_ended(self, job: Job) -> str | None:
+        """In words, such as "SIGKILL" or "exit code 1"; None for a good end, or where nobody knows."""
+        ...
+
+
+class LocalExecutor:
+    """Jobs as detached process groups on this machine, in one slot of it."""
+
+    def __init__(self, environment: dict[str, str] | None = None) -> None:
+        """`environment` is what marks the slot, such as CUDA_VISIBLE_DEVICES."""
+        self._environment = environment or {}
+        self._children: dict[Job, subprocess.Popen[bytes]] = {}
+
+    def start(self, job: Job) -> None:
+        log = job.runs[0].folder / "log.txt"
+        self._children[job] = start_detached(job.command, job.root, log, **self._environment)
+
+    def is_alive(self, job: Job) -> bool:
+        child = self._children.get(job)
+        if child is not None and exit_code(child) is None:
+            return True
+        return any(_works(run) for run in job.runs)
+
+    def stop(self, job: Job) -> None:
+        for run in job.runs:
+            said = said_of(run)
+            if said is not None and said.process is not None and said.process.is_here:
+                end_group(said.process)
+
+    def how_it_ended(self, job: Job) -> str | None:
+        child = self._children.get(job)
+        if child is None or not child.returncode:
+            return None
+        code = child.returncode
+        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def _works(run: Run) -> bool:
+    """Whether a living process says that it works on a run."""
+    said = said_of(run)
+    return said is not None and said.state == "running" and is_alive(run, said)

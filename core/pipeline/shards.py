@@ -1,0 +1,191 @@
+"""A large evaluation in parts: each part answers some of the tasks, wherever it runs, and the last one to
+end puts them together.
+
+A view depends on the evaluation's seed, task, test and attempt alone, so the parts together are what one
+process would have answered. They are dealt out by tasks, whose attempts stay together. A part is done when
+its `predictions.parquet` exists, so a part that is started again does only what is missing.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from core.arc.tasks import Task
+from core.errors import Stopped, UserError
+from core.inference.predict import Job, answer, predictions_path
+from core.pipeline.shared_engine import engine_record, evaluation_of, what_answers
+from core.runs.frozen_tasks import frozen_of
+from core.runs.provenance import add_to_record, check_data
+from core.runs.reporter import sentence_of
+from core.runs.state import Run
+from core.specs.spec import ExperimentSpec
+from core.storage.files import locked, read_json, write_json
+from core.storage.schemas import PREDICTIONS, write_table
+
+FOLDER = "shards"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part number `number`, from 1 on, of `of`."""
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The shard that "2/4" names. Raises `UserError` where the text names none."""
+        number, _, of = text.partition("/")
+        if number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of):
+            return cls(int(number), int(of))
+        raise UserError(f"'{text}' names no shard. Write it as NUMBER/OF, such as 2/4.")
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+    def folder(self, evaluation: Path) -> Path:
+        """Where its predictions lie below the folder of an evaluation."""
+        return evaluation / FOLDER / f"{self.number}-of-{self.of}"
+
+    def said(self, run: Run) -> Path:
+        """Where it says how far it is."""
+        return run.folder / FOLDER / f"{self.number}-of-{self.of}.json"
+
+
+def shards(of: int) -> list[Shard]:
+    """All parts."""
+    return [Shard(number, of) for number in range(1, of + 1)]
+
+
+def infer_shard(run: Run, spec: ExperimentSpec, shard: Shard) -> bool:
+    """Answer one part of all evaluations of a trained run; whether it is done now.
+
+    How far it is, and why it failed, stands in a file of its own: of the run's state speaks its driver.
+    """
+    with locked(run.folder / FOLDER / f".{shard.number}-of-{shard.of}.lock"):
+        reporter = _ShardReporter(run, shard, total=_attempts(run, spec, shard))
+        try:
+            check_data(run, spec, "infer")
+            _answer(run, spec, shard, reporter)
+            put_together(run, spec, shard.of)
+            reporter.done()
+        except Exception as error:
+            reporter.say(error=sentence_of(run, error))
+            if isinstance(error, UserError):
+                return False
+            raise
+    return True
+
+
+def _answer(run: Run, spec: ExperimentSpec, shard: Shard, reporter: "_ShardReporter") -> None:
+    """The part's predictions of every evaluation that is not whole yet, by one engine."""
+    from core.inference.engines import open_engine
+    from core.prompts.vocabulary import load_tokenizer
+
+    tasks = _tasks(run, spec, shard)
+    left = [seed for seed in spec.eval_seeds if not predictions_path(run.eval_folder(seed)).exists()]
+    if not left:
+        return
+    merged = run.folder / FOLDER / f"merged-{shard.number}-of-{shard.of}"
+    model, adapters = what_answers([run], spec, merged)
+    engine = open_engine(spec.evaluation.inference, model, list(adapters.values()))
+    if shard.number == 1:
+        add_to_record(run, engine=engine_record(run, spec, engine.name, engine.version))
+    jobs = [
+        Job(
+            evaluation_of(run, spec, seed, tasks),
+            shard.folder(run.eval_folder(seed)),
+            reporter,
+            adapters.get(run),
+        )
+        for seed in left
+    ]
+    for _, problem in answer(jobs, engine, load_tokenizer(model)):
+        if problem is not None:
+            raise problem
+    shutil.rmtree(merged, ignore_errors=True)
+
+
+def _tasks(run: Run, spec: ExperimentSpec, shard: Shard) -> list[Task]:
+    """The tasks of a part: every so many-th one, so that large ones are spread."""
+    return frozen_of(run, spec).load_evaluated(run.root)[shard.number - 1 :: shard.of]
+
+
+def _attempts(run: Run, spec: ExperimentSpec, shard: Shard) -> int:
+    """How many attempts a part makes, over all evaluations."""
+    outputs = sum(len(task.test) for task in _tasks(run, spec, shard))
+    return outputs * spec.evaluation.inference.attempts * len(spec.eval_seeds)
+
+
+class _ShardReporter:
+    """Keeps the file fresh in which a part says how far it is."""
+
+    def __init__(self, run: Run, shard: Shard, total: int) -> None:
+        self.run, self.path, self.total = run, shard.said(run), total
+        self.steps: dict[Any, int] = {}
+        self.speed: float | None = None
+        self.say()
+
+    def __call__(self, record: dict[str, Any]) -> None:
+        self.steps[record.get("eval_seed")] = record["step"]
+        self.speed = record.get("tokens_per_second")
+        self.say()
+        if self.run.stop_file.exists():
+            raise Stopped
+
+    def done(self) -> None:
+        """Say that nothing is left, also where another process had done it."""
+        self.steps = {None: self.total}
+        self.say()
+
+    def say(self, error: str | None = None) -> None:
+        write_json(
+            self.path,
+            {
+                "step": sum(self.steps.values()),
+                "total": self.total,
+                "tokens_per_second": self.speed,
+                "error": error,
+            },
+        )
+
+
+def shard_is_done(run: Run, spec: ExperimentSpec, shard: Shard) -> bool:
+    """Whether a part's predictions are there, alone or put together with the others."""
+    folders = [run.eval_folder(seed) for seed in spec.eval_seeds]
+    return all(
+        (folder / "predictions.parquet").exists() or (shard.folder(folder) / "predictions.parquet").exists()
+        for folder in folders
+    )
+
+
+def put_together(run: Run, spec: ExperimentSpec, of: int) -> None:
+    """Make `predictions.parquet` of each evaluation whose parts are all there; the parts go."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for seed in spec.eval_seeds:
+        folder = run.eval_folder(seed)
+        with locked(folder / ".shards.lock"):
+            paths = [shard.folder(folder) / "predictions.parquet" for shard in shards(of)]
+            target = folder / "predictions.parquet"
+            if target.exists() or not all(path.exists() for path in paths):
+                continue
+            table = pa.concat_tables([pq.read_table(path, schema=PREDICTIONS) for path in paths])
+            keys = [(name, "ascending") for name in ("source", "task_id", "test_index", "attempt")]
+            write_table(target, table.sort_by(keys), PREDICTIONS)
+            shutil.rmtree(folder / FOLDER)
+
+
+def progress_of_shards(run: Run, of: int) -> dict[str, Any]:
+    """The parts' progress as one record: step, total and tokens_per_second summed over them, and the first
+    error, if any; nothing but None where no part has begun."""
+    said = [read_json(shard.said(run)) for shard in shards(of) if shard.said(run).exists()]
+    speeds = [one["tokens_per_second"] for one in said if one["tokens_per_second"] is not None]
+    return {
+        "step": sum(one["step"] for one in said) if said else None,
+        "total": sum(one["total"] for one in said) if len(said) == of else None,
+        "tokens_per_second": sum(speeds) if speeds else None,
+        "error": next((one["error"] for one in said if one["error"]), None),
+    }

@@ -1,0 +1,27 @@
+"""One of the processes that share a training, for each GPU one.
+
+`python -m core.pipeline.train_rank ROOT EXPERIMENT VARIANT SEED` is started by the train stage, which holds
+the locks, keeps the state and writes the progress.
+"""
+
+import sys
+from pathlib import Path
+
+from core.errors import UserError
+from core.pipeline.stages import launched_spec, train_here
+from core.runs.state import Run
+from core.training.workers import join_workers, tell
+
+
+def main(root: str, experiment: str, variant: str, train_seed: str) -> None:
+    """Take part in the training of a run."""
+    run = Run(Path(root), experiment, variant, int(train_seed))
+    try:
+        train_here(run, launched_spec(run), tell, join_workers())
+    except UserError as problem:
+        tell({"error": str(problem)})
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""Before a launch: what is missing, what looks mistaken, what it costs, what it can show."""

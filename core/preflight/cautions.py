@@ -1,0 +1,54 @@
+"""What is likely a mistake in a spec, though it can be launched: said before the launch, never refused."""
+
+from pathlib import Path
+
+from core.errors import UserError
+from core.prompts.templates import PromptSettings, prompt_of_model
+from core.specs.spec import ExperimentSpec, Recipe
+from core.storage.models import model_location, model_summary
+
+
+def cautions_of(root: Path, spec: ExperimentSpec) -> list[str]:
+    """Sentences about base models that were trained on other prompts than the spec writes, and about samples
+    and prompts longer than a base model reads; each once. Models of a hub are not looked at."""
+    found = []
+    for recipe in map(spec.recipe_of, spec.variants):
+        folder = Path(model_location(root, recipe.base_model))
+        if folder.is_dir():
+            found += [_other_prompts(folder, recipe), *_too_long(folder, recipe, spec)]
+    return list(dict.fromkeys(sentence for sentence in found if sentence))
+
+
+def _other_prompts(folder: Path, recipe: Recipe) -> str | None:
+    known = prompt_of_model(folder)
+    if known is None or (known.encoding, known.template) == (recipe.prompt.encoding, recipe.prompt.template):
+        return None
+    return (
+        f"'{recipe.base_model}' was trained on prompts of {_in_words(known)}, and here they are"
+        f" {_in_words(recipe.prompt)}: its answers will be worth little. Set prompt as it was."
+    )
+
+
+def _in_words(prompt: PromptSettings) -> str:
+    encoding = prompt.encoding
+    options = [name for name in ("shape_header", "row_numbers") if getattr(encoding, name)]
+    options += [f"cell_separator {encoding.cell_separator}"] * (encoding.cell_separator != "none")
+    rows = f"rows with {' and '.join(options)}" if options else "plain rows"
+    return rows if prompt.template == "base" else f"{rows} in the chat template"
+
+
+def _too_long(folder: Path, recipe: Recipe, spec: ExperimentSpec) -> list[str]:
+    try:
+        context = model_summary(folder, recipe.base_model)["context"]
+    except UserError:
+        return []
+    if not isinstance(context, int):
+        return []
+    lengths = {"inference.max_model_len": spec.evaluation.inference.max_model_len}
+    if recipe.training.method != "none":
+        lengths["training.max_seq_len"] = recipe.training.max_seq_len
+    return [
+        f"'{recipe.base_model}' reads {context:,} tokens, but {name} is {length:,}. Lower it to {context}."
+        for name, length in lengths.items()
+        if length > context
+    ]

@@ -1,0 +1,1 @@
+"""An experiment as files to keep or to mail."""

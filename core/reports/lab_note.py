@@ -1,0 +1,309 @@
+"""An experiment as one file to keep or to mail: tables, charts, settings, versions, in static HTML.
+
+In come an experiment's scores and the records of its runs, out comes HTML that opens without a server, a
+network or a script, follows the reader's light or dark, and prints. Whatever a person wrote (names,
+questions, YAML, errors) is shown as text.
+"""
+
+import html
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from core.preflight import planning
+from core.reports.svg import svg
+from core.results import caveats, curves, figures, number_format, tables, text_tables, verdicts
+from core.results.alarms import alarm_sentences, check_records
+from core.results.differences import differing_settings, setting_text
+from core.results.glossary import MORAL, SOURCE, TERMS, judged_sentence, trap
+from core.results.html_table import result_table
+from core.results.loading import Scores, load_scores
+from core.runs.experiment import IMPORTED, LAUNCHED, experiment_folder
+from core.runs.state import Run, list_runs, state_of
+from core.spread.metrics import AGGREGATIONS
+from core.storage.files import read_json
+
+MOST_LEAKS_LISTED = 20
+
+STYLE = """<style>
+:root { color-scheme: light dark; --line: rgba(128, 128, 128, 0.35); --back: rgba(128, 128, 128, 0.1); }
+body {
+  font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 68rem; padding: 0 1.2rem;
+  background: Canvas; color: CanvasText;
+}
+h1 { font-size: 1.5rem; margin-bottom: 0.3rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+h3 { font-size: 1rem; margin-bottom: 0.3rem; }
+p.said, figcaption { opacity: 0.75; margin: 0.4rem 0; }
+p.careful { border-left: 3px solid #D55E00; padding-left: 0.8rem; }
+table.plain { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.88rem; }
+table.plain th, table.plain td {
+  text-align: left; padding: 0.25rem 1rem 0.25rem 0; border-bottom: 1px solid var(--line);
+  vertical-align: top; overflow-wrap: anywhere;
+}
+table.plain td.number, table.plain th.number { text-align: right; white-space: nowrap; }
+.wide { overflow-x: auto; }
+figure { margin: 1rem 0; break-inside: avoid; }
+svg { width: 100%; max-width: 47rem; height: auto; }
+pre {
+  background: var(--back); padding: 0.8rem; font-size: 0.82rem; white-space: pre-wrap;
+  overflow-wrap: anywhere;
+}
+@media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; } pre { font-size: 7.5pt; } }
+</style>"""
+
+
+def lab_note(root: Path, name: str, aggregation: str = "by_task", scope: str = "recipe") -> str:
+    """The whole file as text. Raises `UserError` for an unknown experiment and where nothing is evaluated."""
+    scores = tables.with_evaluations(load_scores(root, name))
+    runs = list_runs(root, name)
+    made = {run: read_json(run.folder / "run.json") for run in runs}
+    question = scores.experiment.question or name
+    parts = [
+        f"<h1>{_text(question)}</h1>",
+        _said(f"Experiment {name}, written on {time.strftime('%Y-%m-%d %H:%M %Z')}."),
+        _said(caveats.honest_sentence(root, scores)),
+        *(f'<p class="careful">{_text(one)}</p>' for one in _cautions(root, scores, runs)),
+        *_results(scores, aggregation, scope),
+        *_curves(root, scores, aggregation),
+        *_comparisons(scores, aggregation),
+        *_components(scores, aggregation),
+        *_settings(root, scores),
+        *_provenance(root, name, runs, made),
+        *_reading(scores, scope, aggregation),
+    ]
+    head = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:;'
+        " style-src 'unsafe-inline'\">"
+    )
+    return f"{head}<title>{_text(question)}</title>{STYLE}</head><body>{''.join(parts)}</body></html>\n"
+
+
+def _cautions(root: Path, scores: Scores, runs: Sequence[Run]) -> list[str]:
+    """What a reader must know before any number: gaps, alarms (leaks among them), failures."""
+    found = caveats.warnings(scores, scores.experiment.metrics[0])
+    found += alarm_sentences(check_records(root, scores.experiment.name))
+    for run in runs:
+        state = state_of(run)
+        if state.state in ("failed", "cancelled"):
+            said = f": {state.error}" if state.error else "."
+            found.append(f"Run {run.variant}, train seed {run.train_seed}, {state.state}{said}")
+    return found
+
+
+def _leaks(runs: Sequence[Run], made: Mapping[Run, Any]) -> dict[str, list[dict[str, Any]]]:
+    """What the mixture of each variant gives away, as its first run noted at the launch."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        found.setdefault(run.variant, made[run].get("leaks") or [])
+    return found
+
+
+def _results(scores: Scores, aggregation: str, scope: str) -> list[str]:
+    """The table of all metrics; then for each its verdicts and every run's dot."""
+    spec = scores.experiment
+    colours = figures.variant_colours(scores.variants, spec.baseline)
+    records = tables.records_of(scores, spec.metrics, aggregation, scope)
+    cells = {(record["variant"], record["metric"]): record for record in records}
+    parts = ["<h2>Results</h2>", _table(text_tables.results_table(records))]
+    parts.append(_said(number_format.scope_sentence(scores, scope, aggregation)))
+    for metric in spec.metrics:
+        rows = verdicts.verdict_rows(scores, metric, aggregation, scope)
+        parts.append(f"<h3>{_text(metric)}</h3>{_said(number_format.metric_sentence(metric))}")
+        parts.append(result_table(rows, cells, [metric], metric, spec.baseline, scope, colours))
+        dots = tables.run_records(scores, metric, aggregation)
+        figure = figures.run_chart(rows, dots, scores.variants, spec.baseline, f"{metric}, %")
+        said = [number_format.noise_sentence(verdicts.noise(scores, metric, aggregation))]
+        said += [planning.detectable_sentence(scores, metric, aggregation)]
+        caption = "Dots: runs; bar: mean ± std; whisker: 95 % interval of the mean. " + " ".join(said)
+        parts.append(_figure(figure, f"{metric} of every run", caption))
+    return parts
+
+
+def _curves(root: Path, scores: Scores, aggregation: str) -> list[str]:
+    """pass_k, vote_k and the strip of tasks, where there are values per task."""
+    if not scores.columns:
+        return []
+    spec, parts = scores.experiment, ["<h2>More attempts</h2>"]
+    for kind, sentence in curves.SENTENCES.items():
+        records = curves.curve_records(root, scores, kind, aggregation)
+        figure = figures.curve_chart(records, scores.variants, spec.baseline, f"{kind}, %")
+        parts.append(_figure(figure, f"{kind} over attempts", f"{kind}: {sentence}"))
+    strip = curves.solved(scores)
+    never, sometimes, always = strip.kinds
+    parts.append("<h2>Tasks by run</h2>")
+    words = (
+        f"{always} tasks always solved, {sometimes} sometimes, {never} never. A column is a task, a line a"
+        " run: grey never right, orange sometimes, blue in every attempt."
+    )
+    return [*parts, _figure(figures.solved_chart(strip), "tasks by run", words)]
+
+
+def _comparisons(scores: Scores, aggregation: str) -> list[str]:
+    """Every variant against the baseline, at every scope that is known."""
+    spec = scores.experiment
+    comparable = [metric for metric in spec.metrics if verdicts.is_comparable(scores, metric)]
+    parts = []
+    for variant in scores.variants:
+        if variant == spec.baseline or not (scores.runs[variant] and scores.runs[spec.baseline]):
+            continue
+        records = verdicts.compare_records(scores, spec.baseline, variant, comparable, None, aggregation)
+        table = text_tables.comparison_table(records, spec.baseline, variant)
+        line = text_tables.command("compare", spec.name, spec.baseline, variant)
+        parts.append(
+            f"<h3>{_text(variant)} against {_text(spec.baseline)}</h3>{_table(table)}{_command(line)}"
+        )
+    return ["<h2>Against the baseline</h2>", *parts] if parts else []
+
+
+def _components(scores: Scores, aggregation: str) -> list[str]:
+    """The components of the spread, pooled over the variants."""
+    every = verdicts.spread_records(scores, scores.experiment.metrics, aggregation)
+    records = [record for record in every if record["variant"] == verdicts.ALL_VARIANTS]
+    if not records:
+        return []
+    table = text_tables.components_table(records)
+    line = text_tables.command("spread", scores.experiment.name)
+    return ["<h2>Where the spread comes from</h2>", _table(table), _command(line)]
+
+
+def _settings(root: Path, scores: Scores) -> list[str]:
+    """The settings that differ from the baseline's, and only these."""
+    spec = scores.experiment
+    if spec.imported:
+        return []
+    others = [variant for variant in scores.variants if variant != spec.baseline]
+    found = [
+        {row["setting"]: row for row in differing_settings(root, scores, spec.baseline, variant)}
+        for variant in others
+    ]
+    lines = []
+    for setting in dict.fromkeys(name for rows in found for name in rows):
+        common = next(rows[setting]["a"] for rows in found if setting in rows)
+        values = [common, *(rows[setting]["b"] if setting in rows else common for rows in found)]
+        lines.append([setting, *map(setting_text, values)])
+    header = ["setting", spec.baseline, *others]
+    body = _rows(header, lines, len(header)) if lines else _said("No setting differs.")
+    return ["<h2>Settings that differ</h2>", body]
+
+
+def _provenance(root: Path, name: str, runs: Sequence[Run], made: Mapping[Run, Any]) -> list[str]:
+    """Runs with their seeds and states, the versions and machines behind them, leaks, the whole spec."""
+    folder = experiment_folder(root, name)
+    parts = []
+    if runs:
+        header = ["variant", "train seed", "eval seeds", "state", "launched", "engine"]
+        lines = [_run_line(run, made[run]) for run in runs]
+        parts += ["<h2>Runs and versions</h2>", _rows(header, lines, len(header))]
+        versions = _versions(runs, made)
+        parts += [_rows(["what", "value", "runs"], versions, 3)] if versions else []
+    leaks = [(variant, leak) for variant, found in _leaks(runs, made).items() for leak in found]
+    if runs:
+        parts.append("<h2>Leaks</h2>")
+        parts.append(
+            _leak_table(leaks) if leaks else _said("No mixture held an evaluated task or a twin of one.")
+        )
+    spec = folder / LAUNCHED if (folder / LAUNCHED).exists() else folder / IMPORTED
+    text = spec.read_text(encoding="utf-8", errors="replace")
+    return [*parts, "<h2>The whole specification</h2>", f"<pre>{_text(text)}</pre>"]
+
+
+def _run_line(run: Run, record: Mapping[str, Any]) -> list[str]:
+    engine = record.get("engine") or {}
+    seeds = sorted(
+        path.parent.name.removeprefix("eval-") for path in run.folder.glob("eval-*/scores.parquet")
+    )
+    said = f"{engine.get('name', '')} {engine.get('version', '')}".strip()
+    return [
+        *(run.variant, str(run.train_seed), ", ".join(seeds) or number_format.UNKNOWN, state_of(run).state),
+        str(record.get("created") or number_format.UNKNOWN),
+        said or number_format.UNKNOWN,
+    ]
+
+
+def _versions(runs: Sequence[Run], made: Mapping[Run, Any]) -> list[list[str]]:
+    """Code, libraries, hardware and data, each value once with the number of runs that have it."""
+    counted: dict[tuple[str, str], int] = {}
+    for run in runs:
+        record = made[run]
+        parts = {
+            **{f"code {key}": value for key, value in (record.get("code") or {}).items()},
+            **(record.get("libraries") or {}),
+            **(record.get("hardware") or {}),
+            **{f"data {source}": value for source, value in (record.get("data") or {}).items()},
+            "base model": record.get("base_model"),
+            "command": " ".join(map(str, record.get("command") or [])),
+        }
+        for key, value in parts.items():
+            if value not in (None, "", []):
+                pair = (key, setting_text(value))
+                counted[pair] = counted.get(pair, 0) + 1
+    return [[key, value, str(count)] for (key, value), count in counted.items()]
+
+
+def _leak_table(leaks: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+    header = ["variant", "trained on", "evaluated", "kind"]
+    lines = [
+        [
+            variant,
+            f"{leak.get('source_a')} {leak.get('task_a')}",
+            f"{leak.get('source_b')} {leak.get('task_b')}",
+            str(leak.get("kind")),
+        ]
+        for variant, leak in leaks[:MOST_LEAKS_LISTED]
+    ]
+    more = len(leaks) - len(lines)
+    return _rows(header, lines, 4) + (_said(f"{more:,} more are in the runs' records.") if more else "")
+
+
+def _reading(scores: Scores, scope: str, aggregation: str) -> list[str]:
+    """What the numbers mean, in the words of the page "How to read this"."""
+    rows = [[term, meaning] for term, meaning in TERMS.items()]
+    rows += [[f"counted {name}", text] for name, text in AGGREGATIONS.items()]
+    rows += [[f"scope {name}", f"generalises over: {text}"] for name, text in number_format.OVER.items()]
+    parts = ["<h2>How to read the numbers</h2>", _rows(["you see", "it means"], rows, 2)]
+    parts.append(f"<h3>The trap</h3>{_said(f'The share of outputs of the right size, from {SOURCE}.')}")
+    parts += [_said(f"Judged by {one.unit}: {judged_sentence(one)}") for one in trap()]
+    parts += [_said(paragraph) for paragraph in MORAL]
+    line = text_tables.command(
+        *("results", scores.experiment.name),
+        aggregation=text_tables.unless(aggregation, "by_task"),
+        scope=text_tables.unless(scope, "recipe"),
+    )
+    return [*parts, "<h2>The same again</h2>", _command(line)]
+
+
+def _figure(figure: Any, title: str, caption: str) -> str:
+    return f"<figure>{svg(figure, title)}<figcaption>{_text(caption.strip())}</figcaption></figure>"
+
+
+def _table(table: text_tables.Table) -> str:
+    return _rows(table.header, table.rows, table.names)
+
+
+def _rows(header: Sequence[str], rows: Iterable[Sequence[str]], names: int) -> str:
+    """A plain table: the first `names` columns are words, the others numbers."""
+    kinds = ["" if place < names else ' class="number"' for place in range(len(header))]
+    head = "".join(f"<th{kind}>{_text(cell)}</th>" for kind, cell in zip(kinds, header, strict=True))
+    body = "".join(
+        f"<tr>{''.join(f'<td{kind}>{_text(cell)}</td>' for kind, cell in zip(kinds, row, strict=True))}</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="wide"><table class="plain"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _command(line: str) -> str:
+    return f"<pre>{_text(line)}</pre>"
+
+
+def _said(text: str) -> str:
+    return f'<p class="said">{_text(text)}</p>' if text else ""
+
+
+def _text(text: str) -> str:
+    return html.escape(str(text))

@@ -1,0 +1,1 @@
+"""What lies under `runs/`: folders, states, frozen tasks, records, progress."""

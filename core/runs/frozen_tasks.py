@@ -1,0 +1,172 @@
+"""Which tasks an experiment trains on and is asked about, by id: `tasks.json`, frozen at its launch.
+
+Flags and partitions go on changing after a launch. A run reads its tasks from this list, so it is what was
+launched however long it waited, and a run that is added later gets the list of its siblings. What a listed
+task *holds* must not change either: a fingerprint stands beside each list. Where a training holds out what
+stands on a partition's list, the families held out are frozen as well.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from core.arc.tasks import Task
+from core.curation.mixtures import Mixture, MixtureSettings, eligible_tasks, small_pairs
+from core.curation.sources import tasks_fingerprint, tasks_named
+from core.curation.stored import UnknownTaskError
+from core.errors import UserError
+from core.runs.state import Run, experiment_folder, list_runs
+from core.specs.spec import ExperimentSpec, Recipe, evaluated_tasks
+from core.storage.files import read_json, write_json
+from core.training.validation import listed_families
+
+FILE = "tasks.json"
+
+
+def changed_sentence(source: str) -> str:
+    """Why a run does not go on with a source that holds other tasks than at its launch."""
+    return (
+        f"Source '{source}' has changed since the launch, so the run would not be what its record says."
+        " Undo the change, or launch the spec under another name."
+    )
+
+
+@dataclass(frozen=True)
+class TaskList:
+    """Tasks of one source, by id and in their order, and a fingerprint of all that they hold."""
+
+    source: str
+    tasks: tuple[str, ...]
+    sha256: str
+
+    @classmethod
+    def of(cls, source: str, tasks: Sequence[Task]) -> Self:
+        return cls(source, tuple(task.task_id for task in tasks), tasks_fingerprint(tasks))
+
+    def summary(self) -> dict[str, Any]:
+        """How many tasks, and their fingerprint."""
+        return {"tasks": len(self.tasks), "sha256": self.sha256}
+
+    def load(self, root: Path) -> list[Task]:
+        """The tasks, as they were. Raises `UserError` where the source lacks one or holds another."""
+        try:
+            tasks = tasks_named(root, self.source, self.tasks)
+        except UnknownTaskError:
+            tasks = []
+        if tasks_fingerprint(tasks) != self.sha256:
+            raise UserError(changed_sentence(self.source))
+        return tasks
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """The lists of an experiment: those evaluated, and for each variant those of its mixture. `held_out`
+    names the families that a partition keeps out of a variant's mixture; variants without one are not in it.
+    """
+
+    evaluated: tuple[TaskList, ...]
+    trained: dict[str, tuple[TaskList, ...]]
+    held_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def load_evaluated(self, root: Path) -> list[Task]:
+        """All tasks that are asked about, in the order of the spec's sources."""
+        return [task for one in self.evaluated for task in one.load(root)]
+
+    def load_trained(self, root: Path, variant: str, mixture: MixtureSettings) -> dict[str, list[Task]]:
+        """The tasks that a variant's mixture draws from, by source, without pairs that it leaves out."""
+        largest = {share.source: share.max_pair_cells for share in mixture.sources}
+        return {
+            one.source: [small_pairs(task, largest[one.source]) for task in one.load(root)]
+            for one in self.trained[variant]
+        }
+
+    def families_held_out(self, root: Path, variant: str, recipe: Recipe) -> tuple[str, ...] | None:
+        """The families on the list that a variant's validation names; None where it names none. What was
+        launched before they were frozen works with the partition as it is."""
+        return self.held_out[variant] if variant in self.held_out else _listed(root, recipe)
+
+
+def freeze(root: Path, spec: ExperimentSpec) -> Frozen:
+    """The lists of a spec: kept where runs of it exist already, else made of the data as they are now."""
+    kept = read_frozen(root, spec.name)
+    launched = {run.variant for run in list_runs(root, spec.name)}
+    evaluated = kept.evaluated if kept and launched else _lists(evaluated_tasks(root, spec.evaluation))
+    trained = {
+        variant: kept.trained[variant]
+        if kept and variant in launched and variant in kept.trained
+        else mixture_lists(root, spec.recipe_of(variant).mixture)
+        for variant in spec.variants
+    }
+    held_out = {
+        variant: kept.held_out[variant]
+        if kept and variant in launched and variant in kept.held_out
+        else _listed(root, spec.recipe_of(variant))
+        for variant in spec.variants
+    }
+    return Frozen(evaluated, trained, {name: one for name, one in held_out.items() if one is not None})
+
+
+def _listed(root: Path, recipe: Recipe) -> tuple[str, ...] | None:
+    sources = (share.source for share in recipe.mixture.sources)
+    return listed_families(root, sources, recipe.training.validation)
+
+
+def mixture_lists(root: Path, mixture: MixtureSettings) -> tuple[TaskList, ...]:
+    """What a mixture draws from, as flags and partitions stand now. Raises `UserError` for nothing at all."""
+    tasks = {share.source: eligible_tasks(root, share, mixture) for share in mixture.sources}
+    Mixture(tasks, mixture, seed=0)  # which refuses a source of which no task is left
+    return tuple(
+        TaskList.of(source, tasks_named(root, source, [task.task_id for task in members]))
+        for source, members in tasks.items()
+    )
+
+
+def _lists(tasks: Iterable[Task]) -> tuple[TaskList, ...]:
+    by_source: dict[str, list[Task]] = {}
+    for task in tasks:
+        by_source.setdefault(task.source, []).append(task)
+    return tuple(TaskList.of(source, members) for source, members in by_source.items())
+
+
+def write_frozen(root: Path, experiment: str, frozen: Frozen) -> None:
+    """Write the lists beside the frozen spec."""
+    record = {
+        "evaluated": [_record(one) for one in frozen.evaluated],
+        "trained": {variant: [_record(one) for one in lists] for variant, lists in frozen.trained.items()},
+        "held_out": {variant: list(families) for variant, families in frozen.held_out.items()},
+    }
+    write_json(experiment_folder(root, experiment) / FILE, record)
+
+
+def _record(one: TaskList) -> dict[str, Any]:
+    return {"source": one.source, "sha256": one.sha256, "tasks": list(one.tasks)}
+
+
+def read_frozen(root: Path, experiment: str) -> Frozen | None:
+    """The lists of a launched experiment; None where it has none (it was launched by an older version).
+
+    Raises `UserError` where the file is broken.
+    """
+    path = experiment_folder(root, experiment) / FILE
+    if not path.exists():
+        return None
+    record = read_json(path)
+    try:
+        trained = {variant: tuple(map(_list, lists)) for variant, lists in record["trained"].items()}
+        held_out = {name: tuple(map(str, families)) for name, families in record.get("held_out", {}).items()}
+        return Frozen(tuple(map(_list, record["evaluated"])), trained, held_out)
+    except (AttributeError, KeyError, TypeError):
+        raise UserError(
+            f"{path} holds no lists of tasks. Restore it, or launch under another name."
+        ) from None
+
+
+def _list(record: dict[str, Any]) -> TaskList:
+    return TaskList(record["source"], tuple(map(str, record["tasks"])), record["sha256"])
+
+
+def frozen_of(run: Run, spec: ExperimentSpec) -> Frozen:
+    """The lists that a run works with. One that was launched before there were lists works with the data as
+    they are, which `check_data` has found unchanged."""
+    return read_frozen(run.root, run.experiment) or freeze(run.root, spec)

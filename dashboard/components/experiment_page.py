@@ -1,0 +1,130 @@
+"""The experiment that a page is about: its choice, its tasks, and its scores, read once for all."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core.arc.tasks import Task
+from core.curation.sources import load_tasks
+from core.errors import UserError
+from core.results import tables
+from core.results.answers import evaluated_task
+from core.results.loading import Scores, load_scores, scores_stamp
+from core.runs.experiment import latest_evaluated, list_experiments
+from dashboard.components.grids import task_html
+from dashboard.components.leak_notice import leak_notice
+from dashboard.components.picker import choose, task_name
+from dashboard.components.wording import plain
+
+Stamp = tuple[int, int, int]
+SECONDS_BETWEEN_LOOKS = 4.0
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the scores …")
+def scores_of(root: Path, name: str, stamp: Stamp) -> Scores:
+    """The scores, read again when a file changed; shared by all sessions and never written to."""
+    return load_scores(root, name)
+
+
+def stamp_of(root: Path, name: str) -> Stamp:
+    """Changes whenever a result of the experiment does."""
+    return scores_stamp(root, name)
+
+
+def page(root: Path, widths: Sequence[float], show: Callable[[str, list[Any]], None]) -> None:
+    """A page about one experiment: the choice of it on the left, then `show` with its name and the other
+    columns of that row. A person's errors are shown as their sentence."""
+    try:
+        first, *others = st.columns(widths)
+        with first:
+            name = choose_experiment(root)
+        if name is None:
+            empty()
+        else:
+            leak_notice(root, name)
+            stamp = stamp_of(root, name)
+            show(name, others)
+            if tables.progress_sentence(scores_of(root, name, stamp)):
+                follow(root, name, stamp)
+    except UserError as problem:
+        st.error(str(problem))
+
+
+@st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
+def follow(root: Path, name: str, stamp: Stamp) -> None:
+    """While evaluations are missing, show the page anew when another one is there; selections, which go by
+    id, and what the pointer is on stay."""
+    if stamp_of(root, name) != stamp:
+        st.rerun()
+
+
+def choose_experiment(root: Path) -> str | None:
+    """The experiment of the address, else the latest with results; None where there is none at all."""
+    names = list_experiments(root)
+    if not names:
+        return None
+    return choose("experiment", "experiment", names, latest_evaluated(root) or names[0])
+
+
+def choose_task(tasks: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """The task (source, id) of the address, else the first."""
+    names = {task_name(task): task for task in tasks}
+    return names[choose("task", "task", list(names), next(iter(names)), filter_mode="contains")]
+
+
+def show_task(root: Path, name: tuple[str, str], said: str) -> Task:
+    """The chosen task under its id and what is said of it: demonstrations, and each test with its truth."""
+    task = evaluated_task(root, *name)
+    st.subheader(f"{task.task_id}: {said}")
+    st.html(task_html(task))
+    st.caption(f"{task.source}: demonstrations, and behind the line each test with its true output.")
+    return task
+
+
+def tasks_of(root: Path, scores: Scores) -> dict[tuple[str, str], Task]:
+    """The evaluated tasks that their sources still hold."""
+    found = {}
+    for source in dict.fromkeys(source for source, _ in scores.tasks):
+        try:
+            found.update({(source, name): task for name, task in load_tasks(root, source).items()})
+        except UserError as problem:
+            st.warning(str(problem))
+    return found
+
+
+def empty() -> None:
+    """What to do while there is no experiment."""
+    st.subheader("No results yet")
+    st.write("Launch an experiment, and its table, its charts and its answers appear here:")
+    st.code("python -m core launch demo --wait", language="bash")
+    if st.button("Go to Launch", type="primary", key="go to launch"):
+        st.switch_page("screens/launch.py")
+
+
+def waiting(scores: Scores) -> bool:
+    """Say how far an experiment is that has no evaluation so far; whether that is so."""
+    if scores.evaluations:
+        return False
+    name = scores.experiment.name
+    st.subheader(plain(scores.experiment.question or name))
+    said = tables.progress_sentence(scores) or "No run is evaluated yet"
+    st.info(f"{said}. Results appear here with the first evaluation.")
+    st.code(f"python -m core runs list {name}", language="bash")
+    if st.button("See its runs", type="primary", key="go to runs"):
+        st.switch_page("screens/runs.py", query_params={"experiment": name})
+    return True
+
+
+def without_tasks(scores: Scores) -> bool:
+    """Say where the numbers of imported results stand, which have no tasks; whether these are some."""
+    if not scores.experiment.imported:
+        return False
+    name = scores.experiment.name
+    st.subheader(plain(scores.experiment.question or name))
+    st.info("These results were imported: they hold numbers, but no tasks and no answers.")
+    st.code(f"python -m core results {name}", language="bash")
+    if st.button("Open its table", type="primary", key="go to results"):
+        st.switch_page("screens/results.py", query_params={"experiment": name})
+    return True

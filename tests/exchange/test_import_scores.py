@@ -1,0 +1,126 @@
+"""Numbers from elsewhere enter the same tables, and bad files are refused by line and column."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from core.bench.synthetic import make_experiment
+from core.errors import UserError
+from core.exchange.import_scores import import_results
+from core.results.loading import load_scores
+from core.results.tables import offered_metrics, result_records
+from core.results.verdicts import compare_records, verdict_rows
+from tests.results.test_tables import REPOSITORY, run_verb
+
+LAB_NOTE = REPOSITORY / "data" / "experiments" / "lab-note" / "results.csv"
+PRINTED = REPOSITORY.parent / "shared" / "reference" / "lab_note_tables.csv"
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_lab_note_enters_the_tables(tmp_path: Path) -> None:
+    said = run_verb(tmp_path, "results", "import", str(LAB_NOTE), "--experiment", "lab-note", "--percent")
+    assert said.stdout.startswith("13 evaluations imported")
+    records = json.loads(run_verb(tmp_path, "results", "lab-note", "--json").stdout)
+    table = {(record["variant"], record["metric"]): record for record in records}
+    size = table["A", "correct_size"]
+    assert (size["n"], size["aggregation"], size["scope"]) == (3, None, "recipe")
+    first = (87.36 + 87.77 + 87.45 + 87.53 + 87.58) / 5
+    assert size["mean"] == pytest.approx((first + 86.72 + 89.27) / 300, abs=1e-12)
+
+
+def test_the_trap_of_the_lab_note(tmp_path: Path) -> None:
+    import_results(tmp_path, LAB_NOTE, "lab-note", percent=True)
+    scores = load_scores(tmp_path, "lab-note")
+    records = {r["scope"]: r for r in compare_records(scores, "A", "B", ["correct_size"])}
+    assert set(records) == {"checkpoint", "recipe"}
+    assert records["checkpoint"]["p"] < 1e-5 and records["checkpoint"]["verdict"] == "worse"
+    assert 0.1 < records["recipe"]["p"] < 0.15 and records["recipe"]["verdict"] == "cannot tell"
+    with pytest.raises(UserError, match="Choose scope 'recipe'"):
+        result_records(tmp_path, "lab-note", scope="new_tasks")
+
+
+@pytest.mark.skipif(not PRINTED.exists(), reason="the note's own tables are not at hand")
+def test_the_shipped_numbers_are_those_of_the_note() -> None:
+    with PRINTED.open() as file:
+        printed = {(row["table"], row["row"]): row for row in csv.DictReader(file)}
+    with LAB_NOTE.open() as file:
+        shipped = list(csv.DictReader(file))
+    places = [*(("evaluation_A", str(row)) for row in range(1, 6)), ("training_A", "2"), ("training_A", "3")]
+    places += [("training_B", "1"), *(("evaluation_B", str(row)) for row in range(1, 6))]
+    assert len(shipped) == len(places) == 13
+    for row, place in zip(shipped, places, strict=True):
+        assert row["vote_2"] == printed[place]["pass_2"]
+        for metric in ("accuracy", "correct_pixels", "correct_size", "pass_64", "unanswered"):
+            assert row[metric] == printed[place][metric]
+
+
+def test_unknown_cells_stay_unknown(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "x.csv",
+        "variant,train_seed,eval_seed,my score,loss\nb,0,0,0.5,\nb,1,0,,2\na,0,0,0.25,1\n",
+    )
+    assert import_results(tmp_path, file, "x", baseline="a") == 3
+    records = {(r["variant"], r["metric"]): r for r in result_records(tmp_path, "x")}
+    assert list(records) == [("b", "my score"), ("b", "loss"), ("a", "my score"), ("a", "loss")]
+    assert (records["b", "my score"]["n"], records["b", "my score"]["std"]) == (1, None)
+    assert records["b", "loss"]["mean"] == 2.0
+    scores = load_scores(tmp_path, "x")
+    assert offered_metrics(scores) == ["my score", "loss"]
+    assert {row.verdict for row in verdict_rows(scores, "my score")} == {None, "cannot tell"}
+    assert scores.experiment.baseline == "a"
+    with pytest.raises(UserError, match="holds no metric 'accuracy'"):
+        result_records(tmp_path, "x", ["accuracy"])
+
+
+HEAD = "variant,train_seed,eval_seed,accuracy\n"
+
+
+@pytest.mark.parametrize(
+    "text, sentence",
+    [
+        ("variant,train_seed,accuracy\na,0,1\n", "lacks the column eval_seed"),
+        ("variant,train_seed,eval_seed\na,0,1\n", "has no metric"),
+        ("", "lacks the column variant"),
+        (HEAD, "no row below"),
+        (HEAD.replace("accuracy", "<b>x</b>") + "a,0,0,1\n", "'<b>x</b>' can't name a metric"),
+        (HEAD + "a,0,0\n", "line 2 has 3 cells instead of 4"),
+        (HEAD + "a,0,0,1\na,0,0,2\n", "line 3 repeats a, 0, 0"),
+        (HEAD + "a,-1,0,1\n", "line 2: train_seed '-1' is no whole number"),
+        (HEAD + "a,0,0,much\n", "line 2: accuracy 'much' is no number"),
+        (HEAD + "a,0,0,inf\n", "line 2: accuracy 'inf' is no number"),
+        (HEAD + "a,0,0,40%\n", "Import with --percent"),
+        (HEAD + "../a,0,0,1\n", "'../a' can't name a variant"),
+        (HEAD + "=cmd(),0,0,1\n", "can't name a variant"),
+    ],
+)
+def test_a_bad_file_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    file = write(tmp_path / "x.csv", text)
+    with pytest.raises(UserError) as problem:
+        import_results(tmp_path, file, "x")
+    assert sentence in str(problem.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_names_are_guarded(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.csv", HEAD + "a,0,0,1\n")
+    make_experiment(tmp_path, "mine", runs=1, evaluations=1, tasks=2, skills={"plain": 0})
+    with pytest.raises(UserError, match="runs/mine is taken"):
+        import_results(tmp_path, file, "mine")
+    with pytest.raises(UserError, match="can't name an experiment"):
+        import_results(tmp_path, file, "../x")
+    with pytest.raises(UserError, match="no variant 'b'"):
+        import_results(tmp_path, file, "x", baseline="b")
+    with pytest.raises(UserError, match="does not exist"):
+        import_results(tmp_path, tmp_path / "y.csv", "x")
+    import_results(tmp_path, file, "x")
+    import_results(tmp_path, write(file, HEAD + "a,0,0,0.5\n"), "x")
+    assert result_records(tmp_path, "x")[0]["mean"] == 0.5
+    (tmp_path / "runs" / "x" / "imported.parquet").write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"imported.parquet can't be read.*Import the results again"):
+        result_records(tmp_path, "x")

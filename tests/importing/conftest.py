@@ -1,0 +1,5 @@
+"""The toy source of curation."""
+
+from tests.curation.conftest import arc, root
+
+__all__ = ["arc", "root"]

@@ -1,0 +1,220 @@
+"""The fault table of docs/faults.md, with stages that take moments and everything else real: disks, clocks,
+files, many hands at once. Rows in which processes are killed are in `test_killed`."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core.launching.launch import launch, prepare
+from core.launching.queue import queue_path
+from core.launching.stop import resume_runs, retry_runs, stop_runs
+from core.runs.state import list_runs, run_records, state_of, worker_of
+from tests.patience import patience, wait_for
+from tests.pipeline.driving import (
+    all_done,
+    at_work,
+    check_whole,
+    kill_worker,
+    pid_of,
+    spec_in,
+    verb,
+)
+from tests.pipeline.trivial import end_all, hold, trivial_root, witnessed
+
+
+@pytest.fixture
+def root(trivial_project: Path) -> Path:
+    return trivial_project
+
+
+def test_two_workers_at_once_are_one(root: Path) -> None:
+    spec = spec_in(root, seeds=(0, 1))
+    runs = prepare(root, spec, ["launch"])
+    both = [verb(root, "worker"), verb(root, "worker")]
+    wait_for(lambda: all_done(runs))
+    check_whole(runs, spec)
+    wait_for(lambda: any(worker.poll() is not None for worker in both))
+    (lost,) = [worker for worker in both if worker.poll() is not None]
+    assert lost.returncode == 2
+    assert "A worker takes the runs of this project already" in lost.communicate()[1]
+    (other,) = [worker for worker in both if worker is not lost]
+    other.terminate()
+    other.communicate()
+
+
+def test_a_launch_from_many_sides_at_once_is_one(root: Path) -> None:
+    """Two browsers (threads of one server) and two terminals launch the same spec at the same moment."""
+    spec = spec_in(root, seeds=(0, 1))
+    terminals = [verb(root, "launch", "trial") for _ in range(2)]
+    with ThreadPoolExecutor(2) as browsers:
+        found = list(browsers.map(lambda _: launch(root, spec, ["launch"]), range(2)))
+    assert [terminal.wait() for terminal in terminals] == [0, 0]
+    runs = list_runs(root, "trial")
+    assert found == [runs, runs] and len(runs) == 2
+    wait_for(lambda: all_done(runs))
+    check_whole(runs, spec)
+    for terminal in terminals:
+        terminal.communicate()
+
+
+@pytest.mark.parametrize("damage", ["deleted", "cut", "garbage"])
+def test_a_queue_that_is_lost_is_made_anew(root: Path, damage: str) -> None:
+    spec, held = spec_in(root, seeds=(0, 1, 2)), hold(root, "train")
+    runs = launch(root, spec, ["launch"])
+    wait_for(lambda: at_work(runs[0], "train"))
+    path = queue_path(root)
+    if damage == "deleted":
+        path.unlink()
+    elif damage == "cut":
+        os.truncate(path, path.stat().st_size // 2 + 100)
+    else:
+        path.write_bytes(b"no database at all " * 500)
+    held.unlink()
+    wait_for(lambda: all_done(runs))
+    check_whole(runs, spec)
+
+
+def test_a_state_that_is_cut_in_half_mends_itself(root: Path) -> None:
+    spec, held = spec_in(root, seeds=(0, 1)), hold(root, "train")
+    first, second = launch(root, spec, ["launch"])
+    wait_for(lambda: at_work(first, "train"))
+    for run in (first, second):
+        path = run.folder / "state.json"
+        path.write_text(path.read_text()[:30])
+    kill_worker(root)
+    launch(root, spec, ["launch"])
+    held.unlink()
+    wait_for(lambda: all_done([first, second]))
+    check_whole([first, second], spec)
+
+
+def test_a_run_folder_that_is_deleted_while_it_works(root: Path) -> None:
+    spec, held = spec_in(root, seeds=(0, 1)), hold(root, "train")
+    first, second = launch(root, spec, ["launch"])
+    wait_for(lambda: at_work(first, "train"))
+    pid = pid_of(first)
+    shutil.rmtree(first.folder)
+    wait_for(lambda: not psutil.pid_exists(pid), 10)
+    assert not (first.folder / "run.json").exists()
+    assert [record["variant"] + str(record["train_seed"]) for record in run_records(root, "trial")] == [
+        "plain1"
+    ]
+    held.unlink()
+    launch(root, spec, ["launch"])
+    wait_for(lambda: all_done([first, second]))
+    check_whole([first, second], spec)
+
+
+def test_a_clock_that_jumps_changes_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For readers as well as for the worker, an hour forward and back."""
+    spec, held = spec_in(root), hold(root, "train")
+    (run,) = launch(root, spec, ["launch"])
+    wait_for(lambda: at_work(run, "train"))
+    honest = time.time
+    for hours in (1, -1):
+        monkeypatch.setattr(time, "time", lambda hours=hours: honest() + 3600 * hours)
+        assert state_of(run).state == "running" and worker_of(root) is not None
+        assert launch(root, spec, ["launch"]) == [run]
+    monkeypatch.setattr(time, "time", honest)
+    held.unlink()
+    wait_for(lambda: all_done([run]))
+    check_whole([run], spec)
+
+
+def test_a_stop_leaves_a_checkpoint_and_frees_the_machine_soon(root: Path) -> None:
+    spec, held = spec_in(root, seeds=(0, 1)), hold(root, "train")
+    first, second = launch(root, spec, ["launch"])
+    wait_for(lambda: at_work(first, "train"))
+    pid = pid_of(first)
+    begin = time.monotonic()
+    assert set(stop_runs(root, "trial")) == {first, second}
+    assert time.monotonic() - begin < 5 * patience()
+    wait_for(lambda: not psutil.pid_exists(pid), 5)
+    assert [state_of(run).state for run in (first, second)] == ["cancelled", "cancelled"]
+    assert int((first.folder / "checkpoint").read_text()) == 3, "the step after the one at which it was held"
+    held.unlink()
+    resume_runs(root, "trial")
+    wait_for(lambda: all_done([first, second]))
+    steps = [json.loads(line)["step"] for line in (first.folder / "progress.jsonl").read_text().splitlines()
+             if '"train"' in line]  # fmt: skip
+    assert steps == [1, 2, 3, 4, 5], "no step was made twice"
+
+
+def test_a_stop_of_one_run_lets_the_others_go_on(root: Path) -> None:
+    spec, held = spec_in(root, seeds=(0, 1, 2)), hold(root, "train")
+    runs = launch(root, spec, ["launch"])
+    wait_for(lambda: at_work(runs[0], "train"))
+    assert stop_runs(root, "trial", ["plain/1"]) == [runs[1]]
+    held.unlink()
+    wait_for(lambda: all_done([runs[0], runs[2]]))
+    assert state_of(runs[1]).state == "cancelled"
+    assert witnessed(runs[1], "begin", "train") == []
+
+
+def test_slots_are_gpus_and_each_process_sees_its_own(root: Path) -> None:
+    spec, held = spec_in(root, seeds=(0, 1, 2, 3)), hold(root, "train")
+    runs = prepare(root, spec, ["launch"])
+    worker = verb(root, "worker", "--gpus", "0,1")
+    wait_for(lambda: at_work(runs[0], "train") and at_work(runs[1], "train"))  # two at a time
+    held.unlink()
+    wait_for(lambda: all_done(runs))
+    check_whole(runs, spec)
+    assert {witnessed(run, "begin", "train")[0]["gpu"] for run in runs} == {"0", "1"}
+    worker.terminate()
+    worker.communicate()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, trivial: None) -> Iterator[Path]:
+    """A project on a disk of 300 MB of its own, which a test may fill or make read-only."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300m", "none", str(place)], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("only root may mount a small disk")
+    yield trivial_root(place)
+    end_all(place)
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_a_disk_that_gets_full_fails_one_run_and_holds_the_others(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.launching.launch.BYTES_PER_RUN", 2**20)
+    spec, held = spec_in(small_disk, seeds=(0, 1)), hold(small_disk, "train")
+    first, second = launch(small_disk, spec, ["launch"])
+    wait_for(lambda: at_work(first, "train"))
+    filler = small_disk / "filler"
+    with filler.open("wb") as file, pytest.raises(OSError, match="No space left"):
+        while True:
+            file.write(b"x" * 2**16)
+            file.flush()
+    held.unlink()
+    wait_for(lambda: state_of(first).state == "failed", 20)
+    assert "The disk is full" in str(state_of(first).error)
+    time.sleep(1.5)  # three rounds of the worker
+    assert state_of(second).state == "queued" and witnessed(second, "begin", "train") == []
+    filler.unlink()
+    assert retry_runs(small_disk, "trial") == [first]
+    wait_for(lambda: all_done([first, second]))
+    check_whole([first, second], spec)
+
+
+def test_runs_that_are_read_only_are_a_sentence(small_disk: Path) -> None:
+    spec_in(small_disk)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    refused = verb(small_disk, "launch", "trial")
+    _, said = refused.communicate()
+    assert refused.returncode == 2 and "The disk is read-only. Choose a writable folder" in said
+    assert "Traceback" not in said
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    assert verb(small_disk, "launch", "trial").wait() == 0
+    wait_for(lambda: all_done(list_runs(small_disk, "trial")) and list_runs(small_disk, "trial"))

@@ -1,0 +1,26 @@
+"""Who launched stands in the record of every run, and every launch in a line of the experiment."""
+
+from pathlib import Path
+
+import pytest
+
+from core.launching import launch as launch_module
+from core.launching.launch import LAUNCHES, launch
+from core.runs.state import experiment_folder
+from core.storage.files import read_json, read_records
+from tests.specs.tiny import spec_of
+
+
+def test_launches_carry_a_name(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Path] = []
+    monkeypatch.setattr(launch_module, "ensure_worker", started.append)
+    spec = spec_of(root)
+    (run,) = launch(root, spec, ["launch"], by="ada")
+    launch(root, spec, ["launch", "again"], by="bob")
+    assert started == [root, root]
+    assert read_json(run.folder / "run.json")["launched_by"] == "ada"
+    lines = read_records(experiment_folder(root, spec.name) / LAUNCHES)
+    assert [(line["by"], line["command"]) for line in lines] == [
+        ("ada", ["launch"]),
+        ("bob", ["launch", "again"]),
+    ]

@@ -1,0 +1,5 @@
+"""Tiny models, and one thread."""
+
+from tests.training.conftest import model_folder, one_thread
+
+__all__ = ["model_folder", "one_thread"]

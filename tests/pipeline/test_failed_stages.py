@@ -1,0 +1,142 @@
+"""What goes wrong in a stage or before a launch is a sentence; files are believed, not what a state says."""
+
+import errno
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.curation.stored import SourceInfo, store_source
+from core.errors import UserError
+from core.launching import worker
+from core.launching.launch import launch, prepare
+from core.pipeline import stages
+from core.pipeline.stages import launched_spec, run_stage
+from core.runs.state import (
+    Run,
+    Stage,
+    run_records,
+    state_of,
+)
+from tests.specs.tiny import spec_of
+from tests.training.tiny import copy_task
+
+
+def test_a_state_that_was_cut_in_half_is_not_believed(run: Run) -> None:
+    state = run.folder / "state.json"
+    state.write_text(state.read_text()[:20])
+    assert state_of(run).state == "queued"
+    said = "state.json is missing or broken. Go on with: python -m core runs resume trial"
+    assert state_of(run).error == said
+
+
+def pretend_done(run: Run) -> None:
+    """All files of all stages, empty."""
+    for name in ("adapter/x", *(f"eval-{s}/{n}.parquet" for s in (0, 1) for n in ("predictions", "scores"))):
+        path = run.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+
+
+@pytest.mark.parametrize("state", ['{"sta', '{"state": "running", "pid": 1, "host": "x"}', '{"colour": 1}'])
+def test_a_run_whose_files_are_there_is_done_whatever_its_state_says(
+    run: Run, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    monkeypatch.setattr(worker, "start_detached", lambda *_: pytest.fail("there is nothing to do"))
+    pretend_done(run)
+    (run.folder / "state.json").write_text(state)
+    launch(run.root, launched_spec(run), ["launch"])
+    assert state_of(run).state == "done"
+
+
+def failed_stage(run: Run, stage: Stage) -> str:
+    """The sentence that a failed stage leaves in the list of runs."""
+    assert run_stage(run, stage) is False
+    (record,) = run_records(run.root, run.experiment)
+    assert record["state"] == "failed" and record["stage"] == stage
+    return str(record["error"])
+
+
+def test_damaged_predictions_fail_the_run_with_a_sentence(run: Run) -> None:
+    pretend_done(run)
+    (run.eval_folder(1) / "scores.parquet").unlink()
+    sentence = failed_stage(run, "score")
+    assert "A data file can't be read" in sentence and "eval-1/predictions.parquet" in sentence
+    assert "Delete the file that is named and run the stage again." in sentence
+    assert (run.eval_folder(0) / "scores.parquet").exists()
+
+
+def test_a_source_that_is_gone_fails_the_run_with_a_sentence(run: Run) -> None:
+    (run.root / "data/sources/toy.json").unlink()
+    assert failed_stage(run, "train").startswith("There is no source 'toy'. No source is imported yet.")
+
+
+@pytest.mark.parametrize("stage", ["train", "infer", "score"])
+def test_a_source_that_changed_since_the_launch_is_named(run: Run, stage: Stage) -> None:
+    store_source(run.root, SourceInfo("toy", "made up", "2", "none", "1"), [copy_task(n) for n in range(3)])
+    assert failed_stage(run, stage) == (
+        "Source 'toy' has changed since the launch, so the run would not be what its record says."
+        " Undo the change, or launch the spec under another name."
+    )
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_is_one_sentence(run: Run, monkeypatch: pytest.MonkeyPatch, problem: Exception) -> None:
+    def fill(*_: Any) -> None:
+        raise problem
+
+    monkeypatch.setitem(stages._WORK, "train", fill)
+    assert failed_stage(run, "train") == (
+        "The disk is full. Free some space and launch again; finished stages are kept."
+    )
+
+
+def test_a_defect_says_where_its_details_are(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(stages._WORK, "train", lambda *_: 1 // 0)
+    assert failed_stage(run, "train").endswith(
+        "ZeroDivisionError: integer division or modulo by zero. The log holds the details."
+    )
+
+
+def test_too_little_room_is_refused_before_anything_is_written(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    little = shutil.disk_usage(root)._replace(free=2**20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: little)
+    with pytest.raises(UserError, match=r"1 runs need about 0.2 GB, but the disk has 0.0 GB left. Free some"):
+        prepare(root, spec_of(root), ["launch"])
+    assert not (root / "runs" / "trial").exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "sentence"),
+    [
+        ({"base_model": "gone", "mixture": {"sources": [{"source": "toy"}]}}, "no base model 'gone'"),
+        ({"base_model": "tiny", "mixture": {"sources": [{"source": "toi"}]}}, "no source 'toi'"),
+    ],
+)
+def test_what_is_missing_is_said_at_the_launch(root: Path, recipe: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        launch(root, spec_of(root, recipe=recipe), ["launch"])
+    assert not (root / "runs" / "trial").exists()
+
+
+def test_a_root_that_is_none_is_named(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with pytest.raises(UserError, match=r"holds no folder data. Name the project folder with --root"):
+        launch(tmp_path_factory.mktemp("empty"), spec_of(root), ["launch"])
+
+
+def test_more_seeds_may_be_added_and_other_settings_not(run: Run) -> None:
+    runs = prepare(run.root, spec_of(run.root, train_seeds=[0, 1]), ["launch"])
+    assert [one.train_seed for one in runs] == [0, 1]
+    before = (run.folder / "run.json").read_text()
+    with pytest.raises(UserError, match=r"plain/train-0 was made with other settings. Give the spec"):
+        prepare(run.root, spec_of(run.root, variants={"plain": {"training": {"steps": 7}}}), ["launch"])
+    assert (run.folder / "run.json").read_text() == before

@@ -1,0 +1,129 @@
+"""An evaluation in parts is what it is in one piece, whichever part ends last and whatever is killed."""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from core.errors import UserError
+from core.inference import engines
+from core.inference.requests import Completion, Request
+from core.launching.launch import prepare
+from core.pipeline.shards import (
+    FOLDER,
+    Shard,
+    infer_shard,
+    progress_of_shards,
+    put_together,
+    shard_is_done,
+    shards,
+)
+from core.pipeline.stages import launched_spec, run_stage
+from core.runs.state import Run
+from core.storage.files import read_json
+from tests.specs.tiny import spec_of
+from tests.training.tiny import tiny_root
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    root = tiny_root(tmp_path_factory.mktemp("trained"), tasks=5)
+    inference = {"engine": "transformers", "attempts": 3, "max_model_len": 128, "max_output_tokens": 8}
+    evaluation = {"sources": [{"source": "toy"}], "inference": inference}
+    (run,) = prepare(root, spec_of(root, evaluation=evaluation), ["launch"])
+    assert run_stage(run, "train")
+    return run
+
+
+def copy_of(run: Run, root: Path) -> Run:
+    shutil.copytree(run.root, root, dirs_exist_ok=True)
+    return Run(root, run.experiment, run.variant, run.train_seed)
+
+
+class Parrot:
+    """An engine whose answer depends on the request alone, as that of a model does."""
+
+    name, version = "parrot", "1"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def prepare(self, adapter: Path) -> None:
+        assert adapter.exists()
+
+    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        for index, request in reversed(list(enumerate(requests))):
+            self.asked += 1
+            yield Completion(index, f"{sum(request.tokens)}", 2, "stop", -request.seed / 2**64)
+
+
+def answered(run: Run) -> list[bytes]:
+    return [(run.eval_folder(seed) / "predictions.parquet").read_bytes() for seed in (0, 1)]
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])
+def test_parts_together_are_the_identical_file(
+    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(engines, "open_engine", lambda *_: Parrot())
+    whole, parts = copy_of(trained, tmp_path / "whole"), copy_of(trained, tmp_path / "parts")
+    spec = launched_spec(whole)
+    assert run_stage(whole, "infer")
+    for number in order:
+        assert not (parts.eval_folder(0) / "predictions.parquet").exists()
+        assert infer_shard(parts, spec, Shard(number, 3))
+    assert answered(parts) == answered(whole)
+    assert pq.read_metadata(parts.eval_folder(0) / "predictions.parquet").num_rows == 18
+    assert not (parts.eval_folder(0) / FOLDER).exists()
+    assert all(shard_is_done(parts, spec, part) for part in shards(3))
+
+
+@pytest.mark.engine
+def test_a_real_engine_answers_the_same_in_parts(trained: Run, tmp_path: Path) -> None:
+    """Apart from the last bits of the log-probabilities, which depend on what shares a batch."""
+    whole, parts = copy_of(trained, tmp_path / "whole"), copy_of(trained, tmp_path / "parts")
+    assert run_stage(whole, "infer")
+    assert all(infer_shard(parts, launched_spec(parts), part) for part in shards(2))
+    for seed in (0, 1):
+        one, other = (pq.read_table(run.eval_folder(seed) / "predictions.parquet") for run in (whole, parts))
+        assert one.drop(["logprob"]) == other.drop(["logprob"])
+        assert one["logprob"].to_pylist() == pytest.approx(other["logprob"].to_pylist(), abs=1e-3)
+    assert read_json(parts.folder / "run.json")["engine"]["name"] == "transformers"
+
+
+def test_a_part_that_is_done_is_not_asked_again(
+    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parrot = Parrot()
+    monkeypatch.setattr(engines, "open_engine", lambda *_: parrot)
+    run = copy_of(trained, tmp_path)
+    spec = launched_spec(run)
+    assert infer_shard(run, spec, Shard(1, 2))
+    asked = parrot.asked
+    assert asked == 2 * 3 * 4  # evaluations × attempts × outputs of the tasks 0 (two tests), 2 and 4
+    assert infer_shard(run, spec, Shard(1, 2))
+    assert parrot.asked == asked
+    said = progress_of_shards(run, 2)
+    assert (said["step"], said["total"], said["error"]) == (24, None, None)
+    put_together(run, spec, 2)
+    assert not (run.eval_folder(0) / "predictions.parquet").exists()
+
+
+def test_a_part_says_why_it_failed(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise UserError("The engine is out of order. Mend it.")
+
+    monkeypatch.setattr(engines, "open_engine", refuse)
+    run = copy_of(trained, tmp_path)
+    assert not infer_shard(run, launched_spec(run), Shard(2, 2))
+    assert progress_of_shards(run, 2)["error"] == "The engine is out of order. Mend it."
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "2", "a/b", "1/2/3", ""])
+def test_what_names_no_shard_is_said(text: str) -> None:
+    with pytest.raises(UserError, match=r"names no shard\. Write it as NUMBER/OF"):
+        Shard.parse(text)
+    assert Shard.parse("2/4") == Shard(2, 4)

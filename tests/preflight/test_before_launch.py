@@ -1,0 +1,224 @@
+"""Before a launch: drafts of specs, what differs, what is missing, and what it will cost."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from core.errors import UserError
+from core.launching.launch import runs_of
+from core.preflight.cautions import cautions_of
+from core.preflight.cost import Measured, Size, bytes_needed, measured, seconds_needed, size_of
+from core.preflight.missing import needs_of, provide
+from core.runs.state import RunState, say_state
+from core.specs.differing_settings import differences
+from core.specs.edit import as_yaml, changed_text, save_spec, stands_in_the_way, write_example
+from core.specs.spec import ExperimentSpec, list_specs, read_spec, spec_from_text
+from core.storage.files import append_records, write_json
+from core.storage.models import SHIPPED
+from tests.training.tiny import tiny_root, tiny_spec
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tiny_root(tmp_path, model=False)
+
+
+def text_of(**changes: Any) -> str:
+    return as_yaml(tiny_spec(**changes))
+
+
+def spec_of(**changes: Any) -> ExperimentSpec:
+    return spec_from_text(text_of(**changes), "The spec")
+
+
+def test_a_spec_is_written_as_it_is_read() -> None:
+    data = tiny_spec(question="Größer ≠ besser?")
+    assert yaml.safe_load(as_yaml(data)) == data
+    assert "sources:\n    - {source: toy}\n" in as_yaml(data)
+
+
+def test_one_key_changes_and_nothing_else() -> None:
+    before, after = (
+        spec_of(),
+        spec_from_text(changed_text(text_of(), ("recipe", "training", "steps"), 9), "x"),
+    )
+    assert after.recipe_of("plain").training.steps == 9
+    assert after.model_copy(update={"recipe": before.recipe}) == before
+    back = changed_text(changed_text(text_of(), ("question",), "why"), ("question",), None)
+    assert back == text_of()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        (("recipe", "training", "steps"), 0, "greater than or equal to 1"),
+        (("train_seeds",), [1, 1], "seeds are different"),
+        (("name",), "../up", "should match pattern"),
+    ],
+)
+def test_a_change_that_makes_no_spec_is_refused(key: tuple[str, ...], value: Any, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        changed_text(text_of(), key, value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("name: [", "The spec is no valid YAML \\(line 1"),
+        ("a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+            f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join(['*' + chr(97 + n)] * 10)}]\n" for n in range(8)
+        ), "more than 100,000 values"),
+        ("a: &a [*a]", "more than 100,000 values"),
+        ("x" * 1_000_001, "longer than 1,000,000 characters"),
+        (text_of() + "evalution: {}\n", "Did you mean 'evaluation'"),
+    ],
+)  # fmt: skip
+def test_a_text_that_is_no_spec_is_one_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        spec_from_text(text, "The spec")
+
+
+def test_a_spec_is_kept_under_its_name_and_replaces_another_only_if_told(root: Path) -> None:
+    path = save_spec(root, "# mine\n" + text_of())
+    assert list_specs(root) == ["trial"]
+    assert save_spec(root, text_of()) == path
+    assert path.read_text().startswith("# mine\n")
+    other = text_of(question="Another?")
+    assert stands_in_the_way(root, spec_from_text(other, "x"))
+    with pytest.raises(UserError, match="holds another spec"):
+        save_spec(root, other)
+    assert read_spec(path).question == ""
+    save_spec(root, other, replace=True)
+    assert read_spec(path).question == "Another?"
+
+
+def test_the_example_is_the_spec_that_ships(tmp_path: Path) -> None:
+    assert write_example(tmp_path) == tmp_path / "data" / "experiments" / "demo.yaml"
+    assert list_specs(tmp_path) == ["demo"]
+
+
+def test_what_differs_is_what_the_variants_say() -> None:
+    longer = {"training": {"steps": 12}, "mixture": {"sources": [{"source": "toy", "max_cells": 9}]}}
+    found = differences(spec_of(variants={"plain": None, "longer": longer}))
+    assert {one.key: one.values for one in found} == {
+        "mixture.sources": {"plain": "toy", "longer": "toy (max cells 9)"},
+        "training.steps": {"plain": "6", "longer": "12"},
+    }
+    assert found[-1].description == "Optimizer steps."
+    assert differences(spec_of()) == []
+
+
+def test_what_is_missing_is_named_with_the_verb_that_provides_it(root: Path) -> None:
+    sources = [{"source": "toy"}, {"source": "reversed:arc1/training"}, {"source": "elsewhere"}]
+    recipe = {**tiny_spec()["recipe"], "mixture": {"sources": sources}}
+    needs = needs_of(root, spec_of(recipe=recipe))
+    assert [(need.name, need.verb) for need in needs] == [
+        ("arc1/training", ("data", "import", "arc1")),
+        ("elsewhere", ()),
+        ("tiny", ("model", "init", "tiny")),
+    ]
+    assert needs[0].action == "Import arc1"
+
+
+def test_a_need_is_provided_by_its_verb(root: Path) -> None:
+    evaluation = {**tiny_spec()["evaluation"], "sources": [{"source": "arc1/evaluation", "max_cells": 60}]}
+    (need, _) = needs_of(root, spec_of(evaluation=evaluation))
+    provide(root, need)
+    assert [one.name for one in needs_of(root, spec_of(evaluation=evaluation))] == ["tiny"]
+
+
+def test_prompts_that_a_base_model_was_not_trained_on_are_said(root: Path) -> None:
+    same = {"prompt": {"encoding": {"shape_header": True, "row_numbers": True}}}
+    chat = {"prompt": {"encoding": {"cell_separator": "space"}, "template": "chat"}}
+    recipe = {**tiny_spec()["recipe"], "base_model": "arc-tiny"}
+    spec = spec_of(recipe=recipe, variants={"plain": None, "same": same, "chat": chat})
+    assert cautions_of(root, spec) == [
+        "'arc-tiny' was trained on prompts of rows with shape_header and row_numbers, and here they are"
+        f" {here}: its answers will be worth little. Set prompt as it was."
+        for here in ("plain rows", "rows with cell_separator space in the chat template")
+    ]
+    (root / "data" / "models" / "other").mkdir(parents=True)
+    shipped = SHIPPED / "arc-tiny"
+    for path in shipped.iterdir():
+        (root / "data" / "models" / "other" / path.name).write_bytes(path.read_bytes())
+    (root / "data" / "models" / "other" / "prompt.json").write_text('{"encoding": 3}')
+    assert cautions_of(root, spec_of(recipe={**recipe, "base_model": "other"})) == []
+
+
+def test_samples_and_prompts_longer_than_a_base_model_reads_are_said(root: Path) -> None:
+    prompt = {"encoding": {"shape_header": True, "row_numbers": True}}
+    training = {**tiny_spec()["recipe"]["training"], "max_seq_len": 9000}
+    recipe = {**tiny_spec()["recipe"], "base_model": "arc-tiny", "prompt": prompt, "training": training}
+    evaluation = {**tiny_spec()["evaluation"], "inference": {"max_model_len": 5000}}
+    found = cautions_of(root, spec_of(recipe=recipe, evaluation=evaluation))
+    assert found == [
+        "'arc-tiny' reads 4,096 tokens, but inference.max_model_len is 5,000. Lower it to 4096.",
+        "'arc-tiny' reads 4,096 tokens, but training.max_seq_len is 9,000. Lower it to 4096.",
+    ]
+    untrained = {**recipe, "training": {"method": "none", "max_seq_len": 9000}}
+    assert len(cautions_of(root, spec_of(recipe=untrained, evaluation=evaluation))) == 1
+
+
+def test_the_size_is_counted_on_the_real_tasks(root: Path) -> None:
+    spec = spec_of(train_seeds=[0, 1, 2], variants={"plain": None, "longer": {"training": {"steps": 12}}})
+    size = size_of(root, spec)
+    assert (size.runs, size.tasks, size.outputs, size.attempts) == (6, 4, 5, 5 * 3 * 2 * 6)
+    # All toy grids are 2 × 3: I, two rows of three digits and an end of line each, O, the same again.
+    one_pair = 2 * (1 + 3 + 1 + 3 + 1)
+    assert size.inference_tokens == size.attempts * 3 * one_pair
+    # In training they are turned at times, which moves the ends of the lines.
+    assert size.training_tokens == pytest.approx(3 * (6 + 12) * 4 * 3 * one_pair, rel=0.11)
+
+
+def test_what_does_not_fit_is_not_counted(root: Path) -> None:
+    short = {**tiny_spec()["evaluation"], "inference": {"max_model_len": 32}}
+    assert size_of(root, spec_of(evaluation=short)).inference_tokens == 0
+    recipe = {**tiny_spec()["recipe"], "training": {"max_seq_len": 16}}
+    with pytest.raises(UserError, match="max_seq_len 16"):
+        size_of(root, spec_of(recipe=recipe))
+
+
+def finished_run(root: Path, spec: ExperimentSpec, speed: float) -> None:
+    """Folders of finished runs that reported what a test says."""
+    for run in runs_of(root, spec):
+        (root / "runs" / spec.name).mkdir(parents=True, exist_ok=True)
+        (root / "runs" / spec.name / "experiment.yaml").write_text(text_of(name=spec.name))
+        recipe = spec.recipe_of(run.variant).model_dump(mode="json")
+        evaluation = spec.evaluation.model_dump(mode="json")
+        write_json(run.folder / "run.json", {"recipe": recipe, "evaluation": evaluation})
+        say_state(run, RunState("done"))
+        train = [
+            {"time": 100.0 + n, "stage": "train", "step": n, "tokens_per_second": speed} for n in range(3)
+        ]
+        infer = [{"time": 112.0, "stage": "infer", "step": 1, "tokens_per_second": 10 * speed}]
+        score = [{"time": 120.0, "stage": "score", "step": 1, "total": 1}]
+        append_records(run.folder / "progress.jsonl", [*train, *infer, *score])
+
+
+def test_time_and_disk_come_from_earlier_runs_or_are_unknown(root: Path) -> None:
+    spec = spec_of()
+    size = Size(runs=2, tasks=4, outputs=5, attempts=60, training_tokens=1000, inference_tokens=4000)
+    assert measured(root, spec) == Measured()
+    assert seconds_needed(size, Measured()) is None
+    assert bytes_needed(size, Measured()) is None
+    finished_run(root, spec_of(name="earlier"), 50.0)
+    finished_run(root, spec_of(name="later"), 150.0)
+    other = {**tiny_spec()["recipe"], "base_model": "other"}
+    finished_run(root, spec_of(name="elsewhere", recipe=other), 9e9)
+    known = measured(root, spec)
+    assert (known.runs, known.training_speed, known.inference_speed) == (2, 100.0, 1000.0)
+    assert known.seconds_to_start == 9.0  # 10 s from training to answering, 8 s from there to scoring
+    assert seconds_needed(size, known) == 2 * 3 * 9.0 + 1000 / 100 + 4000 / 1000
+    folder = root / "runs" / "later" / "plain" / "train-0"
+    kept = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert bytes_needed(size, known) == pytest.approx(2 * kept, rel=0.05)
+
+
+def test_a_broken_record_is_no_measurement(root: Path) -> None:
+    finished_run(root, spec_of(name="earlier"), 50.0)
+    record = root / "runs" / "earlier" / "plain" / "train-0" / "run.json"
+    record.write_text(json.dumps({"recipe": []}))
+    assert measured(root, spec_of()) == Measured()

@@ -1,0 +1,50 @@
+"""What a launch will detect, by the std between runs of an earlier experiment."""
+
+from pathlib import Path
+
+import pytest
+
+from core.bench.synthetic import make_experiment
+from core.preflight.planning import pilot
+from core.preflight.power import detectable
+from core.results.loading import load_scores
+from core.specs.spec import read_spec
+from core.spread.planning import detectable_difference, power
+
+
+def test_an_earlier_experiment_of_the_same_kind_is_the_pilot(project: Path) -> None:
+    spec = read_spec(project / "runs" / "my-question" / "experiment.yaml")
+    metric = spec.metrics[0]
+    std = pilot(load_scores(project, "my-question"), metric).std
+    next_one = spec.model_copy(update={"name": "next", "train_seeds": (0, 1, 2, 3, 4)})
+    found = detectable(project, next_one)
+    assert found is not None and (found.experiment, found.metric, found.runs) == ("my-question", metric, 5)
+    assert found.std == std and found.difference == detectable_difference(std, 5)
+    assert found.difference and found.runs_for_half and found.runs_for_half > 5
+    assert float(power(found.difference / 2, std, found.runs_for_half)) >= 0.8
+    assert f"With 5 runs per variant, differences in {metric} from " in found.sentence
+    assert f"takes {found.runs_for_half} runs" in found.sentence
+
+
+def test_one_run_detects_nothing_and_says_so(project: Path) -> None:
+    spec = read_spec(project / "runs" / "my-question" / "experiment.yaml")
+    found = detectable(project, spec.model_copy(update={"train_seeds": (0,)}))
+    assert found is not None and found.difference is None
+    assert "One run per variant shows no difference" in found.sentence
+
+
+def test_runs_that_all_scored_the_same_tell_nothing_of_noise(tmp_path: Path) -> None:
+    spec = make_experiment(tmp_path, runs=2, evaluations=1, tasks=4, skills={"plain": -60})
+    assert pilot(load_scores(tmp_path, spec.name), "accuracy").std == 0
+    assert detectable(tmp_path, spec) is None
+
+
+@pytest.mark.parametrize("change", ["base", "source"])
+def test_another_kind_of_experiment_is_no_pilot(project: Path, change: str) -> None:
+    spec = read_spec(project / "runs" / "my-question" / "experiment.yaml")
+    plain = spec.model_dump(mode="json")
+    if change == "base":
+        plain["recipe"]["base_model"] = "another"
+    else:
+        plain["evaluation"]["sources"] = [{"source": "elsewhere"}]
+    assert detectable(project, type(spec).model_validate({**plain, "name": "next"})) is None

@@ -1,0 +1,155 @@
+"""An experiment as one file: whole, without script or network, and every text of a person only text."""
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from core.__main__ import app
+from core.bench.synthetic import SKILLS, make_experiment
+from core.errors import UserError
+from core.exchange.import_scores import import_results
+from core.reports.lab_note import lab_note
+from core.results.alarms import alarm_sentences, check_records
+from core.results.number_format import mean_and_std
+from core.results.tables import result_records
+from core.runs.state import Run, RunState, say_state
+from core.storage.files import read_json, write_json, write_text
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+NAME = "my-question"
+ATTACK = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An experiment with one failed run, allowed leaks, and a question that attacks its readers."""
+    root = tmp_path_factory.mktemp("project")
+    make_experiment(root, NAME, tasks=10, attempts=4)
+    spec = root / "runs" / NAME / "experiment.yaml"
+    value = yaml.safe_load(spec.read_text())
+    write_text(spec, yaml.safe_dump({**value, "question": ATTACK}))
+    run = Run(root, NAME, "plain", 2)
+    say_state(run, RunState("failed", "infer", error=f"No memory {ATTACK}"))
+    record = read_json(Run(root, NAME, "plain", 0).folder / "run.json")
+    leak = {"source_a": ATTACK, "task_a": "t1", "source_b": "toy", "task_b": "t2", "kind": "same pairs"}
+    versions = {"libraries": {"torch": "9.8.7"}, "hardware": {"processor": ATTACK, "gpus": ["One GPU"]}}
+    write_json(Run(root, NAME, "plain", 0).folder / "run.json", {**record, "leaks": [leak], **versions})
+    return root
+
+
+class Tags(HTMLParser):
+    """All tags with their attributes, and the text between them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.said: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.said.append(data)
+
+
+@pytest.fixture(scope="module")
+def note(root: Path) -> str:
+    return lab_note(root, NAME)
+
+
+def test_everything_that_a_reader_needs_is_in_it(root: Path, note: str) -> None:
+    said = "".join(Tags(note).said)
+    for record in result_records(root, NAME):
+        assert mean_and_std(record) in said
+    wanted = (
+        "training.steps",
+        "9.8.7",
+        "One GPU",
+        "made up 1",
+        "attempts: 4",
+        "twice-as-long − plain, points",
+    )
+    assert [part for part in wanted if part not in said] == []
+    assert "p = 0.00002. The verdict on B: worse." in said
+    assert "Run plain, train seed 2, failed: No memory" in said
+    alarms = alarm_sentences(check_records(root, NAME))
+    assert len(alarms) >= 1 and [alarm for alarm in alarms if alarm not in said] == []
+    assert any("plain seed 0" in alarm for alarm in alarms)
+    assert f"python -m core compare {NAME} plain more-colours" in said
+    assert len(note) < 200_000
+
+
+def test_every_run_is_a_dot_and_every_curve_is_drawn(note: str) -> None:
+    tags = Tags(note).tags
+    dots = [attributes for tag, attributes in tags if attributes.get("class") == "dot"]
+    assert len(dots) == 4 * 3 * len(SKILLS)
+    assert sum(tag == "polygon" for tag, _ in tags) == 3 * len(SKILLS)
+    assert sum(tag == "image" for tag, _ in tags) == 1
+
+
+def test_nothing_in_it_runs_or_is_fetched(note: str) -> None:
+    tags = Tags(note).tags
+    assert len(tags) > 300
+    assert {tag for tag, _ in tags} & {
+        "script",
+        "link",
+        "iframe",
+        "object",
+        "img",
+        "form",
+        "base",
+        "a",
+    } == set()
+    names = {name for _, attributes in tags for name in attributes}
+    assert [name for name in names if name.startswith("on")] == []
+    addresses = [
+        value or "" for _, attributes in tags for name, value in attributes.items() if "href" in name
+    ]
+    assert len(addresses) == 1 and addresses[0].startswith("data:image/png;base64,")
+    assert "url(" not in note and "@import" not in note
+    policy = next(attributes for tag, attributes in tags if "http-equiv" in attributes)
+    assert "default-src 'none'" in (policy["content"] or "")
+
+
+def test_what_people_wrote_is_text(note: str) -> None:
+    assert "<script" not in note and "<img" not in note
+    assert "".join(Tags(note).said).count("<script>alert(1)</script>") >= 5
+
+
+def _verb(*words: str) -> Iterator[str]:
+    result = CliRunner().invoke(app, ["results", *words])
+    yield str(result.exit_code)
+    yield result.output
+
+
+def test_the_verb_writes_it_and_imported_results_have_one_too(tmp_path: Path) -> None:
+    file = REPOSITORY / "data" / "experiments" / "lab-note" / "results.csv"
+    import_results(tmp_path, file, "lab-note", percent=True)
+    target = tmp_path / "note.html"
+    code, said = _verb("lab-note", "--html", str(target), "--root", str(tmp_path))
+    assert (code, target.exists()) == ("0", True), said
+    assert re.search(r"Written to .*note\.html \(\d+ kB\)", said.replace("\n", ""))
+    text = "".join(Tags(target.read_text()).said)
+    wanted = [mean_and_std(record) for record in result_records(tmp_path, "lab-note")]
+    assert len(wanted) >= 10 and [part for part in wanted if part not in text] == []
+    assert "Imported from results.csv" in text and "Tasks by run" not in text
+
+
+def test_nothing_evaluated_is_a_sentence(tmp_path: Path) -> None:
+    make_experiment(tmp_path, NAME, {"plain": 0.0}, runs=1, evaluations=1, tasks=2, attempts=2)
+    next((tmp_path / "runs").rglob("scores.parquet")).unlink()
+    with pytest.raises(UserError, match="No run of 'my-question' is evaluated yet"):
+        lab_note(tmp_path, NAME)
+    with pytest.raises(UserError, match="no experiment 'other'"):
+        lab_note(tmp_path, "other")
+
+
+def test_runs_that_name_no_versions_leave_no_empty_table(project: Path) -> None:
+    said = lab_note(project, "my-question")
+    assert "<h2>Runs and versions</h2>" in said and "<th>what</th>" not in said
