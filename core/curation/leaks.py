@@ -2,7 +2,8 @@
 
 Two tasks are the same problem where they have the same id, the same family, or share pairs up to the
 8 symmetries and recolouring, forwards or reversed. Small pairs coincide by chance (a 3×3 grid whose
-answer is one cell), so shared pairs count once they amount to `EVIDENCE` bits together.
+answer is one cell), so shared pairs count once they amount to `EVIDENCE` bits together. Whole tasks that
+agree under one view are the same problem however small.
 """
 
 import functools
@@ -16,6 +17,7 @@ from core.curation.canonical import bits, canonical_pair, colour_counts, signatu
 from core.curation.flags import flags_path
 from core.curation.sources import REVERSED, list_sources, load_tasks
 from core.curation.stored import Stamp, file_stamp, source_stamp
+from core.curation.twins import are_twins
 
 # In ARC-1, ARC-2, RE-ARC, ConceptARC and Mini-ARC pairs shared by unrelated tasks reach 8 bits; the
 # weakest that two tasks share because they follow the same rule has 16.
@@ -104,18 +106,20 @@ def find_leaks(
     leaks = []
     for pair in sorted(shared.keys() | named.keys()):
         common = shared.get(pair)
-        kind = named.get(pair) or (_kind_of(common) if common else None)
+        kind = named.get(pair) or (_kind_of(common, a[pair[0]], b[pair[1]]) if common else None)
         if kind is not None:
             count = len(common.forwards | common.backwards) if common else 0
             leaks.append(Leak(*pair[0], *pair[1], kind, count))
     return leaks
 
 
-def _kind_of(common: _Shared) -> str | None:
+def _kind_of(common: _Shared, one: Task, other: Task) -> str | None:
     """The kind of a leak by pairs alone, or None where these can be a coincidence."""
-    if sum(common.evidence.values()) < EVIDENCE:
-        return None
-    return "same pair" if common.forwards else "reversed pair"
+    if sum(common.evidence.values()) >= EVIDENCE:
+        return "same pair" if common.forwards else "reversed pair"
+    if common.forwards and are_twins(one, other):
+        return "same pair"
+    return "reversed pair" if common.backwards and are_twins(one.reverse(), other) else None
 
 
 def _comparable(a: TaskKey, b: TaskKey, both: Set[TaskKey]) -> bool:
@@ -228,7 +232,7 @@ def _related_families(root: Path, stamps: tuple[tuple[str, tuple[Stamp, Stamp]],
 
     for (one, other), common in _shared_pairs(tasks, tasks, strangers).items():
         fewest = min(len(tasks[one].pairs), len(tasks[other].pairs))
-        if _kind_of(common) and len(common.forwards | common.backwards) >= fewest:
+        if _kind_of(common, tasks[one], tasks[other]) and len(common.forwards | common.backwards) >= fewest:
             low, high = sorted((first_name(tasks[one].family), first_name(tasks[other].family)))
             names[high] = low
     return {family: first_name(family) for family in names}

@@ -16,7 +16,7 @@ from core.curation.sources import content_key, find_task, list_sources
 from core.errors import UserError
 from core.storage.files import fingerprint, read_json, write_json
 
-RULES = (1, EVIDENCE)  # a change of what counts as a leak raises the first number
+RULES = (2, EVIDENCE)  # a change of what counts as a leak raises the first number
 MOST_KEPT = 8  # files; each flag makes another matrix where a reversed source is in it
 
 

@@ -139,3 +139,51 @@ def test_the_traps_of_the_other_sets_are_found_in_time(public: Path) -> None:
     started = time.process_time()
     assert len(leaks_between(public, every, every)) > 1500
     assert time.process_time() - started < 60 * slowness()
+
+
+def small_task(task_id: str, source: str, *, seed: int = 0) -> Task:
+    """A task of 3×3 grids whose answer is one cell: all of its pairs together are worth less than 12 bits."""
+    rng = np.random.default_rng(seed)
+    pairs = [
+        Pair(np.where(rng.random((3, 3)) < 0.5, colour, 0).astype(np.uint8), np.full((1, 1), end, np.uint8))
+        for colour, end in ((1, 2), (1, 3), (4, 2), (4, 3))
+    ]
+    return Task(task_id, source, task_id, tuple(pairs[:-1]), (pairs[-1],))
+
+
+def test_a_whole_task_is_a_leak_however_small() -> None:
+    task = small_task("a", "a")
+    twin = renamed(VIEW.apply(task), "b", "b")
+    shuffled = Task("b", "b", "b", twin.pairs[::-1][:2], twin.pairs[::-1][2:])
+    assert find_leaks([task], [shuffled]) == [Leak("a", "a", "b", "b", "same pair", 4)]
+    turned = renamed(twin.reverse(), "b", "b")
+    assert find_leaks([task], [turned]) == [Leak("a", "a", "b", "b", "reversed pair", 4)]
+    partition = find_leaks([task, twin], [task, twin])
+    assert partition == [Leak("a", "a", "b", "b", "same pair", 4)]
+
+
+def test_a_small_task_inside_a_pool_is_a_leak() -> None:
+    task = small_task("a", "a")
+    pool = Task("p", "b", "p", (*VIEW.apply(task).pairs, *small_task("x", "x", seed=1).pairs), (), 3)
+    assert names(find_leaks([pool], [task])) == {("p", "a")}
+    assert names(find_leaks([task], [pool])) == {("a", "p")}
+
+
+def test_pairs_that_agree_under_different_recolourings_are_no_twins() -> None:
+    """Two maps of colours have the same pairs one by one, and are different tasks all the same."""
+
+    def mapping(task_id: str, source: str, steps: dict[int, int]) -> Task:
+        grids = [np.full((3, 1), colour, dtype=np.uint8) for colour in range(10)]
+        pairs = [Pair(grids[a], grids[b]) for a, b in steps.items()]
+        return Task(task_id, source, task_id, tuple(pairs[:-1]), (pairs[-1],))
+
+    circle = mapping("a", "a", {1: 2, 2: 3, 3: 1})
+    assert find_leaks([circle], [mapping("b", "b", {1: 2, 2: 3, 3: 4})]) == []
+    assert names(find_leaks([circle], [mapping("b", "b", {7: 5, 5: 9, 9: 7})])) == {("a", "b")}
+
+
+def test_a_single_small_pair_is_a_coincidence_among_many() -> None:
+    pairs = small_task("a", "a").pairs
+    single = Task("s", "s", "s", pairs[:1], ())
+    assert find_leaks([small_task("a", "a")], [single]) == []
+    assert names(find_leaks([Task("t", "t", "t", VIEW.apply(single).pairs, ())], [single])) == {("t", "s")}
