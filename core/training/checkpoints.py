@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
 from core.storage.files import read_json, sha256_of, write_json, writing
+from core.training.numerics import Numerics
 from core.training.optimizers import Optimizers
 
 if TYPE_CHECKING:
@@ -35,8 +36,9 @@ def save_checkpoint(
     position: Position,
     trained: dict[str, "torch.nn.Parameter"],
     optimizer: Optimizers,
+    numerics: Numerics,
 ) -> None:
-    """Save the trained weights and the optimizer's moments at a position; keep the two latest."""
+    """Save the trained weights, the optimizer's moments and how they were computed; keep the two latest."""
     from safetensors.torch import save_file
 
     names = {id(parameter): name for name, parameter in trained.items()}
@@ -51,46 +53,61 @@ def save_checkpoint(
             {name: weights.detach().contiguous() for name, weights in trained.items()}, temporary / _FILES[0]
         )
         save_file(moments, temporary / _FILES[1])
-        write_json(temporary / _FILES[2], asdict(position))
+        write_json(temporary / _FILES[2], {**asdict(position), "numerics": numerics.record()})
         write_json(temporary / "sha256.json", {name: sha256_of(temporary / name) for name in _FILES})
     for old in sorted(folder.glob("step-*"))[:-2]:
         shutil.rmtree(old)
 
 
-def load_checkpoint(
-    folder: Path, trained: dict[str, "torch.nn.Parameter"], optimizer: Optimizers
-) -> Position:
-    """Restore the latest whole checkpoint in place; its position, or the beginning where there is none."""
-    import torch
-    from safetensors.torch import load_file
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole checkpoint on disk: where the training was, and how it was computed."""
 
-    for path in sorted(folder.glob("step-*"), reverse=True):
-        if not _is_whole(path):
-            log.warning("Checkpoint %s is damaged; the one before it is used.", path.name)
-            continue
+    folder: Path
+    position: Position
+    numerics: Numerics
+
+    def restore(self, trained: dict[str, "torch.nn.Parameter"], optimizer: Optimizers) -> None:
+        """Put weights and moments back in place. Raises `UserError` where they are of other settings."""
+        import torch
+        from safetensors.torch import load_file
+
         device = str(next(iter(trained.values())).device)
-        weights = load_file(path / _FILES[0], device=device)
+        weights = load_file(self.folder / _FILES[0], device=device)
         shapes = {name: value.shape for name, value in weights.items()}
         if shapes != {name: parameter.shape for name, parameter in trained.items()}:
             raise UserError(
-                f"{path} belongs to other settings. Delete the folder to train from the beginning."
+                f"{self.folder} belongs to other settings. Delete the folder to train from the beginning."
             )
         with torch.no_grad():
             for name, parameter in trained.items():
                 parameter.copy_(weights[name])
         states: dict[str, dict[str, Any]] = {}
-        for key, value in load_file(path / _FILES[1], device=device).items():
+        for key, value in load_file(self.folder / _FILES[1], device=device).items():
             name, part = key.rsplit("|", 1)
             states.setdefault(name, {})[part] = value.cpu() if part == "step" else value
         for name, state in states.items():
             optimizer.state[trained[name]] = state
-        return Position(**read_json(path / _FILES[2]))
-    return Position()
 
 
-def _is_whole(path: Path) -> bool:
+def latest_checkpoint(folder: Path) -> Checkpoint | None:
+    """The latest whole checkpoint; None where there is none. A damaged one is reported."""
+    for path in sorted(folder.glob("step-*"), reverse=True):
+        found = _opened(path)
+        if found is not None:
+            return found
+        log.warning("Checkpoint %s is damaged; the one before it is used.", path.name)
+    return None
+
+
+def _opened(path: Path) -> Checkpoint | None:
+    """A checkpoint whose files are what was written; None where they are not."""
     try:
         sums = read_json(path / "sha256.json")
-        return all(sha256_of(path / name) == sums[name] for name in _FILES)
+        if any(sha256_of(path / name) != sums[name] for name in _FILES):
+            return None
+        record = read_json(path / _FILES[2])
+        numerics = Numerics(**record.pop("numerics"))
+        return Checkpoint(path, Position(**record), numerics)
     except (UserError, OSError, KeyError, TypeError):
-        return False
+        return None

@@ -68,13 +68,15 @@ def _operations(weights: "torch.nn.Parameter") -> int:
 
 
 def has_fast_bfloat16(device: str) -> bool:
-    """Whether a device multiplies bfloat16 faster than float32: GPUs, and CPUs with instructions for it.
+    """Whether a device multiplies bfloat16 faster than float32: GPUs of compute capability 8.0 on, and CPUs
+    with instructions for it.
 
     A CPU without them converts each number there and back: with AVX2 alone it takes twice as long.
     """
-    if device != "cpu":
-        return True
     import torch
+
+    if device != "cpu":
+        return torch.cuda.get_device_capability() >= (8, 0)
 
     found = torch.cpu.get_capabilities()
     return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -5,7 +5,6 @@ What a step draws and what is random in it depends on seed and step alone.
 
 import functools
 import math
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ from core.storage.files import writing
 from core.storage.models import seal
 from core.training.batches import IGNORED, MULTIPLE, Batch, Drawing
 from core.training.checkpoints import Position
-from core.training.efficiency import has_fast_bfloat16, memory_bytes, operations, peak_of
+from core.training.efficiency import memory_bytes, operations, peak_of
 from core.training.forward import forward
 from core.training.models import (
     draws_at_random,
@@ -36,6 +35,7 @@ from core.training.models import (
     save_adapter,
     with_adapter,
 )
+from core.training.numerics import Numerics
 from core.training.optimizers import Optimizers, make_optimizers, one_thread
 from core.training.schedules import learning_rate_at
 from core.training.settings import TrainingSettings
@@ -48,10 +48,6 @@ if TYPE_CHECKING:
 
 # A core draws and tokenizes about 500,000 tokens a second; a GPU trains small models with more.
 _DRAWERS = {"cpu": 0, "cuda": 4}
-# On two cores small batches stay in the caches: 13,500 tokens/s at 2,048 tokens, 9,200 at 16,384.
-TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 32768}
-# Of the machine, not of the threads that happen to be free: what is added in which order shall not change.
-MOST_SIDE_BY_SIDE = 8
 
 
 @dataclass(frozen=True)
@@ -71,6 +67,7 @@ class Loop:
     """The live objects of a training."""
 
     training: Training
+    numerics: Numerics
     device: str
     tokenizer: "PreTrainedTokenizerBase"
     drawing: Drawing
@@ -83,15 +80,17 @@ class Loop:
     validation: dict[str, list[Batch]]
 
     @classmethod
-    def start(cls, training: Training, workers: Workers = Workers()) -> "Loop":
-        import torch
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    def start(
+        cls, training: Training, workers: Workers = Workers(), numerics: Numerics | None = None
+    ) -> "Loop":
+        """Load the model and make everything ready; computed as `numerics` say, else as usual here."""
+        numerics = numerics or Numerics.here(training.settings, workers.count)
+        device = numerics.kind
         keep_freed_memory()
         settings = training.settings
         tokenizer = load_tokenizer(training.base)
         check_tokenizer(tokenizer, training.prompt)
-        model: Any = load_for_training(training.base, settings, device)
+        model: Any = load_for_training(training.base, settings, device, numerics.weights)
         packed = settings.batching == "packed" or (
             settings.batching == "auto" and can_pack(model, settings.max_seq_len)
         )
@@ -103,10 +102,10 @@ class Loop:
             training.prompt,
             settings,
             tokenizer,
-            settings.tokens_per_batch or TOKENS_PER_BATCH[device],
+            numerics.tokens_per_batch,
             packed,
             MULTIPLE if device == "cpu" else 1,
-            min(os.cpu_count() or 1, MOST_SIDE_BY_SIDE) if device == "cpu" else 1,
+            numerics.side_by_side,
         ).ahead(_DRAWERS[device] if settings.draw_processes is None else settings.draw_processes)
         if settings.method == "lora":
             model = with_adapter(model, settings, derived_seed(training.seed, "adapter"))
@@ -118,6 +117,7 @@ class Loop:
         optimizers = make_optimizers(trained, settings)
         return cls(
             training,
+            numerics,
             device,
             tokenizer,
             drawing,
@@ -126,7 +126,7 @@ class Loop:
             initial_factors(model, settings),
             optimizers,
             workers,
-            None if device == "cpu" else peak_of(torch.cuda.get_device_name()),
+            peak_of(numerics.device),
             _validation_batches(training, drawing),
         )
 
@@ -255,8 +255,7 @@ class Loop:
     @property
     def _lower(self) -> bool:
         """Whether activations are computed in bfloat16."""
-        precision = self.training.settings.precision
-        return precision == "bfloat16" or (precision == "auto" and has_fast_bfloat16(self.device))
+        return self.numerics.precision == "bfloat16"
 
     def save(self, target: Path) -> None:
         """Leave adapter or model, with the tokenizer, as a whole folder."""

@@ -79,8 +79,10 @@ def init_model(folder: Path, shape: ModelShape, seed: int) -> int:
     return sum(weights.numel() for weights in model.parameters())
 
 
-def load_for_training(location: str, settings: TrainingSettings, device: str) -> "PreTrainedModel":
-    """The base model on a device: float32 where all weights are trained or on CPU, else bfloat16.
+def load_for_training(
+    location: str, settings: TrainingSettings, device: str, dtype: str = "float32"
+) -> "PreTrainedModel":
+    """The base model on a device, its weights in `dtype` (float32, bfloat16).
 
     Frozen weights are kept in 4 bits where the settings say so. Raises `UserError` where the folder or hub
     model can't be read, or lacks some of its weights, and where 4 bits are not possible.
@@ -88,9 +90,8 @@ def load_for_training(location: str, settings: TrainingSettings, device: str) ->
     import torch
 
     in_four_bits = settings.method == "lora" and settings.lora.four_bit
-    small = device != "cpu" and settings.method == "lora"
     options = _four_bits(device) if in_four_bits else {}
-    model = load_model(location, dtype=torch.bfloat16 if small else torch.float32, **options)
+    model = load_model(location, dtype=getattr(torch, dtype), **options)
     model.config.use_cache = False
     if in_four_bits:
         from peft import prepare_model_for_kbit_training

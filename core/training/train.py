@@ -2,9 +2,11 @@
 
 Comes in: settings, a mixture, a base model, a seed. Goes out: `adapter/` or `model/` (safetensors),
 whose existence means that the training is done, and a report for each step. What is drawn and what is
-random depends on seed and step alone, so a killed training goes on with the losses it would have had.
+random depends on seed and step alone, and how it is computed is kept in its checkpoints (`numerics`): on the
+machine where it began, a killed training goes on with the losses it would have had, on a CPU bit by bit.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +14,16 @@ from typing import Any
 
 from core.errors import Stopped, UserError
 from core.storage.models import is_out_of_memory
-from core.training.checkpoints import load_checkpoint, save_checkpoint
+from core.training.checkpoints import Position, latest_checkpoint, save_checkpoint
 from core.training.loggers import logging_to
 from core.training.loop import Loop, Training
+from core.training.numerics import Numerics
 from core.training.settings import TrainingSettings
 from core.training.workers import Workers
 
 __all__ = ["Training", "train", "trained_folder"]
+
+log = logging.getLogger(__name__)
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -28,8 +33,17 @@ def trained_folder(folder: Path, settings: TrainingSettings) -> Path:
     return folder / ("adapter" if settings.method == "lora" else "model")
 
 
-def train(training: Training, folder: Path, report: Report, workers: Workers = Workers()) -> Path:
+def train(
+    training: Training,
+    folder: Path,
+    report: Report,
+    workers: Workers = Workers(),
+    note: Report = lambda _: None,
+) -> Path:
     """Train, resuming from `folder/checkpoint` where there is one; the folder of the result.
+
+    Before the first step `note` hears how it is computed: the fields of `Numerics`, and `differences`, a
+    sentence for each way in which a training that goes on is computed unlike before.
 
     Each step is reported as a record: step (counted from 1), total, loss (mean over counted tokens,
     nats), learning_rate, tokens_per_second (padding not counted), mfu (share of the GPU's peak; None where
@@ -43,10 +57,10 @@ def train(training: Training, folder: Path, report: Report, workers: Workers = W
     try:
         if workers.is_first:
             settings = training.settings.model_dump(mode="json")
-            with logging_to(training.settings.log_to, folder, settings) as log:
-                _train_to(target, training, folder / "checkpoint", _both(log, report), workers)
+            with logging_to(training.settings.log_to, folder, settings) as write:
+                _train_to(target, training, folder / "checkpoint", _both(write, report), note, workers)
         else:
-            _train_to(target, training, folder / "checkpoint", lambda record: None, workers)
+            _train_to(target, training, folder / "checkpoint", _nobody, _nobody, workers)
     except (RuntimeError, MemoryError) as problem:
         if not is_out_of_memory(problem):
             raise
@@ -65,23 +79,42 @@ def _both(first: Report, second: Report) -> Report:
     return report
 
 
-def _train_to(target: Path, training: Training, checkpoints: Path, report: Report, workers: Workers) -> None:
+def _nobody(_: dict[str, Any]) -> None:
+    """Hears of the steps of a process that is not the first."""
+
+
+def _train_to(
+    target: Path, training: Training, checkpoints: Path, report: Report, note: Report, workers: Workers
+) -> None:
     """The steps that are left, and the result in `target`."""
-    loop = Loop.start(training, workers)
-    try:
-        _step_to_the_end(loop, checkpoints, report)
-    finally:
-        loop.drawing.close()
-    if workers.is_first:
-        loop.save(target)
-    workers.wait()
+    checkpoint = latest_checkpoint(checkpoints)
+    here = Numerics.here(training.settings, workers.count)
+    numerics, differences = here.going_on_from(checkpoint.numerics if checkpoint else None)
+    for sentence in differences:
+        log.warning(sentence)
+    note({**numerics.record(), "differences": differences})
+    with numerics.threads_set():
+        loop = Loop.start(training, workers, numerics)
+        if checkpoint is not None:
+            checkpoint.restore(loop.trained, loop.optimizer)
+        workers.wait()  # or the first would save while others still load
+        try:
+            _step_to_the_end(loop, checkpoint.position if checkpoint else Position(), checkpoints, report)
+        finally:
+            loop.drawing.close()
+        if workers.is_first:
+            loop.save(target)
+        workers.wait()
 
 
-def _step_to_the_end(loop: Loop, checkpoints: Path, report: Report) -> None:
-    """The steps after the latest checkpoint, with reports, validations and checkpoints."""
-    settings, workers = loop.training.settings, loop.workers
-    begun = position = load_checkpoint(checkpoints, loop.trained, loop.optimizer)
-    workers.wait()  # or the first would save while others still load
+def _step_to_the_end(loop: Loop, position: Position, checkpoints: Path, report: Report) -> None:
+    """The steps after a position, with reports, validations and checkpoints."""
+    settings, workers, begun = loop.training.settings, loop.workers, position.steps
+
+    def save() -> None:
+        if workers.is_first:
+            save_checkpoint(checkpoints, position, loop.trained, loop.optimizer, loop.numerics)
+
     begin = time.monotonic()
     while position.steps < settings.steps:
         record, position = loop.step(position)
@@ -89,12 +122,11 @@ def _step_to_the_end(loop: Loop, checkpoints: Path, report: Report) -> None:
         every = settings.validation.every
         if every is not None and (done % every == 0 or done == settings.steps):
             record |= loop.validate()
-        per_step = (time.monotonic() - begin) / (done - begun.steps)
+        per_step = (time.monotonic() - begin) / (done - begun)
         try:
             report({**record, "eta_seconds": per_step * (settings.steps - done)})
         except Stopped:
-            if workers.is_first:
-                save_checkpoint(checkpoints, position, loop.trained, loop.optimizer)
+            save()
             raise
-        if workers.is_first and done % settings.checkpoint_every == 0 and done < settings.steps:
-            save_checkpoint(checkpoints, position, loop.trained, loop.optimizer)
+        if done % settings.checkpoint_every == 0 and done < settings.steps:
+            save()

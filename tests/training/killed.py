@@ -1,4 +1,4 @@
-"""A training that kills itself: `python -m tests.training.killed BASE FOLDER STEP SETTINGS_AS_JSON`."""
+"""A training that kills itself: `python -m tests.training.killed BASE FOLDER STEP THREADS SETTINGS`."""
 
 import json
 import os
@@ -12,7 +12,11 @@ from core.training.train import Training, train
 from tests.training.conftest import tiny_settings, toy_mixture
 
 
-def main(base: str, folder: str, step: str, settings: str) -> None:
+def main(base: str, folder: str, step: str, threads: str, settings: str) -> None:
+    import torch
+
+    torch.set_num_threads(int(threads))
+
     def report(record: dict[str, Any]) -> None:
         print(json.dumps([record["step"], record["loss"]]), flush=True)
         if record["step"] == int(step):

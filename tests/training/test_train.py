@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from core.errors import UserError
 from core.prompts.templates import prompt_of_model
 from core.storage.models import check_seal
 from core.training import train as train_module
-from core.training.checkpoints import Position, load_checkpoint
+from core.training.checkpoints import Position, latest_checkpoint
 from core.training.loop import Loop, Training
 from core.training.models import load_for_training
+from core.training.numerics import Numerics
 from core.training.train import train
 from tests.training.conftest import tiny_settings
 
@@ -97,14 +99,18 @@ def test_the_same_seed_gives_the_same_adapter_and_another_seed_another(
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"lora": {"rank": 4, "dropout": 0.2}}, {"method": "full", "optimizer": "muon", "schedule": "wsd"}],
-    ids=["dropout", "muon"],
+    ("changes", "threads"),
+    [
+        ({"lora": {"rank": 4, "dropout": 0.2}}, 2),
+        ({"method": "full", "optimizer": "muon", "schedule": "wsd"}, 1),
+    ],
+    ids=["dropout on two threads", "muon on one"],
 )
 def test_a_killed_training_goes_on_as_if_undisturbed(
-    training: Make, model_folder: Path, tmp_path: Path, changes: dict[str, Any]
+    training: Make, model_folder: Path, tmp_path: Path, changes: dict[str, Any], threads: int
 ) -> None:
-    """SIGKILL at step 7, one step beyond the checkpoint of step 6."""
+    """SIGKILL at step 7, one step beyond the checkpoint of step 6. It goes on in a process that computes with
+    one thread usually, and keeps the number that it began with."""
     settings = {**changes, "steps": 10}
     child = subprocess.run(
         [
@@ -114,6 +120,7 @@ def test_a_killed_training_goes_on_as_if_undisturbed(
             str(model_folder),
             str(tmp_path / "killed"),
             "7",
+            str(threads),
             json.dumps(settings),
         ],
         cwd=ROOT,
@@ -124,9 +131,11 @@ def test_a_killed_training_goes_on_as_if_undisturbed(
     assert child.returncode == -signal.SIGKILL, child.stderr
     before = dict(json.loads(line) for line in child.stdout.splitlines())
     assert list(before) == [1, 2, 3, 4, 5, 6, 7]
+    assert torch.get_num_threads() == 1
     after = losses_of(training(**settings), tmp_path / "killed")
-    assert list(after) == [7, 8, 9, 10]
-    whole = losses_of(training(**settings), tmp_path / "whole")
+    assert list(after) == [7, 8, 9, 10] and torch.get_num_threads() == 1
+    with replace(Numerics.here(training().settings), threads=threads).threads_set():
+        whole = losses_of(training(**settings), tmp_path / "whole")
     assert before | after == whole
     assert before[7] == after[7]
     assert same_weights(tmp_path / "killed", tmp_path / "whole")
@@ -208,11 +217,12 @@ def test_a_checkpoint_of_other_settings_is_refused(
     training: Make, tmp_path: Path, other: dict[str, Any]
 ) -> None:
     interrupted_at(4, training(), tmp_path)
-    loop = Loop.start(training(**other))
+    loop, checkpoint = Loop.start(training(**other)), latest_checkpoint(tmp_path / "checkpoint")
+    assert checkpoint is not None
     with pytest.raises(
         UserError, match=r"belongs to other settings. Delete the folder to train from the beginning"
     ):
-        load_checkpoint(tmp_path / "checkpoint", loop.trained, loop.optimizer)
+        checkpoint.restore(loop.trained, loop.optimizer)
 
 
 def test_samples_that_never_fit_are_named(training: Make, tmp_path: Path) -> None:
@@ -278,7 +288,7 @@ def test_other_errors_keep_their_traceback(
     def fail(*_: Any) -> Any:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(train_module, "load_checkpoint", fail)
+    monkeypatch.setattr(train_module, "latest_checkpoint", fail)
     with pytest.raises(RuntimeError, match="a defect"):
         train(training(), tmp_path, lambda record: None)
 
