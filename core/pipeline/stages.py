@@ -14,7 +14,7 @@ from core.errors import UserError
 from core.machine.processes import Heartbeat
 from core.pipeline.reuse import take_over
 from core.runs.frozen_tasks import frozen_of
-from core.runs.provenance import check_data
+from core.runs.provenance import add_to_record, check_data
 from core.runs.reporter import Reporter, say_failed, say_in_log, sentence_of
 from core.runs.state import STAGES, Run, RunState, Stage, experiment_folder, own_state, say_state
 from core.specs.spec import ExperimentSpec, read_spec
@@ -177,7 +177,7 @@ def train_here(
     mixture, questions = hold_out(whole, recipe.training.validation, listed)
     base = model_location(run.root, recipe.base_model)
     training = Training(recipe.training, recipe.prompt, mixture, base, run.train_seed, questions)
-    train(training, run.folder, report, workers)
+    train(training, run.folder, report, workers, note=lambda numerics: add_to_record(run, training=numerics))
 
 
 def _infer(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
