@@ -1,29 +1,56 @@
-"""What all settings have in common: frozen, typed, unknown keys refused, read from YAML.
+"""What all settings have in common: frozen, typed, bounded, unknown keys refused, read from YAML.
 
-Each room's settings sit beside the code that reads them; this module only turns a person's YAML into
-them and a validation error into one sentence.
+Each room's settings sit beside the code that reads them; this module only turns a person's YAML (see
+`yaml_text`) into them and a validation error into one sentence.
 """
 
 import difflib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import UserError
+from core.yaml_text import parse_yaml
+
+__all__ = ["LARGEST_SEED", "Seed", "Settings", "parse_yaml", "read_yaml", "validated"]
+
+LARGEST_SEED = 2**63 - 1
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+"""A seed: what a column of 64 bits and every library hold."""
+
+LONGEST_TEXT = 10_000
 
 
 class Settings(BaseModel):
-    """Base of every settings model. Each field carries a `description`, which help and forms show."""
+    """Base of every settings model. Each field carries a `description`, which help and forms show.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Numbers are finite, and each field states their bounds; texts have at most `LONGEST_TEXT` characters.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_max_length=LONGEST_TEXT)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_number_is_no_truth(cls, value: Any) -> Any:
+        """Refuse true and false where a number is wanted: Python counts them as 1 and 0."""
+        for name, field in cls.model_fields.items() if isinstance(value, dict) else ():
+            given = value.get(name)
+            truths = given if isinstance(given, list | tuple) else [given]
+            if any(isinstance(one, bool) for one in truths) and _takes_numbers_only(field.annotation):
+                raise ValueError(f"{name} is a number, not true or false")
+        return value
+
+
+def _takes_numbers_only(annotation: Any) -> bool:
+    """Whether a field holds numbers, alone or in a list, and no truth values."""
+    inside = [annotation]
+    for kind in inside:
+        inside += get_args(kind)
+    return bool({int, float} & {kind for kind in inside if isinstance(kind, type)}) and bool not in inside
 
 
 S = TypeVar("S", bound=Settings)
-
-MAX_TEXT = 1_000_000
-MAX_VALUES = 100_000
 
 
 def validated(kind: type[S], value: Any, where: str) -> S:
@@ -42,7 +69,13 @@ def validated(kind: type[S], value: Any, where: str) -> S:
             hint = f"Did you mean '{near[0]}'?" if near else f"Known keys: {', '.join(sorted(known))}."
             raise UserError(f"{where}: unknown key '{key}'. {hint}") from None
         message = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{where}: '{key}': {message}. Correct it in the file.") from None
+        raise UserError(f"{where}: '{key}': {message}.{_quotes(first)} Correct it in the file.") from None
+
+
+def _quotes(problem: Any) -> str:
+    """What to do where a number stands for a text, such as a name that looks like one."""
+    is_number = isinstance(problem["input"], int | float) and problem["type"] == "string_type"
+    return " A text that looks like a number needs quotes." if is_number else ""
 
 
 def read_yaml(path: Path) -> Any:
@@ -54,62 +87,6 @@ def read_yaml(path: Path) -> Any:
     except UnicodeDecodeError as problem:
         raise UserError(f"{path} is no valid YAML ({problem}). Correct the file.") from None
     return parse_yaml(text, str(path))
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """The safe loader, which takes no key twice: one of the two values would be lost without a word."""
-
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self._checked: set[int] = set()
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Called before a mapping is read; once merged keys (`<<`) are laid under its own, some repeat."""
-        if id(node) not in self._checked:
-            self._checked.add(id(node))
-            seen = set()
-            for key, _ in node.value:
-                if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                    problem = f"the key '{key.value}' stands there twice"
-                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-                seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
-        super().flatten_mapping(node)
-
-
-def parse_yaml(text: str, where: str) -> Any:
-    """The plain data of a YAML text, safely loaded and of bounded size. Raises `UserError` naming `where`."""
-    if len(text) > MAX_TEXT:
-        raise UserError(f"{where} is longer than {MAX_TEXT:,} characters. Shorten it.")
-    try:
-        value = yaml.load(text, _UniqueKeys)
-    except (yaml.YAMLError, RecursionError, ValueError) as problem:
-        raise UserError(f"{where} is no valid YAML ({_reason(problem)}). Correct the file.") from None
-    if not _is_bounded(value):
-        raise UserError(f"{where} holds more than {MAX_VALUES:,} values once its aliases are filled in.")
-    return value
-
-
-def _reason(problem: Exception) -> str:
-    """What the parser says is wrong, and in which line."""
-    mark = getattr(problem, "problem_mark", None)
-    if mark is None:
-        return str(problem).replace("\n", " ")
-    said = getattr(problem, "problem", None) or "unreadable"
-    return f"line {mark.line + 1}: {said}"
-
-
-def _is_bounded(value: Any) -> bool:
-    """Whether the data, with every alias counted as often as it is used, has at most `MAX_VALUES` values."""
-    waiting = [value]
-    for _ in range(MAX_VALUES):
-        if not waiting:
-            return True
-        one = waiting.pop()
-        if isinstance(one, dict):
-            waiting += one.values()
-        elif isinstance(one, list):
-            waiting += one
-    return not waiting
 
 
 def _keys_at(kind: Any, location: tuple[Any, ...]) -> list[str]:

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 ROOMS = [
     "errors",
+    "yaml_text",
     "settings",
     "seeds",
     "arc",

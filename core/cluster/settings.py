@@ -34,15 +34,24 @@ class ClusterSettings(Settings):
     address: str | None = Field(
         None, description="Address of the Ray cluster; empty: RAY_ADDRESS, else this machine alone."
     )
-    gpus: float | None = Field(None, ge=0, description="GPUs of a run; empty: one where a node has any.")
-    cpus: float | None = Field(
-        None, gt=0, description="Cores of a run; empty: its share of a node, by GPUs or else all of it."
+    gpus: float | None = Field(
+        None, ge=0, le=1024, description="GPUs of a run; empty: one where a node has any."
     )
-    memory_gigabytes: float | None = Field(None, gt=0, description="Memory of a run; empty: not asked for.")
+    cpus: float | None = Field(
+        None,
+        gt=0,
+        le=100_000,
+        description="Cores of a run; empty: its share of a node, by GPUs or else all of it.",
+    )
+    memory_gigabytes: float | None = Field(
+        None, gt=0, le=1e6, description="Memory of a run; empty: not asked for."
+    )
     shards: int = Field(
         1, ge=1, le=1000, description="Parts in which a run's evaluations are answered at the same time."
     )
-    retries: int = Field(5, ge=0, description="How often a run that lost its node goes on elsewhere.")
+    retries: int = Field(
+        5, ge=0, le=10_000, description="How often a run that lost its node goes on elsewhere."
+    )
     store: str | None = Field(
         None, description="Where nodes share no folder: a store for them, s3://…, gs://… or file:///…."
     )

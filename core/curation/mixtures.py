@@ -34,6 +34,9 @@ __all__ = [
     "training_leaks",
 ]
 
+MOST_CELLS = 10**9
+"""No task has so many cells."""
+
 
 class SourceShare(Settings):
     """One source of a mixture and how much of the stream comes from it."""
@@ -42,17 +45,19 @@ class SourceShare(Settings):
     weight: float = Field(
         default=1.0,
         gt=0,
-        allow_inf_nan=False,
+        le=1e9,
         description="Its share of the samples, relative to the others.",
     )
     max_cells: int | None = Field(
         default=None,
         ge=1,
+        le=MOST_CELLS,
         description="Leave out tasks with more cells than this (demonstrations and one test).",
     )
     max_pair_cells: int | None = Field(
         default=None,
         ge=1,
+        le=MOST_CELLS,
         description="Leave out pairs with more cells than this (input and output), such as the large ones"
         " of a pool; tasks with one pair left go with them.",
     )

@@ -33,17 +33,21 @@ class InferenceSettings(Settings):
     only_grids: bool = Field(
         False, description="Allow only tokens that some grid continues with, by a grammar of grids."
     )
-    max_model_len: int = Field(2048, ge=32, description="Prompt and answer together, in tokens.")
+    max_model_len: int = Field(2048, ge=32, le=2**24, description="Prompt and answer together, in tokens.")
     max_output_tokens: int | None = Field(
-        None, ge=1, description="Longest answer in tokens; empty: as long as a 30 × 30 grid."
+        None, ge=1, le=2**24, description="Longest answer in tokens; empty: as long as a 30 × 30 grid."
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="What the model is computed in. auto: float32 on a CPU; on a GPU what weights are saved"
         " in (vllm) or bfloat16 (transformers). bfloat16 pays on CPUs with amx_bf16.",
     )
-    max_concurrent: int = Field(64, ge=1, description="Sequences that are generated at the same time.")
-    kv_cache_gigabytes: float = Field(1.0, gt=0, description="Memory for keys and values (vLLM on CPU).")
+    max_concurrent: int = Field(
+        64, ge=1, le=100_000, description="Sequences that are generated at the same time."
+    )
+    kv_cache_gigabytes: float = Field(
+        1.0, gt=0, le=100_000, description="Memory for keys and values (vLLM on CPU)."
+    )
 
     @model_validator(mode="after")
     def _samples_differ(self) -> "InferenceSettings":

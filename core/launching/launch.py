@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-import yaml
-
 from core.cluster.settings import ClusterSettings, check_ray, ensure_driver, say_cluster
 from core.curation.leaks import Leak
 from core.curation.mixtures import mixture_leaks, training_leaks
@@ -33,6 +31,7 @@ from core.runs.state import (
     say_state,
     state_of,
 )
+from core.specs.edit import as_yaml
 from core.specs.spec import ExperimentSpec, evaluated_tasks
 from core.storage.files import append_record, locked, read_json, write_json, write_text
 from core.storage.stores import Store
@@ -77,8 +76,7 @@ def prepare(
         for run in fresh
     }
     folder = experiment_folder(root, spec.name)
-    text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    write_text(folder / "experiment.yaml", text)
+    write_text(folder / "experiment.yaml", as_yaml(spec.model_dump(mode="json")))
     if len(fresh) == len(runs) or read_frozen(root, spec.name) is not None:
         write_frozen(root, spec.name, frozen)  # before the first run.json, which makes it hold
     for run in fresh:

@@ -14,7 +14,7 @@ from core.curation.sources import REVERSED, list_sources
 from core.errors import UserError
 from core.importing.import_source import BUNDLES
 from core.specs.spec import ExperimentSpec
-from core.storage.models import model_location
+from core.storage.models import found_model
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _source_need(name: str, known: set[str]) -> Need | None:
 
 def _model_need(root: Path, name: str) -> Need | None:
     try:
-        model_location(root, name)
+        found_model(root, name)
     except UserError as problem:
         plain = name.replace("-", "").replace("_", "").replace(".", "").isalnum() and name[0].isalnum()
         if not plain or (root / "data" / "models" / name).exists():

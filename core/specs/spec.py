@@ -10,13 +10,13 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from core.arc.tasks import Task
-from core.curation.mixtures import MixtureSettings
+from core.curation.mixtures import MOST_CELLS, MixtureSettings
 from core.curation.partitions import listed_tasks
 from core.curation.sources import load_tasks
 from core.errors import UserError
 from core.inference.settings import InferenceSettings
 from core.prompts.templates import PromptSettings
-from core.settings import Settings, parse_yaml, read_yaml, validated
+from core.settings import Seed, Settings, parse_yaml, read_yaml, validated
 from core.spread.metrics import parse_metric
 from core.training.settings import TrainingSettings
 
@@ -38,7 +38,10 @@ class EvaluatedSource(Settings):
 
     source: str = Field(description="Name of the source, such as arc1/evaluation.")
     max_cells: int | None = Field(
-        None, ge=1, description="Only tasks with at most so many cells (demonstrations and one test)."
+        None,
+        ge=1,
+        le=MOST_CELLS,
+        description="Only tasks with at most so many cells (demonstrations and one test).",
     )
     partition: str | None = Field(
         None, description="Only the tasks on this list of a partition, such as mine/val."
@@ -72,8 +75,8 @@ class ExperimentSpec(Settings):
         min_length=1,
         description="Metrics of the table; the first one is charted.",
     )
-    train_seeds: tuple[int, ...] = Field((0, 1), min_length=1, description="One training for each.")
-    eval_seeds: tuple[int, ...] = Field((0, 1), min_length=1, description="One evaluation of each run.")
+    train_seeds: tuple[Seed, ...] = Field((0, 1), min_length=1, description="One training for each.")
+    eval_seeds: tuple[Seed, ...] = Field((0, 1), min_length=1, description="One evaluation of each run.")
     evaluation: EvaluationSettings = Field(description="What each run is evaluated on.")
     allow_leaks: bool = Field(
         False, description="Launch although a mixture contains evaluated tasks or their twins."
@@ -86,8 +89,8 @@ class ExperimentSpec(Settings):
     @field_validator("train_seeds", "eval_seeds")
     @classmethod
     def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(seeds)) != len(seeds) or min(seeds) < 0:
-            raise ValueError("seeds are different whole numbers from 0 on")
+        if len(set(seeds)) != len(seeds):
+            raise ValueError("seeds are different whole numbers; one stands there twice")
         return seeds
 
     @field_validator("metrics")

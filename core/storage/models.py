@@ -10,6 +10,7 @@ from typing import Any
 
 from core.errors import UserError
 from core.storage.files import fingerprint, read_json, sha256_of, write_json
+from core.storage.hub import check_hub_model
 
 SUMS = "sha256.json"
 
@@ -34,6 +35,17 @@ def model_location(root: Path, name: str) -> str:
         f"There is no base model '{name}' (in data/models: {known})."
         f" Make it with: python -m core model init {name}"
     )
+
+
+def found_model(root: Path, name: str) -> str:
+    """The same before a launch: a name that is no folder must be one that the hub knows.
+
+    Raises `UserError` also where it is not.
+    """
+    location = model_location(root, name)
+    if not Path(location).is_dir():
+        check_hub_model(location)
+    return location
 
 
 def list_models(root: Path) -> list[str]:

@@ -25,14 +25,15 @@ if TYPE_CHECKING:
 class ModelShape(Settings):
     """The shape of a fresh embedded model of Qwen2's architecture."""
 
-    hidden_size: int = Field(128, ge=32, description="Width of the residual stream.")
-    layers: int = Field(4, ge=1, description="Number of blocks.")
-    heads: int = Field(4, ge=1, description="Attention heads, each hidden_size / heads wide.")
-    mlp_size: int = Field(512, ge=16, description="Width inside each block's MLP.")
-    context: int = Field(4096, ge=64, description="Longest sequence in tokens.")
+    hidden_size: int = Field(128, ge=32, le=2**16, description="Width of the residual stream.")
+    layers: int = Field(4, ge=1, le=1000, description="Number of blocks.")
+    heads: int = Field(4, ge=1, le=1024, description="Attention heads, each hidden_size / heads wide.")
+    mlp_size: int = Field(512, ge=16, le=2**20, description="Width inside each block's MLP.")
+    context: int = Field(4096, ge=64, le=2**24, description="Longest sequence in tokens.")
     rope_theta: float = Field(
         10_000.0,
         gt=1,
+        le=1e12,
         description="Base of the rotary positions: a lower one tells near places apart better.",
     )
 

@@ -8,12 +8,17 @@ from core.settings import Settings
 from core.training.loggers import Logger
 from core.training.validation import ValidationSettings
 
+MOST_STEPS = 10**9
+MOST_TOKENS = 10**9
+LONGEST = 2**24
+"""Tokens of the longest sequence."""
+
 
 class LoraSettings(Settings):
     """The low-rank adapter that is trained when the method is `lora`."""
 
     rank: int = Field(16, ge=1, le=512, description="Rank of the two factors.")
-    alpha: float = Field(32.0, gt=0, description="The update is scaled by alpha / rank.")
+    alpha: float = Field(32.0, gt=0, le=1e6, description="The update is scaled by alpha / rank.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the first factor.")
     target_modules: tuple[str, ...] = Field(
         ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
@@ -53,21 +58,24 @@ class TrainingSettings(Settings):
         " evaluated as it is.",
     )
     lora: LoraSettings = Field(LoraSettings(), description="The adapter, where the method is lora.")
-    steps: int = Field(500, ge=1, description="Optimizer steps.")
-    samples_per_step: int = Field(32, ge=1, description="Samples whose gradients make one step.")
+    steps: int = Field(500, ge=1, le=MOST_STEPS, description="Optimizer steps.")
+    samples_per_step: int = Field(32, ge=1, le=10**6, description="Samples whose gradients make one step.")
     tokens_per_step: int | None = Field(
         None,
         ge=16,
+        le=MOST_TOKENS,
         description="Instead of samples_per_step: as many samples as make at most so many tokens.",
     )
     max_seq_len: int = Field(
         2048,
         ge=16,
+        le=LONGEST,
         description="Longest sample in tokens; prompt.too_long says what becomes of longer ones.",
     )
     tokens_per_batch: int | None = Field(
         None,
         ge=16,
+        le=MOST_TOKENS,
         description="Most tokens, padding included, in one forward pass; lower it if memory ends. "
         "Empty: 2,048 on a CPU, whose caches they fit, and 32,768 on a GPU.",
     )
@@ -83,7 +91,7 @@ class TrainingSettings(Settings):
         "answer",
         description="answer: the loss counts the test output. outputs: those of demonstrations 2… as well.",
     )
-    learning_rate: float = Field(1e-3, gt=0, description="Highest learning rate.")
+    learning_rate: float = Field(1e-3, gt=0, le=100, description="Highest learning rate.")
     optimizer: Literal["adamw", "muon"] = Field(
         "adamw",
         description="adamw for all weights; or muon for the matrices inside the blocks, adamw for the rest.",
@@ -100,15 +108,20 @@ class TrainingSettings(Settings):
         " wsd: it stays at the highest until the last decay_share of the steps.",
     )
     decay_share: float = Field(0.2, ge=0, le=1, description="Share of the steps that decay, under wsd.")
-    cycles: int = Field(4, ge=1, description="How often cosine_restarts falls, or cyclic rises and falls.")
+    cycles: int = Field(
+        4, ge=1, le=10_000, description="How often cosine_restarts falls, or cyclic rises and falls."
+    )
     warmup_share: float = Field(0.05, ge=0, le=1, description="Share of the steps that warms up.")
     final_share: float = Field(0.1, ge=0, le=1, description="Learning rate at the end, as a share.")
-    weight_decay: float = Field(0.01, ge=0, description="Decay of matrices; biases and norms have none.")
-    clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
-    checkpoint_every: int = Field(100, ge=1, description="Steps between two checkpoints.")
+    weight_decay: float = Field(
+        0.01, ge=0, le=100, description="Decay of matrices; biases and norms have none."
+    )
+    clip_norm: float = Field(1.0, gt=0, le=1e12, description="Largest norm of the gradient.")
+    checkpoint_every: int = Field(100, ge=1, le=MOST_STEPS, description="Steps between two checkpoints.")
     devices: int | None = Field(
         None,
         ge=1,
+        le=1024,
         description="GPUs that share the training; empty: all that are visible. Without a GPU: processes.",
     )
     draw_processes: int | None = Field(

@@ -18,7 +18,7 @@ from core.curation.mixtures import Mixture, draw_sample
 from core.curation.partitions import listed_tasks
 from core.errors import UserError
 from core.seeds import generator
-from core.settings import Settings
+from core.settings import Seed, Settings
 
 
 class ValidationSettings(Settings):
@@ -27,6 +27,7 @@ class ValidationSettings(Settings):
     every: int | None = Field(
         None,
         ge=1,
+        le=10**9,
         description="Steps between two validations; empty: none, and nothing is held out.",
     )
     partition: str | None = Field(
@@ -35,8 +36,8 @@ class ValidationSettings(Settings):
     share: float = Field(
         0.1, gt=0, lt=1, description="Else: hold out this share of the mixture's families, drawn by seed."
     )
-    seed: int = Field(0, ge=0, description="Which families and questions; the same for every training.")
-    tasks: int = Field(32, ge=1, description="Ask about at most so many of the held-out tasks.")
+    seed: Seed = Field(0, description="Which families and questions; the same for every training.")
+    tasks: int = Field(32, ge=1, le=10**6, description="Ask about at most so many of the held-out tasks.")
     seen: bool = Field(
         False,
         description="Also ask about as many tasks that are trained on: low accuracy even there is a bug.",

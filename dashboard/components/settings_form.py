@@ -10,16 +10,18 @@ from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
-import yaml
 from pydantic.fields import FieldInfo
 
-from core.settings import Settings
+from core.errors import UserError
+from core.settings import Settings, parse_yaml
 from core.specs.differing_settings import as_text
 
 Key = tuple[str, ...]
 Change = Callable[[Key, Any], None]
 
 COLUMNS = 3
+LARGEST = 2**53 - 1
+"""The largest whole number of a browser."""
 
 
 def settings_form(settings: Settings, above: Key, change: Change) -> None:
@@ -105,8 +107,8 @@ def _plain(kind: Any, value: Any) -> Any:
     if kind is not tuple:
         return value
     try:
-        return yaml.safe_load(f"[{value}]") or None
-    except yaml.YAMLError:
+        return parse_yaml(f"[{value}]", "The list") or None
+    except UserError:
         return value
 
 
@@ -115,7 +117,8 @@ def _bounds(field: FieldInfo, kind: Any) -> tuple[Any, Any]:
     found = {name: getattr(part, name) for part in field.metadata for name in ("ge", "gt", "le", "lt")
              if getattr(part, name, None) is not None}  # fmt: skip
     low, high = found.get("ge", found.get("gt")), found.get("le", found.get("lt"))
-    return (None if low is None else kind(low)), (None if high is None else kind(high))
+    low, high = (None if one is None else max(-LARGEST, min(LARGEST, kind(one))) for one in (low, high))
+    return low, high
 
 
 def _step(field: FieldInfo) -> float:
