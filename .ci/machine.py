@@ -41,6 +41,7 @@ class Python:
 
     @property
     def suits(self) -> bool:
+        """Whether the workbench runs on this Python."""
         return OLDEST <= self.version[:2] <= NEWEST
 
     @property

@@ -57,7 +57,7 @@ def _ask(socket: Any, server: psutil.Process, address: str) -> dict[str, Any]:
 
 def _processor_seconds(server: psutil.Process) -> float:
     times = server.cpu_times()
-    return times.user + times.system
+    return float(times.user + times.system)
 
 
 if __name__ == "__main__":

@@ -98,6 +98,7 @@ class Seen:
         self.app = app
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Answer a request, and note what was answered from memory."""
         await self.app(scope, receive, send)
         if scope["type"] == "http" and shows_others(scope["path"]):
             _others_may_load.set()
@@ -129,7 +130,7 @@ def single_threaded_products() -> Iterator[None]:
 
 # With its first element Streamlit looks whether it runs in an interactive Python, for which it goes through
 # the files of all modules: half a second of the first paint, and the answer is known here.
-delta_generator._use_warning_has_been_displayed = True
+delta_generator._use_warning_has_been_displayed = True  # noqa: SLF001
 
 MIDDLEWARE = [Middleware(Seen), Middleware(FromMemory)]
 """From the outside in: what is answered from memory must have been seen."""

@@ -47,6 +47,7 @@ class FromMemory:
         self._answers |= {f"/{path.stem}": self._page(path.stem) for path in SCREENS.glob("[!_]*.py")}
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Answer from memory what is known, and hand all else to the server."""
         answer = self._answer(scope) if scope["type"] == "http" else None
         await (answer or self.app)(scope, receive, send)
 

@@ -54,10 +54,12 @@ class Task:
 
     @property
     def is_pool(self) -> bool:
+        """Whether demonstrations and test are drawn from many pairs."""
         return self.n_train is not None
 
     @property
     def is_reversed(self) -> bool:
+        """Whether inputs and outputs are those of another task, exchanged."""
         return self.task_id.endswith(REVERSED_SUFFIX)
 
     @property

@@ -43,11 +43,11 @@ def _score(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
 
 def _infer_together(runs: Sequence[Run], spec: ExperimentSpec) -> None:
     for run in runs:
-        stages._run_stage(run, spec, "infer")
+        stages._run_stage(run, spec, "infer")  # noqa: SLF001
 
 
 if __name__ == "__main__":
     processes.MODULE = MODULE  # what the worker starts is trivial too
-    stages._WORK.update({"train": _train, "infer": _infer, "score": _score})
-    stages._infer_together = _infer_together
+    stages._WORK.update({"train": _train, "infer": _infer, "score": _score})  # noqa: SLF001
+    stages._infer_together = _infer_together  # noqa: SLF001
     runpy.run_module("core", run_name="__main__")

@@ -39,6 +39,7 @@ def follow(root: Path, experiment: str) -> bool:
 
 
 def _follow_live(root: Path, experiment: str, console: Console) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = []
     with Live(console=console, refresh_per_second=4, transient=False) as live:
         for records in _snapshots(root, experiment):
             live.update(_table(records))
@@ -47,6 +48,7 @@ def _follow_live(root: Path, experiment: str, console: Console) -> list[dict[str
 
 def _follow_lines(root: Path, experiment: str, console: Console) -> list[dict[str, Any]]:
     last: dict[str, tuple[Any, float]] = {}
+    records: list[dict[str, Any]] = []
     for records in _snapshots(root, experiment):
         for record in records:
             what = (record["state"], record["stage"])

@@ -181,6 +181,7 @@ def file_stamp(path: Path) -> Stamp:
 
 
 def source_stamp(root: Path, source: str) -> tuple[Stamp, Stamp]:
+    """What changes when the files of a source change: the stamps of its pairs and of its record."""
     path = parquet_path(root, source)
     record = path.with_suffix(".json")
     if not record.is_file() or not path.is_file():

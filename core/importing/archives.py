@@ -43,6 +43,7 @@ class Member:
 
     @property
     def stem(self) -> str:
+        """The name without folders and ending."""
         return PurePosixPath(self.path).stem
 
 

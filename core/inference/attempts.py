@@ -33,6 +33,7 @@ class Attempt:
 
     @property
     def key(self) -> tuple[str, str, int, int]:
+        """Source, task, test and number: what no other attempt of the evaluation has."""
         return (self.source, self.task_id, self.test_index, self.number)
 
 

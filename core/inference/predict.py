@@ -61,6 +61,7 @@ class Question:
 
     @property
     def is_shortened(self) -> bool:
+        """Whether the prompt lost demonstrations to fit."""
         return self.demonstrations < len(self.attempt.task.train)
 
 

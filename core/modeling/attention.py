@@ -130,7 +130,9 @@ def _causal(
         unseen = torch.arange(k.shape[2]) > places[:, None]
         mask = torch.zeros(unseen.shape, dtype=v.dtype).masked_fill_(unseen, -math.inf)[None, None]
     if v.dtype == torch.bfloat16 and v.device.type == "cpu":
-        return _with_gradient_in_float32().apply(q.to(v.dtype), k.to(v.dtype), v, mask, scaling)
+        attention = _with_gradient_in_float32()
+        mixed: torch.Tensor = attention.apply(q.to(v.dtype), k.to(v.dtype), v, mask, scaling)
+        return mixed
     return torch.nn.functional.scaled_dot_product_attention(
         q, k, v, attn_mask=mask, is_causal=mask is None, scale=scaling
     )
@@ -147,7 +149,7 @@ def _with_gradient_in_float32() -> Any:
     class CausalAttention(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, q: Any, k: Any, v: Any, mask: Any, scaling: float) -> Any:
-            found, logsumexp = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            found, logsumexp = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(  # noqa: SLF001
                 q, k, v, 0.0, mask is None, attn_mask=mask, scale=scaling
             )
             ctx.save_for_backward(q, k, v, found, logsumexp)
@@ -158,7 +160,7 @@ def _with_gradient_in_float32() -> Any:
         def backward(ctx: Any, *gradients: Any) -> Any:
             q, k, v, found, logsumexp = (saved.float() for saved in ctx.saved_tensors)
             mask = None if ctx.mask is None else ctx.mask.float()
-            back = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+            back = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(  # noqa: SLF001
                 gradients[0].float(), q, k, v, found, logsumexp, 0.0, mask is None,
                 attn_mask=mask, scale=ctx.scaling,
             )  # fmt: skip
@@ -195,4 +197,5 @@ def _on_gpu(
     else:  # the kernel divides by the root of the width
         q = q * (scaling * q.shape[-1] ** 0.5)
     found: Any = varlen_attn(q, k, v, sums, sums, longest, longest, **options)
-    return found[None]
+    batched: torch.Tensor = found[None]
+    return batched

@@ -24,10 +24,12 @@ class Job:
 
     @property
     def root(self) -> Path:
+        """The project's folder."""
         return self.runs[0].root
 
     @property
     def experiment(self) -> str:
+        """The experiment that all runs of the job belong to."""
         return self.runs[0].experiment
 
     @property
@@ -66,22 +68,26 @@ class LocalExecutor:
         self._children: dict[Job, subprocess.Popen[bytes]] = {}
 
     def start(self, job: Job) -> None:
+        """Start the job as a detached process that writes into its first run's log."""
         log = job.runs[0].folder / "log.txt"
         self._children[job] = start_detached(job.command, job.root, log, **self._environment)
 
     def is_alive(self, job: Job) -> bool:
+        """Whether a process of this job, started here or before, still works."""
         child = self._children.get(job)
         if child is not None and exit_code(child) is None:
             return True
         return any(_works(run) for run in job.runs)
 
     def stop(self, job: Job) -> None:
+        """End the process groups that work on the job's runs."""
         for run in job.runs:
             said = said_of(run)
             if said is not None and said.process is not None and said.process.is_here:
                 end_group(said.process)
 
     def how_it_ended(self, job: Job) -> str | None:
+        """The reason why the job's process ended without success; None where there is none to tell."""
         child = self._children.get(job)
         if child is None or not child.returncode:
             return None

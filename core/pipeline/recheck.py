@@ -143,7 +143,7 @@ def _repeat(runs: list[Run], spec: ExperimentSpec) -> None:
 def _asked(evaluation: Evaluation, engine: Engine, model: str, adapter: Path | None) -> dict[Any, str | None]:
     """The texts that come of the evaluation now, by attempt."""
     with tempfile.TemporaryDirectory() as folder:
-        job = Job(evaluation, Path(folder), lambda record: None, adapter)
+        job = Job(evaluation, Path(folder), lambda _: None, adapter)
         for _, problem in answer([job], engine, load_tokenizer(model)):
             if problem is not None:
                 raise problem

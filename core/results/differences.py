@@ -4,7 +4,7 @@ In come the scores of an experiment and the records of its runs; out come tasks 
 settings that are not the same, and the paired test of these checkpoints under its own label.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,11 +120,11 @@ def _kinds(one: TaskDifference) -> set[str]:
 
 def sorted_by(found: Sequence[TaskDifference], order: str) -> list[TaskDifference]:
     """The tasks in one of `ORDERS`; equal ones by source and id."""
-    keys = {
+    keys: dict[str, Callable[[TaskDifference], tuple[float, ...]]] = {
         "difference": lambda one: (-abs(one.difference), -one.difference),
         "B ahead": lambda one: (-one.difference,),
         "A ahead": lambda one: (one.difference,),
-        "task": lambda one: (),
+        "task": lambda _: (),
     }
     return sorted(found, key=lambda one: (*keys[order](one), one.source, one.task_id))
 

@@ -42,6 +42,7 @@ class TaskList:
 
     @classmethod
     def of(cls, source: str, tasks: Sequence[Task]) -> Self:
+        """The frozen list of these tasks, with a fingerprint of what they hold."""
         return cls(source, tuple(task.task_id for task in tasks), tasks_fingerprint(tasks))
 
     def summary(self) -> dict[str, Any]:

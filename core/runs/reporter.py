@@ -31,6 +31,7 @@ class Reporter:
         self._mark = run.heartbeat.open("rb")  # an open file's number can't be given to another one
 
     def __call__(self, record: dict[str, Any]) -> None:
+        """Append a record to the run's progress. Raises `Stopped` where a person stopped the run."""
         self._check_folder()
         append_record(
             self.run.folder / "progress.jsonl", {"time": round(time.time(), 3), "stage": self.stage, **record}

@@ -51,6 +51,7 @@ class Run:
 
     @property
     def folder(self) -> Path:
+        """The run's folder."""
         return experiment_folder(self.root, self.experiment) / self.variant / f"train-{self.train_seed}"
 
     @property
@@ -69,6 +70,7 @@ class Run:
         return f"{self.variant}/{self.train_seed}"
 
     def eval_folder(self, eval_seed: int) -> Path:
+        """The folder of one evaluation of the run."""
         return self.folder / f"eval-{eval_seed}"
 
 

@@ -165,7 +165,8 @@ def _likelier(answers: Distinct, tied: Whole, truths: Whole) -> npt.NDArray[np.b
     truths themselves, `truths` the truth of each, by its place in `tied`."""
     logprob, first = answers.standing(tied)
     level = logprob == logprob[truths]
-    return (logprob > logprob[truths]) | (level & (first < first[truths]))
+    likelier: npt.NDArray[np.bool_] = (logprob > logprob[truths]) | (level & (first < first[truths]))
+    return likelier
 
 
 def pixel_shares(answers: Distinct, truths: Truths) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:

@@ -78,7 +78,7 @@ def as_yaml(data: Any) -> str:
 class _Readable(yaml.SafeDumper):
     """Block style for mappings, flow style inside lists."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - yaml's own signature
         return True
 
 

@@ -133,7 +133,8 @@ class _Votes:
         −1 where there is none."""
         changed = np.diff(self.rivals, axis=0, prepend=np.nan) != 0
         places = np.arange(len(self.sizes), dtype=np.int16)
-        return np.max(np.where(changed, places, np.int16(-1)), axis=1, initial=-1).astype(np.int64)
+        last: Whole = np.max(np.where(changed, places, np.int16(-1)), axis=1, initial=-1).astype(np.int64)
+        return last
 
     @cached_property
     def answers(self) -> Whole:

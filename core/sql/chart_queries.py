@@ -4,7 +4,7 @@ In come an experiment and what the chart is about, out comes text for `core.sql.
 themselves, an output that one evaluation has and another lacks counts there as one without an attempt.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from core.results.curves import budgets_up_to
 from core.results.loading import Scores
@@ -155,14 +155,14 @@ def _pass(k: str) -> str:
     )
 
 
-_FAMILIES = {
-    "accuracy": lambda k: ("correct", "correct / attempts"),
-    "correct_pixels": lambda k: ("pixels_sum", "pixels_sum / attempts"),
-    "max_correct_pixels": lambda k: ("pixels_max", "pixels_max"),
-    "correct_size": lambda k: ("right_size", "right_size / attempts"),
-    "any_correct_size": lambda k: ("right_size", "(right_size > 0)::INTEGER"),
-    "unanswered": lambda k: ("unanswered", "unanswered / attempts"),
-    "pass_n": lambda k: ("correct", "(correct > 0)::INTEGER"),
+_FAMILIES: dict[str, Callable[[int | None], tuple[str, str]]] = {
+    "accuracy": lambda _: ("correct", "correct / attempts"),
+    "correct_pixels": lambda _: ("pixels_sum", "pixels_sum / attempts"),
+    "max_correct_pixels": lambda _: ("pixels_max", "pixels_max"),
+    "correct_size": lambda _: ("right_size", "right_size / attempts"),
+    "any_correct_size": lambda _: ("right_size", "(right_size > 0)::INTEGER"),
+    "unanswered": lambda _: ("unanswered", "unanswered / attempts"),
+    "pass_n": lambda _: ("correct", "(correct > 0)::INTEGER"),
     "pass_k": lambda k: ("correct", _pass(str(k))),
     "vote_k": lambda k: ("vote_rank", f"coalesce(vote_rank BETWEEN 1 AND {k}, false)::INTEGER"),
     "expected_vote_k": lambda k: (

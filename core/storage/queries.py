@@ -57,7 +57,8 @@ def query(
 
 def rows(sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
     """The same, as a list of records."""
-    return query(sql, parameters).to_pylist()
+    records: list[dict[str, Any]] = query(sql, parameters).to_pylist()
+    return records
 
 
 def parquet(paths: Sequence[Path], schema: pa.Schema, *, names: bool = False) -> str:

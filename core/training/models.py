@@ -97,8 +97,10 @@ def load_for_training(
     if in_four_bits:
         from peft import prepare_model_for_kbit_training
 
-        return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    return model.to(device)
+        prepared: PreTrainedModel = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+        return prepared
+    moved: PreTrainedModel = model.to(device)
+    return moved
 
 
 def _four_bits(device: str) -> dict[str, Any]:

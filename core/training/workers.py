@@ -38,6 +38,7 @@ class Workers:
 
     @property
     def is_first(self) -> bool:
+        """Whether this process reports and saves for all."""
         return self.rank == 0
 
     def share(self, parts: Sequence[T]) -> list[T]:

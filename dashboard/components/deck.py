@@ -138,13 +138,14 @@ def _shown(root: Path, source: str, *, keep: bool) -> Shown:
     kept = st.session_state.get(_SHOWN)
     if keep and isinstance(kept, Shown) and kept.source == source:
         return kept
-    st.session_state[_SHOWN] = Shown(
+    shown = Shown(
         source,
         {mark["task_id"]: mark["value"] for mark in latest_flags(root, source)},
         [marks[0]["task_id"] for marks in disagreements(root) if marks[0]["source"] == source],
         _document(root, source, source_stamp(root, source)),
     )
-    return st.session_state[_SHOWN]
+    st.session_state[_SHOWN] = shown
+    return shown
 
 
 Stamps = tuple[Stamp | tuple[Stamp, Stamp], ...]

@@ -11,12 +11,14 @@ SQL_PAGE = "screens/sql.py"
 BEHIND, _PAGE, _SEEN = "query behind the last chart", "page of the last chart", "queries of this page"
 
 
-def chart(figure: Any, page: str, key: str, query: str, said: str = "", help: str | None = None) -> None:
-    """Show a Plotly figure, `said` below it, and a button to its query, which is noted. `key` is unique."""
+def chart(
+    figure: Any, page: str, key: str, query: str, caption: str = "", note_help: str | None = None
+) -> None:
+    """Show a Plotly figure, `caption` below it, and a button to its query, which it notes."""
     st.plotly_chart(figure, key=key, config={"displayModeBar": False})
     note(page, key, query)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(said, help=help, width="stretch")
+        st.caption(caption, help=note_help, width="stretch")
         words = "Open the query that gives the numbers of this chart."
         if st.button("SQL", key=f"{key} query", type="tertiary", icon=":material/database:", help=words):
             st.session_state[BEHIND] = query

@@ -35,7 +35,9 @@ def differences_of(
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def records_of(name: str, stamp: experiment_page.Stamp, a: str, b: str, metric: str, form: str) -> list[dict]:
+def records_of(
+    name: str, stamp: experiment_page.Stamp, a: str, b: str, metric: str, form: str
+) -> list[dict[str, Any]]:
     scores = experiment_page.scores_of(root, name, stamp)
     return verdicts.compare_records(scores, a, b, [metric], None, form)
 
@@ -99,7 +101,13 @@ def show_experiment(name: str, boxes: list[Any]) -> None:
 
 
 def show_numbers(
-    scores: Scores, a: str, b: str, metric: str, form: str, record: dict, found: list[TaskDifference]
+    scores: Scores,
+    a: str,
+    b: str,
+    metric: str,
+    form: str,
+    record: dict[str, Any],
+    found: list[TaskDifference],
 ) -> None:
     """The verdict over recipes, the tasks won and lost, and the test of these checkpoints apart from it."""
     over, tasks, these = st.columns([3, 3, 3], border=True)
@@ -121,7 +129,7 @@ def show_numbers(
     these.caption(f"Holds for {paired.label}.")
 
 
-def show_recipes(scores: Scores, a: str, b: str, record: dict) -> None:
+def show_recipes(scores: Scores, a: str, b: str, record: dict[str, Any]) -> None:
     """The verdict that generalises over trainings."""
     st.markdown("**These recipes**", help=f"Generalises over: {number_format.OVER['recipe']}.")
     points = number_format.difference(record["difference"], record["low"], record["high"])
@@ -135,7 +143,7 @@ def show_recipes(scores: Scores, a: str, b: str, record: dict) -> None:
         )
 
 
-def show_imported(scores: Scores, a: str, b: str, records: list[dict]) -> None:
+def show_imported(scores: Scores, a: str, b: str, records: list[dict[str, Any]]) -> None:
     """The verdicts of results without tasks: over trainings, of these models apart, and all metrics."""
     over, these = st.columns(2, border=True)
     found = {record["scope"]: record for record in records}

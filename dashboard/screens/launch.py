@@ -54,7 +54,7 @@ def text_on_disk(name: str) -> str:
 
 def draft(name: str) -> str:
     """The text as edited in this session, else as it lies on disk."""
-    return st.session_state.setdefault(DRAFTS, {}).get(name, text_on_disk(name))
+    return str(st.session_state.setdefault(DRAFTS, {}).get(name, text_on_disk(name)))
 
 
 def keep(name: str, text: str) -> None:

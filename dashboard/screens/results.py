@@ -29,7 +29,9 @@ def rows_of(name: str, stamp: Stamp, metric: str, form: str, scope: str, baselin
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def records_of(name: str, stamp: Stamp, metrics: tuple[str, ...], form: str, scope: str) -> list[dict]:
+def records_of(
+    name: str, stamp: Stamp, metrics: tuple[str, ...], form: str, scope: str
+) -> list[dict[str, Any]]:
     return tables.records_of(experiment_page.scores_of(root, name, stamp), metrics, form, scope)
 
 
@@ -118,7 +120,7 @@ def choose_columns(scores: Scores, metric: str) -> list[str]:
         key="columns",
         bind="query-params",
     )
-    return list(dict.fromkeys([metric, *chosen]))
+    return list(dict[str, Any].fromkeys([metric, *chosen]))
 
 
 def show_experiment(name: str, boxes: list[Any]) -> None:

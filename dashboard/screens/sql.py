@@ -2,6 +2,7 @@
 
 import html
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -158,7 +159,7 @@ def answer_text() -> str:
     return str(state.get("sql asked", ""))
 
 
-def chart(columns: dict[str, list]) -> None:
+def chart(columns: dict[str, list[Any]]) -> None:
     """Any two columns against each other, coloured by a third."""
     names = list(columns)
     numbers = [name for name in names if charts.is_numeric(columns[name])]
