@@ -1,5 +1,5 @@
 """The toy source of curation."""
 
-from tests.curation.conftest import arc, root
+from tests.curation.conftest import arc, public, root
 
-__all__ = ["arc", "root"]
+__all__ = ["arc", "public", "root"]

@@ -257,7 +257,8 @@ json_values = st.recursive(
     max_leaves=20,
 )
 good_or_not = json_values | st.just(GOOD) | st.dictionaries(st.text(max_size=4), st.just(GOOD) | json_values)
-names = st.text(max_size=6) | st.sampled_from(
+# zipfile ends a name at its first NUL, and writes none that is empty
+names = st.text(max_size=6).filter(lambda name: not name.startswith("\0")) | st.sampled_from(
     ["../../up", "/abs", "a/b", "C:\\x", "..", "a" * 300, "\x1b[2J"]
 )
 

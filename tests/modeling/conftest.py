@@ -1,5 +1,5 @@
 """Tiny models, and one thread."""
 
-from tests.training.conftest import model_folder, one_thread
+from tests.training.conftest import model_folder, one_thread, training
 
-__all__ = ["model_folder", "one_thread"]
+__all__ = ["model_folder", "one_thread", "training"]
