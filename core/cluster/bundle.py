@@ -7,7 +7,7 @@ which of them make up the project, so a later launch does not change what an ear
 
 from pathlib import Path
 
-from core.curation.sources import REVERSED
+from core.curation.names import stored_name
 from core.curation.stored import parquet_path
 from core.errors import UserError
 from core.runs.frozen_tasks import FILE
@@ -55,7 +55,7 @@ def _sources(root: Path, spec: ExperimentSpec) -> list[Path]:
     names = {share.source for share in spec.evaluation.sources}
     for variant in spec.variants:
         names |= {share.source for share in spec.recipe_of(variant).mixture.sources}
-    paths = [parquet_path(root, name) for name in sorted({name.removeprefix(REVERSED) for name in names})]
+    paths = [parquet_path(root, name) for name in sorted({stored_name(name) for name in names})]
     return [*paths, *(path.with_suffix(".json") for path in paths)]
 
 

@@ -19,8 +19,12 @@ def check(
     as_json: AsJson = False,
     root: Root = HERE,
 ) -> None:
-    """Show every alarm: identical seeds, cut or missing answers, leaks, a loss that is no number, …"""
+    """Show every alarm: identical seeds, cut or missing answers, leaks, a loss that is no number, …
+
+    Of test-time training it shows by hashes that no pair which was trained on equals an evaluated test pair.
+    """
     from core.results.alarms import check_records
+    from core.results.demonstration_proofs import demonstration_proofs
 
     if repeat:
         from core.pipeline.recheck import repeat_evaluations
@@ -31,6 +35,9 @@ def check(
         print_records(records, as_json=as_json)
     else:
         typer.echo(f"No alarm in '{experiment}'.")
+    for proof in [] if as_json else demonstration_proofs(root, experiment):
+        hashes = f"sha256 {proof['trained_sha256'][:16]}… and {proof['test_sha256'][:16]}…"
+        typer.echo(f"{proof['variant']}: {proof['detail']} ({hashes}).")
 
 
 def rescore(

@@ -121,11 +121,10 @@ def print_errors(records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def print_leaks(root: Path, experiment: str) -> None:
-    """Warn, on the error output, that scores of an experiment are not comparable, where they are not."""
-    from core.results.leak_warnings import experiment_leaks
+    """Say, on the error output, what the trainings of an experiment saw of its evaluated tasks."""
+    from core.results.leak_warnings import notices
 
-    sentence = experiment_leaks(root, experiment)
-    if sentence:
+    for sentence in notices(root, experiment):
         typer.echo(f"{experiment}: {sentence}", err=True)
 
 

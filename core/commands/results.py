@@ -69,15 +69,24 @@ def show(
     if html is not None:
         _write_note(root, experiment, aggregation, scope, html)
         return
-    from core.results.leak_warnings import leaked_by_variant
+    from core.results.leak_warnings import leaked_by_variant, test_time_by_variant
     from core.results.number_format import evaluated_sentence, missing_sentence, scope_sentence
     from core.results.tables import progress_sentence, records_of
     from core.results.text_tables import results_table
 
     scores, metrics = _opened(root, experiment, metric)
-    leaked = leaked_by_variant(root, experiment)
+    leaked, seen = leaked_by_variant(root, experiment), test_time_by_variant(root, experiment)
     records = records_of(scores, metrics, aggregation, scope, level)
-    table = results_table([{**record, "leaked_tasks": leaked.get(record["variant"])} for record in records])
+    table = results_table(
+        [
+            {
+                **record,
+                "leaked_tasks": leaked.get(record["variant"]),
+                "test_time_tasks": seen.get(record["variant"]),
+            }
+            for record in records
+        ]
+    )
     for_people = not (as_json or as_csv or as_markdown or as_latex)
     if for_people:
         typer.echo(scores.experiment.question or scores.experiment.name)

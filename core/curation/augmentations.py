@@ -32,6 +32,9 @@ class Augmentation(Settings):
     swap_train_test: bool = Field(
         default=True, description="Ask about any pair of the task, not only about its test pairs."
     )
+    fewer_demonstrations: bool = Field(
+        default=False, description="Show a drawn number of the demonstrations, from one to all."
+    )
     composed: tuple[Composed, ...] = Field(
         default=(),
         description="Changes to all inputs or all outputs, which make a new problem: geometric (turned or"
@@ -66,6 +69,8 @@ def draw_question(rng: np.random.Generator, task: Task, augmentation: Augmentati
     else:
         others = list(task.train)
         test = tests[int(rng.integers(len(tests)))]
+    if augmentation.fewer_demonstrations and min(wanted, len(others)) > 1:
+        wanted = 1 + int(rng.integers(min(wanted, len(others))))
     # Some are left over where tests were added or a pool is large: which ones is drawn as well.
     chosen = rng.permutation(len(others))[:wanted]
     if not augmentation.pair_order:
@@ -74,10 +79,11 @@ def draw_question(rng: np.random.Generator, task: Task, augmentation: Augmentati
 
 
 def can_be_asked(task: Task, augmentation: Augmentation) -> bool:
-    """Whether a question can be drawn: a pair with a known output, and another to demonstrate with."""
+    """Whether a question can be drawn: a pair with a known output, and another to demonstrate with (none
+    is needed where the task shows none)."""
     known_tests = sum(pair.output is not None for pair in task.test)
     if task.is_pool or augmentation.swap_train_test:
-        return len(task.train) + known_tests >= 2
+        return len(task.train) + known_tests >= (1 if task.n_train == 0 else 2)
     return known_tests >= 1
 
 

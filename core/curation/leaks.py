@@ -15,7 +15,8 @@ from pathlib import Path
 from core.arc.tasks import REVERSED_SUFFIX, Pair, Task
 from core.curation.canonical import bits, canonical_pair, colour_counts, signatures
 from core.curation.flags import flags_path
-from core.curation.sources import REVERSED, list_sources, load_tasks
+from core.curation.names import REVERSED, stored_name
+from core.curation.sources import list_sources, load_tasks
 from core.curation.stored import Stamp, file_stamp, source_stamp
 from core.curation.twins import are_twins
 
@@ -256,7 +257,7 @@ def leaking_families(root: Path, sources: Sequence[str], evaluated: Sequence[str
     if not evaluated:
         return frozenset()
     names = (*sources, *evaluated)
-    stamps = tuple(source_stamp(root, name.removeprefix(REVERSED)) for name in names)
+    stamps = tuple(source_stamp(root, stored_name(name)) for name in names)
     derived = any(name.startswith(REVERSED) for name in names)
     flags = file_stamp(flags_path(root)) if derived else (0, 0)
     return _leaking_families(root, tuple(sources), tuple(evaluated), stamps, flags)

@@ -7,7 +7,7 @@ the sum of all weights, however many tasks it has; within a source all tasks are
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -16,7 +16,9 @@ from pydantic import Field, model_validator
 
 from core.arc.tasks import Pair, Task
 from core.curation.augmentations import Augmentation, can_be_asked, draw_problem, draw_question, draw_view
-from core.curation.leaks import Leak, find_leaks, key, leaking_families, related_families
+from core.curation.demonstrations import compare_demonstrations, split_demonstrations
+from core.curation.leaks import Leak, TaskKey, find_leaks, key, leaking_families, related_families
+from core.curation.names import is_demonstrations, stored_key
 from core.curation.partitions import listed_tasks
 from core.curation.sources import load_tasks
 from core.curation.stored import unknown_task
@@ -26,11 +28,13 @@ from core.settings import Settings
 
 __all__ = [
     "Augmentation",
+    "Gate",
     "Mixture",
     "MixtureSettings",
     "SourceShare",
     "load_mixture",
     "mixture_leaks",
+    "mixture_tasks",
     "training_leaks",
 ]
 
@@ -41,7 +45,10 @@ MOST_CELLS = 10**9
 class SourceShare(Settings):
     """One source of a mixture and how much of the stream comes from it."""
 
-    source: str = Field(description="Name of the source, such as arc1/training or reversed:arc1/training.")
+    source: str = Field(
+        description="Name of the source, such as arc1/training; reversed:arc1/training holds its tasks that"
+        " are flagged reversible, turned around; demos:arc1/evaluation the demonstrations of its tasks alone."
+    )
     weight: float = Field(
         default=1.0,
         gt=0,
@@ -64,6 +71,11 @@ class SourceShare(Settings):
     partition: str | None = Field(
         default=None, description="Use only the tasks on this list of a partition, such as mine/train."
     )
+    evaluated_only: bool = Field(
+        default=False,
+        description="Use only the tasks that the experiment evaluates, as for test-time training on the"
+        " demonstrations of a demos: source.",
+    )
     exclude: tuple[str, ...] = Field(
         default=(), description="Ids of tasks to leave out, such as those that leak into the evaluation."
     )
@@ -76,7 +88,7 @@ class MixtureSettings(Settings):
     exclude_leaks_with: tuple[str, ...] = Field(
         default=(),
         description="Leave out all tasks that give away one of these sources, such as arc1/evaluation, and"
-        " everything else of their families.",
+        " everything else of their families; of a demos: source only what equals a test pair.",
     )
     augmentation: Augmentation = Field(default=Augmentation(), description="How samples are varied.")
 
@@ -127,9 +139,11 @@ def draw_sample(rng: np.random.Generator, task: Task, augmentation: Augmentation
     return view.apply(draw_problem(rng, question, augmentation))
 
 
-def eligible_tasks(root: Path, share: SourceShare, settings: MixtureSettings) -> list[Task]:
+def eligible_tasks(
+    root: Path, share: SourceShare, settings: MixtureSettings, evaluated: Iterable[Task] | None = None
+) -> list[Task]:
     """The tasks of a share that are on its partition's list, not excluded, no leak, small enough, and have
-    a pair to ask about; ordered by id.
+    a pair to ask about; ordered by id. `evaluated` are the tasks that a share with `evaluated_only` is about.
 
     Raises `UserError` where source, list or an excluded task is unknown.
     """
@@ -138,9 +152,11 @@ def eligible_tasks(root: Path, share: SourceShare, settings: MixtureSettings) ->
         if task_id not in known:
             raise unknown_task(task_id, list(known), f"source '{share.source}', though it is to be excluded")
     tasks = known if share.partition is None else listed_tasks(root, share.source, share.partition)
-    leaking = leaking_families(root, [one.source for one in settings.sources], settings.exclude_leaks_with)
     kept = [task for task in tasks.values() if task.task_id not in share.exclude]
-    small = [small_pairs(task, share.max_pair_cells) for task in kept if task.family not in leaking]
+    if share.evaluated_only:
+        kept = _evaluated_of(kept, evaluated)
+    kept = _without_leaks(root, share, settings, kept)
+    small = [small_pairs(task, share.max_pair_cells) for task in kept]
     return [
         task
         for task in small
@@ -149,14 +165,42 @@ def eligible_tasks(root: Path, share: SourceShare, settings: MixtureSettings) ->
     ]
 
 
+def _evaluated_of(tasks: Iterable[Task], evaluated: Iterable[Task] | None) -> list[Task]:
+    """The tasks that are, or are derived from, one of the evaluated."""
+    if evaluated is None:
+        raise UserError(
+            "A source with evaluated_only: true is drawn from within an experiment alone, which says what is"
+            " evaluated. Remove evaluated_only here."
+        )
+    wanted = {key(task) for task in evaluated}
+    return [task for task in tasks if stored_key(*key(task)) in wanted]
+
+
+def _without_leaks(
+    root: Path, share: SourceShare, settings: MixtureSettings, tasks: Sequence[Task]
+) -> list[Task]:
+    """The tasks without those that give away a source of `exclude_leaks_with`."""
+    if not settings.exclude_leaks_with:
+        return list(tasks)
+    if is_demonstrations(share.source):
+        held = [task for name in settings.exclude_leaks_with for task in load_tasks(root, name).values()]
+        found = compare_demonstrations(tasks, held, related_families(root)).leaks
+        leaking = {(leak.source_a, leak.task_a) for leak in found}
+        return [task for task in tasks if key(task) not in leaking]
+    sources = [one.source for one in settings.sources if not is_demonstrations(one.source)]
+    families = leaking_families(root, sources, settings.exclude_leaks_with)
+    return [task for task in tasks if task.family not in families]
+
+
 def small_pairs(task: Task, max_pair_cells: int | None) -> Task:
-    """The task without its large pairs; a pool keeps a pair for the question beside its demonstrations."""
+    """The task without its large pairs; a pool keeps a pair for the question beside its demonstrations, of
+    which it shows at least one if it showed any."""
     if max_pair_cells is None:
         return task
     train, test = (
         tuple(pair for pair in pairs if _cells(pair) <= max_pair_cells) for pairs in (task.train, task.test)
     )
-    n_train = None if task.n_train is None else max(1, min(task.n_train, len(train) - 1))
+    n_train = task.n_train and max(1, min(task.n_train, len(train) - 1))
     return replace(task, train=train, test=test, n_train=n_train)
 
 
@@ -164,29 +208,50 @@ def _cells(pair: Pair) -> int:
     return int(pair.input.size) + (0 if pair.output is None else int(pair.output.size))
 
 
-def load_mixture(root: Path, settings: MixtureSettings, seed: int) -> Mixture:
-    """The mixture of these settings over the imported sources.
+def load_mixture(
+    root: Path, settings: MixtureSettings, seed: int, evaluated: Iterable[Task] | None = None
+) -> Mixture:
+    """The mixture of these settings over the imported sources; `evaluated` as in `eligible_tasks`.
 
     Raises `UserError` for a source that was not imported or of which no task is left.
     """
-    tasks = {share.source: eligible_tasks(root, share, settings) for share in settings.sources}
-    return Mixture(tasks, settings, seed)
+    return Mixture(mixture_tasks(root, settings, evaluated), settings, seed)
 
 
-def mixture_leaks(root: Path, settings: MixtureSettings, evaluated: Iterable[Task]) -> list[Leak]:
+def mixture_tasks(
+    root: Path, settings: MixtureSettings, evaluated: Iterable[Task] | None = None
+) -> dict[str, list[Task]]:
+    """The tasks that a mixture draws from, by source; none of a source is an empty list."""
+    known = None if evaluated is None else list(evaluated)
+    return {share.source: eligible_tasks(root, share, settings, known) for share in settings.sources}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a mixture shows of the evaluated tasks. `leaks`: task a is in the mixture, task b is evaluated and
+    given away. `test_time`: the evaluated tasks, by source and id, of which it holds demonstrations alone."""
+
+    leaks: tuple[Leak, ...]
+    test_time: tuple[TaskKey, ...]
+
+
+def mixture_leaks(root: Path, settings: MixtureSettings, evaluated: Iterable[Task]) -> Gate:
     """What the training mixture gives away of the tasks that it will be evaluated on: the gate that a
-    launch passes. Task a is in the mixture, task b is evaluated."""
-    trained = [task for share in settings.sources for task in eligible_tasks(root, share, settings)]
-    return training_leaks(root, trained, evaluated)
+    launch passes."""
+    tasks = list(evaluated)
+    by_source = mixture_tasks(root, settings, tasks)
+    return training_leaks(root, [task for members in by_source.values() for task in members], tasks)
 
 
-def training_leaks(root: Path, trained: Iterable[Task], evaluated: Iterable[Task]) -> list[Leak]:
+def training_leaks(root: Path, trained: Iterable[Task], evaluated: Iterable[Task]) -> Gate:
     """The same for the tasks that a mixture draws from."""
-    mixed = list(trained)
+    mixed, demonstrations = split_demonstrations(trained)
     tasks = {key(task): task for task in evaluated}
-    leaks = find_leaks(mixed, tasks.values(), related_families(root))
+    related = related_families(root)
+    leaks = find_leaks(mixed, tasks.values(), related)
     # A task that is trained and evaluated under one key gives itself away; find_leaks leaves it out.
     itself = [Leak(*one, *one, "same id", len(tasks[one].pairs)) for one in map(key, mixed) if one in tasks]
-    return sorted(
-        {*leaks, *itself}, key=lambda leak: (leak.source_a, leak.task_a, leak.source_b, leak.task_b)
-    )
+    test_time = compare_demonstrations(demonstrations, list(tasks.values()), related)
+    found = {*leaks, *itself, *test_time.leaks}
+    ordered = sorted(found, key=lambda leak: (leak.source_a, leak.task_a, leak.source_b, leak.task_b))
+    return Gate(tuple(ordered), test_time.seen)

@@ -14,7 +14,8 @@ import numpy as np
 
 from core.arc.tasks import REVERSED_SUFFIX, Task
 from core.curation.leaks import find_leaks, related_families
-from core.curation.sources import REVERSED, load_tasks
+from core.curation.names import stored_name
+from core.curation.sources import load_tasks
 from core.errors import UserError
 from core.seeds import generator
 from core.storage.files import read_json, write_json
@@ -152,7 +153,7 @@ def listed_tasks(root: Path, source: str, name: str) -> dict[str, Task]:
             f"Partition '{partition}' has no list '{part}'. Use one of:"
             f" {', '.join(f'{partition}/{known}' for known in sorted(lists))}."
         )
-    listed = {*lists[part].get(source, ()), *lists[part].get(source.removeprefix(REVERSED), ())}
+    listed = {*lists[part].get(source, ()), *lists[part].get(stored_name(source), ())}
     return {
         task_id: task
         for task_id, task in load_tasks(root, source).items()

@@ -3,6 +3,8 @@
 An imported source is read from its files. `reversed:<source>` is no file: it is derived, each time, from
 the flags and the tasks of `<source>`, so it changes as soon as a flag does. A task that is its own
 reversal up to symmetry and recolouring is left out of it, for it would be the same task again.
+`demos:<source>` holds the demonstrations of the source's tasks alone (see `demonstrations`), and
+`reversed:demos:<source>` those of the flagged ones, turned around.
 """
 
 import functools
@@ -11,9 +13,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from core.arc.tasks import REVERSED_SUFFIX, Task
+from core.arc.tasks import Task
 from core.curation.canonical import is_own_reversal
 from core.curation.flags import flags_path, latest_flags
+from core.curation.names import (
+    DEMOS,
+    REVERSED,
+    demonstrations_of,
+    is_demonstrations,
+    stored_key,
+    stored_name,
+)
 from core.curation.stored import (
     Dropped,
     SourceInfo,
@@ -32,6 +42,7 @@ from core.storage.files import fingerprint, sha256_of
 __all__ = [
     "SourceInfo",
     "content_key",
+    "demos_info",
     "derived_sources",
     "find_task",
     "list_sources",
@@ -43,8 +54,6 @@ __all__ = [
     "tasks_named",
 ]
 
-REVERSED = "reversed:"
-
 
 def load_tasks(root: Path, source: str) -> dict[str, Task]:
     """The tasks of a source by id, ordered by id; `reversed:<source>` is derived from the flags.
@@ -53,7 +62,12 @@ def load_tasks(root: Path, source: str) -> dict[str, Task]:
     """
     if source.startswith(REVERSED):
         return dict(_reversed(root, source.removeprefix(REVERSED))[0])
-    return load_stored(root, source)
+    stored = load_stored(root, stored_name(source))
+    if is_demonstrations(source):
+        return {
+            task_id: demonstrations_of(task, source) for task_id, task in stored.items() if not task.is_pool
+        }
+    return stored
 
 
 def sources_named(root: Path, name: str) -> list[str]:
@@ -91,21 +105,18 @@ def tasks_named(root: Path, source: str, task_ids: Iterable[str]) -> list[Task]:
 
     Raises `UnknownTaskError` where the source, or the one that it turns around, does not hold one of them.
     """
-    stored = load_stored(root, source.removeprefix(REVERSED))
+    name = stored_name(source)
+    stored = load_stored(root, name)
     found = []
     for task_id in task_ids:
-        original = _turned_id(task_id) if source.startswith(REVERSED) else task_id
+        _, original = stored_key(source, task_id)
         if original not in stored:
-            raise unknown_task(original, list(stored), f"source '{source.removeprefix(REVERSED)}'")
+            raise unknown_task(original, list(stored), f"source '{name}'")
         task = stored[original]
+        if is_demonstrations(source):
+            task = demonstrations_of(task, source)
         found.append(_turned(task, source) if source.startswith(REVERSED) else task)
     return found
-
-
-def _turned_id(task_id: str) -> str:
-    """The id of the original of a reversed task."""
-    plain = task_id.removesuffix(REVERSED_SUFFIX)
-    return plain if plain != task_id else task_id + REVERSED_SUFFIX
 
 
 def _turned(task: Task, source: str) -> Task:
@@ -114,7 +125,7 @@ def _turned(task: Task, source: str) -> Task:
 
 def source_fingerprint(root: Path, source: str) -> str:
     """The sha256 (hex) of a source's tasks, whatever file they came from; also of a derived source."""
-    if source.startswith(REVERSED):
+    if source != stored_name(source):
         return tasks_fingerprint(load_tasks(root, source).values())
     return _stored_fingerprint(root, source, source_stamp(root, source))
 
@@ -127,9 +138,9 @@ def _stored_fingerprint(root: Path, source: str, _stamps: tuple[Stamp, Stamp]) -
 def content_key(root: Path, source: str) -> str:
     """Changes whenever the tasks of a source may have: the sha256 of its files, of a derived source also of
     the flags that it is made of. It names results that are kept on disk, and reads no task."""
-    original = source.removeprefix(REVERSED)
+    original = stored_name(source)
     parts = [source, _files_key(root, original, source_stamp(root, original))]
-    if source != original:
+    if source.startswith(REVERSED):
         marks = latest_flags(root, source=original)
         parts += [mark["task_id"] for mark in marks if mark["value"] == "yes"]
     return fingerprint(parts)
@@ -155,10 +166,20 @@ def tasks_fingerprint(tasks: Iterable[Task]) -> str:
 def reversed_info(root: Path, source: str) -> SourceInfo:
     """The record of `reversed:<source>` as the flags stand, with the flagged tasks that it leaves out."""
     tasks, dropped = _reversed(root, source)
-    original = source_info(root, source)
+    original = source_info(root, stored_name(source))
     origin = f"{source}, turned around where flagged reversible"
     turned = replace(original, source=REVERSED + source, origin=origin, dropped=dropped)
     return counted(turned, list(tasks.values()))
+
+
+def demos_info(root: Path, source: str) -> SourceInfo:
+    """The record of `demos:<source>`, with the pools that it leaves out, for they have no demonstrations."""
+    original = source_info(root, source)
+    pools = sorted(task.task_id for task in load_stored(root, source).values() if task.is_pool)
+    dropped = tuple(Dropped(task_id, "It is a pool, without demonstrations of its own.") for task_id in pools)
+    origin = f"{source}, its demonstrations alone"
+    shown = replace(original, source=DEMOS + source, origin=origin, dropped=dropped)
+    return counted(shown, list(load_tasks(root, DEMOS + source).values()))
 
 
 def derived_sources(root: Path) -> list[SourceInfo]:
@@ -168,17 +189,17 @@ def derived_sources(root: Path) -> list[SourceInfo]:
 
 
 def _reversed(root: Path, source: str) -> tuple[Mapping[str, Task], tuple[Dropped, ...]]:
-    return _load_reversed(root, source, source_stamp(root, source), file_stamp(flags_path(root)))
+    return _load_reversed(root, source, source_stamp(root, stored_name(source)), file_stamp(flags_path(root)))
 
 
 @functools.lru_cache(maxsize=8)
 def _load_reversed(
     root: Path, source: str, _stamps: tuple[Stamp, Stamp], _marks: Stamp
 ) -> tuple[Mapping[str, Task], tuple[Dropped, ...]]:
-    tasks = load_stored(root, source)
+    tasks = load_tasks(root, source)
     kept: dict[str, Task] = {}
     dropped: list[Dropped] = []
-    for mark in latest_flags(root, source=source):
+    for mark in latest_flags(root, source=stored_name(source)):
         task = tasks.get(mark["task_id"])
         if mark["value"] != "yes":
             continue

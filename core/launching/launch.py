@@ -11,7 +11,7 @@ from pathlib import Path
 
 from core.cluster.settings import ClusterSettings, check_ray, ensure_driver, say_cluster
 from core.curation.leaks import Leak
-from core.curation.mixtures import mixture_leaks, training_leaks
+from core.curation.mixtures import Gate, mixture_leaks, training_leaks
 from core.errors import UserError
 from core.launching.queue import open_queue
 from core.launching.worker import ensure_worker
@@ -63,15 +63,17 @@ def prepare(
         if run not in fresh:
             _check_settings(run, spec)
     frozen = freeze(root, spec)
-    leaks = {variant: _frozen_leaks(root, spec, frozen, variant) for variant in spec.variants if fresh}
-    if any(leaks.values()) and not spec.allow_leaks:
-        raise _refuse_leaks({variant: found for variant, found in leaks.items() if found})
+    gates = {variant: _frozen_leaks(root, spec, frozen, variant) for variant in spec.variants if fresh}
+    leaking = {variant: gate.leaks for variant, gate in gates.items() if gate.leaks}
+    if leaking and not spec.allow_leaks:
+        raise _refuse_leaks(leaking)
     records = {
         run: {
             **describe_run(run, spec, frozen, command),
             "launched_by": by,
             "fresh": fresh_work,
-            "leaks": [asdict(leak) for leak in leaks[run.variant]],
+            "leaks": [asdict(leak) for leak in gates[run.variant].leaks],
+            "test_time": gates[run.variant].test_time,
         }
         for run in fresh
     }
@@ -102,19 +104,19 @@ def _check_settings(run: Run, spec: ExperimentSpec) -> None:
         )
 
 
-def _frozen_leaks(root: Path, spec: ExperimentSpec, frozen: Frozen, variant: str) -> list[Leak]:
+def _frozen_leaks(root: Path, spec: ExperimentSpec, frozen: Frozen, variant: str) -> Gate:
     by_source = frozen.load_trained(root, variant, spec.recipe_of(variant).mixture)
     trained = [task for tasks in by_source.values() for task in tasks]
     return training_leaks(root, trained, frozen.load_evaluated(root))
 
 
-def leaks_of(root: Path, spec: ExperimentSpec) -> dict[str, list[Leak]]:
-    """For each variant, what its mixture gives away of the evaluated tasks."""
+def leaks_of(root: Path, spec: ExperimentSpec) -> dict[str, Gate]:
+    """For each variant, what its mixture shows of the evaluated tasks."""
     tasks = evaluated_tasks(root, spec.evaluation)
     return {variant: mixture_leaks(root, spec.recipe_of(variant).mixture, tasks) for variant in spec.variants}
 
 
-def _refuse_leaks(leaks: dict[str, list[Leak]]) -> UserError:
+def _refuse_leaks(leaks: dict[str, tuple[Leak, ...]]) -> UserError:
     variant, found = next(iter(leaks.items()))
     first = found[0]
     return UserError(

@@ -1,22 +1,49 @@
 """What is likely a mistake in a spec, though it can be launched: said before the launch, never refused."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from core.curation.mixtures import mixture_tasks
+from core.curation.names import asked_without_demonstrations, is_demonstrations
 from core.errors import UserError
 from core.prompts.templates import PromptSettings, prompt_of_model
-from core.specs.spec import ExperimentSpec, Recipe
+from core.specs.spec import ExperimentSpec, Recipe, evaluated_tasks
 from core.storage.models import model_location, model_summary
 
 
 def cautions_of(root: Path, spec: ExperimentSpec) -> list[str]:
-    """Sentences about base models that were trained on other prompts than the spec writes, and about samples
-    and prompts longer than a base model reads; each once. Models of a hub are not looked at."""
-    found = []
-    for recipe in map(spec.recipe_of, spec.variants):
+    """Sentences about base models that were trained on other prompts than the spec writes, about samples
+    and prompts longer than a base model reads, and about `demos:` tasks with a single demonstration; each
+    once. Models of a hub are not looked at."""
+    found: list[str | None] = []
+    recipes = [spec.recipe_of(variant) for variant in spec.variants]
+    for recipe in recipes:
         folder = Path(model_location(root, recipe.base_model))
         if folder.is_dir():
             found += [_other_prompts(folder, recipe), *_too_long(folder, recipe, spec)]
+    found += _single_demonstrations(root, spec, recipes)
     return list(dict.fromkeys(sentence for sentence in found if sentence))
+
+
+def _single_demonstrations(root: Path, spec: ExperimentSpec, recipes: Iterable[Recipe]) -> list[str]:
+    """Which tasks of `demos:` sources have a single demonstration, which is then asked from none."""
+    mixtures = [
+        recipe.mixture
+        for recipe in recipes
+        if any(is_demonstrations(share.source) for share in recipe.mixture.sources)
+    ]
+    if not mixtures:
+        return []
+    evaluated = evaluated_tasks(root, spec.evaluation)
+    found = []
+    for mixture in mixtures:
+        for source, tasks in mixture_tasks(root, mixture, evaluated).items():
+            if single := asked_without_demonstrations(tasks):
+                found.append(
+                    f"{len(single)} tasks of {source} have a single demonstration, which is asked from none:"
+                    f" {', '.join(single)}."
+                )
+    return found
 
 
 def _other_prompts(folder: Path, recipe: Recipe) -> str | None:

@@ -7,7 +7,7 @@ model reported; where there is none they are unknown.
 
 import itertools
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ def size_of(root: Path, spec: ExperimentSpec) -> Size:
     outputs = sum(len(task.test) for task in tasks)
     runs = len(spec.variants) * len(spec.train_seeds)
     recipes = [spec.recipe_of(variant) for variant in spec.variants]
-    trained = sum(_training_tokens(root, recipe) for recipe in recipes)
+    trained = sum(_training_tokens(root, recipe, tasks) for recipe in recipes)
     asked = sum(_tokens_per_evaluation(tasks, recipe.prompt, spec.evaluation.inference) for recipe in recipes)
     return Size(
         runs=runs,
@@ -72,7 +72,7 @@ def size_of(root: Path, spec: ExperimentSpec) -> Size:
     )
 
 
-def _training_tokens(root: Path, recipe: Recipe) -> float:
+def _training_tokens(root: Path, recipe: Recipe, evaluated: Sequence[Task]) -> float:
     """Tokens of one training, from the samples that its mixture draws first.
 
     Raises `UserError` where none of them fits max_seq_len.
@@ -80,7 +80,8 @@ def _training_tokens(root: Path, recipe: Recipe) -> float:
     settings = recipe.training
     if settings.method == "none":
         return 0.0
-    lengths = _sample_lengths(load_mixture(root, recipe.mixture, seed=0), recipe.prompt, settings.max_seq_len)
+    mixture = load_mixture(root, recipe.mixture, seed=0, evaluated=evaluated)
+    lengths = _sample_lengths(mixture, recipe.prompt, settings.max_seq_len)
     fitting = [length for length in lengths if length <= settings.max_seq_len]
     if not fitting:
         raise UserError(

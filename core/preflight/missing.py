@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from core.curation.sources import REVERSED, list_sources
+from core.curation.names import stored_name
+from core.curation.sources import list_sources
 from core.errors import UserError
 from core.importing.import_source import BUNDLES
 from core.specs.spec import ExperimentSpec
@@ -45,7 +46,7 @@ def needs_of(root: Path, spec: ExperimentSpec) -> list[Need]:
 
 
 def _source_need(name: str, known: set[str]) -> Need | None:
-    stored = name.removeprefix(REVERSED)
+    stored = stored_name(name)
     if stored in known:
         return None
     bundle = stored.split("/")[0]

@@ -1,25 +1,75 @@
-"""Which trainings had evaluated tasks, or twins of them, in their mixture: what `allow_leaks` let through.
+"""What trainings saw of the evaluated tasks: leaks, which `allow_leaks` let through, and the demonstrations
+alone, which is test-time training.
 
-In come the records that launches leave, out come counts and the sentence that stands wherever such a run is
+In come the records that launches leave, out come counts and the sentences that stand wherever such a run is
 shown.
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
-from core.runs.recorded_leaks import leaked_tasks
+from core.errors import UserError
+from core.runs.recorded_leaks import leaked_tasks, test_time_tasks
+from core.storage.files import read_json
 
 _OF_RUNS = re.compile(r"\b(scores|predictions|runs)\b", re.IGNORECASE)
 
 
 def leaked_by_variant(root: Path, experiment: str) -> dict[str, int | None]:
     """The evaluated tasks that each variant's mixture gives away; None where no record says it."""
+    return _by_variant(root, experiment, leaked_tasks)
+
+
+def test_time_by_variant(root: Path, experiment: str) -> dict[str, int | None]:
+    """The evaluated tasks whose demonstrations each variant was trained on; None where no record says it."""
+    return _by_variant(root, experiment, test_time_tasks)
+
+
+def _by_variant(root: Path, experiment: str, count_of: Callable[[Path], int | None]) -> dict[str, int | None]:
     found: dict[str, int | None] = {}
-    for record in sorted((root / "runs" / experiment).glob("*/train-*/run.json")):
-        variant, count = record.parents[1].name, leaked_tasks(record.parent)
+    for record in _records(root, experiment):
+        variant, count = record.parents[1].name, count_of(record.parent)
         known = [one for one in (found.get(variant), count) if one is not None]
         found[variant] = max(known, default=None)
     return found
+
+
+def _records(root: Path, experiment: str) -> list[Path]:
+    return sorted((root / "runs" / experiment).glob("*/train-*/run.json"))
+
+
+def test_time_label(seen: int, evaluated: int | None) -> str:
+    """What test-time training is called wherever its numbers stand."""
+    tasks = f"the {seen:,}" if evaluated in (None, seen) else f"{seen:,} of the {evaluated:,}"
+    return f"test-time training: saw the demonstrations of {tasks} evaluated tasks"
+
+
+def experiment_test_time(root: Path, experiment: str) -> str:
+    """Which variants of an experiment were trained at test time, as all its pages and verbs say it; empty
+    where none was."""
+    by_count: dict[int, list[str]] = {}
+    for variant, count in test_time_by_variant(root, experiment).items():
+        if count:
+            by_count.setdefault(count, []).append(f"'{variant}'")
+    evaluated = _evaluated(root, experiment)
+    said = [f"{', '.join(names)}: {test_time_label(count, evaluated)}" for count, names in by_count.items()]
+    return "; ".join(said) + "." if said else ""
+
+
+def _evaluated(root: Path, experiment: str) -> int | None:
+    for record in _records(root, experiment):
+        try:
+            return int(read_json(record)["evaluated"]["tasks"])
+        except (UserError, KeyError, TypeError, ValueError):
+            continue
+    return None
+
+
+def notices(root: Path, experiment: str) -> list[str]:
+    """The sentences about an experiment's leaks and its test-time training, those that there are."""
+    found = (experiment_leaks(root, experiment), experiment_test_time(root, experiment))
+    return [sentence for sentence in found if sentence]
 
 
 def experiment_leaks(root: Path, experiment: str) -> str:
@@ -37,10 +87,9 @@ def experiment_leaks(root: Path, experiment: str) -> str:
 
 
 def query_leaks(root: Path, query: str) -> list[str]:
-    """The warnings about the experiments that a query over runs names in quotes, or else about all."""
+    """The notices about the experiments that a query over runs names in quotes, or else about all."""
     if not _OF_RUNS.search(query):
         return []
     known = sorted(path.parent.name for path in (root / "runs").glob("*/experiment.yaml"))
     named = [name for name in known if f"'{name}'" in query] or known
-    found = ((name, experiment_leaks(root, name)) for name in named)
-    return [f"{name}: {sentence}" for name, sentence in found if sentence]
+    return [f"{name}: {sentence}" for name in named for sentence in notices(root, name)]

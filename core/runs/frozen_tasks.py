@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from core.arc.tasks import Task
-from core.curation.mixtures import Mixture, MixtureSettings, eligible_tasks, small_pairs
+from core.curation.mixtures import Mixture, MixtureSettings, mixture_tasks, small_pairs
 from core.curation.sources import tasks_fingerprint, tasks_named
 from core.curation.stored import UnknownTaskError
 from core.errors import UserError
@@ -93,10 +93,11 @@ def freeze(root: Path, spec: ExperimentSpec) -> Frozen:
     kept = read_frozen(root, spec.name)
     launched = {run.variant for run in list_runs(root, spec.name)}
     evaluated = kept.evaluated if kept and launched else _lists(evaluated_tasks(root, spec.evaluation))
+    tasks = [task for one in evaluated for task in one.load(root)]
     trained = {
         variant: kept.trained[variant]
         if kept and variant in launched and variant in kept.trained
-        else mixture_lists(root, spec.recipe_of(variant).mixture)
+        else mixture_lists(root, spec.recipe_of(variant).mixture, tasks)
         for variant in spec.variants
     }
     held_out = {
@@ -113,9 +114,9 @@ def _listed(root: Path, recipe: Recipe) -> tuple[str, ...] | None:
     return listed_families(root, sources, recipe.training.validation)
 
 
-def mixture_lists(root: Path, mixture: MixtureSettings) -> tuple[TaskList, ...]:
+def mixture_lists(root: Path, mixture: MixtureSettings, evaluated: Sequence[Task]) -> tuple[TaskList, ...]:
     """What a mixture draws from, as flags and partitions stand now. Raises `UserError` for nothing at all."""
-    tasks = {share.source: eligible_tasks(root, share, mixture) for share in mixture.sources}
+    tasks = mixture_tasks(root, mixture, evaluated)
     Mixture(tasks, mixture, seed=0)  # which refuses a source of which no task is left
     return tuple(
         TaskList.of(source, tasks_named(root, source, [task.task_id for task in members]))

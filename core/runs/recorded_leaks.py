@@ -1,4 +1,5 @@
-"""How many evaluated tasks the mixture of a run gives away, as its `run.json` recorded at the launch."""
+"""How many evaluated tasks the mixture of a run gives away, and of how many it holds the
+demonstrations alone, as its `run.json` recorded at the launch."""
 
 import functools
 from pathlib import Path
@@ -11,13 +12,21 @@ from core.storage.files import read_json
 def leaked_tasks(run: Path) -> int | None:
     """How many evaluated tasks the mixture of a run gives away, by its folder; None where it does not say."""
     record = run / "run.json"
-    return _leaked_tasks(record, file_stamp(record))
+    return _counts(record, file_stamp(record))[0]
+
+
+def test_time_tasks(run: Path) -> int | None:
+    """Of how many evaluated tasks the mixture of a run holds the demonstrations (test-time training), by its
+    folder; None where it does not say."""
+    record = run / "run.json"
+    return _counts(record, file_stamp(record))[1]
 
 
 @functools.lru_cache(maxsize=4096)
-def _leaked_tasks(record: Path, _stamp: Stamp) -> int | None:
+def _counts(record: Path, _stamp: Stamp) -> tuple[int | None, int | None]:
     try:
-        leaks = read_json(record)["leaks"]
-        return len({(leak["source_b"], leak["task_b"]) for leak in leaks})
-    except (UserError, KeyError, TypeError):
-        return None
+        made = read_json(record)
+        leaked = len({(leak["source_b"], leak["task_b"]) for leak in made["leaks"]})
+        return leaked, len(made.get("test_time", ()))
+    except (UserError, KeyError, TypeError, AttributeError):
+        return None, None

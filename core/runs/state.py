@@ -18,7 +18,7 @@ from core.errors import UserError
 from core.machine import processes
 from core.machine.processes import Identity
 from core.runs.experiment import list_experiments
-from core.runs.recorded_leaks import leaked_tasks
+from core.runs.recorded_leaks import leaked_tasks, test_time_tasks
 from core.storage.files import read_json, read_records, write_json
 
 Stage = Literal["train", "infer", "score"]
@@ -236,7 +236,8 @@ def progress_of(run: Run, stage: Stage | None = None) -> list[dict[str, Any]]:
 def run_records(root: Path, experiment: str | None = None) -> list[dict[str, Any]]:
     """One flat record per run: experiment, variant, train_seed, state, stage, step, total, eta_seconds,
     loss and tokens_per_second as last reported, error, leaked_tasks: the evaluated tasks that its mixture
-    gives away, and silent_seconds: for how long its process has hung (None where it does not)."""
+    gives away, test_time_tasks: those whose demonstrations it holds, and silent_seconds: for how long its
+    process has hung (None where it does not)."""
     records = []
     for name in [experiment] if experiment else list_experiments(root):
         worked_on = is_worked_on(root, name)
@@ -261,6 +262,7 @@ def run_records(root: Path, experiment: str | None = None) -> list[dict[str, Any
                     "tokens_per_second": last.get("tokens_per_second"),
                     "error": state.error or _broken_record(run),
                     "leaked_tasks": leaked_tasks(run.folder),
+                    "test_time_tasks": test_time_tasks(run.folder),
                     "silent_seconds": seconds_silent(run, said_of(run)) if may_hang else None,
                 }
             )
@@ -268,9 +270,10 @@ def run_records(root: Path, experiment: str | None = None) -> list[dict[str, Any
 
 
 def run_columns(records: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """What a list of `run_records` shows; the leaks too where a run has any."""
-    leaks = ("leaked_tasks",) if any(record["leaked_tasks"] for record in records) else ()
-    return (*_COLUMNS[:-1], *leaks, *_COLUMNS[-1:])
+    """What a list of `run_records` shows; leaks and test-time training too where a run has any."""
+    listed = list(records)
+    marks = [name for name in ("leaked_tasks", "test_time_tasks") if any(one[name] for one in listed)]
+    return (*_COLUMNS[:-1], *marks, *_COLUMNS[-1:])
 
 
 def _broken_record(run: Run) -> str | None:

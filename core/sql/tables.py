@@ -18,7 +18,7 @@ from core.curation.stored import list_sources, parquet_path
 from core.results.loading import score_paths
 from core.runs.experiment import IMPORTED, list_experiments
 from core.runs.imported import imported_table
-from core.runs.recorded_leaks import leaked_tasks
+from core.runs.recorded_leaks import leaked_tasks, test_time_tasks
 from core.runs.state import list_runs, progress_of, state_of
 from core.storage.files import read_json
 from core.storage.schemas import PAIRS, PREDICTIONS, SCORES
@@ -34,6 +34,7 @@ RUNS = pa.schema(
         ("eta_seconds", _NUMBER),
         *[(name, _TEXT) for name in ("host", "error", "created", "base_model", "method", "engine")],
         ("leaked_tasks", _WHOLE),
+        ("test_time_tasks", _WHOLE),
         ("settings", _TEXT),
     ]
 )
@@ -54,7 +55,8 @@ PHRASES = {
     "scores": "one row per test output of an evaluation: counts over its attempts",
     "predictions": "one row per attempt: text, tokens, the grid that was answered",
     "pairs": "one row per pair of every source; role is train, test or pool",
-    "runs": "one row per training: state, evaluated tasks that leaked into it, settings as JSON",
+    "runs": "one row per training: state, evaluated tasks that leaked into it (leaked_tasks) or whose"
+    " demonstrations it saw (test_time_tasks), settings as JSON",
     "progress": "one row per report of a run: loss, speed",
     "flags": "every judgement of a task; the latest about a task holds",
     "imported": "one row per evaluation and metric of results from elsewhere, as shares",
@@ -115,6 +117,7 @@ def _runs(root: Path) -> pa.Table:
                     "method": (recipe.get("training") or {}).get("method"),
                     "engine": (made.get("evaluation") or {}).get("inference", {}).get("engine"),
                     "leaked_tasks": leaked_tasks(run.folder),
+                    "test_time_tasks": test_time_tasks(run.folder),
                     "settings": json.dumps(
                         {key: made.get(key) for key in ("recipe", "evaluation")}, ensure_ascii=False
                     ),

@@ -1,14 +1,18 @@
-"""The warning on every page that shows runs which were trained on evaluated tasks or twins of them."""
+"""The notice on every page that shows runs which saw something of the evaluated tasks: a leak is a warning,
+test-time training a fact in its own colour."""
 
 from pathlib import Path
 
 import streamlit as st
 
-from core.results.leak_warnings import experiment_leaks
+from core.results.leak_warnings import experiment_leaks, experiment_test_time
 
 
 def leak_notice(root: Path, experiment: str) -> None:
-    """Say that scores of this experiment are not comparable, where a launch was allowed to leak."""
+    """Say that scores of this experiment are not comparable, where a launch was allowed to leak, and which
+    variants were trained at test time."""
     sentence = experiment_leaks(root, experiment)
     if sentence:
         st.warning(sentence, icon=":material/water_drop:")
+    if test_time := experiment_test_time(root, experiment):
+        st.info(test_time, icon=":material/model_training:")

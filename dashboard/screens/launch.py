@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from core.cluster.settings import ClusterSettings, cluster_of, options_of
-from core.curation.leaks import Leak
+from core.curation.mixtures import Gate
 from core.errors import UserError
 from core.launching.launch import launch, leaks_of
 from core.preflight.cautions import cautions_of
@@ -15,6 +15,7 @@ from core.preflight.cost import Size, bytes_needed, measured, seconds_needed, si
 from core.preflight.missing import needs_of, provide
 from core.preflight.power import Detectable, detectable
 from core.results.figures import variant_colours
+from core.results.leak_warnings import test_time_label
 from core.runs.overview import launched_experiments, overview
 from core.settings import validated
 from core.specs.differing_settings import differences
@@ -124,7 +125,7 @@ def text_field(name: str, key: str) -> None:
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def size_and_leaks(spec_json: str, stamps: tuple[Any, ...]) -> tuple[Size, dict[str, list[Leak]]]:
+def size_and_leaks(spec_json: str, stamps: tuple[Any, ...]) -> tuple[Size, dict[str, Gate]]:
     spec = ExperimentSpec.model_validate_json(spec_json)
     return size_of(root, spec), leaks_of(root, spec)
 
@@ -155,12 +156,14 @@ def what_it_detects(spec: ExperimentSpec) -> str:
 
 def cost(name: str, spec: ExperimentSpec) -> bool:
     """Numbers of the launch, and what leaks into the training; whether the leaks forbid to launch."""
-    size, leaks = size_and_leaks(spec.model_dump_json(), stamps_of_data())
+    size, gates = size_and_leaks(spec.model_dump_json(), stamps_of_data())
     known = measured(root, spec)
     free = shutil.disk_usage(root).free
     st.html(costs(size, known, seconds_needed(size, known), bytes_needed(size, known), free))
     st.caption(what_it_detects(spec))
-    leaking = {variant: found for variant, found in leaks.items() if found}
+    leaking = {variant: gate.leaks for variant, gate in gates.items() if gate.leaks}
+    for variant, seen in ((variant, gate.test_time) for variant, gate in gates.items() if gate.test_time):
+        st.info(f"'{variant}': {test_time_label(len(seen), size.tasks)}.", icon=":material/model_training:")
     if not leaking:
         st.success(
             f"No leak: none of the {size.tasks:,} evaluated tasks is in a training mixture, in any disguise.",

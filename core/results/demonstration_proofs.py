@@ -1,0 +1,60 @@
+"""The proof that test-time training saw demonstrations alone: hashes of all pairs that a mixture can show,
+beside those of all test pairs that are evaluated.
+
+A pair stands for all that equal it up to symmetry, recolouring and reversal. In comes an experiment's frozen
+lists of tasks, out come flat records.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from core.curation.demonstrations import pair_forms
+from core.results.leak_warnings import test_time_by_variant, test_time_label
+from core.runs.experiment import LAUNCHED, experiment_folder
+from core.runs.frozen_tasks import read_frozen
+from core.specs.spec import read_spec
+
+
+def demonstration_proofs(root: Path, experiment: str) -> list[dict[str, Any]]:
+    """One flat record per variant that was trained at test time: variant, evaluated_tasks, trained_pairs,
+    test_pairs (both distinct), common_pairs (0 is the proof), trained_sha256, test_sha256, detail.
+
+    Raises `UserError` where the tasks have changed since the launch.
+    """
+    frozen = read_frozen(root, experiment)
+    seen = {name: count for name, count in test_time_by_variant(root, experiment).items() if count}
+    if frozen is None or not seen:
+        return []
+    spec = read_spec(experiment_folder(root, experiment) / LAUNCHED)
+    evaluated = frozen.load_evaluated(root)
+    tested = pair_forms(evaluated, tests_only=True).keys()
+    records = []
+    for variant, count in seen.items():
+        by_source = frozen.load_trained(root, variant, spec.recipe_of(variant).mixture)
+        trained = pair_forms(task for tasks in by_source.values() for task in tasks).keys()
+        common = len(trained & tested)
+        label = test_time_label(count, len(evaluated))
+        records.append(
+            {
+                "variant": variant,
+                "evaluated_tasks": count,
+                "trained_pairs": len(trained),
+                "test_pairs": len(tested),
+                "common_pairs": common,
+                "trained_sha256": _digest(trained),
+                "test_sha256": _digest(tested),
+                "detail": f"{label}; {len(trained):,} distinct pairs are trained on, {len(tested):,} test"
+                f" pairs evaluated, {common or 'none'} in common up to symmetry, recolouring and reversal",
+            }
+        )
+    return records
+
+
+def _digest(forms: Iterable[bytes]) -> str:
+    """The sha256 (hex) of canonical forms, whatever their order."""
+    digest = hashlib.sha256()
+    for form in sorted(forms):
+        digest.update(hashlib.sha256(form).digest())
+    return digest.hexdigest()
