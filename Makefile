@@ -32,7 +32,8 @@ test: setup browser
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
-	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov=core --cov=dashboard --cov-report=
+	@echo "Lines of core and dashboard that the tests run in their own processes: $$($(RUN) -m coverage report --format=total) %"
 
 # The picture in README.md, from the runs of the demo.
 picture: setup

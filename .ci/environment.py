@@ -131,9 +131,9 @@ def sweep(folder: Path) -> int:
 
 
 def stamp_of(root: Path, engine: str) -> dict[str, str]:
-    """What the installation depends on: the engine and a sha256 over the requirements files."""
+    """What the installation depends on: the engine, and a sha256 over requirements and project file."""
     digest = hashlib.sha256()
-    for name in requirement_files(engine):
+    for name in (*requirement_files(engine), "pyproject.toml"):
         digest.update(name.encode() + b"\0" + (root / name).read_bytes() + b"\0")
     return {"engine": engine, "requirements": digest.hexdigest()}
 

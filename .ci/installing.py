@@ -67,6 +67,11 @@ def compile_ahead(packages: Path, pip: Pip, progress: Progress) -> None:
     progress.done()
 
 
+def install_command(root: Path, pip: Pip) -> None:
+    """The command `workbench`, which runs the code where it lies; setuptools came with the engine."""
+    pip.install("the command workbench", "--no-deps", "--no-build-isolation", f"-e{root}")
+
+
 def install_for_gpu(root: Path, pip: Pip, progress: Progress) -> None:
     """Everything in one resolution; the package index's torch is the CUDA build."""
     progress.step("Installing the workbench and vLLM for the GPU (about 3 GB to download)")

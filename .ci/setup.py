@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from environment import Environment, stamp_of
 from failures import AGAIN, SetupError, explain_import
-from installing import Pip, compile_ahead, install_for_cpu, install_for_gpu
+from installing import Pip, compile_ahead, install_command, install_for_cpu, install_for_gpu
 from machine import bytes_in, candidates, check_space, find_engine, find_python
 from progress import Progress
 
@@ -70,6 +70,7 @@ def set_up(root: Path) -> None:
             install_for_gpu(root, pip, progress)
         else:
             install_for_cpu(root, environment.cache, pip, progress)
+        install_command(root, pip)
         compile_ahead(environment.folder / "lib", pip, progress)
         parts = see_it_work(engine, pip, progress)
         environment.complete(stamp, parts["Python"])

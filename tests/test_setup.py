@@ -297,7 +297,7 @@ def _made(folder: Path, python: str = "Python 3.11.7") -> Any:
 
 
 def _requirements(root: Path) -> None:
-    for name in ("requirements.txt", "requirements-cpu.txt", "requirements-gpu.txt"):
+    for name in ("requirements.txt", "requirements-cpu.txt", "requirements-gpu.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, root / name)
 
 

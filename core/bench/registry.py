@@ -3,8 +3,8 @@
 A benchmark declares its rows beforehand (what, unit, the figure that is wanted, the peer it is held against),
 so that a table can say "not measured" of a row; measuring yields a `Measured` for each row it could fill.
 To add one: write a module in this room with a `BENCHMARKS` tuple, and name the module in `MODULES`. Modules
-import at their top only what is light: they are all loaded to list the rows. Then write the new rows into the
-README: `python -m core bench table data/bench.json --into README.md` (a test compares the two).
+import at their top only what is light: they are all loaded to list the rows. Then write the new rows into
+docs/figures.md, which a test compares: `python -m core bench table data/bench.json --into docs/figures.md`.
 """
 
 import difflib

@@ -1,4 +1,4 @@
-"""Records of measurements: ratios, bounds, files that are filled bit by bit, the table in the README."""
+"""Records of measurements: ratios, bounds, files that are filled bit by bit, the table in the docs."""
 
 import json
 from collections.abc import Iterator
@@ -14,8 +14,9 @@ from core.bench.registry import Benchmark, Measured, Row, all_rows, benchmarks, 
 from core.bench.workshop import Workshop
 from core.errors import UserError
 
-README = Path(__file__).resolve().parents[2] / "README.md"
-FIGURES = README.parent / "data" / "bench.json"
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "figures.md"
+FIGURES = ROOT / "data" / "bench.json"
 SLOW = Row("slow", "s", "Takes long.", wanted="< 2", peer="by hand", wanted_ratio="≥ 3")
 FAST = Row("fast", "tokens/s", "Does much.", peer="the other", more_is_better=True)
 
@@ -104,7 +105,7 @@ def test_the_table_says_what_was_not_measured(tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_readme_shows_the_kept_figures() -> None:
-    text = README.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     assert text[text.index(BEGIN) + len(BEGIN) + 1 : text.index(END)] == markdown(read_measured(FIGURES))
 
 
