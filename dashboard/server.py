@@ -20,7 +20,6 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit import delta_generator
 
-from dashboard.doors import Framing, Sessions, Uploads
 from dashboard.statics import FromMemory
 
 if TYPE_CHECKING:
@@ -133,13 +132,7 @@ def single_threaded_products() -> Iterator[None]:
 # the files of all modules: half a second of the first paint, and the answer is known here.
 delta_generator._use_warning_has_been_displayed = True  # noqa: SLF001
 
-MIDDLEWARE = [
-    Middleware(Framing),
-    Middleware(Uploads),
-    Middleware(Sessions),
-    Middleware(Seen),
-    Middleware(FromMemory),
-]
-"""From the outside in: `Seen` wraps `FromMemory`, so that cached answers also release the page imports."""
+MIDDLEWARE = [Middleware(Seen), Middleware(FromMemory)]
+"""From the outside in: what is answered from memory must have been seen."""
 
 app = st.App(Path(__file__).with_name("app.py"), lifespan=ready, middleware=MIDDLEWARE)

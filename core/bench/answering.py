@@ -24,6 +24,7 @@ from core.prompts.encoders import GridEncoding
 from core.prompts.templates import PromptSettings
 from core.settings import validated
 from core.storage.models import SHIPPED
+from core.storage.schemas import PREDICTIONS_FILE
 
 MODEL = str(SHIPPED / "arc-tiny")
 SOURCE = "arc1/evaluation"
@@ -56,8 +57,8 @@ def evaluation_of(tasks: Sequence[Task], attempts: int, eval_seed: int, train_se
 
 def job_of(folder: Path, evaluation: Evaluation, adapter: Path | None = None) -> Job:
     """The evaluation as a stage of a run does it, progress and state included."""
+    from core.runs.layout import Run
     from core.runs.reporter import Reporter
-    from core.runs.state import Run
 
     run = Run(folder, EXPERIMENT, evaluation.variant, evaluation.train_seed)
     run.folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +69,7 @@ def tokens_in(jobs: Sequence[Job]) -> int:
     """Tokens of all prompts and answers that were predicted."""
     import pyarrow.parquet as pq
 
-    tables = [pq.read_table(job.folder / "predictions.parquet") for job in jobs]
+    tables = [pq.read_table(job.folder / PREDICTIONS_FILE) for job in jobs]
     asked = [row for table in tables for row in table.to_pylist() if row["output_tokens"]]
     return sum(row["prompt_tokens"] + row["output_tokens"] for row in asked)
 

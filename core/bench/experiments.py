@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from core.arc.tasks import Task
 from core.bench.synthetic import SOURCE, freeze, make_experiment, make_run, make_tasks
 from core.curation.stored import SourceInfo, store_source
-from core.runs.state import Run
+from core.runs.layout import Run
 from core.storage.files import append_records, read_json, write_json
 from core.storage.schemas import SCORES, write_table
 
@@ -71,8 +71,8 @@ def _make_thousand(root: Path, hundred: Path, say: Say) -> None:
         for seed in spec.train_seeds:
             run = make_run(root, spec, variant, seed)
             _report(run)
-            scores = Run(hundred, HUNDRED, variant, seed % 10).eval_folder(0) / "scores.parquet"
-            _copy_scores(scores, run.eval_folder(0) / "scores.parquet", seed)
+            scores = Run(hundred, HUNDRED, variant, seed % 10).scores(0)
+            _copy_scores(scores, run.scores(0), seed)
 
 
 def _report(run: Run) -> None:
@@ -81,8 +81,8 @@ def _report(run: Run) -> None:
         {"time": 1e9 + step, "stage": "train", "step": step, "total": 200, "loss": 3 / (1 + step)}
         for step in range(1, 201)
     ]
-    append_records(run.folder / "progress.jsonl", steps)
-    (run.folder / "log.txt").write_text("a line of a log\n" * 200, encoding="utf-8")
+    append_records(run.progress_file, steps)
+    (run.log_file).write_text("a line of a log\n" * 200, encoding="utf-8")
 
 
 def _copy_scores(source: Path, target: Path, train_seed: int) -> None:

@@ -25,6 +25,7 @@ from core.bench.experiments import HUNDRED, SMALL, THOUSAND, hundred_runs, thous
 from core.bench.registry import Benchmark, Measured, Row
 from core.bench.workshop import Workshop, peak_megabytes
 from core.errors import UserError
+from core.runs.layout import runs_folder
 
 CODE = Path(__file__).parents[2]
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
@@ -165,10 +166,10 @@ def measure_start(workshop: Workshop) -> Iterator[Measured]:
 def measure_many(workshop: Workshop) -> Iterator[Measured]:
     """A thousand runs: files, the list, the scores, and the pages that show them."""
     from core.results.loading import load_scores
-    from core.runs.state import run_records
+    from core.runs.listing import run_records
 
     root = thousand_runs(workshop.folder, workshop.say)
-    yield Measured(FILES.name, sum(path.is_file() for path in (root / "runs").rglob("*")))
+    yield Measured(FILES.name, sum(path.is_file() for path in runs_folder(root).rglob("*")))
     workshop.say("list of 1,000 runs")
     yield Measured(LIST.name, workshop.seconds(lambda: run_records(root)))
     workshop.say("scores of 1,000 runs")

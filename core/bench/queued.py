@@ -22,7 +22,8 @@ from core.errors import UserError
 from core.launching.launch import launch
 from core.machine import processes
 from core.machine.processes import end_group
-from core.runs.state import state_of, worker_of
+from core.runs.state import state_of
+from core.runs.workers import worker_of
 from core.settings import validated
 from core.specs.spec import ExperimentSpec
 

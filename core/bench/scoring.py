@@ -15,6 +15,7 @@ from typing import Any
 from core.arc.tasks import Task
 from core.bench.registry import Benchmark, Measured, Row
 from core.bench.workshop import Workshop, peak_megabytes, seconds_of
+from core.storage.schemas import PREDICTIONS_FILE
 
 SECONDS = Row(
     "scoring of 2.7 million predictions", "s", "100 evaluations, one after the other.", wanted="< 15"
@@ -57,7 +58,7 @@ def _large(folder: Path) -> tuple[list[Task], list[Path]]:
     from core.bench.experiments import HUNDRED, hundred_runs, large_tasks
 
     runs = hundred_runs(folder, print) / "runs" / HUNDRED
-    return large_tasks(), sorted(runs.rglob("predictions.parquet"))
+    return large_tasks(), sorted(runs.rglob(PREDICTIONS_FILE))
 
 
 def _score(folder: Path, tasks: list[Task], paths: Sequence[Path]) -> None:

@@ -17,15 +17,16 @@ import yaml
 from core.arc.grids import Grid
 from core.arc.tasks import Pair, Task
 from core.curation.stored import SourceInfo, store_source
+from core.runs.layout import Run, spec_path
 from core.runs.provenance import describe_tasks
-from core.runs.state import Run, RunState, say_state
+from core.runs.state import RunState, write_state
 from core.scoring.scores import Scoring, score, truths_of
 from core.seeds import generator
 from core.settings import validated
 from core.specs.spec import ExperimentSpec
 from core.spread.metrics import Floats
 from core.storage.files import write_json, write_text
-from core.storage.schemas import PREDICTIONS, write_table
+from core.storage.schemas import PREDICTIONS, PREDICTIONS_FILE, write_table
 
 SOURCE = "toy/evaluation"
 SKILLS = {"plain": 0.0, "more-colours": 0.15, "twice-as-long": 1.3}
@@ -117,7 +118,7 @@ def freeze(
     }
     spec = validated(ExperimentSpec, value, name)
     text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    write_text(root / "runs" / name / "experiment.yaml", text)
+    write_text(spec_path(root, name), text)
     return spec
 
 
@@ -133,8 +134,8 @@ def make_run(root: Path, spec: ExperimentSpec, variant: str, train_seed: int) ->
         "evaluated": describe_tasks(make_tasks(2)),
         "engine": {"name": "made up", "version": "1"},
     }
-    write_json(run.folder / "run.json", record)
-    say_state(run, RunState("done"))
+    write_json(run.record_file, record)
+    write_state(run, RunState("done"))
     return run
 
 
@@ -194,7 +195,7 @@ def make_evaluation(
     }
     rng = generator(eval_seed, spec.name, variant, train_seed, "attempts")
     table = predictions(toy, spec.evaluation.inference.attempts, skill, rng, key)
-    write_table(folder / "predictions.parquet", table, PREDICTIONS)
+    write_table(folder / PREDICTIONS_FILE, table, PREDICTIONS)
     score(Scoring(folder, **key), truths_of(toy.tasks))
     return folder
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from core.machine import processes
 from core.pipeline import stages
+from core.runs.layout import Run
 from core.runs.reporter import Reporter
-from core.runs.state import Run
 from core.specs.spec import ExperimentSpec
 from core.storage.files import write_text
 from core.storage.schemas import PREDICTIONS, SCORES, write_table
@@ -26,19 +26,19 @@ def _report(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
 
 def _train(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
     _report(run, spec, report)
-    write_text(run.folder / "adapter" / "adapter_config.json", "{}")
+    write_text(run.adapter / "adapter_config.json", "{}")
 
 
 def _infer(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
     _report(run, spec, report)
     for seed in spec.eval_seeds:
-        write_table(run.eval_folder(seed) / "predictions.parquet", PREDICTIONS.empty_table(), PREDICTIONS)
+        write_table(run.predictions(seed), PREDICTIONS.empty_table(), PREDICTIONS)
 
 
 def _score(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
     _report(run, spec, report)
     for seed in spec.eval_seeds:
-        write_table(run.eval_folder(seed) / "scores.parquet", SCORES.empty_table(), SCORES)
+        write_table(run.scores(seed), SCORES.empty_table(), SCORES)
 
 
 def _infer_together(runs: Sequence[Run], spec: ExperimentSpec) -> None:

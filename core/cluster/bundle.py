@@ -10,8 +10,7 @@ from pathlib import Path
 from core.curation.names import stored_name
 from core.curation.stored import parquet_path
 from core.errors import UserError
-from core.runs.frozen_tasks import FILE
-from core.runs.state import experiment_folder
+from core.runs.layout import SPEC, TASKS, experiment_folder
 from core.specs.spec import ExperimentSpec, read_spec
 from core.storage.files import fingerprint, locked, sha256_of, writing
 from core.storage.models import model_location
@@ -34,8 +33,8 @@ def pack(root: Path, experiment: str, store: Store) -> str:
 def _needed(root: Path, experiment: str) -> dict[str, Path]:
     """Files by their place in a project folder."""
     folder = experiment_folder(root, experiment)
-    spec = read_spec(folder / "experiment.yaml")
-    own = [folder / "experiment.yaml", folder / FILE, *(_sources(root, spec))]
+    spec = read_spec(folder / SPEC)
+    own = [folder / SPEC, folder / TASKS, *(_sources(root, spec))]
     found = {path.relative_to(root).as_posix(): path for path in own if path.exists()}
     for variant in spec.variants:
         name = spec.recipe_of(variant).base_model

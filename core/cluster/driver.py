@@ -18,9 +18,7 @@ from core.cluster.mirror import Mirror, Mirrors
 from core.cluster.ray_session import connect, guard_local_cluster, how_it_ended
 from core.cluster.remote_node import work_apart
 from core.cluster.settings import (
-    DRIVER_LOCK,
     LOCAL,
-    START_LOCK,
     ClusterSettings,
     address_of,
     check_ray,
@@ -31,22 +29,23 @@ from core.cluster.shared_node import work_on
 from core.errors import UserError
 from core.machine.processes import Heartbeat, Identity
 from core.pipeline.schedule import wants_work
-from core.pipeline.shards import FOLDER, Shard, progress_of_shards, put_together, shard_is_done, shards
-from core.pipeline.stages import launched_spec, say_what_is_next, stages_left
+from core.pipeline.shards import Shard, progress_of_shards, put_together, shard_is_done, shards
+from core.pipeline.stages import launched_spec, mark_next
+from core.runs.done import Stage, stages_left
 from core.runs.frozen_tasks import frozen_of
-from core.runs.state import (
+from core.runs.layout import (
     DRIVER,
     DRIVER_HEARTBEAT,
+    DRIVER_LOCK,
+    DRIVER_START_LOCK,
+    SHARDS,
     Run,
-    RunState,
-    Stage,
-    driver_of,
     experiment_folder,
-    list_runs,
-    own_state,
-    said_of,
-    say_state,
+    spec_path,
 )
+from core.runs.listing import list_runs
+from core.runs.state import RunState, advance, begin, fail, read_state, stop
+from core.runs.workers import driver_of
 from core.specs.spec import read_spec
 from core.storage.files import append_record, locked, write_json
 
@@ -91,9 +90,9 @@ def _drive_alone(root: Path, experiment: str, settings: ClusterSettings, say: Sa
 def _say_nobody_works(root: Path, experiment: str, problem: str) -> None:
     """Let the runs that wait say why they do."""
     for run in list_runs(root, experiment):
-        said = said_of(run)
+        said = read_state(run)
         if said is not None and said.state == "queued":
-            say_state(run, RunState("failed", said.stage, error=problem))
+            fail(run, problem)
 
 
 @dataclass
@@ -117,7 +116,7 @@ class _Driver:
         self.flights: dict[Run, _Flight] = {}
         self.looked = 0.0
         self.mirrors = Mirrors(self.root, experiment, settings.store, say) if settings.store else None
-        spec = read_spec(experiment_folder(root, experiment) / "experiment.yaml")
+        spec = read_spec(spec_path(root, experiment))
         tasks = frozen_of(list_runs(root, experiment)[0], spec).load_evaluated(root)
         self.parts = min(settings.shards, len(tasks))
 
@@ -140,7 +139,7 @@ class _Driver:
     def _may_leave(self) -> bool:
         """Whether nothing is left, told under the lock that launches hold while they ask for a driver."""
         folder = experiment_folder(self.root, self.experiment)
-        with locked(folder / START_LOCK):
+        with locked(folder / DRIVER_START_LOCK):
             if self._begin():
                 return False
             (folder / DRIVER).unlink(missing_ok=True)
@@ -171,7 +170,7 @@ class _Driver:
         if not left or not wanted:
             self._let_go(flight)
         elif self.parts == 1 or left[0] == "score":
-            shutil.rmtree(run.folder / FOLDER, ignore_errors=True)
+            shutil.rmtree(run.folder / SHARDS, ignore_errors=True)
             self._submit(flight, left, None)
         elif left[0] == "train":
             self._submit(flight, ["train"], None)
@@ -181,7 +180,7 @@ class _Driver:
                 put_together(run, spec, self.parts)
                 self._go_on(flight)
                 return
-            say_state(run, own_state("infer"))
+            begin(run, "infer")
             flight.held.enter_context(Heartbeat(run.heartbeat))
             for part in parts:
                 self._submit(flight, ["infer"], part)
@@ -228,7 +227,7 @@ class _Driver:
                 continue
             if end.lost and flight.mirror is not None and flight.losses < self.settings.retries:
                 flight.losses += 1  # and goes on elsewhere, as Ray sees to where a folder is shared
-                say_what_is_next(flight.run, launched_spec(flight.run))
+                mark_next(flight.run, launched_spec(flight.run))
             else:
                 flight.ends.append(end.words)
         for flight in {flight.run: flight for flight in references.values()}.values():
@@ -246,14 +245,14 @@ class _Driver:
 
         if any(flight.tasks.values()):
             self._report(flight.run)
-        deleted = not (flight.run.folder / "run.json").exists()
+        deleted = not flight.run.record_file.exists()
         if flight.run.stop_file.exists() or flight.ends or deleted:
             patience = SECONDS_TO_STOP
             if flight.mirror is not None:
                 flight.mirror.ask_to_stop()
                 patience += SECONDS_TO_PUSH
             flight.stop_since = flight.stop_since or time.monotonic()
-            said = said_of(flight.run)
+            said = read_state(flight.run)
             waits = said is not None and said.state != "running"
             if waits or time.monotonic() - flight.stop_since > patience:
                 for reference in flight.tasks:
@@ -262,30 +261,30 @@ class _Driver:
     def _report(self, run: Run) -> None:
         """The progress of all parts as one record, and as the run's state."""
         record = progress_of_shards(run, self.parts)
-        said = said_of(run)
+        said = read_state(run)
         if record["step"] is None or (said is not None and said.step == record["step"]):
             return
         values = {name: record[name] for name in ("step", "total")}
         line = {"time": round(time.time(), 3), "stage": "infer", **values}
         line["tokens_per_second"] = record["tokens_per_second"]
-        append_record(run.folder / "progress.jsonl", line)
-        say_state(run, own_state("infer", **values))
+        append_record(run.progress_file, line)
+        advance(run, "infer", record["step"], record["total"])
 
     def _let_go(self, flight: _Flight) -> None:
         """Say of a run what it can't say itself, and forget it."""
         run, spec = flight.run, launched_spec(flight.run)
-        said = said_of(run) or RunState("running")
+        said = read_state(run) or RunState("running")
         if not stages_left(run, spec):
             if said.state != "done":
-                say_what_is_next(run, spec)
+                mark_next(run, spec)
         elif run.stop_file.exists():
-            say_state(run, RunState("cancelled", said.stage, said.step, said.total))
+            stop(run)
         elif flight.ends and said.state in ("running", "queued"):
             problem = progress_of_shards(run, self.parts)["error"]
             error = problem or (
                 f"The {said.stage or 'train'} process ended with {flight.ends[0]}; finished stages are kept."
                 f" Go on with: python -m core runs retry {self.experiment}"
             )
-            say_state(run, RunState("failed", said.stage, said.step, said.total, error=error))
+            fail(run, error)
         del self.flights[run]
-        self.say(f"{run.name}: {(said_of(run) or said).state}")
+        self.say(f"{run.name}: {(read_state(run) or said).state}")

@@ -14,7 +14,6 @@ from pathlib import Path
 from core.cluster.bundle import pack
 from core.cluster.remote_node import Errand
 from core.cluster.snapshot import (
-    STOP,
     Carried,
     Pusher,
     Snapshot,
@@ -25,19 +24,20 @@ from core.cluster.snapshot import (
 )
 from core.errors import UserError
 from core.machine.processes import beat
+from core.runs.layout import ADAPTER, CHECKPOINT, MODEL, STATE, STOP, Run
 from core.runs.provenance import code_version
-from core.runs.state import Run, RunState, say_state
+from core.runs.state import fail
 from core.storage.files import fingerprint, read_json, write_json
 from core.storage.stores import IncompleteError, Store
 
-BEGUN, STATE = "begun.json", "state.json"
+BEGUN = "begun.json"
 AT_ONCE = 16
 SECONDS_BETWEEN_PULLS, PULLED_A_SECOND = 2.0, 50
 
 
 def place_of(run: Run) -> str:
     """Where a run lies in a store. A run that was deleted and launched anew has another place."""
-    record = read_json(run.folder / "run.json")
+    record = read_json(run.record_file)
     made = [record.get(name) for name in ("created", "recipe", "evaluation", "data", "base_model")]
     return f"{run.experiment}/runs/{run.variant}/train-{run.train_seed}/{fingerprint(made)[:12]}"
 
@@ -62,7 +62,7 @@ class Mirror:
 
     def _goes_on_from_here(self, snapshot: Snapshot) -> bool:
         """Whether all that was reported here stands in the snapshot too."""
-        path = self.run.folder / "progress.jsonl"
+        path = self.run.progress_file
         if not path.exists():
             return True
         one = snapshot.files.get(path.name)
@@ -85,7 +85,7 @@ class Mirror:
         """Fetch what was pushed since the last time; a push is also the sign that the node lives."""
         try:
             found = read_snapshot(self.store, prefix_of(self.place, self.attempt))
-            if found is not None and found.push > self._push and (self.run.folder / "run.json").exists():
+            if found is not None and found.push > self._push and self.run.record_file.exists():
                 self._fetch(found)
                 self._push = found.push
                 beat(self.run.heartbeat)
@@ -103,8 +103,8 @@ class Mirror:
         )
         if state:
             self._fetch_state(snapshot)
-        if any((folder / name).is_dir() for name in ("adapter", "model")):
-            shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+        if any((folder / name).is_dir() for name in (ADAPTER, MODEL)):
+            shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
 
     def _fetch_state(self, snapshot: Snapshot) -> None:
         """What the node says of the run, as said by another machine even where it is this one: it is seconds
@@ -119,7 +119,7 @@ class Mirror:
 
 
 def _is_only_for_nodes(name: str) -> bool:
-    return name.startswith("checkpoint/") or "/parts/" in name
+    return name.startswith(f"{CHECKPOINT}/") or "/parts/" in name
 
 
 class Mirrors:
@@ -145,7 +145,7 @@ class Mirrors:
         try:
             return Mirror(self.store, run)
         except UserError as problem:
-            say_state(run, RunState("failed", error=str(problem)))
+            fail(run, str(problem))
             return None
 
     def errand(self, mirror: Mirror) -> Errand:

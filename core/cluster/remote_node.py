@@ -15,12 +15,13 @@ from pathlib import Path
 
 from core.cluster.bundle import unpack
 from core.cluster.shared_node import work_through
-from core.cluster.snapshot import STOP, Pusher, fetch_last, prefix_of
+from core.cluster.snapshot import Pusher, fetch_last, prefix_of
 from core.errors import UserError
-from core.pipeline.stages import launched_spec, say_what_is_next
+from core.pipeline.stages import launched_spec, mark_next
+from core.runs.done import Stage
+from core.runs.layout import STOP, Run, experiment_folder
+from core.runs.progress import write_log
 from core.runs.provenance import code_version
-from core.runs.reporter import say_in_log
-from core.runs.state import Run, Stage, experiment_folder
 from core.storage.files import fingerprint, write_json
 from core.storage.stores import Store
 
@@ -54,7 +55,7 @@ def work_apart(errand: Errand, stages: Sequence[Stage]) -> str | None:
     run = _run_in(_folder_of(errand, shelf), shelf, errand)
     try:
         before = fetch_last(store, errand.place, errand.attempt, run.folder)
-        say_what_is_next(run, launched_spec(run))  # not what a process said that is gone
+        mark_next(run, launched_spec(run))  # not what a process said that is gone
         pusher = Pusher(store, prefix_of(errand.place, errand.attempt), run.folder, before)
         with _Pushing(errand, store, pusher, run):
             return work_through(run, stages)
@@ -122,5 +123,5 @@ class _Pushing:
                 well = True
             except UserError as problem:  # the work goes on; the last push says it again if it still does not
                 if well:
-                    say_in_log(self._run, str(problem))
+                    write_log(self._run, str(problem))
                 well = False

@@ -18,12 +18,11 @@ from pydantic import Field, field_validator, model_validator
 
 from core.errors import UserError
 from core.machine.processes import start_detached
-from core.runs.state import CLUSTER, driver_of, experiment_folder
+from core.runs.layout import CLUSTER, DRIVER_LOG, DRIVER_START_LOCK, experiment_folder
+from core.runs.workers import driver_of
 from core.settings import Settings, validated
 from core.storage.files import locked, read_json, write_json
 
-DRIVER_LOCK = ".driver.lock"
-START_LOCK = ".driver-start.lock"
 GIGABYTE = 2**30
 LOCAL = "local"
 
@@ -142,9 +141,9 @@ def ensure_driver(root: Path, experiment: str) -> None:
     """Start the driver of an experiment in the background, unless one lives."""
     check_ray()
     folder = experiment_folder(root, experiment)
-    with locked(folder / START_LOCK):
+    with locked(folder / DRIVER_START_LOCK):
         if driver_of(root, experiment) is None:
-            start_detached(["drive", experiment], root, folder / "driver.log")
+            start_detached(["drive", experiment], root, folder / DRIVER_LOG)
 
 
 def address_of(settings: ClusterSettings, environment: Mapping[str, str] = os.environ) -> str:

@@ -12,12 +12,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.cluster.settings import DRIVER_LOCK
 from core.errors import UserError
 from core.machine.processes import CODE, MODULE
-from core.pipeline.stages import launched_spec, stages_left
-from core.runs.reporter import say_in_log
-from core.runs.state import Run, Stage, experiment_folder, named_run
+from core.pipeline.stages import launched_spec
+from core.runs.done import Stage, stages_left
+from core.runs.layout import DRIVER_LOCK, Run, experiment_folder
+from core.runs.listing import named_run
+from core.runs.progress import write_log
 from core.storage.files import locked
 
 
@@ -33,7 +34,7 @@ def work_on(root: str, experiment: str, name: str, stages: Sequence[Stage], shar
 
 def work_through(run: Run, stages: Sequence[Stage], shard: str | None = None) -> str | None:
     """See stages of a run through, as `work_on` does."""
-    log = run.folder / "log.txt"
+    log = run.log_file
     if shard is not None:
         log = run.folder / f"log-shard-{shard.replace('/', '-of-')}.txt"
     for stage in stages:
@@ -43,7 +44,7 @@ def work_through(run: Run, stages: Sequence[Stage], shard: str | None = None) ->
             continue
         part = ["--shard", shard] if shard else []
         verb = ["run", run.experiment, "--of", run.name, "--stage", stage, *part]
-        say_in_log(run, f"{stage}{f' {shard}' if shard else ''} on {socket.gethostname()}")
+        write_log(run, f"{stage}{f' {shard}' if shard else ''} on {socket.gethostname()}")
         code = run_process(verb, run.root, log)
         if code:
             return signal.Signals(-code).name if code < 0 else f"exit code {code}"

@@ -14,14 +14,14 @@ from itertools import groupby
 from pathlib import Path
 
 from core.errors import UserError
+from core.runs.layout import ADAPTER, CHECKPOINT, MERGED, MODEL, STATE, STOP
 from core.storage.files import sha256_of, writing
 from core.storage.stores import IncompleteError, Store, place_in
 
-STOP = "stop.json"
 LISTS = ("files-0.json", "files-1.json")
-WHOLE = {"adapter": 1, "model": 1, "checkpoint": 2}
+WHOLE = {ADAPTER: 1, MODEL: 1, CHECKPOINT: 2}
 """Folders that appear whole, and of how many names theirs consists."""
-AT_HOME = {STOP, "merged"}
+AT_HOME = {STOP, MERGED}
 TRIES, SECONDS_BETWEEN_TRIES = 20, 0.5
 
 
@@ -176,7 +176,7 @@ def _names(folder: Path) -> Iterator[str]:
 def _in_order(names: Iterable[str]) -> list[str]:
     """Results first, then what tells of them: so the progress that is read covers every checkpoint, and a
     state never tells of what is not there yet."""
-    return sorted(names, key=lambda name: ("/" not in name, name == "state.json", name))
+    return sorted(names, key=lambda name: ("/" not in name, name == STATE, name))
 
 
 def _whole(name: str) -> str:

@@ -10,7 +10,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from core.runs.state import is_worked_on, run_records
+from core.runs.listing import run_records
+from core.runs.workers import is_worked_on
 
 SECONDS_BETWEEN_LINES = 15.0
 SECONDS_TO_START = 20.0

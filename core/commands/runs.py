@@ -17,6 +17,7 @@ from core.commands.printing import (
     print_listing,
 )
 from core.machine.account import account
+from core.runs.layout import runs_folder, spec_path
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -90,7 +91,7 @@ def worker(
 
     from core.errors import UserError
     from core.launching.worker import work
-    from core.runs.state import worker_of
+    from core.runs.workers import worker_of
 
     def say(text: str) -> None:
         typer.echo(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
@@ -149,9 +150,10 @@ def run(
     from core.machine.slots import all_slots, find_slots
     from core.pipeline.shards import Shard, infer_shard
     from core.pipeline.stages import launched_spec, run_stage_of
-    from core.runs.state import STAGES, chosen_runs, experiment_folder
+    from core.runs.done import STAGES
+    from core.runs.listing import chosen_runs
 
-    if not (experiment_folder(root, experiment) / "experiment.yaml").exists():
+    if not spec_path(root, experiment).exists():
         raise UserError(f"'{experiment}' was never launched. Launch it: python -m core launch {experiment}")
     if with_parent:
         end_with_parent()
@@ -162,7 +164,11 @@ def run(
         raise UserError("One stage needs --of VARIANT/SEED and --stage (train, infer or score).")
     chosen = chosen_runs(root, experiment, of)
     # A cluster deals out its machines by itself, and scores are light.
-    alone = nullcontext() if with_parent or stage == "score" else all_slots(root, find_slots(), typer.echo)
+    alone = (
+        nullcontext()
+        if with_parent or stage == "score"
+        else all_slots(runs_folder(root), find_slots(), typer.echo)
+    )
     with alone:
         if shard is not None:
             done = infer_shard(chosen[0], launched_spec(chosen[0]), Shard.parse(shard))
@@ -185,7 +191,7 @@ def list_(
     """List runs with their state, stage and progress."""
     from core.errors import UserError
     from core.runs.experiment import list_experiments
-    from core.runs.state import run_columns, run_records
+    from core.runs.listing import run_columns, run_records
 
     known = list_experiments(root)
     if experiment is not None and experiment not in known:
@@ -215,11 +221,13 @@ def show(
     from dataclasses import asdict
 
     from core.results.alarms import alarm_sentences, check_records
-    from core.runs.state import log_tail, one_run, state_of
+    from core.runs.listing import one_run
+    from core.runs.progress import log_tail
+    from core.runs.state import state_of
     from core.storage.files import read_json
 
     one = one_run(root, experiment, variant, train_seed)
-    typer.echo(json.dumps(read_json(one.folder / "run.json"), indent=1, ensure_ascii=False))
+    typer.echo(json.dumps(read_json(one.record_file), indent=1, ensure_ascii=False))
     typer.echo(json.dumps(asdict(state_of(one)), indent=1, ensure_ascii=False))
     mine = [
         record

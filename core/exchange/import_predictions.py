@@ -15,8 +15,8 @@ from core.arc.views import IDENTITY_COLOURS
 from core.errors import UserError
 from core.exchange.import_scores import NAME_OF_EXPERIMENT
 from core.exchange.submissions import read_attempts, tasks_with_tests
-from core.runs.experiment import IMPORTED, LAUNCHED
 from core.runs.imported import FROM_ELSEWHERE
+from core.runs.layout import IMPORTED, SPEC, Run, experiment_folder
 from core.scoring.scores import Scoring, score, truths_of
 from core.storage.files import read_json, sha256_of, write_json
 from core.storage.schemas import PREDICTIONS, grid_columns, write_table
@@ -44,15 +44,13 @@ def import_predictions(
         if not NAME_OF_EXPERIMENT.fullmatch(name):
             raise UserError(f"'{name}' can't be a name. Use letters, digits, '.', '_' and '-', at most 64.")
     tasks = tasks_with_tests(root, source)
-    folder = root / "runs" / experiment
-    run = folder / variant / f"train-{train_seed}"
-    target = run / f"eval-{eval_seed}"
-    if target.exists() or (run / "run.json").exists():
-        raise UserError(
-            f"runs/{target.relative_to(root / 'runs')} is taken. Choose another --variant or seed."
-        )
+    folder = experiment_folder(root, experiment)
+    run = Run(root, experiment, variant, train_seed)
+    target = run.eval_folder(eval_seed)
+    if target.exists() or run.record_file.exists():
+        raise UserError(f"{target.relative_to(root)} is taken. Choose another --variant or seed.")
     attempts = read_attempts(file, tasks)
-    predictions = target / "predictions.parquet"
+    predictions = run.predictions(eval_seed)
     described = _described(folder, variant, file)
     write_table(predictions, _table(attempts, tasks, experiment, variant, train_seed, eval_seed), PREDICTIONS)
     evaluation = Scoring(target, experiment, variant, train_seed, eval_seed)
@@ -65,7 +63,7 @@ def import_predictions(
 
 def _described(folder: Path, variant: str, file: Path) -> dict[str, Any] | None:
     """The description that the experiment needs now; None where a launched one has its own."""
-    if (folder / LAUNCHED).exists():
+    if (folder / SPEC).exists():
         return None
     if not (folder / IMPORTED).exists():
         question = f"Predictions from {file.name}"

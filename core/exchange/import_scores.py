@@ -15,7 +15,8 @@ from typing import Any
 import pyarrow as pa
 
 from core.errors import UserError
-from core.runs.imported import IMPORTED_ROWS
+from core.runs.imported import IMPORTED_COLUMNS
+from core.runs.layout import IMPORTED, IMPORTED_FILE, experiment_folder
 from core.storage.files import read_json, sha256_of, write_json
 from core.storage.schemas import write_table
 
@@ -40,7 +41,7 @@ def import_results(
         raise UserError(
             f"'{experiment}' can't name an experiment. Use letters, digits, '.', '_' and '-', at most 64."
         )
-    folder = root / "runs" / experiment
+    folder = experiment_folder(root, experiment)
     if folder.exists() and not _is_import(folder):
         raise UserError(f"runs/{experiment} is taken by another experiment. Choose another --experiment.")
     metrics, records = read_results(file, percent)
@@ -53,9 +54,9 @@ def import_results(
         for metric in metrics
         if record[metric] is not None
     ]
-    write_table(folder / "imported.parquet", pa.Table.from_pylist(rows, IMPORTED_ROWS), IMPORTED_ROWS)
+    write_table(folder / IMPORTED_FILE, pa.Table.from_pylist(rows, IMPORTED_COLUMNS), IMPORTED_COLUMNS)
     write_json(
-        folder / "imported.json",
+        folder / IMPORTED,
         {
             "imported": True,
             "question": f"Numbers from {file.name}",
@@ -72,7 +73,7 @@ def import_results(
 
 def _is_import(folder: Path) -> bool:
     """Whether a folder holds nothing but numbers that were imported before."""
-    path = folder / "imported.json"
+    path = folder / IMPORTED
     return path.exists() and read_json(path).get("imported") is True
 
 

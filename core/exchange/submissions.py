@@ -18,7 +18,7 @@ from core.results.answers import evaluated_task, prediction_paths
 from core.results.loading import Evaluation
 from core.storage.files import read_json
 from core.storage.queries import parquet, query
-from core.storage.schemas import CANDIDATES, PREDICTIONS, grids_of
+from core.storage.schemas import CANDIDATES, CANDIDATES_FILE, PREDICTIONS, grids_of
 
 SUBMITTED = ("attempt_1", "attempt_2")
 NOTHING = [[0]]
@@ -88,7 +88,7 @@ def submission(
     paths = prediction_paths(root, experiment, evaluations)
     sql = _BEST.format(predictions=parquet(paths, PREDICTIONS))
     if by_rescoring:
-        paths = [path.with_name("candidates.parquet") for path in paths]
+        paths = [path.with_name(CANDIDATES_FILE) for path in paths]
         if not all(path.exists() for path in paths):
             raise UserError(f"Not all is rescored. Run: python -m core rescore {experiment}")
         sql = _LIKELIEST.format(candidates=parquet(paths, CANDIDATES))

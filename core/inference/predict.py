@@ -26,7 +26,7 @@ from core.prompts.grammar import grid_grammar
 from core.prompts.shortening import fitted_prompt
 from core.prompts.templates import PromptSettings, check_tokenizer, longest_answer, read_answer
 from core.seeds import derived_seed
-from core.storage.schemas import PREDICTIONS, grid_columns, write_table
+from core.storage.schemas import PREDICTIONS, PREDICTIONS_FILE, grid_columns, write_table
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -67,7 +67,7 @@ class Question:
 
 def predictions_path(folder: Path) -> Path:
     """Where the predictions of an evaluation lie in its folder."""
-    return folder / "predictions.parquet"
+    return folder / PREDICTIONS_FILE
 
 
 def questions_of(evaluation: Evaluation, tokenizer: "PreTrainedTokenizerBase") -> list[Question]:

@@ -25,7 +25,7 @@ from core.prompts.shortening import fitted_prompt
 from core.prompts.templates import answer_tokens
 from core.seeds import derived_seed
 from core.storage.queries import parquet, query
-from core.storage.schemas import CANDIDATES, PREDICTIONS, grid_columns, grids_of, write_table
+from core.storage.schemas import CANDIDATES, CANDIDATES_FILE, PREDICTIONS, grid_columns, grids_of, write_table
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -56,7 +56,7 @@ class Candidate:
 
 def candidates_path(folder: Path) -> Path:
     """Where the candidates of an evaluation lie in its folder."""
-    return folder / "candidates.parquet"
+    return folder / CANDIDATES_FILE
 
 
 def rescore(

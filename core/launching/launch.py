@@ -17,27 +17,20 @@ from core.launching.queue import open_queue
 from core.launching.worker import ensure_worker
 from core.machine.processes import Identity, end_group
 from core.pipeline.schedule import priority_of, wants_work
-from core.pipeline.stages import stages_left
 from core.runs.archive import put_aside
+from core.runs.done import STAGES, stages_left
 from core.runs.frozen_tasks import Frozen, freeze, read_frozen, write_frozen
+from core.runs.layout import LAUNCH_LOCK, LAUNCHES, Run, experiment_folder, runs_folder, spec_path
+from core.runs.listing import list_runs
 from core.runs.provenance import describe_run, settings_of
-from core.runs.state import (
-    Run,
-    RunState,
-    experiment_folder,
-    is_on_cluster,
-    list_runs,
-    said_of,
-    say_state,
-    state_of,
-)
+from core.runs.state import finish, queue_for, read_state, state_of
+from core.runs.workers import is_on_cluster
 from core.specs.edit import as_yaml
 from core.specs.spec import ExperimentSpec, evaluated_tasks
 from core.storage.files import append_record, locked, read_json, write_json, write_text
 from core.storage.stores import Store
 
 BYTES_PER_RUN = 200 * 2**20
-LAUNCHES = "launches.jsonl"
 
 
 def runs_of(root: Path, spec: ExperimentSpec) -> list[Run]:
@@ -57,7 +50,7 @@ def prepare(
     settings, where data or base model are missing, or where the disk has too little room.
     """
     runs = runs_of(root, spec)
-    fresh = [run for run in runs if not (run.folder / "run.json").exists()]
+    fresh = [run for run in runs if not run.record_file.exists()]
     _check_room(root, len(fresh))
     for run in runs:
         if run not in fresh:
@@ -77,21 +70,20 @@ def prepare(
         }
         for run in fresh
     }
-    folder = experiment_folder(root, spec.name)
-    write_text(folder / "experiment.yaml", as_yaml(spec.model_dump(mode="json")))
+    write_text(spec_path(root, spec.name), as_yaml(spec.model_dump(mode="json")))
     if len(fresh) == len(runs) or read_frozen(root, spec.name) is not None:
         write_frozen(root, spec.name, frozen)  # before the first run.json, which makes it hold
     for run in fresh:
         put_aside(root, run)
-        say_state(run, RunState("queued", "train"))
-        write_json(run.folder / "run.json", records[run])
+        queue_for(run, STAGES[0])
+        write_json(run.record_file, records[run])
     return runs
 
 
 def _check_settings(run: Run, spec: ExperimentSpec) -> None:
     """Raise `UserError` where a run's folder was made with other settings than the spec has now."""
     try:
-        same = settings_of(read_json(run.folder / "run.json")) == (
+        same = settings_of(read_json(run.record_file)) == (
             spec.recipe_of(run.variant),
             spec.evaluation,
         )
@@ -159,7 +151,7 @@ def launch(
         check_ray()
         if cluster.store is not None:
             Store(cluster.store)  # which says what is not installed
-    with locked(root / "runs" / ".launch.lock"):
+    with locked(runs_folder(root) / LAUNCH_LOCK):
         runs = prepare(root, spec, command, by, fresh_work=fresh_work)
         say_cluster(root, spec.name, cluster)
         said = {"time": round(time.time(), 3), "by": by, "command": command}
@@ -190,11 +182,11 @@ def enqueue(root: Path, runs: Iterable[Run], spec: ExperimentSpec) -> list[Run]:
         state = state_of(run)
         if not left:
             if state.state != "done":
-                say_state(run, RunState("done"))
+                finish(run)
         elif state.state != "running":
             silent = _silent_process(run)
             if (state.state, state.stage) != ("queued", left[0]):
-                say_state(run, RunState("queued", left[0]))
+                queue_for(run, left[0])
             if silent is not None:  # last, or its worker might say that it failed over what was just said
                 end_group(silent)
             queued.append(run)
@@ -206,6 +198,6 @@ def enqueue(root: Path, runs: Iterable[Run], spec: ExperimentSpec) -> list[Run]:
 
 def _silent_process(run: Run) -> Identity | None:
     """The process of this machine that says that it works on a run which counts as failed."""
-    said = said_of(run)
+    said = read_state(run)
     process = said.process if said is not None and said.state == "running" else None
     return process if process is not None and process.is_here else None

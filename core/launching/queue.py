@@ -15,7 +15,7 @@ from huey import SqliteHuey
 from huey.registry import Message
 from huey.serializer import Serializer
 
-from core.runs.state import Run
+from core.runs.layout import Run, runs_folder
 
 QUEUE = ".queue.db"
 
@@ -32,7 +32,7 @@ class _Json(Serializer):
 
 def queue_path(root: Path) -> Path:
     """Where the queue lies."""
-    return root / "runs" / QUEUE
+    return runs_folder(root) / QUEUE
 
 
 class Queue:

@@ -12,16 +12,9 @@ from pathlib import Path
 from core.errors import UserError
 from core.launching.launch import enqueue, see_to
 from core.machine.processes import Identity, end_group, exists
-from core.runs.state import (
-    Run,
-    RunState,
-    chosen_runs,
-    experiment_folder,
-    said_of,
-    say_state,
-    seconds_silent,
-    state_of,
-)
+from core.runs.layout import LAUNCH_LOCK, Run, runs_folder, spec_path
+from core.runs.listing import chosen_runs
+from core.runs.state import read_state, seconds_silent, state_of, stop
 from core.specs.spec import read_spec
 from core.storage.files import locked, write_json
 
@@ -45,33 +38,31 @@ def stop_runs(root: Path, experiment: str, names: Sequence[str] = ()) -> list[Ru
         time.sleep(0.1)
     for run in runs:
         _end(run)
-        said = said_of(run) or RunState()
-        if said.state not in ("done", "cancelled"):
-            say_state(run, RunState("cancelled", said.stage, said.step, said.total))
+        stop(run)
     for process in processes:  # one may have said that it stops, and still hold memory
         end_group(process)
     return runs
 
 
 def _can_be_stopped(run: Run) -> bool:
-    return state_of(run).state in ("running", "queued") or seconds_silent(run, said_of(run)) is not None
+    return state_of(run).state in ("running", "queued") or seconds_silent(run, read_state(run)) is not None
 
 
 def _works(run: Run) -> bool:
-    said = said_of(run)
+    said = read_state(run)
     return said is not None and said.state == "running" and state_of(run).state == "running"
 
 
 def _process_here(run: Run) -> Identity | None:
     """The process of this machine that works on a run."""
-    said = said_of(run)
+    said = read_state(run)
     works = _works(run) or seconds_silent(run, said) is not None
     return said.process if said is not None and works and said.process and said.process.is_here else None
 
 
 def _end(run: Run) -> None:
     """End the process that says that it works on a run, if it is there, by force."""
-    said = said_of(run)
+    said = read_state(run)
     if said is None or said.state != "running" or said.process is None:
         return
     if said.process.is_here:
@@ -91,8 +82,8 @@ def resume_runs(root: Path, experiment: str, names: Sequence[str] = ()) -> list[
     """Let these runs go on from where they stand, whether they were stopped, failed or lost their process;
     those that had something left to do. Finished stages are kept. Raises `UserError` for unknown ones."""
     runs = chosen_runs(root, experiment, names)
-    with locked(root / "runs" / ".launch.lock"):
-        spec = read_spec(experiment_folder(root, experiment) / "experiment.yaml")
+    with locked(runs_folder(root) / LAUNCH_LOCK):
+        spec = read_spec(spec_path(root, experiment))
         queued = enqueue(root, runs, spec)
     see_to(root, experiment)
     return queued

@@ -22,12 +22,21 @@ from core.machine.processes import Heartbeat, Identity, start_detached
 from core.machine.slots import Slot, find_slots
 from core.pipeline.executor import Job, LocalExecutor
 from core.pipeline.schedule import conduct, next_job, priority_of, ready_runs, runs_to_go_on
-from core.runs.state import WORKER, WORKER_HEARTBEAT, Run, said_of, worker_of
+from core.runs.layout import (
+    WORKER,
+    WORKER_HEARTBEAT,
+    WORKER_LOCK,
+    WORKER_LOG,
+    WORKER_START_LOCK,
+    Run,
+    runs_folder,
+)
+from core.runs.state import read_state
+from core.runs.workers import worker_of
 from core.storage.files import locked, write_json
 
 log = logging.getLogger(__name__)
 
-LOCK, START_LOCK = ".worker.lock", ".worker-start.lock"
 SECONDS_BETWEEN_ROUNDS = 3.0
 SHARE_FOR_ROUNDS = 0.02
 SECONDS_IDLE = 10.0
@@ -39,9 +48,9 @@ Say = Callable[[str], None]
 
 def ensure_worker(root: Path) -> None:
     """Start a worker in the background, unless one lives or nothing waits."""
-    with locked(root / "runs" / START_LOCK):
+    with locked(runs_folder(root) / WORKER_START_LOCK):
         if worker_of(root) is None and runs_to_go_on(root):
-            start_detached(["worker"], root, root / "runs" / ".worker.log")
+            start_detached(["worker"], root, runs_folder(root) / WORKER_LOG)
 
 
 def work(root: Path, say: Say, *, gpus: str | None = None, stay: bool = False) -> bool:
@@ -52,8 +61,8 @@ def work(root: Path, say: Say, *, gpus: str | None = None, stay: bool = False) -
     with _alone(root) as alone:
         if not alone:
             return False
-        write_json(root / "runs" / WORKER, asdict(Identity.own()))
-        with Heartbeat(root / "runs" / WORKER_HEARTBEAT):
+        write_json(runs_folder(root) / WORKER, asdict(Identity.own()))
+        with Heartbeat(runs_folder(root) / WORKER_HEARTBEAT):
             Worker(root, find_slots(gpus), say).run(stay=stay)
     return True
 
@@ -63,7 +72,7 @@ def _alone(root: Path) -> Iterator[bool]:
     """Hold the lock that one worker holds; whether it is held. One that is about to leave is waited for."""
     end = time.monotonic() + SECONDS_TO_LEAVE
     while True:
-        with locked(root / "runs" / LOCK, wait=False) as held:
+        with locked(runs_folder(root) / WORKER_LOCK, wait=False) as held:
             if held or worker_of(root) is not None or time.monotonic() > end:
                 yield held
                 return
@@ -130,10 +139,10 @@ class Worker:
 
     def _may_leave(self) -> bool:
         """Whether nothing is left, told under the lock that launches hold while they ask for a worker."""
-        with locked(self.root / "runs" / START_LOCK):
+        with locked(runs_folder(self.root) / WORKER_START_LOCK):
             if runs_to_go_on(self.root):
                 return False
-            (self.root / "runs" / WORKER).unlink(missing_ok=True)
+            (runs_folder(self.root) / WORKER).unlink(missing_ok=True)
             return True
 
     def _advance(self, run: Run) -> None:
@@ -146,7 +155,7 @@ class Worker:
                 names = ", ".join(one.name for one in job.runs)
                 self.say(f"{job.experiment} {names}: {job.stage} on {slot.name}")
                 conduct(job, executor)
-                states = {one.name: said_of(one) for one in job.runs}
+                states = {one.name: read_state(one) for one in job.runs}
                 ends = ", ".join(f"{name} {said.state}" for name, said in states.items() if said)
                 self.say(f"{job.experiment} {job.stage} ended: {ends}")
             finally:

@@ -49,29 +49,30 @@ def find_slots(gpus: str | None = None) -> list[Slot]:
 
 
 @contextmanager
-def one_slot(root: Path, slots: Sequence[Slot], say: Say) -> Iterator[Slot]:
+def one_slot(locks: Path, slots: Sequence[Slot], say: Say) -> Iterator[Slot]:
     """Have one of these slots alone, the first that nobody holds; where all are held it waits, and says so.
+    The folder `locks` holds a lock for each slot.
     This process and those that it starts then see no other GPU."""
-    with _one_of(root, slots, say) as slot:
+    with _one_of(locks, slots, say) as slot:
         os.environ.update(slot.environment)
         yield slot
 
 
 @contextmanager
-def all_slots(root: Path, slots: Sequence[Slot], say: Say) -> Iterator[None]:
+def all_slots(locks: Path, slots: Sequence[Slot], say: Say) -> Iterator[None]:
     """Have all of these slots alone; where one is held it waits, and says so."""
     with ExitStack() as held:
         for slot in sorted(slots, key=lambda slot: slot.name):  # in one order: nobody waits in a circle
-            held.enter_context(_one_of(root, [slot], say))
+            held.enter_context(_one_of(locks, [slot], say))
         yield
 
 
 @contextmanager
-def _one_of(root: Path, slots: Sequence[Slot], say: Say) -> Iterator[Slot]:
+def _one_of(locks: Path, slots: Sequence[Slot], say: Say) -> Iterator[Slot]:
     waits = False
     while True:
         for slot in slots:
-            with locked(_lock(root, slot), wait=False) as free:
+            with locked(_lock(locks, slot), wait=False) as free:
                 if free:
                     yield slot
                     return
@@ -82,6 +83,6 @@ def _one_of(root: Path, slots: Sequence[Slot], say: Say) -> Iterator[Slot]:
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def _lock(root: Path, slot: Slot) -> Path:
+def _lock(locks: Path, slot: Slot) -> Path:
     """What the holder of a slot locks; machines may share the folder."""
-    return root / "runs" / f".slot-{socket.gethostname()}-{slot.name.replace(' ', '-')}.lock"
+    return locks / f".slot-{socket.gethostname()}-{slot.name.replace(' ', '-')}.lock"

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from core.machine.processes import end_group, exit_code, start_detached
-from core.runs.state import Run, Stage, is_alive, said_of
+from core.runs.done import Stage
+from core.runs.layout import Run
+from core.runs.state import is_alive, read_state
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class LocalExecutor:
     def stop(self, job: Job) -> None:
         """End the process groups that work on the job's runs."""
         for run in job.runs:
-            said = said_of(run)
+            said = read_state(run)
             if said is not None and said.process is not None and said.process.is_here:
                 end_group(said.process)
 
@@ -97,5 +99,5 @@ class LocalExecutor:
 
 def _works(run: Run) -> bool:
     """Whether a living process says that it works on a run."""
-    said = said_of(run)
+    said = read_state(run)
     return said is not None and said.state == "running" and is_alive(run, said)

@@ -16,13 +16,14 @@ from core.errors import UserError
 from core.inference.engines import open_engine
 from core.inference.predict import Evaluation, Job, answer, predictions_path
 from core.inference.requests import Engine
-from core.inference.rescore import candidates_path, rescore
+from core.inference.rescore import rescore
 from core.machine.slots import Say, find_slots, one_slot
 from core.pipeline.shared_engine import engine_groups, forget_merged, what_answers
-from core.pipeline.stages import is_done, launched_spec
+from core.pipeline.stages import launched_spec
 from core.prompts.vocabulary import load_tokenizer
-from core.results.alarms import REPEATED
-from core.runs.state import Run, list_runs
+from core.runs.done import is_done
+from core.runs.layout import Run, runs_folder
+from core.runs.listing import list_runs
 from core.seeds import generator
 from core.specs.spec import ExperimentSpec, evaluated_tasks
 from core.storage.files import write_json
@@ -37,7 +38,7 @@ def repeat_evaluations(root: Path, experiment: str, say: Say = lambda _: None) -
     model can't be served.
     """
     spec, answered = _answered(root, experiment)
-    with one_slot(root, find_slots(), say):
+    with one_slot(runs_folder(root), find_slots(), say):
         for group in engine_groups(answered, spec):
             _repeat(group, spec)
     return len(answered)
@@ -70,7 +71,7 @@ def rescore_experiment(
     model can't be served.
     """
     spec, answered = _answered(root, experiment)
-    with one_slot(root, find_slots(), say):
+    with one_slot(runs_folder(root), find_slots(), say):
         for group in engine_groups(answered, spec):
             left = [run for run in group if not all(_is_rescored(run, seed) for seed in spec.eval_seeds)]
             if left:
@@ -79,7 +80,7 @@ def rescore_experiment(
 
 
 def _is_rescored(run: Run, eval_seed: int) -> bool:
-    return candidates_path(run.eval_folder(eval_seed)).exists()
+    return run.candidates(eval_seed).exists()
 
 
 def _rescore(
@@ -127,7 +128,7 @@ def _repeat(runs: list[Run], spec: ExperimentSpec) -> None:
             settings=spec.evaluation.inference,
             prompt=spec.recipe_of(run.variant).prompt,
         )
-        before = _texts(predictions_path(run.eval_folder(spec.eval_seeds[0])))
+        before = _texts(run.predictions(spec.eval_seeds[0]))
         again = _asked(evaluation, engine, model, adapters.get(run))
         base = _asked(evaluation, engine, model, None) if run in adapters else None
         record = {
@@ -136,7 +137,7 @@ def _repeat(runs: list[Run], spec: ExperimentSpec) -> None:
             "equal": _equal(again, before),
             "equal_to_base": None if base is None else _equal(base, again),
         }
-        write_json(run.folder / REPEATED, record)
+        write_json(run.check_file, record)
         forget_merged(run)
 
 

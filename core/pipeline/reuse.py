@@ -14,14 +14,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.errors import UserError
+from core.runs.done import Stage
 from core.runs.experiment import list_experiments
+from core.runs.layout import ADAPTER, MODEL, Run
+from core.runs.listing import list_runs
+from core.runs.progress import write_log
 from core.runs.provenance import add_to_record
-from core.runs.reporter import say_in_log
-from core.runs.state import Run, Stage, list_runs
 from core.storage.files import fingerprint, read_json, writing
 from core.storage.schemas import PREDICTIONS, write_table
 
-WEIGHTS = ("adapter", "model")
+WEIGHTS = (ADAPTER, MODEL)
 Other = tuple[Run, dict[str, Any]]
 
 
@@ -60,7 +62,7 @@ def eval_fingerprint(record: dict[str, Any], eval_seed: int) -> str:
 def take_over(run: Run, stage: Stage, eval_seeds: tuple[int, ...]) -> None:
     """Fill in what is missing of a stage from runs that did the same work, unless the run was launched to be
     fresh. What no other run has is left to be done."""
-    record = read_json(run.folder / "run.json")
+    record = read_json(run.record_file)
     if stage == "score" or record.get("fresh"):
         return
     wanted = _known(train_fingerprint, record)
@@ -69,7 +71,7 @@ def take_over(run: Run, stage: Stage, eval_seeds: tuple[int, ...]) -> None:
         _take_weights(run, alike)
         return
     for seed in eval_seeds:
-        if not (run.eval_folder(seed) / "predictions.parquet").exists():
+        if not run.predictions(seed).exists():
             _take_predictions(run, record, seed, alike)
 
 
@@ -86,7 +88,7 @@ def _take_weights(run: Run, alike: list[Other]) -> None:
 def _take_predictions(run: Run, record: dict[str, Any], seed: int, alike: list[Other]) -> None:
     wanted = _known(eval_fingerprint, record, seed)
     for other, found in alike:
-        path = other.eval_folder(seed) / "predictions.parquet"
+        path = other.predictions(seed)
         if wanted and path.exists() and _known(eval_fingerprint, found, seed) == wanted:
             table = pq.read_table(path)
             for column, value in (("experiment", run.experiment), ("variant", run.variant)):
@@ -113,9 +115,9 @@ def _others(run: Run) -> Iterator[Other]:
             if other == run:
                 continue
             try:
-                yield other, read_json(other.folder / "run.json")
+                yield other, read_json(other.record_file)
             except UserError as problem:
-                say_in_log(run, f"Nothing is taken over from {other.experiment} {other.name}: {problem}")
+                write_log(run, f"Nothing is taken over from {other.experiment} {other.name}: {problem}")
 
 
 def _link(source: str, target: str) -> None:
@@ -129,6 +131,6 @@ def _link(source: str, target: str) -> None:
 def _note(run: Run, what: str, other: Run, more: dict[str, Any]) -> None:
     """Say in the record and in the log what was taken over from where."""
     origin = f"{other.experiment} {other.name}"
-    reused = {**read_json(run.folder / "run.json").get("reused", {}), what: origin}
+    reused = {**read_json(run.record_file).get("reused", {}), what: origin}
     add_to_record(run, reused=reused, **{name: value for name, value in more.items() if value is not None})
-    say_in_log(run, f"{what}: {origin} did the same work, whose result is taken over.")
+    write_log(run, f"{what}: {origin} did the same work, whose result is taken over.")

@@ -6,22 +6,16 @@ is for the stage's own process to see. Adapters of one base model are answered t
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
 from core.pipeline.executor import Executor, Job
 from core.runs.experiment import list_experiments
-from core.runs.state import (
-    Run,
-    RunState,
-    is_on_cluster,
-    list_runs,
-    said_of,
-    say_state,
-    state_of,
-)
+from core.runs.layout import Run
+from core.runs.listing import list_runs
+from core.runs.state import RunState, fail, queue_for, read_state, state_of, stop
+from core.runs.workers import is_on_cluster
 from core.storage.files import read_json, read_records
 
 SECONDS_BETWEEN_LOOKS = 0.25
@@ -31,9 +25,9 @@ SHORT_TRAINING_SECONDS = 60.0
 def wants_work(run: Run) -> bool:
     """Whether a run is to go on: it waits, or its process lives or died without saying why, and nobody
     stopped it."""
-    if run.stop_file.exists() or not (run.folder / "run.json").exists():
+    if run.stop_file.exists() or not run.record_file.exists():
         return False
-    said = said_of(run)
+    said = read_state(run)
     return said is None or said.state in ("queued", "running")
 
 
@@ -47,14 +41,14 @@ def runs_to_go_on(root: Path) -> list[Run]:
 def ready_runs(root: Path, experiment: str) -> list[Run]:
     """The runs of an experiment that want to go on and wait for no other, seed by seed."""
     wanting = [run for run in list_runs(root, experiment) if wants_work(run)]
-    states = {run: said_of(run) or RunState() for run in wanting}
+    states = {run: read_state(run) or RunState() for run in wanting}
     ready = [run for run in wanting if not _waits_for_others(run, states)]
     return sorted(ready, key=lambda run: run.train_seed)
 
 
 def priority_of(run: Run) -> int:
     """What is begun is finished first: living runs, then inference and scores, then trainings."""
-    said = said_of(run)
+    said = read_state(run)
     if said is None or said.stage in (None, "train"):
         return 2 if said is not None and said.state == "running" else 0
     return 2 if said.state == "running" else 1
@@ -65,7 +59,7 @@ def next_job(run: Run, taken: Callable[[Run], bool] = lambda _: False) -> Job | 
     is nothing to do. `taken` tells runs that somebody else sees to."""
     if taken(run) or not wants_work(run):
         return None
-    said = said_of(run) or RunState()
+    said = read_state(run) or RunState()
     stage = said.stage or "train"
     living = said.state == "running" and state_of(run).state == "running"
     if stage != "infer":
@@ -81,19 +75,19 @@ def next_job(run: Run, taken: Callable[[Run], bool] = lambda _: False) -> Job | 
 
 
 def _process(run: Run) -> Any:
-    said = said_of(run)
+    said = read_state(run)
     return said.process if said is not None and said.state == "running" else None
 
 
 def _waits_to_infer(run: Run) -> bool:
-    said = said_of(run)
+    said = read_state(run)
     return said is not None and (said.state, said.stage) == ("queued", "infer") and wants_work(run)
 
 
 def _engine_key(run: Run) -> str | None:
     """The base model whose engine can serve a run's adapter; None for a model of its own."""
     try:
-        recipe = read_json(run.folder / "run.json")["recipe"]
+        recipe = read_json(run.record_file)["recipe"]
         return str(recipe["base_model"]) if recipe["training"]["method"] == "lora" else None
     except (UserError, KeyError, TypeError):
         return None
@@ -119,13 +113,13 @@ def _waits_for_others(run: Run, states: dict[Run, RunState]) -> bool:
 
 def short_training(run: Run) -> bool:
     """Whether a run's training took less than a minute."""
-    times = [r["time"] for r in read_records(run.folder / "progress.jsonl") if r.get("stage") == "train"]
+    times = [r["time"] for r in read_records(run.progress_file) if r.get("stage") == "train"]
     return not times or max(times) - min(times) < SHORT_TRAINING_SECONDS
 
 
 def conduct(job: Job, executor: Executor) -> None:
     """Start a job, unless it lives already, wait until it ends, and say what its runs could not say."""
-    before = {run: said_of(run) for run in job.runs}
+    before = {run: read_state(run) for run in job.runs}
     if not executor.is_alive(job):
         executor.start(job)
     while executor.is_alive(job):
@@ -134,32 +128,32 @@ def conduct(job: Job, executor: Executor) -> None:
     moved = any(_moved(run, before[run]) for run in job.runs)
     stopped = any(run.stop_file.exists() for run in job.runs)
     for run in job.runs:
-        if (run.folder / "run.json").exists():
+        if run.record_file.exists():
             _say_the_rest(run, job, how, moved=moved, stopped=stopped)
 
 
 def _moved(run: Run, before: RunState | None) -> bool:
     """Whether anything was said of a run since; a person who ended a hung process may have queued it anew."""
-    now = said_of(run)
+    now = read_state(run)
     return now is not None and now != before
 
 
 def _say_the_rest(run: Run, job: Job, how: str | None, *, moved: bool, stopped: bool) -> None:
     """A killed process can't say what became of it."""
-    said = said_of(run) or RunState("running", job.stage)
+    said = read_state(run) or RunState("running", job.stage)
     unsaid = said.state == "running" or (said.state == "queued" and said.stage == job.stage)
     if run.stop_file.exists():
         if said.state in ("running", "queued"):
-            say_state(run, replace(said, state="cancelled", eta_seconds=None))
+            stop(run)
     elif unsaid and stopped:  # a run that shares the process was stopped
-        say_state(run, RunState("queued", job.stage))
+        queue_for(run, job.stage)
     elif said.state == "running" or (unsaid and not moved):
         ended = f"ended with {how}" if how else "is gone"
         error = (
             f"The {job.stage} process {ended}; finished stages are kept."
             f" Go on with: python -m core runs retry {run.experiment}"
         )
-        say_state(run, RunState("failed", job.stage, said.step, said.total, error=error))
+        fail(run, error, job.stage)
 
 
 def unfinished(runs: Iterable[Run]) -> list[Run]:

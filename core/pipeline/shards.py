@@ -13,17 +13,15 @@ from typing import Any, Self
 
 from core.arc.tasks import Task
 from core.errors import Stopped, UserError
-from core.inference.predict import Job, answer, predictions_path
+from core.inference.predict import Job, answer
 from core.pipeline.shared_engine import engine_record, evaluation_of, what_answers
 from core.runs.frozen_tasks import frozen_of
+from core.runs.layout import SHARDS, Run
 from core.runs.provenance import add_to_record, check_data
-from core.runs.reporter import sentence_of
-from core.runs.state import Run
+from core.runs.reporter import failure_message
 from core.specs.spec import ExperimentSpec
 from core.storage.files import locked, read_json, write_json
-from core.storage.schemas import PREDICTIONS, write_table
-
-FOLDER = "shards"
+from core.storage.schemas import PREDICTIONS, PREDICTIONS_FILE, write_table
 
 
 @dataclass(frozen=True)
@@ -46,11 +44,11 @@ class Shard:
 
     def folder(self, evaluation: Path) -> Path:
         """Where its predictions lie below the folder of an evaluation."""
-        return evaluation / FOLDER / f"{self.number}-of-{self.of}"
+        return evaluation / SHARDS / f"{self.number}-of-{self.of}"
 
     def said(self, run: Run) -> Path:
         """Where it says how far it is."""
-        return run.folder / FOLDER / f"{self.number}-of-{self.of}.json"
+        return run.folder / SHARDS / f"{self.number}-of-{self.of}.json"
 
 
 def shards(of: int) -> list[Shard]:
@@ -63,7 +61,7 @@ def infer_shard(run: Run, spec: ExperimentSpec, shard: Shard) -> bool:
 
     How far it is, and why it failed, stands in a file of its own: of the run's state speaks its driver.
     """
-    with locked(run.folder / FOLDER / f".{shard.number}-of-{shard.of}.lock"):
+    with locked(run.folder / SHARDS / f".{shard.number}-of-{shard.of}.lock"):
         reporter = _ShardReporter(run, shard, total=_attempts(run, spec, shard))
         try:
             check_data(run, spec, "infer")
@@ -71,7 +69,7 @@ def infer_shard(run: Run, spec: ExperimentSpec, shard: Shard) -> bool:
             put_together(run, spec, shard.of)
             reporter.done()
         except Exception as error:
-            reporter.say(error=sentence_of(run, error))
+            reporter.say(error=failure_message(run, error))
             if isinstance(error, UserError):
                 return False
             raise
@@ -84,10 +82,10 @@ def _answer(run: Run, spec: ExperimentSpec, shard: Shard, reporter: "_ShardRepor
     from core.prompts.vocabulary import load_tokenizer
 
     tasks = _tasks(run, spec, shard)
-    left = [seed for seed in spec.eval_seeds if not predictions_path(run.eval_folder(seed)).exists()]
+    left = [seed for seed in spec.eval_seeds if not run.predictions(seed).exists()]
     if not left:
         return
-    merged = run.folder / FOLDER / f"merged-{shard.number}-of-{shard.of}"
+    merged = run.folder / SHARDS / f"merged-{shard.number}-of-{shard.of}"
     model, adapters = what_answers([run], spec, merged)
     engine = open_engine(spec.evaluation.inference, model, list(adapters.values()))
     if shard.number == 1:
@@ -155,7 +153,7 @@ def shard_is_done(run: Run, spec: ExperimentSpec, shard: Shard) -> bool:
     """Whether a part's predictions are there, alone or put together with the others."""
     folders = [run.eval_folder(seed) for seed in spec.eval_seeds]
     return all(
-        (folder / "predictions.parquet").exists() or (shard.folder(folder) / "predictions.parquet").exists()
+        (folder / PREDICTIONS_FILE).exists() or (shard.folder(folder) / PREDICTIONS_FILE).exists()
         for folder in folders
     )
 
@@ -168,14 +166,14 @@ def put_together(run: Run, spec: ExperimentSpec, of: int) -> None:
     for seed in spec.eval_seeds:
         folder = run.eval_folder(seed)
         with locked(folder / ".shards.lock"):
-            paths = [shard.folder(folder) / "predictions.parquet" for shard in shards(of)]
-            target = folder / "predictions.parquet"
+            paths = [shard.folder(folder) / PREDICTIONS_FILE for shard in shards(of)]
+            target = folder / PREDICTIONS_FILE
             if target.exists() or not all(path.exists() for path in paths):
                 continue
             table = pa.concat_tables([pq.read_table(path, schema=PREDICTIONS) for path in paths])
             keys = [(name, "ascending") for name in ("source", "task_id", "test_index", "attempt")]
             write_table(target, table.sort_by(keys), PREDICTIONS)
-            shutil.rmtree(folder / FOLDER)
+            shutil.rmtree(folder / SHARDS)
 
 
 def progress_of_shards(run: Run, of: int) -> dict[str, Any]:

@@ -15,9 +15,11 @@ from core.errors import UserError
 from core.inference.adapters import reason_to_merge, write_merged
 from core.inference.predict import Evaluation, Job, answer
 from core.runs.frozen_tasks import frozen_of
+from core.runs.layout import Run
+from core.runs.progress import write_log
 from core.runs.provenance import add_to_record
-from core.runs.reporter import Reporter, say_in_log
-from core.runs.state import Run, own_state, say_state
+from core.runs.reporter import Reporter
+from core.runs.state import begin
 from core.specs.spec import ExperimentSpec
 from core.storage.models import model_location
 
@@ -86,7 +88,7 @@ def _jobs(
     first, _ = runs[0]
     tasks = frozen_of(first, spec).load_evaluated(first.root)
     for run, report in runs:
-        say_state(run, own_state("infer"))
+        begin(run, "infer")
         for eval_seed in spec.eval_seeds:
             evaluation = evaluation_of(run, spec, eval_seed, tasks)
             yield Job(evaluation, run.eval_folder(eval_seed), report, adapters.get(run))
@@ -109,11 +111,11 @@ def what_answers(
         return base, {}
     adapter = _adapter(first, spec)
     if adapter is None:
-        return str(first.folder / "model"), {}
+        return str(first.model), {}
     why = _why_merged(first, spec)
     if why is None:
-        return base, {run: run.folder / "adapter" for run in runs}
-    say_in_log(first, f"The adapter is merged into a copy of the base model, because {why}.")
+        return base, {run: run.adapter for run in runs}
+    write_log(first, f"The adapter is merged into a copy of the base model, because {why}.")
     return str(write_merged(base, adapter, merged or _merged_folder(first))), {}
 
 
@@ -132,8 +134,8 @@ def _why_merged(run: Run, spec: ExperimentSpec) -> str | None:
 
 def _adapter(run: Run, spec: ExperimentSpec) -> Path | None:
     lora = spec.recipe_of(run.variant).training.method == "lora"
-    return run.folder / "adapter" if lora else None
+    return run.adapter if lora else None
 
 
 def _merged_folder(run: Run) -> Path:
-    return run.folder / "merged"
+    return run.merged

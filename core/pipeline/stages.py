@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any
 from core.errors import UserError
 from core.machine.processes import Heartbeat
 from core.pipeline.reuse import take_over
+from core.runs.done import Stage, is_done, stages_left
 from core.runs.frozen_tasks import frozen_of
+from core.runs.layout import Run, spec_path
+from core.runs.progress import write_log
 from core.runs.provenance import add_to_record, check_data
-from core.runs.reporter import Reporter, say_failed, say_in_log, sentence_of
-from core.runs.state import STAGES, Run, RunState, Stage, experiment_folder, own_state, say_state
+from core.runs.reporter import Reporter, failure_message, report_failure
+from core.runs.state import begin, finish, queue_for
 from core.specs.spec import ExperimentSpec, read_spec
 from core.storage.files import locked
 from core.storage.models import model_location
+from core.storage.schemas import SCORES_FILE
 
 if TYPE_CHECKING:
     from core.training.workers import Workers
@@ -27,21 +31,7 @@ if TYPE_CHECKING:
 
 def launched_spec(run: Run) -> ExperimentSpec:
     """The frozen spec that a run was launched with."""
-    return read_spec(experiment_folder(run.root, run.experiment) / "experiment.yaml")
-
-
-def is_done(run: Run, spec: ExperimentSpec, stage: Stage) -> bool:
-    """Whether the files of a stage exist, for every evaluation seed."""
-    if stage == "train":
-        method = spec.recipe_of(run.variant).training.method
-        return method == "none" or (run.folder / ("adapter" if method == "lora" else "model")).exists()
-    name = "predictions.parquet" if stage == "infer" else "scores.parquet"
-    return all((run.eval_folder(seed) / name).exists() for seed in spec.eval_seeds)
-
-
-def stages_left(run: Run, spec: ExperimentSpec) -> list[Stage]:
-    """The stages whose files are missing, in order."""
-    return [stage for stage in STAGES if not is_done(run, spec, stage)]
+    return read_spec(spec_path(run.root, run.experiment))
 
 
 def run_stage(run: Run, stage: Stage) -> bool:
@@ -59,7 +49,7 @@ def run_stage_of(runs: Sequence[Run], stage: Stage, *, scores: bool = True) -> b
             spec = launched_spec(runs[0])
         except UserError as error:
             for run in runs:
-                say_failed(run, stage, error)
+                report_failure(run, stage, error)
             return False
         if stage == "infer" and len(runs) > 1:
             _infer_together(runs, spec)
@@ -83,14 +73,12 @@ def _infer_together(runs: Sequence[Run], spec: ExperimentSpec) -> None:
     wanting = [run for run in runs if not run.stop_file.exists() and not is_done(run, spec, "infer")]
     able = []
     for run in engine_groups(wanting, spec)[0] if wanting else []:
-        say_in_log(
-            run, f"One process answers several runs; what it says stands in the log of {runs[0].name}."
-        )
+        write_log(run, f"One process answers several runs; what it says stands in the log of {runs[0].name}.")
         try:
             check_data(run, spec, "infer")
             take_over(run, "infer", spec.eval_seeds)
             if is_done(run, spec, "infer"):
-                say_what_is_next(run, spec)
+                mark_next(run, spec)
             else:
                 able.append(run)
         except UserError as error:
@@ -100,7 +88,7 @@ def _infer_together(runs: Sequence[Run], spec: ExperimentSpec) -> None:
         for run, problem in answer_runs([(run, Reporter(run, "infer")) for run in able], spec):
             ended.add(run)
             if problem is None:
-                say_what_is_next(run, spec)
+                mark_next(run, spec)
             else:
                 _say_failed(run, problem)
     except Exception as error:
@@ -110,8 +98,8 @@ def _infer_together(runs: Sequence[Run], spec: ExperimentSpec) -> None:
 
 
 def _say_failed(run: Run, error: Exception) -> None:
-    say_failed(run, "infer", error)
-    say_in_log(run, sentence_of(run, error))
+    report_failure(run, "infer", error)
+    write_log(run, failure_message(run, error))
 
 
 @contextmanager
@@ -130,22 +118,25 @@ def _run_stage(run: Run, spec: ExperimentSpec, stage: Stage) -> bool:
         return False
     if not is_done(run, spec, stage):
         try:
-            say_state(run, own_state(stage))
+            begin(run, stage)
             check_data(run, spec, stage)
             take_over(run, stage, spec.eval_seeds)
             if not is_done(run, spec, stage):
                 _WORK[stage](run, spec, Reporter(run, stage))
         except Exception as error:
-            say_failed(run, stage, error)
+            report_failure(run, stage, error)
             return False
-    say_what_is_next(run, spec)
+    mark_next(run, spec)
     return True
 
 
-def say_what_is_next(run: Run, spec: ExperimentSpec) -> None:
-    """Say that a run waits for its next stage, or that it is done."""
+def mark_next(run: Run, spec: ExperimentSpec) -> None:
+    """Mark a run as waiting for its next stage, or as done."""
     left = stages_left(run, spec)
-    say_state(run, RunState("queued", left[0]) if left else RunState("done"))
+    if left:
+        queue_for(run, left[0])
+    else:
+        finish(run)
 
 
 def _train(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
@@ -158,7 +149,7 @@ def _train(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
     else:
         place = [str(run.root.resolve()), run.experiment, run.variant, str(run.train_seed)]
         share_work(["-m", "core.pipeline.train_rank", *place], count, report)
-    shutil.rmtree(run.folder / "checkpoint", ignore_errors=True)
+    shutil.rmtree(run.checkpoint, ignore_errors=True)
 
 
 def train_here(
@@ -196,7 +187,7 @@ def _score(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
     evaluations = [
         Scoring(folder, run.experiment, run.variant, run.train_seed, seed)
         for seed, folder in folders.items()
-        if not (folder / "scores.parquet").exists()
+        if not (folder / SCORES_FILE).exists()
     ]
     done = len(folders) - len(evaluations)
     report({"step": done, "total": len(folders)})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.errors import UserError
 from core.pipeline.stages import launched_spec, train_here
-from core.runs.state import Run
+from core.runs.layout import Run
 from core.training.workers import join_workers, tell
 
 

@@ -18,8 +18,12 @@ from core.errors import UserError
 from core.inference.settings import InferenceSettings
 from core.prompts.shortening import shorten
 from core.prompts.templates import PromptSettings, answer_text, longest_answer, prompt_text
+from core.runs.done import STAGES
 from core.runs.experiment import list_experiments
-from core.runs.state import STAGES, Run, list_runs, progress_of, state_of
+from core.runs.layout import Run
+from core.runs.listing import list_runs
+from core.runs.progress import progress_of
+from core.runs.state import state_of
 from core.specs.spec import ExperimentSpec, Recipe, evaluated_tasks
 from core.storage.files import bytes_of, read_json
 
@@ -166,7 +170,7 @@ def _finished_runs(root: Path, wanted: set[Kind]) -> list[Run]:
 def _kind_of(run: Run) -> Kind | None:
     """The kind of a run by its record; None where that is broken or of another make."""
     try:
-        record = read_json(run.folder / "run.json")
+        record = read_json(run.record_file)
         recipe = record["recipe"]
         return recipe["base_model"], recipe["training"]["method"], record["evaluation"]["inference"]["engine"]
     except (UserError, KeyError, TypeError):

@@ -12,7 +12,7 @@ from core.preflight.planning import pilot
 from core.results.loading import load_scores
 from core.results.number_format import decimals_for, percent
 from core.runs.experiment import list_experiments
-from core.runs.state import experiment_folder
+from core.runs.layout import spec_path
 from core.specs.spec import ExperimentSpec, read_spec
 from core.spread.planning import detectable_difference, runs_needed
 
@@ -62,7 +62,7 @@ def detectable(root: Path, spec: ExperimentSpec) -> Detectable | None:
 
 
 def _is_alike(root: Path, name: str, spec: ExperimentSpec) -> bool:
-    other = read_spec(experiment_folder(root, name) / "experiment.yaml")
+    other = read_spec(spec_path(root, name))
     return (_bases(other), _asked(other)) == (_bases(spec), _asked(spec))
 
 

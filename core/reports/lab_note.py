@@ -19,10 +19,13 @@ from core.results.differences import differing_settings, setting_text
 from core.results.glossary import MORAL, SOURCE, TERMS, judged_sentence, trap
 from core.results.html_table import result_table
 from core.results.loading import Scores, load_scores
-from core.runs.experiment import IMPORTED, LAUNCHED, experiment_folder
-from core.runs.state import Run, list_runs, state_of
+from core.runs.experiment import known_folder
+from core.runs.layout import IMPORTED, SPEC, Run, eval_folders
+from core.runs.listing import list_runs
+from core.runs.state import state_of
 from core.spread.metrics import AGGREGATIONS
 from core.storage.files import read_json
+from core.storage.schemas import SCORES_FILE
 
 MOST_LEAKS_LISTED = 20
 
@@ -57,7 +60,7 @@ def lab_note(root: Path, name: str, aggregation: str = "by_task", scope: str = "
     """The whole file as text. Raises `UserError` for an unknown experiment and where nothing is evaluated."""
     scores = tables.with_evaluations(load_scores(root, name))
     runs = list_runs(root, name)
-    made = {run: read_json(run.folder / "run.json") for run in runs}
+    made = {run: read_json(run.record_file) for run in runs}
     question = scores.experiment.question or name
     parts = [
         f"<h1>{_text(question)}</h1>",
@@ -191,7 +194,7 @@ def _settings(root: Path, scores: Scores) -> list[str]:
 
 def _provenance(root: Path, name: str, runs: Sequence[Run], made: Mapping[Run, Any]) -> list[str]:
     """Runs with their seeds and states, the versions and machines behind them, leaks, the whole spec."""
-    folder = experiment_folder(root, name)
+    folder = known_folder(root, name)
     parts = []
     if runs:
         header = ["variant", "train seed", "eval seeds", "state", "launched", "engine"]
@@ -205,16 +208,14 @@ def _provenance(root: Path, name: str, runs: Sequence[Run], made: Mapping[Run, A
         parts.append(
             _leak_table(leaks) if leaks else _said("No mixture held an evaluated task or a twin of one.")
         )
-    spec = folder / LAUNCHED if (folder / LAUNCHED).exists() else folder / IMPORTED
+    spec = folder / SPEC if (folder / SPEC).exists() else folder / IMPORTED
     text = spec.read_text(encoding="utf-8", errors="replace")
     return [*parts, "<h2>The whole specification</h2>", f"<pre>{_text(text)}</pre>"]
 
 
 def _run_line(run: Run, record: Mapping[str, Any]) -> list[str]:
     engine = record.get("engine") or {}
-    seeds = sorted(
-        path.parent.name.removeprefix("eval-") for path in run.folder.glob("eval-*/scores.parquet")
-    )
+    seeds = [str(seed) for seed, folder in eval_folders(run.folder) if (folder / SCORES_FILE).exists()]
     said = f"{engine.get('name', '')} {engine.get('version', '')}".strip()
     return [
         *(run.variant, str(run.train_seed), ", ".join(seeds) or number_format.UNKNOWN, state_of(run).state),

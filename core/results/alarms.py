@@ -12,15 +12,14 @@ from typing import Any
 
 from core.curation.stored import Stamp, file_stamp
 from core.errors import UserError
-from core.runs.experiment import experiment_folder
+from core.runs.experiment import known_folder
+from core.runs.layout import CHECK, PROGRESS, evaluation_files, evaluation_place, run_folders, run_place
 from core.runs.recorded_leaks import leaked_tasks
 from core.scoring import alarms
 from core.scoring.alarms import Alarm, Answers
 from core.storage.files import read_json, read_records
 from core.storage.queries import parquet, rows
-from core.storage.schemas import PREDICTIONS
-
-REPEATED = "check.json"
+from core.storage.schemas import PREDICTIONS, PREDICTIONS_FILE
 
 _ANSWERS = """
 SELECT filename,
@@ -49,15 +48,16 @@ def check_records(root: Path, experiment: str) -> list[dict[str, Any]]:
 
     Raises `UserError` for an unknown experiment.
     """
-    folder = experiment_folder(root, experiment)
+    folder = known_folder(root, experiment)
     of_folder: dict[Path, dict[int, Answers]] = {}
-    for file, answers in answers_of(sorted(folder.glob("*/train-*/eval-*/predictions.parquet"))).items():
-        seed = int(file.parent.name.removeprefix("eval-"))
+    for file, answers in answers_of(evaluation_files(folder, PREDICTIONS_FILE)).items():
+        *_, seed = evaluation_place(file)
         of_folder.setdefault(file.parent.parent, {})[seed] = answers
     found: list[tuple[Run, int | None, Alarm]] = []
     answered: dict[Run, dict[int, Answers]] = {}
-    for path in sorted(folder.glob("*/train-*")):
-        run = (path.parent.name, int(path.name.removeprefix("train-")))
+    for path in run_folders(folder):
+        run = run_place(path)
+        assert run is not None, "as only folders of runs are listed"
         found += [(run, None, alarm) for alarm in _of_training(path)]
         found += [(run, evaluated, alarm) for evaluated, alarm in _repeated(path)]
         answered[run] = of_folder.get(path, {})
@@ -125,7 +125,7 @@ _known: dict[tuple[str, Path, Stamp], dict[str, Any]] = {}
 
 
 def _of_training(folder: Path) -> list[Alarm]:
-    progress = folder / "progress.jsonl"
+    progress = folder / PROGRESS
     return [*_of_progress(progress, file_stamp(progress)), *alarms.leaks(leaked_tasks(folder) or 0)]
 
 
@@ -139,7 +139,7 @@ def _of_progress(path: Path, _stamp: Stamp) -> tuple[Alarm, ...]:
 
 def _repeated(folder: Path) -> list[tuple[int | None, Alarm]]:
     try:
-        record = read_json(folder / REPEATED)
+        record = read_json(folder / CHECK)
         seed, asked = record["eval_seed"], record["asked"]
         found: list[tuple[int | None, Alarm]] = [
             (seed, alarm) for alarm in alarms.repeated(record["equal"], asked)

@@ -20,7 +20,8 @@ from core.curation.stored import UnknownTaskError
 from core.errors import UserError
 from core.results.curves import Solved
 from core.results.loading import Evaluation, Scores
-from core.runs.experiment import experiment_folder
+from core.runs.experiment import known_folder
+from core.runs.layout import Run
 from core.storage.queries import parquet, query
 from core.storage.schemas import PREDICTIONS, grids_of
 
@@ -79,10 +80,9 @@ class Answer:
 
 def prediction_paths(root: Path, experiment: str, evaluations: Sequence[Evaluation]) -> list[Path]:
     """Where the predictions of these evaluations lie. Raises `UserError` where one is gone."""
-    folder = experiment_folder(root, experiment)
+    known_folder(root, experiment)
     paths = [
-        folder / one.variant / f"train-{one.train_seed}" / f"eval-{one.eval_seed}" / "predictions.parquet"
-        for one in evaluations
+        Run(root, experiment, one.variant, one.train_seed).predictions(one.eval_seed) for one in evaluations
     ]
     for path in paths:
         if not path.exists():

@@ -15,8 +15,9 @@ from core.errors import UserError
 from core.prompts.templates import PromptSettings, prompt_text
 from core.results.answers import evaluated_task, prediction_paths
 from core.results.loading import Evaluation
-from core.runs.experiment import experiment_folder
+from core.runs.experiment import known_folder
 from core.runs.imported import FROM_ELSEWHERE
+from core.runs.layout import Run
 from core.settings import validated
 from core.storage.files import read_json
 from core.storage.models import model_location, unreadable
@@ -135,10 +136,11 @@ def _seen(task: Task, test_index: int, view: View, order: tuple[int, ...], *, ma
 
 
 def _recipe(root: Path, experiment: str, evaluation: Evaluation) -> dict[str, Any]:
-    folder = experiment_folder(root, experiment) / evaluation.variant / f"train-{evaluation.train_seed}"
-    recipe = read_json(folder / "run.json").get("recipe")
+    known_folder(root, experiment)
+    path = Run(root, experiment, evaluation.variant, evaluation.train_seed).record_file
+    recipe = read_json(path).get("recipe")
     if not isinstance(recipe, dict):
-        raise UserError(f"{folder / 'run.json'} holds no recipe, so no prompt is known. Launch again.")
+        raise UserError(f"{path} holds no recipe, so no prompt is known. Launch again.")
     return recipe
 
 

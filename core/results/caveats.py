@@ -10,7 +10,8 @@ from core.results.loading import Scores
 from core.results.number_format import evaluated_sentence, missing_sentence
 from core.results.tables import is_binary, progress_sentence
 from core.results.verdicts import is_comparable
-from core.runs.experiment import experiment_folder
+from core.runs.experiment import known_folder
+from core.runs.layout import record_of_variant
 from core.storage.files import read_json
 
 FLOOR, CEILING = 0.01, 0.99
@@ -21,10 +22,10 @@ def honest_sentence(root: Path, scores: Scores) -> str:
     """What was asked of which model: "42 tasks of arc1/evaluation, …, base model tiny, full training."."""
     if scores.experiment.imported:
         return evaluated_sentence(scores)
-    folder = experiment_folder(root, scores.experiment.name)
+    folder = known_folder(root, scores.experiment.name)
     models, methods = [], []
     for variant in scores.variants:
-        path = next(iter(sorted((folder / variant).glob("train-*/run.json"))), None)
+        path = record_of_variant(folder, variant)
         recipe = read_json(path).get("recipe", {}) if path else {}
         models.append(recipe.get("base_model"))
         methods.append(recipe.get("training", {}).get("method"))

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from core.errors import UserError
 from core.results.loading import Floats, Scores
-from core.runs.experiment import experiment_folder
+from core.runs.experiment import known_folder
+from core.runs.layout import Run
 from core.spread.budgets import pass_k_curve
 from core.spread.intervals import summarize
 from core.spread.metrics import task_values
@@ -113,11 +114,9 @@ def curve_records(
 
 
 def _score_paths(root: Path, scores: Scores) -> list[Path]:
-    folder = experiment_folder(root, scores.experiment.name)
-    return [
-        folder / one.variant / f"train-{one.train_seed}" / f"eval-{one.eval_seed}" / "scores.parquet"
-        for one in scores.evaluations
-    ]
+    name = scores.experiment.name
+    known_folder(root, name)
+    return [Run(root, name, one.variant, one.train_seed).scores(one.eval_seed) for one in scores.evaluations]
 
 
 def _curve_records(

@@ -12,8 +12,9 @@ from typing import Any
 
 from core.curation.demonstrations import pair_forms
 from core.results.leak_warnings import test_time_by_variant, test_time_label
-from core.runs.experiment import LAUNCHED, experiment_folder
+from core.runs.experiment import known_folder
 from core.runs.frozen_tasks import read_frozen
+from core.runs.layout import SPEC
 from core.specs.spec import read_spec
 
 
@@ -27,7 +28,7 @@ def demonstration_proofs(root: Path, experiment: str) -> list[dict[str, Any]]:
     seen = {name: count for name, count in test_time_by_variant(root, experiment).items() if count}
     if frozen is None or not seen:
         return []
-    spec = read_spec(experiment_folder(root, experiment) / LAUNCHED)
+    spec = read_spec(known_folder(root, experiment) / SPEC)
     evaluated = frozen.load_evaluated(root)
     tested = pair_forms(evaluated, tests_only=True).keys()
     records = []

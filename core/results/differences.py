@@ -15,7 +15,8 @@ from core.results.loading import Scores
 from core.results.number_format import UNKNOWN, difference
 from core.results.tables import check_variants, variant_values
 from core.results.verdicts import verdict_rows
-from core.runs.experiment import experiment_folder
+from core.runs.experiment import known_folder
+from core.runs.layout import record_of_variant
 from core.spread.comparisons import BETTER, WORSE
 from core.spread.metrics import higher_is_better
 from core.spread.scopes import task_means
@@ -188,7 +189,7 @@ def differing_settings(root: Path, scores: Scores, a: str, b: str) -> list[dict[
 
 
 def _settings(root: Path, experiment: str, variant: str) -> dict[str, Any]:
-    path = next(iter(sorted((experiment_folder(root, experiment) / variant).glob("train-*/run.json"))), None)
+    path = record_of_variant(known_folder(root, experiment), variant)
     return dict(_flat(read_json(path).get("recipe", {}), "")) if path else {}
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.errors import UserError
+from core.runs.layout import SPEC, experiment_folder, record_files, runs_folder
 from core.runs.recorded_leaks import leaked_tasks, test_time_tasks
 from core.storage.files import read_json
 
@@ -28,15 +29,11 @@ def test_time_by_variant(root: Path, experiment: str) -> dict[str, int | None]:
 
 def _by_variant(root: Path, experiment: str, count_of: Callable[[Path], int | None]) -> dict[str, int | None]:
     found: dict[str, int | None] = {}
-    for record in _records(root, experiment):
+    for record in record_files(experiment_folder(root, experiment)):
         variant, count = record.parents[1].name, count_of(record.parent)
         known = [one for one in (found.get(variant), count) if one is not None]
         found[variant] = max(known, default=None)
     return found
-
-
-def _records(root: Path, experiment: str) -> list[Path]:
-    return sorted((root / "runs" / experiment).glob("*/train-*/run.json"))
 
 
 def test_time_label(seen: int, evaluated: int | None) -> str:
@@ -58,7 +55,7 @@ def experiment_test_time(root: Path, experiment: str) -> str:
 
 
 def _evaluated(root: Path, experiment: str) -> int | None:
-    for record in _records(root, experiment):
+    for record in record_files(experiment_folder(root, experiment)):
         try:
             return int(read_json(record)["evaluated"]["tasks"])
         except (UserError, KeyError, TypeError, ValueError):
@@ -90,6 +87,6 @@ def query_leaks(root: Path, query: str) -> list[str]:
     """The notices about the experiments that a query over runs names in quotes, or else about all."""
     if not _OF_RUNS.search(query):
         return []
-    known = sorted(path.parent.name for path in (root / "runs").glob("*/experiment.yaml"))
+    known = sorted(path.parent.name for path in runs_folder(root).glob(f"*/{SPEC}"))
     named = [name for name in known if f"'{name}'" in query] or known
     return [f"{name}: {sentence}" for name in named for sentence in notices(root, name)]

@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.errors import UserError
-from core.runs.experiment import Experiment, experiment_folder, read_experiment
+from core.runs.experiment import Experiment, known_folder, read_experiment
 from core.runs.imported import imported_table
+from core.runs.layout import evaluation_files, evaluation_place
 from core.storage.queries import parquet, query
-from core.storage.schemas import CANDIDATES, SCORES
+from core.storage.schemas import CANDIDATES, CANDIDATES_FILE, SCORES, SCORES_FILE
 
 Floats = npt.NDArray[np.float64]
 
@@ -93,7 +94,7 @@ def load_scores(root: Path, name: str) -> Scores:
     Raises `UserError` for an unknown experiment and for a file that can't be read, naming it.
     """
     experiment = read_experiment(root, name)
-    folder = experiment_folder(root, name)
+    folder = known_folder(root, name)
     if experiment.imported:
         return _imported(experiment, folder)
     paths = score_paths(folder)
@@ -110,9 +111,9 @@ def load_scores(root: Path, name: str) -> Scores:
 
 def scores_stamp(root: Path, name: str) -> tuple[int, int, int]:
     """Changes whenever a result or the description changes: files, latest change in ns, bytes."""
-    folder = experiment_folder(root, name)
+    folder = known_folder(root, name)
     paths = [*folder.glob("*.yaml"), *folder.glob("imported.*"), *score_paths(folder)]
-    paths += folder.glob("*/train-*/eval-*/candidates.parquet")
+    paths += evaluation_files(folder, CANDIDATES_FILE)
     stats = [path.stat() for path in paths]
     return (
         len(stats),
@@ -123,21 +124,12 @@ def scores_stamp(root: Path, name: str) -> tuple[int, int, int]:
 
 def score_paths(folder: Path) -> list[Path]:
     """The score files of an experiment, by variant, train seed and eval seed."""
-    paths = [path for path in folder.glob("*/train-*/eval-*/scores.parquet") if _is_numbered(path)]
-    return sorted(paths, key=_evaluation)
-
-
-def _is_numbered(path: Path) -> bool:
-    seeds = (path.parents[1].name.removeprefix("train-"), path.parent.name.removeprefix("eval-"))
-    return all(seed.isdecimal() for seed in seeds)
+    return sorted(evaluation_files(folder, SCORES_FILE), key=_evaluation)
 
 
 def _evaluation(path: Path) -> Evaluation:
     """The evaluation that a file belongs to, as its folders say."""
-    train, evaluation = path.parents[1].name, path.parent.name
-    return Evaluation(
-        path.parents[2].name, int(train.removeprefix("train-")), int(evaluation.removeprefix("eval-"))
-    )
+    return Evaluation(*evaluation_place(path))
 
 
 def _read(paths: Sequence[Path]) -> pa.Table:
@@ -210,7 +202,7 @@ def _rescored(scores: Scores, paths: Sequence[Path]) -> Floats:
     ranks = np.full((len(scores.evaluations), len(scores.outputs)), np.nan)
     place = {output: index for index, output in enumerate(scores.outputs)}
     for row, path in enumerate(paths):
-        candidates = path.with_name("candidates.parquet")
+        candidates = path.with_name(CANDIDATES_FILE)
         if not candidates.exists():
             continue
         ranks[row] = 0

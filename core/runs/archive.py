@@ -10,15 +10,10 @@ import time
 from pathlib import Path
 
 from core.errors import UserError
-from core.runs.state import (
-    Run,
-    chosen_runs,
-    experiment_folder,
-    is_worked_on,
-    said_of,
-    seconds_silent,
-    state_of,
-)
+from core.runs.layout import LAUNCH_LOCK, SPEC, Run, experiment_folder, runs_folder
+from core.runs.listing import chosen_runs
+from core.runs.state import read_state, seconds_silent, state_of
+from core.runs.workers import is_worked_on
 from core.storage.files import locked
 
 ARCHIVE, TRASH = ".archive", ".trash"
@@ -29,11 +24,11 @@ def delete_experiment(root: Path, experiment: str) -> tuple[Path, int]:
 
     Raises `UserError` where it does not exist or still runs.
     """
-    with locked(root / "runs" / ".launch.lock"):
+    with locked(runs_folder(root) / LAUNCH_LOCK):
         _check_rests(root, experiment)
         folder = experiment_folder(root, experiment)
         size = freed_by(folder)
-        target = _free_name(root / "runs" / TRASH, experiment)
+        target = _free_name(runs_folder(root) / TRASH, experiment)
         folder.rename(target)
     return target, size
 
@@ -41,9 +36,9 @@ def delete_experiment(root: Path, experiment: str) -> tuple[Path, int]:
 def archive_experiment(root: Path, experiment: str) -> Path:
     """Move an experiment's folder to `runs/.archive/`; where it went. Raises `UserError` where it does not
     exist, still runs, or the archive holds one of that name."""
-    with locked(root / "runs" / ".launch.lock"):
+    with locked(runs_folder(root) / LAUNCH_LOCK):
         _check_rests(root, experiment)
-        target = root / "runs" / ARCHIVE / experiment
+        target = runs_folder(root) / ARCHIVE / experiment
         if target.exists():
             raise UserError(
                 f"The archive holds an experiment '{experiment}' already. Delete this one, or move"
@@ -57,11 +52,11 @@ def archive_experiment(root: Path, experiment: str) -> Path:
 def restore_experiment(root: Path, experiment: str) -> Path:
     """Bring an experiment back from the archive; its folder. Raises `UserError` where it is not there or
     another one has taken its name."""
-    source, target = root / "runs" / ARCHIVE / experiment, experiment_folder(root, experiment)
+    source, target = runs_folder(root) / ARCHIVE / experiment, experiment_folder(root, experiment)
     if not source.is_dir():
         known = ", ".join(archived_experiments(root)) or "nothing"
         raise UserError(f"The archive holds no experiment '{experiment}'. It holds: {known}.")
-    with locked(root / "runs" / ".launch.lock"):
+    with locked(runs_folder(root) / LAUNCH_LOCK):
         if target.exists():
             raise UserError(
                 f"runs/ holds another experiment '{experiment}'. Archive or delete that one first."
@@ -72,18 +67,18 @@ def restore_experiment(root: Path, experiment: str) -> Path:
 
 def archived_experiments(root: Path) -> list[str]:
     """Names of the archived experiments, in the order of the alphabet."""
-    return sorted(path.parent.name for path in (root / "runs" / ARCHIVE).glob("*/experiment.yaml"))
+    return sorted(path.parent.name for path in (runs_folder(root) / ARCHIVE).glob(f"*/{SPEC}"))
 
 
 def trash_bytes(root: Path) -> int:
     """The bytes that emptying the trash frees."""
-    trash = root / "runs" / TRASH
+    trash = runs_folder(root) / TRASH
     return freed_by(trash) if trash.is_dir() else 0
 
 
 def empty_trash(root: Path) -> int:
     """Delete what lies in the trash for good; the bytes that were freed."""
-    trash = root / "runs" / TRASH
+    trash = runs_folder(root) / TRASH
     freed = trash_bytes(root)
     if trash.is_dir():
         shutil.rmtree(trash)
@@ -107,7 +102,7 @@ def put_aside(root: Path, run: Run) -> None:
     taken for the work of a new run."""
     if run.folder.exists() and any(run.folder.iterdir()):
         run.folder.rename(
-            _free_name(root / "runs" / TRASH, f"{run.experiment}-{run.variant}-{run.train_seed}")
+            _free_name(runs_folder(root) / TRASH, f"{run.experiment}-{run.variant}-{run.train_seed}")
         )
 
 
@@ -116,7 +111,7 @@ def _check_rests(root: Path, experiment: str) -> None:
     busy = ("running", "queued") if is_worked_on(root, experiment) else ("running",)
     for run in chosen_runs(root, experiment):
         state = state_of(run).state
-        if state in busy or seconds_silent(run, said_of(run)) is not None:
+        if state in busy or seconds_silent(run, read_state(run)) is not None:
             raise UserError(
                 f"'{experiment}' is not at rest: {run.name} is {state}."
                 f" Stop it first: python -m core runs stop {experiment}"

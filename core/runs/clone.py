@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.runs.state import chosen_runs, experiment_folder
+from core.runs.layout import experiment_folder, spec_path
+from core.runs.listing import chosen_runs
 from core.settings import parse_yaml, read_yaml
 from core.specs.edit import as_yaml, changed_text, save_spec
 
@@ -17,11 +18,11 @@ def clone_experiment(root: Path, experiment: str, name: str, changes: Sequence[s
     Raises `UserError` for an unknown experiment or key, or where another spec has that name.
     """
     chosen_runs(root, experiment)
-    data = read_yaml(experiment_folder(root, experiment) / "experiment.yaml")
+    data = read_yaml(spec_path(root, experiment))
     text = changed_text(as_yaml(data), ("name",), name)
     for change in changes:
         text = changed_text(text, *_parsed(change))
-    if (experiment_folder(root, name) / "experiment.yaml").exists():
+    if spec_path(root, name).exists():
         raise UserError(f"There is an experiment '{name}' in runs/ already. Choose another name.")
     return save_spec(root, text)
 

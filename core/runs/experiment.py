@@ -10,10 +10,10 @@ from typing import Any, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from core.errors import UserError
+from core.runs.layout import IMPORTED, SPEC, evaluation_files, runs_folder
 from core.settings import Seed, Settings, read_yaml, validated
 from core.storage.files import read_json
-
-LAUNCHED, IMPORTED = "experiment.yaml", "imported.json"
+from core.storage.schemas import SCORES_FILE
 
 
 class Experiment(Settings):
@@ -38,9 +38,9 @@ class Experiment(Settings):
         return self
 
 
-def experiment_folder(root: Path, name: str) -> Path:
+def known_folder(root: Path, name: str) -> Path:
     """The folder of an experiment, launched or imported. Raises `UserError` where there is none."""
-    folder = root / "runs" / name
+    folder = runs_folder(root) / name
     known = list_experiments(root)
     if name not in known:
         listed = f"Known: {', '.join(known)}." if known else "Launch one: python -m core launch demo --wait"
@@ -50,7 +50,7 @@ def experiment_folder(root: Path, name: str) -> Path:
 
 def list_experiments(root: Path) -> list[str]:
     """Names of the experiments that have a folder, launched and imported, the latest first."""
-    found = [path for name in (LAUNCHED, IMPORTED) for path in (root / "runs").glob(f"*/{name}")]
+    found = [path for name in (SPEC, IMPORTED) for path in runs_folder(root).glob(f"*/{name}")]
     latest = sorted(found, key=lambda path: (-path.stat().st_mtime, path.parent.name))
     return list(dict.fromkeys(path.parent.name for path in latest))
 
@@ -58,15 +58,15 @@ def list_experiments(root: Path) -> list[str]:
 def latest_evaluated(root: Path) -> str | None:
     """The latest experiment that has any result; None where there is none."""
     for name in list_experiments(root):
-        folder = root / "runs" / name
-        if (folder / IMPORTED).exists() or any(folder.glob("*/train-*/eval-*/scores.parquet")):
+        folder = runs_folder(root) / name
+        if (folder / IMPORTED).exists() or evaluation_files(folder, SCORES_FILE):
             return name
     return None
 
 
 def read_experiment(root: Path, name: str) -> Experiment:
     """The description of an experiment. Raises `UserError` naming the file where it can't be read."""
-    path = experiment_folder(root, name) / LAUNCHED
+    path = known_folder(root, name) / SPEC
     if path.exists():
         value = read_yaml(path)
     else:

@@ -16,12 +16,11 @@ from core.curation.mixtures import Mixture, MixtureSettings, mixture_tasks, smal
 from core.curation.sources import tasks_fingerprint, tasks_named
 from core.curation.stored import UnknownTaskError
 from core.errors import UserError
-from core.runs.state import Run, experiment_folder, list_runs
+from core.runs.layout import TASKS, Run, experiment_folder
+from core.runs.listing import list_runs
 from core.specs.spec import ExperimentSpec, Recipe, evaluated_tasks
 from core.storage.files import read_json, write_json
 from core.training.validation import listed_families
-
-FILE = "tasks.json"
 
 
 def changed_sentence(source: str) -> str:
@@ -138,7 +137,7 @@ def write_frozen(root: Path, experiment: str, frozen: Frozen) -> None:
         "trained": {variant: [_record(one) for one in lists] for variant, lists in frozen.trained.items()},
         "held_out": {variant: list(families) for variant, families in frozen.held_out.items()},
     }
-    write_json(experiment_folder(root, experiment) / FILE, record)
+    write_json(experiment_folder(root, experiment) / TASKS, record)
 
 
 def _record(one: TaskList) -> dict[str, Any]:
@@ -150,7 +149,7 @@ def read_frozen(root: Path, experiment: str) -> Frozen | None:
 
     Raises `UserError` where the file is broken.
     """
-    path = experiment_folder(root, experiment) / FILE
+    path = experiment_folder(root, experiment) / TASKS
     if not path.exists():
         return None
     record = read_json(path)

@@ -2,19 +2,14 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.runs.experiment import list_experiments
-from core.runs.state import (
-    SECONDS_TO_BEGIN,
-    STAGES,
-    experiment_folder,
-    is_worked_on,
-    run_records,
-)
+from core.runs.layout import spec_path
+from core.runs.listing import list_runs, run_records
+from core.runs.workers import SECONDS_TO_BEGIN, is_worked_on
 from core.specs.spec import ExperimentSpec, read_spec
 
 
@@ -46,14 +41,12 @@ class Overview:
 
 def launched_experiments(root: Path) -> list[str]:
     """Experiments that have runs, the latest launched first; imported results have none."""
-    folders = {name: experiment_folder(root, name) for name in list_experiments(root)}
-    return [name for name, folder in folders.items() if any(folder.glob("*/train-*/run.json"))]
+    return [name for name in list_experiments(root) if list_runs(root, name)]
 
 
 def overview(root: Path, experiment: str) -> Overview:
     """What happens in an experiment now. Raises `UserError` where its frozen spec can't be read."""
-    folder = experiment_folder(root, experiment)
-    spec = read_spec(folder / "experiment.yaml")
+    spec = read_spec(spec_path(root, experiment))
     places = {variant: place for place, variant in enumerate(spec.variants)}
     worked_on = is_worked_on(root, experiment)
     runs = sorted(
@@ -61,18 +54,9 @@ def overview(root: Path, experiment: str) -> Overview:
         key=lambda run: (places.get(run["variant"], len(places)), run["train_seed"]),
     )
     states = Counter(run["state"] for run in runs)
-    fresh = time.time() - (folder / "experiment.yaml").stat().st_mtime < SECONDS_TO_BEGIN
+    fresh = time.time() - spec_path(root, experiment).stat().st_mtime < SECONDS_TO_BEGIN
     waiting = states["queued"] > 0
     active = states["running"] > 0 or (waiting and (worked_on or fresh))
     there = {(run["variant"], run["train_seed"]) for run in runs}
     asked = {(variant, seed) for variant in spec.variants for seed in spec.train_seeds}
     return Overview(spec, runs, states["done"], active, waiting and not active, len(asked - there))
-
-
-def share_done(run: Mapping[str, Any]) -> float:
-    """How much of a run's present stage is done, 0 to 1; 1 for a finished run."""
-    if run["state"] == "done":
-        return 1.0
-    if run["stage"] not in STAGES or not run["total"]:
-        return 0.0
-    return float(min(1.0, (run["step"] or 0) / run["total"]))

@@ -12,8 +12,9 @@ from core.arc.tasks import Task
 from core.curation.sources import source_fingerprint
 from core.errors import UserError
 from core.machine.hardware import hardware
+from core.runs.done import Stage
 from core.runs.frozen_tasks import Frozen, changed_sentence, read_frozen
-from core.runs.state import Run, Stage
+from core.runs.layout import Run
 from core.settings import validated
 from core.specs.spec import EvaluationSettings, ExperimentSpec, Recipe
 from core.storage.files import fingerprint, read_json, write_json
@@ -63,7 +64,7 @@ def check_data(run: Run, spec: ExperimentSpec, stage: Stage) -> None:
     frozen = read_frozen(run.root, run.experiment)
     recipe = spec.recipe_of(run.variant)
     if stage == "infer":
-        check_seal(run.folder / ("adapter" if recipe.training.method == "lora" else "model"))
+        check_seal(run.adapter if recipe.training.method == "lora" else run.model)
     if frozen is not None and stage == "train":
         frozen.load_trained(run.root, run.variant, recipe.mixture)
         return
@@ -71,7 +72,7 @@ def check_data(run: Run, spec: ExperimentSpec, stage: Stage) -> None:
         frozen.load_evaluated(run.root)
         return
     shares = recipe.mixture.sources if stage == "train" else spec.evaluation.sources
-    known = read_json(run.folder / "run.json")["data"]
+    known = read_json(run.record_file)["data"]
     for source in (share.source for share in shares):
         if source_fingerprint(run.root, source) != known.get(source):
             raise UserError(changed_sentence(source))
@@ -79,7 +80,7 @@ def check_data(run: Run, spec: ExperimentSpec, stage: Stage) -> None:
 
 def add_to_record(run: Run, **values: Any) -> None:
     """Add what became known later, such as the engine, to `run.json`."""
-    path = run.folder / "run.json"
+    path = run.record_file
     write_json(path, {**read_json(path), **values})
 
 

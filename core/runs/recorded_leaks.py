@@ -6,19 +6,20 @@ from pathlib import Path
 
 from core.curation.stored import Stamp, file_stamp
 from core.errors import UserError
+from core.runs.layout import RECORD
 from core.storage.files import read_json
 
 
 def leaked_tasks(run: Path) -> int | None:
     """How many evaluated tasks the mixture of a run gives away, by its folder; None where it does not say."""
-    record = run / "run.json"
+    record = run / RECORD
     return _counts(record, file_stamp(record))[0]
 
 
 def test_time_tasks(run: Path) -> int | None:
     """Of how many evaluated tasks the mixture of a run holds the demonstrations (test-time training), by its
     folder; None where it does not say."""
-    record = run / "run.json"
+    record = run / RECORD
     return _counts(record, file_stamp(record))[1]
 
 

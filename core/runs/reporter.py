@@ -1,4 +1,4 @@
-"""What a stage says of its run while it works: progress, states, and why it failed; and when to stop."""
+"""What a stage reports of its run while it works: progress, states, and why it failed; and when to stop."""
 
 import logging
 import os
@@ -8,8 +8,10 @@ import traceback
 from typing import Any
 
 from core.errors import Stopped, UserError
-from core.runs.state import Run, RunState, Stage, own_state, said_of, say_state
-from core.storage.files import append_record
+from core.runs.done import Stage
+from core.runs.layout import Run
+from core.runs.progress import append_progress
+from core.runs.state import advance, fail, queue_for, stop
 
 log = logging.getLogger(__name__)
 
@@ -33,16 +35,11 @@ class Reporter:
     def __call__(self, record: dict[str, Any]) -> None:
         """Append a record to the run's progress. Raises `Stopped` where a person stopped the run."""
         self._check_folder()
-        append_record(
-            self.run.folder / "progress.jsonl", {"time": round(time.time(), 3), "stage": self.stage, **record}
-        )
+        append_progress(self.run, self.stage, record)
         now = time.monotonic()
         if now - self.last >= SECONDS_BETWEEN_STATES or record["step"] == record["total"]:
             self.last = now
-            state = own_state(
-                self.stage, step=record["step"], total=record["total"], eta_seconds=record.get("eta_seconds")
-            )
-            say_state(self.run, state)
+            advance(self.run, self.stage, record["step"], record["total"], record.get("eta_seconds"))
         if self.run.stop_file.exists():
             raise Stopped
 
@@ -55,23 +52,23 @@ class Reporter:
             raise UserError(f"The folder of {self.run.name} was deleted. Launch {self.run.experiment} again.")
 
 
-def say_failed(run: Run, stage: Stage, error: Exception) -> None:
-    """Say in `state.json` why a stage failed or that it was stopped; the details of a defect go to the log.
-    Call it while the error is handled."""
-    sentence = sentence_of(run, error)
-    said = said_of(run) or RunState()
-    step, total = (said.step, said.total) if said.stage == stage else (None, None)
+def report_failure(run: Run, stage: Stage, error: Exception) -> None:
+    """Write into `state.json` why a stage failed or that it was stopped; the log gets the details of a
+    defect. Call it while the error is handled."""
+    message = failure_message(run, error)
     if run.heartbeat.exists():  # else the folder was deleted
-        if isinstance(error, Stopped):
-            say_state(run, RunState("cancelled" if run.stop_file.exists() else "queued", stage, step, total))
+        if not isinstance(error, Stopped):
+            fail(run, message, stage)
+        elif run.stop_file.exists():
+            stop(run)
         else:
-            say_state(run, RunState("failed", stage, step, total, error=sentence))
+            queue_for(run, stage)
     if not isinstance(error, UserError | Stopped):
         traceback.print_exception(error)
-    log.error("%s", sentence)
+    log.error("%s", message)
 
 
-def sentence_of(run: Run, error: Exception) -> str:
+def failure_message(run: Run, error: Exception) -> str:
     """What went wrong, for a person."""
     if isinstance(error, UserError):
         return str(error)
@@ -81,9 +78,3 @@ def sentence_of(run: Run, error: Exception) -> str:
     if "No space left" in str(error) or shutil.disk_usage(run.root).free < 2**20:
         return "The disk is full. Free some space and launch again; finished stages are kept."
     return f"{type(error).__name__}: {error}. The log holds the details."
-
-
-def say_in_log(run: Run, text: str) -> None:
-    """Append a line to a run's `log.txt`, as its processes' own output is."""
-    with (run.folder / "log.txt").open("a", encoding="utf-8") as file:
-        file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")

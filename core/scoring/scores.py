@@ -18,7 +18,7 @@ from core.arc.grids import Grid
 from core.arc.tasks import Task
 from core.errors import UserError
 from core.scoring.distinct import Distinct, Output, Whole, distinct_answers
-from core.storage.schemas import SCORES, write_table
+from core.storage.schemas import PREDICTIONS_FILE, SCORES, SCORES_FILE, write_table
 
 _EVALUATION = ("experiment", "variant", "train_seed", "eval_seed")
 _KEY = ("source", "task_id", "test_index")
@@ -97,7 +97,7 @@ def score_each(evaluations: Iterable[Scoring], truths: Truths) -> Iterator[Path]
 
 
 def _write(evaluation: Scoring, table: pa.Table) -> Path:
-    target = evaluation.target or evaluation.folder / "scores.parquet"
+    target = evaluation.target or evaluation.folder / SCORES_FILE
     write_table(target, table, SCORES)
     return target
 
@@ -115,7 +115,7 @@ def scores_of(evaluation: Scoring, truths: Truths) -> pa.Table:
         name: pa.array([getattr(evaluation, name)] * count, SCORES.field(name).type) for name in _EVALUATION
     }
     columns |= {name: truths.keys.column(name) for name in _KEY}
-    columns |= _counts(distinct_answers(evaluation.folder / "predictions.parquet", truths.place), truths)
+    columns |= _counts(distinct_answers(evaluation.folder / PREDICTIONS_FILE, truths.place), truths)
     return pa.table({name: columns[name] for name in SCORES.names})
 
 

@@ -16,12 +16,15 @@ import pyarrow as pa
 from core.curation.flags import all_flags
 from core.curation.stored import list_sources, parquet_path
 from core.results.loading import score_paths
-from core.runs.experiment import IMPORTED, list_experiments
+from core.runs.experiment import list_experiments
 from core.runs.imported import imported_table
+from core.runs.layout import IMPORTED, experiment_folder
+from core.runs.listing import list_runs
+from core.runs.progress import progress_of
 from core.runs.recorded_leaks import leaked_tasks, test_time_tasks
-from core.runs.state import list_runs, progress_of, state_of
+from core.runs.state import state_of
 from core.storage.files import read_json
-from core.storage.schemas import PAIRS, PREDICTIONS, SCORES
+from core.storage.schemas import PAIRS, PREDICTIONS, PREDICTIONS_FILE, SCORES
 
 _TEXT, _WHOLE, _NUMBER = pa.string(), pa.int64(), pa.float64()
 _RUN = [("experiment", _TEXT), ("variant", _TEXT), ("train_seed", _WHOLE)]
@@ -76,11 +79,11 @@ def _grid(name: str) -> str:
 
 
 def _prediction_paths(root: Path) -> list[Path]:
-    return [path for each in _score_paths(root) if (path := each.with_name("predictions.parquet")).exists()]
+    return [path for each in _score_paths(root) if (path := each.with_name(PREDICTIONS_FILE)).exists()]
 
 
 def _score_paths(root: Path) -> list[Path]:
-    return [path for name in list_experiments(root) for path in score_paths(root / "runs" / name)]
+    return [path for name in list_experiments(root) for path in score_paths(experiment_folder(root, name))]
 
 
 def _source_paths(root: Path) -> list[Path]:
@@ -107,7 +110,7 @@ def _runs(root: Path) -> pa.Table:
     rows = []
     for name in list_experiments(root):
         for run in list_runs(root, name):
-            made = read_json(run.folder / "run.json")
+            made = read_json(run.record_file)
             recipe = made.get("recipe") or {}
             rows.append(
                 {
@@ -143,7 +146,7 @@ def _flags(root: Path) -> pa.Table:
 def _imported(root: Path) -> pa.Table:
     rows = []
     for name in list_experiments(root):
-        folder = root / "runs" / name
+        folder = experiment_folder(root, name)
         if (folder / IMPORTED).exists():
             rows += [{"experiment": name, **record} for record in imported_table(folder).to_pylist()]
     return _table(rows, IMPORTED_VALUES)

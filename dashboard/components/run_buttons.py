@@ -24,8 +24,8 @@ from core.runs.archive import (
     trash_bytes,
 )
 from core.runs.clone import clone_experiment, free_name
+from core.runs.layout import experiment_folder
 from core.runs.overview import Overview
-from core.runs.state import experiment_folder
 from dashboard.components.rights import may_change, permitted, rights
 from dashboard.components.wording import bytes_in_words
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.runs.overview import share_done
+from core.runs.progress import share_done
 from dashboard.components.wording import seconds_in_words
 
 _STATIC = Path(__file__).parent / "static"

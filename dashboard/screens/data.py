@@ -21,7 +21,7 @@ from dashboard.components import overview
 from dashboard.components.files import file_row
 from dashboard.components.grids import task_html
 from dashboard.components.progress import progress_bar
-from dashboard.components.rights import accept_upload, may_change, permitted
+from dashboard.components.rights import may_change, permitted
 from dashboard.root import project_root
 
 root = project_root()
@@ -66,7 +66,6 @@ def import_form() -> None:
 
 def upload_field() -> UploadedFile | None:
     """A file of this computer, in place of a name or an address."""
-    accept_upload()
     return st.file_uploader(
         "or a file of your computer", type=["zip", "json"], key="import upload", disabled=not may_change()
     )

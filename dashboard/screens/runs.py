@@ -9,9 +9,11 @@ import streamlit as st
 from core.errors import UserError
 from core.results.figures import variant_colours
 from core.results.text_tables import command, free_table
+from core.runs.layout import Run, spec_path
+from core.runs.listing import run_columns
 from core.runs.loss_curve import LOOKED_AT, MOST_POINTS, Curve
 from core.runs.overview import launched_experiments, overview
-from core.runs.state import Run, experiment_folder, log_tail, run_columns
+from core.runs.progress import log_tail
 from core.specs.spec import read_spec
 from core.sql.chart_queries import losses_query
 from dashboard.components import sql_links
@@ -89,7 +91,7 @@ def read_curves(name: str, runs: list[dict[str, Any]]) -> dict[str, Curve]:
     for run in runs:
         place = (name, run_id(run))
         if place not in kept:
-            kept[place] = Curve(the_run(name, run).folder / "progress.jsonl")
+            kept[place] = Curve(the_run(name, run).progress_file)
         kept[place].read()
     return {run_id(run): kept[name, run_id(run)] for run in runs}
 
@@ -155,7 +157,7 @@ if names:
     with left:
         chosen = choose_experiment(names)
     with right, contextlib.suppress(UserError):  # which the live part names
-        st.markdown(plain(read_spec(experiment_folder(root, chosen) / "experiment.yaml").question))
+        st.markdown(plain(read_spec(spec_path(root, chosen)).question))
     leak_notice(root, chosen)
     live(chosen)
 else:

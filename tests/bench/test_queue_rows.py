@@ -8,7 +8,8 @@ from core.bench import queued
 from core.bench.registry import all_rows
 from core.bench.workshop import Workshop
 from core.machine import processes
-from core.runs.state import list_runs, state_of
+from core.runs.listing import list_runs
+from core.runs.state import state_of
 
 
 def test_a_queue_is_seen_through_and_its_worker_is_measured(

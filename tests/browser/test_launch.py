@@ -16,7 +16,9 @@ from playwright.sync_api import Page, expect
 from core.arc.tasks import Task, parse_task
 from core.curation.stored import SourceInfo, store_source
 from core.machine.processes import start_of
-from core.runs.state import Run, RunState, list_runs, own_state, say_state, state_of
+from core.runs.layout import Run
+from core.runs.listing import list_runs
+from core.runs.state import RunState, state_of, write_state
 from core.specs.edit import as_yaml
 from core.storage.files import append_records, write_json
 from tests.browser.conftest import Dashboard, Watch
@@ -76,7 +78,7 @@ def launched(root: Path) -> list[Run]:
     runs = [Run(root, "trial", variant, seed) for variant in ("plain", "longer") for seed in (0, 1)]
     for run in runs:
         write_json(run.folder / "run.json", {})
-        say_state(run, RunState("queued", "train"))
+        write_state(run, RunState("queued", "train"))
     report(runs[0], *range(1, 11))
     return runs
 
@@ -166,8 +168,8 @@ def test_runs_are_shown_as_they_go_and_nothing_moves(page: Page, own_dashboard: 
     page.wait_for_url("**run=longer%2F0**")
     expect(page.get_by_text("The loss is drawn here")).to_be_visible()
     report(runs[2], 1, 2, 3)
-    say_state(runs[2], own_state("train", step=3, total=12, eta_seconds=65.0))
-    say_state(
+    write_state(runs[2], RunState.running_here("train", step=3, total=12, eta_seconds=65.0))
+    write_state(
         runs[1], RunState("failed", "train", error="The loss of step 7 is nan. Lower the learning rate.")
     )
     lines = [f"Step {step} went on." for step in range(1, 60)]
@@ -192,8 +194,10 @@ def test_an_experiment_is_stopped_and_then_thrown_away(
     page: Page, own_dashboard: Dashboard, sleeper: subprocess.Popen[bytes]
 ) -> None:
     runs = launched(own_dashboard.root)
-    alive = replace(own_state("train"), pid=sleeper.pid, start_time=start_of(sleeper.pid), step=10, total=12)
-    say_state(runs[0], alive)
+    alive = replace(
+        RunState.running_here("train"), pid=sleeper.pid, start_time=start_of(sleeper.pid), step=10, total=12
+    )
+    write_state(runs[0], alive)
     own_dashboard.start()
     page.goto(f"{own_dashboard.address}/runs?experiment=trial")
     expect(page.locator(".st-key-resume button")).to_be_disabled()

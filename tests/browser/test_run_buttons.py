@@ -15,7 +15,9 @@ from playwright.sync_api import Locator, Page, expect
 from core.launching.launch import prepare
 from core.machine.processes import start_of
 from core.runs.archive import freed_by
-from core.runs.state import STAGES, Run, RunState, own_state, say_state, state_of
+from core.runs.done import STAGES
+from core.runs.layout import Run
+from core.runs.state import RunState, state_of, write_state
 from core.specs.spec import find_spec, read_spec
 from core.storage.files import write_json
 from tests.browser.conftest import Dashboard
@@ -55,7 +57,7 @@ def prepared(root: Path, name: str, **changes: object) -> list[Run]:
 def stopped(run: Run) -> None:
     """As a stop leaves a run."""
     write_json(run.stop_file, {"time": 0})
-    say_state(run, RunState("cancelled", "train", 2, 6))
+    write_state(run, RunState("cancelled", "train", 2, 6))
 
 
 def open_runs(page: Page, dashboard: Dashboard, name: str) -> None:
@@ -73,7 +75,7 @@ def in_popover(page: Page, name: str) -> Locator:
 
 def test_retry_is_for_the_failed_and_resume_for_the_selected(page: Page, served: Dashboard) -> None:
     failed, cancelled, other = prepared(served.root, "goes-on", train_seeds=[0, 1, 2])
-    say_state(failed, RunState("failed", "train", 3, 6, error="The train process ended with SIGKILL."))
+    write_state(failed, RunState("failed", "train", 3, 6, error="The train process ended with SIGKILL."))
     stopped(cancelled)
     stopped(other)
     open_runs(page, served, "goes-on")
@@ -169,7 +171,10 @@ def test_a_hung_process_is_shown_and_retry_ends_it(
 ) -> None:
     """And an experiment that somebody deletes elsewhere makes room for the next one."""
     (run,) = prepared(served.root, "hangs")
-    say_state(run, replace(own_state("train"), pid=sleeper.pid, start_time=start_of(sleeper.pid), step=3))
+    write_state(
+        run,
+        replace(RunState.running_here("train"), pid=sleeper.pid, start_time=start_of(sleeper.pid), step=3),
+    )
     beat(run, seconds_ago=20)
     open_runs(page, served, "hangs")
     expect(cell(page, "plain/0", "state")).to_have_text(re.compile("training"))

@@ -16,7 +16,6 @@ import yaml
 from core.cluster import settings as cluster_module
 from core.cluster.driver import drive
 from core.cluster.settings import (
-    DRIVER_LOCK,
     ClusterSettings,
     Share,
     address_of,
@@ -32,7 +31,9 @@ from core.launching import launch as launch_module
 from core.launching.launch import launch, prepare
 from core.pipeline.schedule import runs_to_go_on
 from core.pipeline.stages import run_stage
-from core.runs.state import STAGES, Run, experiment_folder, progress_of
+from core.runs.done import STAGES
+from core.runs.layout import DRIVER_LOCK, Run, experiment_folder
+from core.runs.progress import progress_of
 from core.specs.spec import read_spec
 from core.storage.files import locked, read_records
 from tests.patience import patience

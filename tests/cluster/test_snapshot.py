@@ -18,8 +18,10 @@ from core.cluster.remote_node import Errand, work_apart
 from core.cluster.snapshot import LISTS, Pusher, fetch, fetch_last, prefix_of, read_snapshot
 from core.errors import UserError
 from core.machine.processes import Identity, boot_id
-from core.pipeline.stages import stages_left
-from core.runs.state import Run, RunState, progress_of, said_of, say_state, state_of
+from core.runs.done import stages_left
+from core.runs.layout import Run
+from core.runs.progress import progress_of
+from core.runs.state import RunState, read_state, state_of, write_state
 from core.storage.files import append_record, read_json, sha256_of, write_json
 from core.storage.stores import IncompleteError, Store
 from tests.patience import wait_for
@@ -182,9 +184,9 @@ def test_who_was_cut_off_is_not_read_again(launched: Run, store: Store, tmp_path
     assert read_json(tmp_path / "bucket" / prefix_of(mirror.place, second) / LISTS[1])["push"] == 1
     # A driver that begins anew takes the latest attempt over, and gives the next one another number.
     (launched.folder / "progress.jsonl").unlink()
-    say_state(launched, RunState("queued", "train"))
+    write_state(launched, RunState("queued", "train"))
     again = Mirror(store, launched)
-    assert again.begin() == second + 1 and said_of(launched).state == "queued"  # type: ignore[union-attr]
+    assert again.begin() == second + 1 and read_state(launched).state == "queued"  # type: ignore[union-attr]
     assert [one["step"] for one in progress_of(launched)] == [1, 2]
 
 

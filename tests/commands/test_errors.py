@@ -14,7 +14,7 @@ from core.commands import following
 from core.commands.printing import print_records
 from core.errors import UserError
 from core.launching.launch import prepare
-from core.runs.state import RunState, say_state
+from core.runs.state import RunState, write_state
 from tests.specs.tiny import spec_of
 from tests.training.tiny import tiny_root
 
@@ -157,7 +157,7 @@ def test_why_a_run_failed_stands_below_the_list_in_a_line_of_its_own(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     (run,) = prepare(root, spec_of(root), ["launch"])
-    say_state(run, RunState("failed", "train", error="The disk is full. Free some space and go on."))
+    write_state(run, RunState("failed", "train", error="The disk is full. Free some space and go on."))
     listed = CliRunner().invoke(command_line.app, ["runs", "list", "--root", str(root)]).output
     assert "trial plain seed 0: The disk is full. Free some space and go on.\n" in listed
     table, _, _ = listed.partition("trial plain seed 0")
@@ -174,7 +174,7 @@ def test_following_ends_with_the_truth(
     root: Path, capsys: pytest.CaptureFixture[str], state: RunState, done: bool
 ) -> None:
     (run,) = prepare(root, spec_of(root), ["launch"])
-    say_state(run, state)
+    write_state(run, state)
     assert following.follow(root, "trial") is done
     assert ("plain seed 0 failed: The disk is full." in capsys.readouterr().out) is not done
 
@@ -182,7 +182,7 @@ def test_following_ends_with_the_truth(
 def test_a_worker_that_never_comes_ends_the_following(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "SECONDS_TO_START", 0.0)
     (run,) = prepare(root, spec_of(root), ["launch"])
-    say_state(run, RunState("queued", "train"))
+    write_state(run, RunState("queued", "train"))
     assert following.follow(root, "trial") is False
 
 

@@ -16,7 +16,9 @@ import pytest
 from core.launching.launch import launch, prepare
 from core.launching.queue import queue_path
 from core.launching.stop import resume_runs, retry_runs, stop_runs
-from core.runs.state import list_runs, run_records, state_of, worker_of
+from core.runs.listing import list_runs, run_records
+from core.runs.state import state_of
+from core.runs.workers import worker_of
 from tests.patience import patience, wait_for
 from tests.pipeline.driving import (
     all_done,

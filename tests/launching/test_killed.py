@@ -12,7 +12,10 @@ from core.launching.launch import launch
 from core.launching.stop import resume_runs, retry_runs, stop_runs
 from core.machine import processes
 from core.runs.archive import delete_experiment
-from core.runs.state import STAGES, run_records, said_of, say_state, state_of, worker_of
+from core.runs.done import STAGES
+from core.runs.listing import run_records
+from core.runs.state import read_state, state_of, write_state
+from core.runs.workers import worker_of
 from tests.patience import patience, wait_for
 from tests.pipeline.driving import (
     all_done,
@@ -68,7 +71,7 @@ def test_a_restarted_worker_adopts_what_lives_and_starts_again_what_died(root: P
     wait_for(lambda: at_work(first, "train"))
     kill_worker(root)
     # The second one looks as if it had died with its process, under a number that another one has now.
-    say_state(second, replace(said_of(first), start_time=1.0, stage="train"))  # type: ignore[type-var]
+    write_state(second, replace(read_state(first), start_time=1.0, stage="train"))  # type: ignore[type-var]
     pid = pid_of(first)
     worker = verb(root, "worker")
     wait_for(lambda: worker_of(root) is not None)
@@ -90,8 +93,8 @@ def test_after_a_restart_of_the_machine_one_command_goes_on(root: Path, stage: s
     # After the restart another process has the run's number, and even its start since the boot.
     with sleeper() as other:
         start = processes.start_of(other.pid)
-        said = replace(said_of(run), pid=other.pid, start_time=start, boot="the boot before")  # type: ignore
-        say_state(run, said)
+        said = replace(read_state(run), pid=other.pid, start_time=start, boot="the boot before")  # type: ignore
+        write_state(run, said)
         assert worker_of(root) is None
         assert state_of(run).state == "failed"
         assert "runs resume trial" in str(state_of(run).error)
@@ -112,7 +115,7 @@ def test_a_process_that_hangs_is_said_within_ten_seconds_and_ended_by_a_command(
     hold(root, "train", "hang")
     run, other = launch(root, spec, ["launch"])
     wait_for(lambda: at_work(run, "train"))
-    process, begin = said_of(run).process, time.monotonic()  # type: ignore[union-attr]
+    process, begin = read_state(run).process, time.monotonic()  # type: ignore[union-attr]
     wait_for(lambda: "No sign of life for" in (state_of(run).error or ""), 10)
     assert time.monotonic() - begin < 10 * patience()
     assert state_of(run).state == "running", "it may still come back"
@@ -137,7 +140,7 @@ def test_a_paused_process_is_no_hung_one(root: Path) -> None:
     spec, held = spec_in(root), hold(root, "train")
     (run,) = launch(root, spec, ["launch"])
     wait_for(lambda: at_work(run, "train"))
-    process = said_of(run).process  # type: ignore[union-attr]
+    process = read_state(run).process  # type: ignore[union-attr]
     assert process is not None
     subprocess.run(["kill", "-STOP", str(process.pid)], check=True)
     wait_for(lambda: processes.is_paused(process))

@@ -6,7 +6,7 @@ import pytest
 
 from core.launching import launch as launch_module
 from core.launching.launch import LAUNCHES, launch
-from core.runs.state import experiment_folder
+from core.runs.layout import experiment_folder
 from core.storage.files import read_json, read_records
 from tests.specs.tiny import spec_of
 

@@ -16,16 +16,11 @@ from core.machine.processes import Heartbeat, is_alive, start_of
 from core.pipeline.stages import run_stage
 from core.runs import reporter
 from core.runs.archive import delete_experiment
-from core.runs.state import (
-    Run,
-    RunState,
-    own_state,
-    progress_of,
-    run_records,
-    say_state,
-    state_of,
-    worker_of,
-)
+from core.runs.layout import Run
+from core.runs.listing import run_records
+from core.runs.progress import progress_of
+from core.runs.state import RunState, state_of, write_state
+from core.runs.workers import worker_of
 
 
 @pytest.fixture
@@ -38,12 +33,12 @@ def sleeper() -> Any:
 
 
 def state_with(pid: int, **changes: Any) -> RunState:
-    return replace(own_state("train"), pid=pid, start_time=start_of(pid), **changes)
+    return replace(RunState.running_here("train"), pid=pid, start_time=start_of(pid), **changes)
 
 
 def test_a_stop_ends_the_stage_at_work(run: Run, sleeper: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stop, "SECONDS_TO_CHECKPOINT", 0.1)
-    say_state(run, state_with(sleeper.pid, step=3))
+    write_state(run, state_with(sleeper.pid, step=3))
     assert stop_runs(run.root, "trial") == [run]
     assert sleeper.poll() is not None
     assert (state_of(run).state, state_of(run).stage) == ("cancelled", "train")
@@ -54,7 +49,7 @@ def test_a_stop_ends_the_stage_at_work(run: Run, sleeper: Any, monkeypatch: pyte
 def test_a_process_of_another_machine_is_not_touched(
     run: Run, sleeper: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    say_state(run, state_with(sleeper.pid, host="elsewhere"))
+    write_state(run, state_with(sleeper.pid, host="elsewhere"))
     monkeypatch.setattr(stop, "SECONDS_TO_CHECKPOINT", 0.1)
     monkeypatch.setattr(stop, "SECONDS_ELSEWHERE", 0.2)
     with (
@@ -72,13 +67,13 @@ def test_a_process_that_took_the_number_of_a_dead_one_is_not_touched(run: Run, s
     assert state.process and old.process and rebooted.process
     assert is_alive(state.process) and not is_alive(old.process) and not is_alive(rebooted.process)
     for gone in (old, rebooted):
-        say_state(run, gone)
+        write_state(run, gone)
         assert stop_runs(run.root, "trial") == []
         assert sleeper.poll() is None
 
 
 def test_what_runs_is_not_deleted(run: Run, sleeper: Any) -> None:
-    say_state(run, state_with(sleeper.pid))
+    write_state(run, state_with(sleeper.pid))
     with pytest.raises(UserError, match=r"plain/0 is running. Stop it first: python -m core runs stop trial"):
         delete_experiment(run.root, "trial")
     assert run.folder.exists()

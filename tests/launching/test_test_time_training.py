@@ -22,7 +22,7 @@ from core.launching.launch import launch
 from core.preflight.cautions import cautions_of
 from core.results.demonstration_proofs import demonstration_proofs
 from core.runs.frozen_tasks import read_frozen
-from core.runs.state import list_runs
+from core.runs.listing import list_runs
 from core.specs.spec import ExperimentSpec
 from core.storage.files import read_json, write_json
 from tests.specs.tiny import spec_of

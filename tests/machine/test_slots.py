@@ -9,7 +9,8 @@ import pytest
 
 from core.launching.launch import prepare
 from core.machine.slots import Slot, all_slots, one_slot
-from core.runs.state import Run, state_of
+from core.runs.layout import Run
+from core.runs.state import state_of
 from tests.patience import wait_for
 from tests.pipeline.driving import spec_in, verb
 from tests.pipeline.trivial import end_all, trivial_root, witnessed

@@ -11,8 +11,10 @@ from pathlib import Path
 import psutil
 import yaml
 
-from core.pipeline.stages import stages_left
-from core.runs.state import STAGES, Run, said_of, state_of, worker_of
+from core.runs.done import STAGES, stages_left
+from core.runs.layout import Run
+from core.runs.state import read_state, state_of
+from core.runs.workers import worker_of
 from core.specs.spec import ExperimentSpec, read_spec
 from tests.patience import wait_for
 from tests.pipeline.trivial import HOLDS_AT, MODULE, SECONDS, witnessed
@@ -60,7 +62,7 @@ def sleeper() -> "Iterator[subprocess.Popen[bytes]]":
 
 def at_work(run: Run, stage: str) -> bool:
     """Whether a run has come to the step of a stage at which it can be held."""
-    said = said_of(run)
+    said = read_state(run)
     reached = said is not None and (said.step or 0) >= HOLDS_AT
     return reached and (said.state, said.stage) == ("running", stage)  # type: ignore[union-attr]
 
@@ -79,7 +81,7 @@ def check_whole(runs: list[Run], spec: ExperimentSpec) -> None:
 
 def pid_of(run: Run) -> int:
     """The process that says that it works on a run."""
-    said = said_of(run)
+    said = read_state(run)
     assert said is not None and said.pid is not None
     return said.pid
 

@@ -7,7 +7,7 @@ import pytest
 
 from core.launching.launch import prepare
 from core.machine import processes
-from core.runs.state import Run
+from core.runs.layout import Run
 from tests.pipeline.driving import QUICK
 from tests.pipeline.trivial import CHANGED, MODULE, SECONDS, end_all, make_trivial, trivial_root
 from tests.results.conftest import project

@@ -13,12 +13,10 @@ from core.launching import worker
 from core.launching.launch import launch, prepare
 from core.pipeline import stages
 from core.pipeline.stages import launched_spec, run_stage
-from core.runs.state import (
-    Run,
-    Stage,
-    run_records,
-    state_of,
-)
+from core.runs.done import Stage
+from core.runs.layout import Run
+from core.runs.listing import run_records
+from core.runs.state import state_of
 from tests.specs.tiny import spec_of
 from tests.training.tiny import copy_task
 

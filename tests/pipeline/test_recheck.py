@@ -14,7 +14,8 @@ from core.launching.launch import prepare
 from core.pipeline.recheck import repeat_evaluations
 from core.pipeline.stages import run_stage
 from core.results.alarms import alarm_sentences, check_records
-from core.runs.state import Run, list_runs
+from core.runs.layout import Run
+from core.runs.listing import list_runs
 from core.storage.files import append_record, read_json, write_json
 from tests.specs.tiny import spec_of
 from tests.training.tiny import tiny_root

@@ -13,7 +13,6 @@ from core.inference import engines
 from core.inference.requests import Completion, Request
 from core.launching.launch import prepare
 from core.pipeline.shards import (
-    FOLDER,
     Shard,
     infer_shard,
     progress_of_shards,
@@ -22,7 +21,7 @@ from core.pipeline.shards import (
     shards,
 )
 from core.pipeline.stages import launched_spec, run_stage
-from core.runs.state import Run
+from core.runs.layout import SHARDS, Run
 from core.storage.files import read_json
 from tests.specs.tiny import spec_of
 from tests.training.tiny import tiny_root
@@ -77,7 +76,7 @@ def test_parts_together_are_the_identical_file(
         assert infer_shard(parts, spec, Shard(number, 3))
     assert answered(parts) == answered(whole)
     assert pq.read_metadata(parts.eval_folder(0) / "predictions.parquet").num_rows == 18
-    assert not (parts.eval_folder(0) / FOLDER).exists()
+    assert not (parts.eval_folder(0) / SHARDS).exists()
     assert all(shard_is_done(parts, spec, part) for part in shards(3))
 
 

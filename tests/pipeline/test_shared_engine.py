@@ -15,7 +15,10 @@ from core.launching.launch import launch, prepare
 from core.pipeline.schedule import next_job
 from core.pipeline.shared_engine import engine_groups
 from core.pipeline.stages import launched_spec, run_stage, run_stage_of
-from core.runs.state import Run, list_runs, log_tail, state_of
+from core.runs.layout import Run
+from core.runs.listing import list_runs
+from core.runs.progress import log_tail
+from core.runs.state import state_of
 from core.storage.files import read_json
 from tests.specs.tiny import spec_of
 from tests.training.tiny import tiny_root

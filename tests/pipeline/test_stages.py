@@ -12,17 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.launching.launch import prepare
-from core.pipeline.stages import launched_spec, run_stage, stages_left
+from core.pipeline.stages import launched_spec, run_stage
 from core.preflight.cost import size_of
-from core.runs.state import (
-    STAGES,
-    Run,
-    Stage,
-    list_runs,
-    progress_of,
-    state_of,
-    worker_of,
-)
+from core.runs.done import STAGES, Stage, stages_left
+from core.runs.layout import Run
+from core.runs.listing import list_runs
+from core.runs.progress import progress_of
+from core.runs.state import state_of
+from core.runs.workers import worker_of
 from core.storage.files import read_json
 from tests.patience import wait_for
 from tests.specs.tiny import spec_of

@@ -22,8 +22,9 @@ from core.launching import worker
 from core.machine import processes
 from core.pipeline import recheck, schedule, stages
 from core.runs import reporter
+from core.runs.done import Stage
+from core.runs.layout import Run
 from core.runs.reporter import Reporter
-from core.runs.state import Run, Stage
 from core.specs.spec import ExperimentSpec
 from core.storage.files import append_record, read_records, write_text, writing
 from tests.training.tiny import tiny_root

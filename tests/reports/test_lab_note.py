@@ -17,7 +17,8 @@ from core.reports.lab_note import lab_note
 from core.results.alarms import alarm_sentences, check_records
 from core.results.number_format import mean_and_std
 from core.results.tables import result_records
-from core.runs.state import Run, RunState, say_state
+from core.runs.layout import Run
+from core.runs.state import RunState, write_state
 from core.storage.files import read_json, write_json, write_text
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -34,7 +35,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     value = yaml.safe_load(spec.read_text())
     write_text(spec, yaml.safe_dump({**value, "question": ATTACK}))
     run = Run(root, NAME, "plain", 2)
-    say_state(run, RunState("failed", "infer", error=f"No memory {ATTACK}"))
+    write_state(run, RunState("failed", "infer", error=f"No memory {ATTACK}"))
     record = read_json(Run(root, NAME, "plain", 0).folder / "run.json")
     leak = {"source_a": ATTACK, "task_a": "t1", "source_b": "toy", "task_b": "t2", "kind": "same pairs"}
     versions = {"libraries": {"torch": "9.8.7"}, "hardware": {"processor": ATTACK, "gpus": ["One GPU"]}}

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.bench.synthetic import make_experiment
 from core.results.leak_warnings import experiment_leaks, leaked_by_variant, query_leaks
-from core.runs.state import run_records
+from core.runs.listing import run_records
 from core.storage.files import read_json, write_json
 
 from .test_tables import NAME, run_verb

@@ -16,8 +16,9 @@ from core.errors import UserError
 from core.launching.launch import prepare
 from core.pipeline.reuse import train_fingerprint
 from core.pipeline.stages import run_stage
-from core.runs.frozen_tasks import FILE, Frozen, frozen_of, read_frozen
-from core.runs.state import Run, experiment_folder, state_of
+from core.runs.frozen_tasks import Frozen, frozen_of, read_frozen
+from core.runs.layout import TASKS, Run, experiment_folder
+from core.runs.state import state_of
 from core.specs.spec import ExperimentSpec, checked_spec, evaluated_tasks
 from core.storage.files import read_json, write_json
 from tests.curation.test_leaks import random_task
@@ -150,7 +151,7 @@ def test_nothing_to_train_on_is_said_at_the_launch(root: Path) -> None:
 
 def test_an_experiment_of_an_older_version_works_with_its_data_unless_they_changed(root: Path) -> None:
     (run,) = prepare(root, spec_of(), ["launch"])
-    (experiment_folder(root, "trial") / FILE).unlink()
+    (experiment_folder(root, "trial") / TASKS).unlink()
     record = read_json(run.folder / "run.json")
     del record["trained"]
     record["evaluation"]["sources"] = [{"source": "toy", "max_cells": None}]  # before there was `partition`
@@ -165,7 +166,7 @@ def test_an_experiment_of_an_older_version_works_with_its_data_unless_they_chang
 
 def test_a_broken_list_is_a_sentence(root: Path) -> None:
     (run,) = prepare(root, spec_of(), ["launch"])
-    write_json(experiment_folder(root, "trial") / FILE, {"trained": []})
+    write_json(experiment_folder(root, "trial") / TASKS, {"trained": []})
     assert not run_stage(run, "train")
     assert "tasks.json holds no lists of tasks" in (state_of(run).error or "")
 

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from core.runs.layout import Run
 from core.runs.loss_curve import Curve
-from core.runs.overview import launched_experiments, overview, share_done
-from core.runs.state import Run, RunState, own_state, say_state
+from core.runs.overview import launched_experiments, overview
+from core.runs.progress import share_done
+from core.runs.state import RunState, write_state
 from core.specs.edit import as_yaml
 from core.storage.files import append_records, write_json
 from tests.training.tiny import tiny_spec
@@ -88,7 +90,7 @@ def root(tmp_path: Path) -> Path:
         for seed in (1, 0):
             one = Run(tmp_path, "trial", variant, seed)
             write_json(one.folder / "run.json", {})
-            say_state(one, RunState("queued", "train"))
+            write_state(one, RunState("queued", "train"))
     return tmp_path
 
 
@@ -105,9 +107,9 @@ def test_runs_stand_in_the_order_of_the_spec(root: Path) -> None:
 
 
 def test_the_states_are_summed_up(root: Path) -> None:
-    say_state(Run(root, "trial", "plain", 0), RunState("done"))
-    say_state(Run(root, "trial", "plain", 1), own_state("train", step=3, total=6))
-    say_state(Run(root, "trial", "longer", 0), RunState("failed", "infer", error="Why."))
+    write_state(Run(root, "trial", "plain", 0), RunState("done"))
+    write_state(Run(root, "trial", "plain", 1), RunState.running_here("train", step=3, total=6))
+    write_state(Run(root, "trial", "longer", 0), RunState("failed", "infer", error="Why."))
     wait_long(root)
     seen = overview(root, "trial")
     assert seen.sentence == "1 of 4 runs done, 1 running, 1 queued, 1 failed"

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from core.launching.launch import prepare
 from core.machine.processes import Identity
-from core.runs.state import SECONDS_TO_BEGIN, WORKER, experiment_folder, run_records
+from core.runs.layout import WORKER, experiment_folder
+from core.runs.listing import run_records
+from core.runs.workers import SECONDS_TO_BEGIN
 from core.storage.files import write_json
 from tests.specs.tiny import spec_of
 

@@ -12,8 +12,8 @@ from core.results.curves import curve_records, solved
 from core.results.differences import task_differences
 from core.results.loading import Scores, load_scores
 from core.results.tables import offered_metrics, run_records
+from core.runs.layout import Run
 from core.runs.loss_curve import Curve
-from core.runs.state import Run
 from core.spread.metrics import AGGREGATIONS
 from core.sql.ask import ask, records
 from core.sql.chart_queries import (

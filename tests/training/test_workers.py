@@ -13,7 +13,7 @@ from core.errors import UserError
 from core.launching.launch import prepare
 from core.pipeline.stages import run_stage
 from core.runs import reporter
-from core.runs.state import Run
+from core.runs.layout import Run
 from core.specs.spec import checked_spec
 from core.storage.files import read_records
 from core.training.workers import Workers, share_work, wanted_workers

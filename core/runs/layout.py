@@ -1,0 +1,200 @@
+"""Every name and path below `runs/`, once: experiments, their runs, and the evaluations of a run.
+
+Whoever reads or writes below `runs/` asks here where a file lies. Names of tables that rooms further up write
+as well (predictions, scores, candidates) stand beside their columns in `core.storage.schemas`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.storage.schemas import CANDIDATES_FILE, PREDICTIONS_FILE, SCORES_FILE
+
+RUNS = "runs"
+ARCHIVE, TRASH = ".archive", ".trash"
+LAUNCH_LOCK = ".launch.lock"
+WORKER, WORKER_HEARTBEAT, WORKER_LOG = ".worker.json", ".worker.heartbeat", ".worker.log"
+WORKER_LOCK, WORKER_START_LOCK = ".worker.lock", ".worker-start.lock"
+
+SPEC = "experiment.yaml"
+TASKS = "tasks.json"
+LAUNCHES, LOOKS = "launches.jsonl", "looks.jsonl"
+NOTES = "notes.md"
+IMPORTED, IMPORTED_FILE = "imported.json", "imported.parquet"
+CLUSTER = "cluster.json"
+DRIVER, DRIVER_HEARTBEAT, DRIVER_LOG = ".driver.json", ".driver.heartbeat", "driver.log"
+DRIVER_LOCK, DRIVER_START_LOCK = ".driver.lock", ".driver-start.lock"
+
+RECORD = "run.json"
+STATE = "state.json"
+STOP = "stop.json"
+PROGRESS = "progress.jsonl"
+LOG = "log.txt"
+CHECK = "check.json"
+HEARTBEAT, RUN_LOCK = ".heartbeat", ".lock"
+ADAPTER, MODEL, CHECKPOINT, MERGED = "adapter", "model", "checkpoint", "merged"
+SHARDS = "shards"
+
+_TRAIN, _EVAL = "train-", "eval-"
+
+
+def runs_folder(root: Path) -> Path:
+    """The folder that holds everything below `runs/`."""
+    return root / RUNS
+
+
+def experiment_folder(root: Path, experiment: str) -> Path:
+    """The folder of an experiment, whether it exists or not."""
+    return runs_folder(root) / experiment
+
+
+def spec_path(root: Path, experiment: str) -> Path:
+    """The frozen spec of a launched experiment."""
+    return experiment_folder(root, experiment) / SPEC
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a variant, and its folder."""
+
+    root: Path
+    experiment: str
+    variant: str
+    train_seed: int
+
+    @property
+    def name(self) -> str:
+        """What names it within its experiment, such as "plain/0"."""
+        return f"{self.variant}/{self.train_seed}"
+
+    @property
+    def folder(self) -> Path:
+        """Where everything about it lies."""
+        return experiment_folder(self.root, self.experiment) / self.variant / f"{_TRAIN}{self.train_seed}"
+
+    @property
+    def record_file(self) -> Path:
+        """`run.json`: what it was made of. A run exists when this file does."""
+        return self.folder / RECORD
+
+    @property
+    def state_file(self) -> Path:
+        """`state.json`: what its process last wrote of it."""
+        return self.folder / STATE
+
+    @property
+    def stop_file(self) -> Path:
+        """Exists while a person wants the run to stand still."""
+        return self.folder / STOP
+
+    @property
+    def progress_file(self) -> Path:
+        """`progress.jsonl`: a line per report."""
+        return self.folder / PROGRESS
+
+    @property
+    def log_file(self) -> Path:
+        """`log.txt`: the output of its processes."""
+        return self.folder / LOG
+
+    @property
+    def check_file(self) -> Path:
+        """`check.json`: what came of a repeated evaluation."""
+        return self.folder / CHECK
+
+    @property
+    def heartbeat(self) -> Path:
+        """What the process that works on it keeps fresh."""
+        return self.folder / HEARTBEAT
+
+    @property
+    def lock_file(self) -> Path:
+        """What the process that works on it locks."""
+        return self.folder / RUN_LOCK
+
+    @property
+    def adapter(self) -> Path:
+        """The trained adapter of a `lora` training."""
+        return self.folder / ADAPTER
+
+    @property
+    def model(self) -> Path:
+        """The trained model of a `full` training."""
+        return self.folder / MODEL
+
+    @property
+    def checkpoint(self) -> Path:
+        """What a training that was cut off goes on from."""
+        return self.folder / CHECKPOINT
+
+    @property
+    def merged(self) -> Path:
+        """A merged model, while it is needed."""
+        return self.folder / MERGED
+
+    def eval_folder(self, eval_seed: int) -> Path:
+        """The folder of one evaluation."""
+        return self.folder / f"{_EVAL}{eval_seed}"
+
+    def predictions(self, eval_seed: int) -> Path:
+        """The predictions of one evaluation."""
+        return self.eval_folder(eval_seed) / PREDICTIONS_FILE
+
+    def scores(self, eval_seed: int) -> Path:
+        """The scores of one evaluation."""
+        return self.eval_folder(eval_seed) / SCORES_FILE
+
+    def candidates(self, eval_seed: int) -> Path:
+        """The rescored candidates of one evaluation."""
+        return self.eval_folder(eval_seed) / CANDIDATES_FILE
+
+
+def run_folders(experiment: Path) -> list[Path]:
+    """The folders of the runs below an experiment's folder, launched or imported, by name."""
+    return sorted(path for path in experiment.glob(f"*/{_TRAIN}*") if run_place(path) is not None)
+
+
+def run_place(run: Path) -> tuple[str, int] | None:
+    """Variant and training seed that a run's folder stands for; None where it is no run's folder."""
+    if not _is_number(run.name, _TRAIN):
+        return None
+    return run.parent.name, int(run.name.removeprefix(_TRAIN))
+
+
+def eval_folders(run: Path) -> list[tuple[int, Path]]:
+    """The evaluations below a run's folder: evaluation seed and folder, in the order of the seeds."""
+    found = [path for path in run.glob(f"{_EVAL}*") if _is_number(path.name, _EVAL)]
+    return sorted((int(path.name.removeprefix(_EVAL)), path) for path in found)
+
+
+def record_files(experiment: Path) -> list[Path]:
+    """The records of the runs below an experiment's folder, by name."""
+    return [path for run in run_folders(experiment) if (path := run / RECORD).exists()]
+
+
+def record_of_variant(experiment: Path, variant: str) -> Path | None:
+    """The record of a variant's first run below an experiment's folder; None where it has none."""
+    found = (experiment / variant).glob(f"{_TRAIN}*/{RECORD}")
+    return min((path for path in found if run_place(path.parent) is not None), default=None)
+
+
+def evaluation_files(experiment: Path, name: str) -> list[Path]:
+    """The files of that name in all evaluations below an experiment's folder, sorted by path."""
+    found = experiment.glob(f"*/{_TRAIN}*/{_EVAL}*/{name}")
+    return sorted(
+        path
+        for path in found
+        if _is_number(path.parents[1].name, _TRAIN) and _is_number(path.parent.name, _EVAL)
+    )
+
+
+def evaluation_place(file: Path) -> tuple[str, int, int]:
+    """Variant, training seed and evaluation seed of a file in an evaluation's folder."""
+    run = run_place(file.parents[1])
+    if run is None or not _is_number(file.parent.name, _EVAL):
+        raise ValueError(f"{file} lies in no evaluation")
+    return (*run, int(file.parent.name.removeprefix(_EVAL)))
+
+
+def _is_number(name: str, prefix: str) -> bool:
+    digits = name.removeprefix(prefix)
+    return name.startswith(prefix) and digits.isascii() and digits.isdecimal()

@@ -1,0 +1,52 @@
+"""Who sees to it that waiting runs begin: the worker of this machine, or an experiment's driver."""
+
+from pathlib import Path
+
+from core.errors import UserError
+from core.machine import processes
+from core.machine.processes import Identity
+from core.runs.layout import (
+    CLUSTER,
+    DRIVER,
+    DRIVER_HEARTBEAT,
+    WORKER,
+    WORKER_HEARTBEAT,
+    experiment_folder,
+    runs_folder,
+)
+from core.storage.files import read_json
+
+SECONDS_TO_BEGIN = 8.0
+"""How long a run may wait until somebody begins it."""
+
+
+def is_on_cluster(root: Path, experiment: str) -> bool:
+    """Whether an experiment is for a cluster, so that the queue of this machine leaves it alone."""
+    return (experiment_folder(root, experiment) / CLUSTER).exists()
+
+
+def worker_of(root: Path) -> Identity | None:
+    """The worker that takes runs from the queue, if one lives."""
+    return _living(runs_folder(root) / WORKER, runs_folder(root) / WORKER_HEARTBEAT)
+
+
+def driver_of(root: Path, experiment: str) -> Identity | None:
+    """The process that drives an experiment on a cluster, if one lives."""
+    folder = experiment_folder(root, experiment)
+    return _living(folder / DRIVER, folder / DRIVER_HEARTBEAT)
+
+
+def is_worked_on(root: Path, experiment: str) -> bool:
+    """Whether somebody sees to it that the waiting runs of an experiment begin."""
+    found = driver_of(root, experiment) if is_on_cluster(root, experiment) else worker_of(root)
+    return found is not None
+
+
+def _living(path: Path, heartbeat: Path) -> Identity | None:
+    """The process that a file names, if it lives."""
+    try:
+        record = read_json(path)
+        process = Identity(record["pid"], record["start_time"], record["boot"], record["host"])
+    except (UserError, KeyError, TypeError):
+        return None
+    return process if processes.is_alive(process, heartbeat) else None
