@@ -1,7 +1,7 @@
 """The import rule: a room imports only from rooms above it, and nothing heavy before it is needed.
 
-Every module of `core` and `dashboard` is read (never run) with `ast`: imports inside functions, and modules
-that a text names (`"core.pipeline.train_rank"`, to be started or loaded), included. No import goes in a circle.
+Every module of `core` and `dashboard` is read (never run) with `ast`: imports inside functions, and
+modules that a text names (`"core.pipeline.train_rank"`, to be started), included. No import goes in a circle.
 """
 
 import ast
@@ -94,6 +94,8 @@ def imports_of(source: str, module: str, *, is_package: bool = False) -> Iterato
 
 def _walk(node: ast.AST, *, at_once: bool) -> Iterator[tuple[ast.AST, bool]]:
     """All nodes, each with whether it runs on import, as what stands in functions or for types does not."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return  # a docstring mentions; it imports nothing
     yield node, at_once
     later = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
     for_types = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
