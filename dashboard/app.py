@@ -1,6 +1,5 @@
 """The dashboard's entry: navigation on top, one line for each page. Start it with `streamlit run`."""
 
-import html
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -11,12 +10,15 @@ HERE = Path(__file__).resolve().parent
 if str(HERE.parent) not in sys.path:
     sys.path.insert(0, str(HERE.parent))
 
+from core.runs.experiment import list_experiments  # noqa: E402
+from dashboard.components.experiment_choice import chosen_experiment, experiment_bar  # noqa: E402
 from dashboard.components.grids import icon  # noqa: E402
 from dashboard.components.rights import banner  # noqa: E402
 from dashboard.root import project_root  # noqa: E402
 
 # The address of each page, which is also its file in `screens/`, and its name in the navigation.
 PAGES = {
+    "home": "Home",
     "curate": "Curate",
     "data": "Data",
     "launch": "Launch",
@@ -28,23 +30,16 @@ PAGES = {
     "reading": "How to read this",
 }
 
+# Pages that show one experiment, which their titles and addresses name.
+ABOUT_ONE = ("runs", "results", "compare", "tasks")
+
 STYLE = """<style>
 .stMainBlockContainer { padding-left: 2rem; padding-right: 2rem; }
-.project-root {
-  position: fixed; top: 0; right: 11rem; z-index: 999991; height: 3.75rem; display: flex; align-items: center;
-  font-size: 0.8rem; opacity: 0.6; pointer-events: none;
-}
 .st-key-log pre { display: flex; flex-direction: column-reverse; }
 .st-key-log pre > div { margin-bottom: auto; }
 </style>"""
 
 root = project_root()
-st.set_page_config(
-    page_title=f"{root.name} · ARC workbench",
-    page_icon=icon(),
-    layout="wide",
-    menu_items={"About": f"**ARC workbench**\n\nProject: `{root}`"},
-)
 
 
 @st.fragment(run_every=timedelta(days=1))
@@ -54,18 +49,27 @@ def keep_alive() -> None:
     else never be saved."""
 
 
-def home() -> None:
-    """The bare address leads to the first page."""
-    st.switch_page(pages[0])
+def start() -> None:
+    """The bare address leads to all experiments; in a new project to the first task to judge."""
+    st.switch_page(pages["home" if list_experiments(root) else "curate"])
 
 
-pages = [
-    st.Page(HERE / "screens" / f"{path}.py", title=title, url_path=path) for path, title in PAGES.items()
-]
-start = st.Page(home, title="ARC workbench", default=True, visibility="hidden")
-page = st.navigation([start, *pages], position="top")
+pages = {
+    path: st.Page(HERE / "screens" / f"{path}.py", title=title, url_path=path)
+    for path, title in PAGES.items()
+}
+first = st.Page(start, title="ARC workbench", default=True, visibility="hidden")
+page = st.navigation([first, *pages.values()], position="top")
+experiment = chosen_experiment(root)
+about = f" · {experiment[:60]}" if experiment and page.url_path in ABOUT_ONE else ""
+st.set_page_config(
+    page_title=f"{page.title}{about} · {root.name}",
+    page_icon=icon(),
+    layout="wide",
+    menu_items={"About": f"**ARC workbench**\n\nProject: `{root}`"},
+)
 st.html(STYLE)  # first, or the page moves when it comes; style alone takes no space
+experiment_bar(root, experiment)
 banner()
 keep_alive()
 page.run()
-st.html(f'<div class="project-root">root: …/{html.escape(root.name)}</div>')

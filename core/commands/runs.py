@@ -295,7 +295,7 @@ def archive(experiment: Experiment, root: Root = HERE) -> None:
 
 @app.command()
 def restore(experiment: Experiment, root: Root = HERE) -> None:
-    """Bring an archived experiment back."""
+    """Bring an experiment back from the archive or the trash; a deleted run as EXPERIMENT/VARIANT/SEED."""
     from core.runs.archive import restore_experiment
 
     restore_experiment(root, experiment)
@@ -303,10 +303,16 @@ def restore(experiment: Experiment, root: Root = HERE) -> None:
 
 
 @app.command()
-def delete(experiment: Experiment, root: Root = HERE) -> None:
-    """Move an experiment to runs/.trash; running ones must be stopped first."""
-    from core.runs.archive import delete_experiment
+def delete(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
+    """Move an experiment, or the runs named with --of, to runs/.trash; stop what is running first."""
+    from core.runs.archive import delete_experiment, delete_runs
 
+    if of:
+        moved = delete_runs(root, experiment, of)
+        typer.echo(
+            f"Moved {len(moved)} to runs/.trash. Back: python -m core runs restore {experiment}/{of[0]}"
+        )
+        return
     target, freed = delete_experiment(root, experiment)
     typer.echo(f"Moved to {target}. To free its {freed / 2**20:,.1f} MB: python -m core runs empty-trash")
 

@@ -12,10 +12,10 @@ from core.errors import UserError
 from core.results import tables
 from core.results.answers import evaluated_task
 from core.results.loading import Scores, load_scores, scores_stamp
-from core.runs.experiment import latest_evaluated, list_experiments
+from dashboard.components.experiment_choice import bring_to_address, chosen_experiment, there
 from dashboard.components.grids import task_html
 from dashboard.components.leak_notice import leak_notice
-from dashboard.components.picker import choose, task_name
+from dashboard.components.picker import NotThereError, choose, say_not_there, task_name
 from dashboard.components.wording import plain
 
 Stamp = tuple[int, int, int]
@@ -34,22 +34,24 @@ def stamp_of(root: Path, name: str) -> Stamp:
 
 
 def page(root: Path, widths: Sequence[float], show: Callable[[str, list[Any]], None]) -> None:
-    """A page about one experiment: the choice of it on the left, then `show` with its name and the other
-    columns of that row. A person's errors are shown as their sentence."""
+    """A page about the chosen experiment: `show` with its name and columns of these widths for the page's own
+    choices. A person's errors are shown as their sentence."""
     try:
-        first, *others = st.columns(widths)
-        with first:
-            name = choose_experiment(root)
+        name = chosen_experiment(root)
         if name is None:
             empty()
-        else:
+        elif there(root, name):
+            bring_to_address(name)
+            boxes = st.columns(widths)
             leak_notice(root, name)
             stamp = stamp_of(root, name)
-            show(name, others)
+            show(name, boxes)
             if tables.progress_sentence(scores_of(root, name, stamp)):
                 follow(root, name, stamp)
+    except NotThereError as problem:
+        say_not_there(problem)
     except UserError as problem:
-        st.error(str(problem))
+        st.error(plain(str(problem)))
 
 
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
@@ -58,14 +60,6 @@ def follow(root: Path, name: str, stamp: Stamp) -> None:
     id, and what the pointer is on stay."""
     if stamp_of(root, name) != stamp:
         st.rerun()
-
-
-def choose_experiment(root: Path) -> str | None:
-    """The experiment of the address, else the latest with results; None where there is none at all."""
-    names = list_experiments(root)
-    if not names:
-        return None
-    return choose("experiment", "experiment", names, latest_evaluated(root) or names[0])
 
 
 def choose_task(tasks: Sequence[tuple[str, str]]) -> tuple[str, str]:

@@ -14,15 +14,19 @@ import numpy.typing as npt
 import streamlit as st
 
 from core.arc.tasks import Task
+from core.errors import UserError
 from core.results.curves import Solved
 from core.results.differences import TaskDifference
 from core.results.figures import ALWAYS, NEVER, OFTEN, RARELY
 from core.results.number_format import percent
+from core.runs.absent import nearest
 from dashboard.components import grids
+from dashboard.components.wording import plain
 
 _component = st.components.v2.component(
     "arc_picker", js=(Path(__file__).parent / "static" / "picker.js").read_text(encoding="utf-8")
 )
+IN_ADDRESS = "choices in the address"
 _MAP_HEIGHT = 240
 _LARGEST_CELL = 16
 _THUMBNAIL = 44
@@ -64,19 +68,51 @@ def task_name(task: tuple[str, str]) -> str:
     return "/".join(task)
 
 
+class NotThereError(UserError):
+    """An address names something that is not there; `name` is the parameter and `nearest` what is similar."""
+
+    def __init__(self, label: str, name: str, value: str, options: Sequence[str]) -> None:
+        near = nearest(value, options)
+        hint = f"Did you mean '{near}'?" if near else f"There are {len(options)} to choose from."
+        super().__init__(f"There is no {label} '{value[:80]}' here. {hint}")
+        self.name, self.nearest = name, near or options[0]
+
+
 def choose(label: str, name: str, options: Sequence[str], default: str, **how: Any) -> str:
     """A box whose choice always stands in the address, and stays when new options appear.
 
-    Streamlit's own binding leaves defaults out, and a default such as "the best variant" may change.
+    Streamlit's own binding leaves defaults out, and a default such as "the best variant" may change. An
+    address that changed (a link, the Back button) goes before what was chosen; one that names what is not
+    there raises `NotThereError`.
     """
-    key = f"chosen {name}"
-    if st.session_state.get(key) not in options:
-        asked = st.query_params.get(name)
-        st.session_state[key] = asked if asked in options else default
+    key, known = f"chosen {name}", st.session_state.setdefault(IN_ADDRESS, {})
+    written = st.query_params.get(name)
+    if written is not None and written != known.get(name):
+        if written not in options:
+            raise NotThereError(label, name, written, options)
+        st.session_state[key] = written
+    elif st.session_state.get(key) not in options:
+        st.session_state[key] = default
     chosen = str(st.selectbox(label, options, key=key, **how))
-    if st.query_params.get(name) != chosen:
-        st.query_params[name] = chosen
+    _write(name, chosen)
     return chosen
+
+
+def _write(name: str, value: str) -> None:
+    """Put a choice into the address, and remember that it was put there by this page."""
+    st.session_state.setdefault(IN_ADDRESS, {})[name] = value
+    if st.query_params.get(name) != value:
+        st.query_params[name] = value
+
+
+def say_not_there(problem: NotThereError) -> None:
+    """The sentence, and a button to what is nearest."""
+    st.error(plain(str(problem)))
+
+    def take() -> None:
+        st.query_params[problem.name] = problem.nearest
+
+    st.button(f"Open {problem.nearest}", key="open nearest", type="primary", on_click=take)
 
 
 def choose_some(label: str, name: str, words: Mapping[str, str], **how: Any) -> list[str]:
@@ -96,14 +132,22 @@ def choose_some(label: str, name: str, words: Mapping[str, str], **how: Any) -> 
     return list(chosen)
 
 
-def pick(page: str, name: str, chosen: str, content: str, chart: Mapping[str, Any] | None = None) -> None:
-    """Show HTML with ids to click on; a click chooses for the box `name` of `choose`."""
+def pick(
+    page: str,
+    name: str,
+    chosen: str,
+    content: str,
+    chart: Mapping[str, Any] | None = None,
+    state: str | None = None,
+) -> None:
+    """Show HTML with ids to click on; a click chooses for the box `name` of `choose`, or is put into the
+    session under `state`."""
     key = f"{page} picker"
 
     def take() -> None:
         picked = st.session_state[key].get("picked")
         if picked:
-            st.session_state[f"chosen {name}"] = str(picked)
+            st.session_state[state or f"chosen {name}"] = str(picked)
 
     on_picked: Callable[[], None] = take
     data = {"html": _STYLE + content, "chosen": chosen, "map": chart}

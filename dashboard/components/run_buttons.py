@@ -26,6 +26,7 @@ from core.runs.archive import (
 from core.runs.clone import clone_experiment, free_name
 from core.runs.layout import experiment_folder
 from core.runs.overview import Overview
+from dashboard.components.experiment_choice import forget
 from dashboard.components.rights import may_change, permitted, rights
 from dashboard.components.wording import bytes_in_words
 
@@ -120,13 +121,17 @@ def _put_away(root: Path, name: str, seen: Overview, *, awake: bool) -> None:
         if st.button("Archive", disabled=seen.active, key="archive") and attempt(
             archive_experiment, root, name
         ):
-            st.rerun()
+            leave()
         st.write(f"**Delete** moves {name} with {count} ({size}) to the trash.")
-        if st.button("Delete", type="primary", disabled=seen.active, key="delete") and attempt(
-            delete_experiment, root, name
-        ):
-            st.rerun()
+        if st.button("Delete", disabled=seen.active, key="delete") and attempt(delete_experiment, root, name):
+            leave()
         put_away(root)
+
+
+def leave() -> None:
+    """Go to all experiments, as the one on this page was put away."""
+    forget()
+    st.switch_page("screens/home.py", query_params={})
 
 
 def put_away(root: Path) -> None:

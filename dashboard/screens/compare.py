@@ -263,4 +263,4 @@ table.settings th, table.settings td {
 table.settings th { opacity: 0.72; font-size: 0.82rem; }
 </style>"""
 
-experiment_page.page(root, [2, 2, 2, 1.5, 1.5], show_experiment)
+experiment_page.page(root, [2, 2, 1.5, 1.5], show_experiment)

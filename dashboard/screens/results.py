@@ -12,7 +12,7 @@ from core.results.loading import Scores
 from core.spread.intervals import SCOPES
 from core.spread.metrics import AGGREGATIONS
 from core.sql import chart_queries
-from dashboard.components import experiment_page, sql_links
+from dashboard.components import experiment_page, picker, sql_links
 from dashboard.components.alarms import show_alarms
 from dashboard.components.experiment_page import Stamp
 from dashboard.components.files import file_row
@@ -74,35 +74,19 @@ def choose(scores: Scores, boxes: list[Any]) -> tuple[str, str, str, str]:
         name for name in ("recipe", "checkpoint", "new_tasks") if name != "new_tasks" or not spec.imported
     ]
     forms = [name for name in AGGREGATIONS if name == "by_task" or not spec.imported]
-    metric = boxes[0].selectbox(
-        "metric",
-        tables.offered_metrics(scores),
-        key="metric",
-        bind="query-params",
-        help="The table is sorted by it; chart and verdicts are about it.",
-    )
-    scope = boxes[1].selectbox(
-        "scope",
-        scopes,
-        key="scope",
-        bind="query-params",
-        help="Over what the spread generalises." + listed({one: SCOPES[one] for one in scopes}),
-    )
-    form = boxes[2].selectbox(
-        "aggregation",
-        forms,
-        key="aggregation",
-        bind="query-params",
-        help="How outputs become one number." + listed({one: AGGREGATIONS[one] for one in forms}),
-    )
-    baseline = boxes[3].selectbox(
-        "baseline",
-        scores.variants,
-        index=scores.variants.index(spec.baseline),
-        key="baseline",
-        bind="query-params",
-        help="The variant that all others are held against.",
-    )
+    metrics = tables.offered_metrics(scores)
+    with boxes[0]:
+        words = "The table is sorted by it; chart and verdicts are about it."
+        metric = picker.choose("metric", "metric", metrics, metrics[0], help=words)
+    with boxes[1]:
+        words = "Over what the spread generalises." + listed({one: SCOPES[one] for one in scopes})
+        scope = picker.choose("scope", "scope", scopes, "recipe", help=words)
+    with boxes[2]:
+        words = "How outputs become one number." + listed({one: AGGREGATIONS[one] for one in forms})
+        form = picker.choose("aggregation", "aggregation", forms, "by_task", help=words)
+    with boxes[3]:
+        words = "The variant that all others are held against."
+        baseline = picker.choose("baseline", "baseline", scores.variants, spec.baseline, help=words)
     return metric, scope, form, baseline
 
 
@@ -223,4 +207,4 @@ def show_solved(scores: Scores, stamp: Stamp) -> None:
     sql_links.chart(figure, "results", "solved chart", query, words)
 
 
-experiment_page.page(root, [3, 2, 2, 2, 2], show_experiment)
+experiment_page.page(root, [2, 2, 2, 2], show_experiment)

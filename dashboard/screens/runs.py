@@ -19,6 +19,7 @@ from core.sql.chart_queries import losses_query
 from dashboard.components import sql_links
 from dashboard.components.alarms import show_alarms
 from dashboard.components.curves import HEIGHT, LOSS, loss_chart, points_of_each
+from dashboard.components.experiment_choice import bring_to_address, chosen_experiment, there
 from dashboard.components.files import file_row
 from dashboard.components.leak_notice import leak_notice
 from dashboard.components.run_buttons import put_away, run_buttons
@@ -34,23 +35,10 @@ CURVES = "run curves"
 COLOUR_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def choose_experiment(names: list[str]) -> str:
-    """The experiment of the address, else the latest, as that one may have been put away; it stays in the
-    address from then on."""
-    known = st.session_state.get("experiment") or st.query_params.get("experiment")
-    if known not in names:
-        st.session_state["experiment"] = names[0]
-    chosen = st.selectbox(
-        "experiment", names, index=None, key="experiment", bind="query-params", persist_state="session"
-    )
-    return chosen or names[0]
-
-
 @st.fragment(run_every=SECONDS_BETWEEN_POLLS)
 def live(name: str) -> None:
     """Everything that changes while runs go on."""
     if name not in launched_experiments(root):  # deleted, here or elsewhere
-        st.query_params.pop("run", None)
         st.session_state.pop(CURVES, None)
         st.rerun()
     try:
@@ -151,14 +139,22 @@ def empty() -> None:
     put_away(root)
 
 
-names = launched_experiments(root)
-if names:
-    left, right = st.columns([1, 3], vertical_alignment="bottom")
-    with left:
-        chosen = choose_experiment(names)
-    with right, contextlib.suppress(UserError):  # which the live part names
-        st.markdown(plain(read_spec(spec_path(root, chosen)).question))
-    leak_notice(root, chosen)
-    live(chosen)
-else:
-    empty()
+def page() -> None:
+    """The chosen experiment, or what to do where it has no runs."""
+    name = chosen_experiment(root)
+    if name is None:
+        empty()
+    elif there(root, name):
+        bring_to_address(name)
+        leak_notice(root, name)
+        if name in launched_experiments(root):
+            with contextlib.suppress(UserError):  # which the live part names
+                st.markdown(plain(read_spec(spec_path(root, name)).question))
+            live(name)
+        else:
+            st.info(f"{plain(name)} was imported: it holds numbers, but no runs of this project.")
+            st.page_link("screens/results.py", label="Open its table", icon=":material/bar_chart:",
+                         query_params={"experiment": name})  # fmt: skip
+
+
+page()

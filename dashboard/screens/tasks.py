@@ -152,4 +152,4 @@ def show_attempt(scores: Scores, task: Task, name: str, of: tuple[Evaluation, ..
     right.code(shown.text or "(empty)", language=None, height=360)
 
 
-experiment_page.page(root, [2, 1.2, 3, 2], show_experiment)
+experiment_page.page(root, [1.2, 3, 2], show_experiment)

@@ -16,6 +16,8 @@ export default function ({ parentElement, data, setTriggerValue }) {
   }
   box.onclick = (event) => {
     const chosen = event.target.closest("[data-pick]");
+    if (chosen?.href && (event.ctrlKey || event.metaKey || event.shiftKey)) return; // a tab of its own
+    if (chosen?.href) event.preventDefault();
     if (chosen) setTriggerValue("picked", chosen.dataset.pick);
     const cell = event.target.closest("canvas") && cellAt(event, data.map);
     if (cell) setTriggerValue("picked", data.map.tasks[cell.column]);

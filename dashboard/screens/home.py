@@ -1,0 +1,211 @@
+"""Home: what did I find out so far? All experiments, each with the sentence that answers it."""
+
+import sys
+import time
+from typing import Any
+
+import streamlit as st
+
+from core.errors import UserError
+from core.launching.demo import launch_demo
+from core.results.index import (
+    ORDERS,
+    STATES,
+    Answered,
+    answer_of,
+    experiment_records,
+    wanted_records,
+)
+from core.results.loading import load_scores, scores_stamp
+from core.runs.archive import (
+    archive_experiment,
+    archived_experiments,
+    delete_experiment,
+    empty_trash,
+    restore_experiment,
+    restore_trashed,
+    trash_bytes,
+    trashed,
+)
+from core.runs.experiment import list_experiments
+from core.runs.notes import pin
+from dashboard.components import experiment_list, sql_links
+from dashboard.components.picker import choose, choose_some, pick
+from dashboard.components.rights import may_change, permitted
+from dashboard.components.run_buttons import attempt
+from dashboard.components.wording import bytes_in_words, plain
+from dashboard.root import project_root
+
+root = project_root()
+
+PICKED = "picked on home"
+SECONDS_BETWEEN_LOOKS = 4.0
+SECONDS_FOR_ANSWERS = 0.6
+MOST_TAGS = 12
+
+Stamp = tuple[int, int, int]
+
+
+@st.cache_data(max_entries=2_000, show_spinner=False)
+def answered(name: str, stamp: Stamp) -> Answered | str:
+    """What an experiment found, or the sentence of why that can't be read."""
+    try:
+        return answer_of(load_scores(root, name))
+    except UserError as problem:
+        return str(problem)
+
+
+def with_answers(records: list[dict[str, Any]]) -> bool:
+    """Put the answers beside the records: for as long as a visitor waits gladly, the others with the next
+    look; whether all are there."""
+    known: dict[tuple[str, Stamp], Answered | str] = st.session_state.setdefault("answers", {})
+    began = time.monotonic()
+    whole = True
+    for record in records:
+        if record["problem"]:
+            continue
+        key = (record["experiment"], scores_stamp(root, record["experiment"]))
+        if key not in known:
+            if time.monotonic() - began > SECONDS_FOR_ANSWERS:
+                whole = False
+                continue
+            known[key] = answered(*key)
+        found = known[key]
+        if isinstance(found, str):
+            record["problem"] = found
+        else:
+            record |= {"answer": found.sentence, "best": found.variant, "metric": found.metric}
+            record |= {"value": found.text, "mean": found.mean}
+    return whole
+
+
+def choices(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Search, order and filters, all in the address."""
+    first, second, third, last = st.columns([3, 1.3, 5, 1.6], vertical_alignment="bottom")
+    words = first.text_input(
+        "search",
+        key="q",
+        bind="query-params",
+        placeholder="name, question, answer, tag, owner",
+        label_visibility="collapsed",
+    )
+    with second:
+        order = choose("order", "order", ORDERS, ORDERS[0], label_visibility="collapsed")
+    there = [state for state in STATES if any(record["state"] == state for record in records)]
+    with third:
+        counts = {state: sum(record["state"] == state for record in records) for state in there}
+        labels = {state: f"{state} ({count})" for state, count in counts.items()}
+        states = choose_some("state", "state", labels, label_visibility="collapsed")
+    with last:
+        put_away()
+    tags = list(dict.fromkeys(tag for record in records for tag in record["tags"]))[:MOST_TAGS]
+    chosen = choose_some("tags", "tag", {tag: tag for tag in tags}) if tags else []
+    return {"words": words or "", "states": states, "tags": chosen, "order": order}
+
+
+def put_away() -> None:
+    """What lies in archive and trash, each with the button that brings it back."""
+    archived, thrown = archived_experiments(root), trashed(root)
+    count = len(archived) + len(thrown)
+    place = st.popover(f"Archive, trash ({count})", width="stretch", on_change="rerun", key="put away")
+    if not place.open:
+        return
+    with place:
+        if not count:
+            st.write("Nothing is archived, and the trash is empty.")
+        for name in archived:
+            pressed = restorable(f"**{plain(name)}**, archived", f"archive {name}")
+            if pressed and attempt(restore_experiment, root, name):
+                st.rerun()
+        for one in thrown[:50]:
+            words = f"**{plain(one.name)}**, thrown away {one.when}"
+            pressed = restorable(words, f"trash {one.entry}")
+            if pressed and attempt(restore_trashed, root, one.entry):
+                st.rerun()
+        freed = trash_bytes(root)
+        if freed:
+            st.write(f"The trash holds {bytes_in_words(freed)}. Emptying it cannot be undone.")
+            sure = st.checkbox("Yes, delete for good", key="sure")
+            ready = sure and may_change()
+            if st.button("Empty the trash", disabled=not ready, key="empty") and attempt(empty_trash, root):
+                st.rerun()
+
+
+def restorable(words: str, key: str) -> bool:
+    """One line of what was put away; whether the button that brings it back was pressed."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(words, width="stretch")
+        return st.button("Restore", key=f"restore {key}", disabled=not may_change())
+
+
+def do_picked() -> None:
+    """What was clicked in the list: open, pin, archive or delete an experiment."""
+    verb, _, name = (st.session_state.pop(PICKED, None) or "").partition(" ")
+    if name not in list_experiments(root):
+        return
+    if verb == experiment_list.OPEN:
+        st.switch_page("screens/results.py", query_params={"experiment": name})
+    if verb == experiment_list.PIN:
+        pinned = any(one["experiment"] == name and one["pinned"] for one in experiment_records(root))
+        attempt(pin, root, name, pinned=not pinned)
+    if verb == experiment_list.ARCHIVE and attempt(archive_experiment, root, name):
+        st.toast(f"{plain(name)} is archived; Archive, trash brings it back.")
+    if verb == experiment_list.DELETE and attempt(delete_experiment, root, name):
+        st.toast(f"{plain(name)} is in the trash; Archive, trash brings it back.")
+
+
+def show_list() -> bool:
+    """Search, filters and the list; whether something is going on that changes it."""
+    do_picked()
+    records = experiment_records(root)
+    whole = with_answers(records)
+    shown = wanted_records(records, **choices(records))
+    pick("home", PICKED, "", experiment_list.experiment_rows(shown, awake=may_change()), state=PICKED)
+    if not shown:
+        st.caption("No experiment fits the search." if records else "All experiments are put away.")
+    return not whole or any(record["state"] in ("running", "waiting") for record in records)
+
+
+@st.fragment
+def still() -> None:
+    """The list while nothing goes on."""
+    if show_list():
+        st.rerun()
+
+
+@st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
+def live() -> None:
+    """The list while runs go on or answers are still read."""
+    show_list()
+
+
+def empty() -> None:
+    """What to do first."""
+    st.subheader("No experiment yet")
+    st.write(
+        "The demo asks whether reversed tasks help a small model: it trains two variants on real ARC tasks on"
+        " this machine and shows which differences are more than luck. Or read what the numbers mean first."
+    )
+    with st.container(horizontal=True):
+        if st.button("Start the demo", type="primary", disabled=not may_change()):
+            with st.spinner("Importing ARC-1 and starting …"):
+                command = [sys.executable, "-m", "core", "demo"]
+                name = permitted(launch_demo, root, command, lambda _: None)
+            st.switch_page("screens/runs.py", query_params={"experiment": name})
+        st.page_link("screens/launch.py", label="Make an experiment of your own", icon=":material/add:")
+        st.page_link("screens/reading.py", label="How to read this", icon=":material/menu_book:")
+    if archived_experiments(root) or trashed(root):
+        put_away()
+
+
+sql_links.leave()
+try:
+    if not list_experiments(root):
+        empty()
+    else:
+        st.page_link("screens/launch.py", label="New experiment", icon=":material/add:")
+        records = experiment_records(root)
+        busy = not with_answers(records) or any(one["state"] in ("running", "waiting") for one in records)
+        (live if busy else still)()
+except UserError as problem:
+    st.error(plain(str(problem)))

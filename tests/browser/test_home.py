@@ -1,0 +1,108 @@
+"""One experiment on every page, and the page of all of them, in a real browser."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from core.bench.synthetic import make_experiment
+from core.runs.notes import read_notes
+from tests.browser.conftest import Dashboard
+
+pytestmark = pytest.mark.browser
+
+SKILLS = {"plain": 0.0, "longer": 2.0}
+
+
+@pytest.fixture
+def two(own_dashboard: Dashboard) -> Dashboard:
+    """A dashboard on a project with two experiments."""
+    for name in ("earlier", "later"):
+        make_experiment(own_dashboard.root, name, SKILLS, runs=2, evaluations=1, tasks=8, attempts=4)
+    own_dashboard.start()
+    return own_dashboard
+
+
+def box(page: Page) -> Locator:
+    """The experiment in the navigation."""
+    return page.get_by_role("combobox", name="experiment")
+
+
+def follow(page: Page, name: str) -> None:
+    page.get_by_test_id("stTopNav").get_by_role("link", name=name, exact=True).click()
+
+
+def test_the_chosen_experiment_goes_along(page: Page, two: Dashboard) -> None:
+    page.goto(f"{two.address}/results")
+    expect(box(page)).to_have_value("later")
+    box(page).click()
+    page.get_by_role("option", name="earlier").click()
+    page.wait_for_url("**experiment=earlier**")
+    expect(page).to_have_title("Results · earlier · project")
+    for name, heading in (("Compare", "longer"), ("Tasks", "attempts right"), ("Results", "solves more")):
+        follow(page, name)
+        page.wait_for_url(f"**/{name.lower()}?**experiment=earlier**")
+        expect(page.get_by_role("heading", name=heading).first).to_be_visible()
+        expect(page).to_have_title(f"{name} · earlier · project")
+    follow(page, "Runs")
+    expect(page.locator("tr[data-run]")).to_have_count(4)
+    page.wait_for_url("**/runs?experiment=earlier**")
+    follow(page, "SQL")
+    expect(box(page)).to_have_value("earlier")
+
+
+def test_back_steps_through_what_was_chosen(page: Page, two: Dashboard) -> None:
+    page.goto(f"{two.address}/results?experiment=later&metric=accuracy")
+    expect(page.locator("th.judged")).to_have_text("accuracy, %")
+    page.get_by_role("combobox", name="metric").click()
+    page.get_by_role("option", name="vote_2", exact=True).click()
+    page.wait_for_url("**metric=vote_2**")
+    expect(page.locator("th.judged")).to_have_text("vote_2, %")
+    page.go_back()
+    expect(page.locator("th.judged")).to_have_text("accuracy, %")
+
+
+def test_what_an_address_names_and_is_not_there_is_said(page: Page, two: Dashboard) -> None:
+    page.goto(f"{two.address}/compare?experiment=latter")
+    expect(page.get_by_text("There is no experiment 'latter'. Did you mean 'later'?")).to_be_visible()
+    expect(page.locator(".js-plotly-plot")).to_have_count(0)
+    page.get_by_role("button", name="Open later").click()
+    expect(page.get_by_role("heading", name="longer")).to_be_visible()
+    page.goto(f"{two.address}/tasks?experiment=later&task=nowhere")
+    expect(page.get_by_text("There is no task 'nowhere' here.")).to_be_visible()
+    expect(page.locator(".answer-line")).to_have_count(0)
+
+
+def test_home_shows_all_and_brings_back_what_was_put_away(page: Page, two: Dashboard) -> None:
+    page.goto(two.address)
+    page.wait_for_url("**/home**")
+    rows = page.locator(".row[data-experiment]")
+    expect(rows).to_have_count(2)
+    later = page.locator('.row[data-experiment="later"]')
+    expect(later).to_contain_text("points of accuracy")
+    expect(later).to_contain_text("2 × 2")
+    earlier = page.locator('.row[data-experiment="earlier"]')
+    earlier.get_by_role("button", name="pin").click()
+    expect(rows.first).to_have_attribute("data-experiment", "earlier")
+    assert read_notes(two.root, "earlier").pinned
+    search = page.get_by_role("textbox", name="search")
+    search.fill("earl")
+    search.press("Enter")
+    expect(rows).to_have_count(1)
+    search.fill("")
+    search.press("Enter")
+    expect(rows).to_have_count(2)
+    later.get_by_role("button", name="delete").click()
+    expect(rows).to_have_count(1)
+    assert not Path(two.root / "runs" / "later").exists()
+    page.get_by_role("button", name="Archive, trash (1)").click()
+    page.get_by_role("button", name="Restore").click()
+    expect(rows).to_have_count(2)
+    page.locator('.row[data-experiment="later"] a').click()
+    page.wait_for_url("**/results?experiment=later**")
+
+
+def test_an_empty_home_offers_the_demo(page: Page, own_dashboard: Dashboard) -> None:
+    own_dashboard.start()
+    page.goto(f"{own_dashboard.address}/home")
+    expect(page.get_by_role("button", name="Start the demo")).to_be_enabled()
