@@ -1,6 +1,6 @@
 """The one experiment that all pages are about: in the navigation and in the address, the same on each page.
 
-While the address names one, that holds; a page that was opened without shows what was chosen last. A name that
+While the address names one, that holds; else a page shows what was chosen last. A name that
 is not there is said, with the nearest one, and nothing else is shown in its place.
 """
 
