@@ -5,10 +5,12 @@ printed as its sentence and exits with 2; a failed run exits with 1.
 """
 
 import sys
+from typing import NoReturn
 
 import typer
 
 from core.commands import bench, check, data, demo, flags, model, predictions, results, runs, serving, sql
+from core.commands.printing import clean
 from core.errors import UserError, disk_sentence
 
 app = typer.Typer(
@@ -44,14 +46,19 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        typer.secho(str(error), err=True, fg=typer.colors.RED)
-        sys.exit(2)
+        _refuse(str(error))
+    except MemoryError:
+        _refuse("The memory of this machine is full. End other programs, or ask for less, and try again.")
     except OSError as error:
         sentence = disk_sentence(error)
         if sentence is None:
             raise
-        typer.secho(sentence, err=True, fg=typer.colors.RED)
-        sys.exit(2)
+        _refuse(sentence)
+
+
+def _refuse(sentence: str) -> NoReturn:
+    typer.secho(clean(sentence), err=True, fg=typer.colors.RED)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,27 @@ that escapes is a defect of this project.
 
 import errno
 
+_FULL = "The disk is full. Free some space and give the same command again; nothing is lost."
+_RIGHTS = "You may not write there. Change the rights of the folder or choose another with --root."
 _REMEDIES = {
-    errno.ENOSPC: "The disk is full. Free some space and give the same command again; nothing is lost.",
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: "The file would be too large for this disk. Choose a folder on another one.",
     errno.EROFS: "The disk is read-only. Choose a writable folder with --root.",
     errno.EISDIR: "This is a folder. Name a file.",
-    errno.EACCES: "You may not write there. Change the rights of the folder or choose another with --root.",
+    errno.ENOTDIR: "A part of this path is a file where a folder is wanted. Name another place.",
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.ENAMETOOLONG: "This name is too long. Choose one of at most 100 characters.",
+    errno.ELOOP: "This link leads to itself. Name another place.",
+    errno.ENOTEMPTY: "This folder is not empty. Choose another name, or empty it first.",
+    errno.EBUSY: "Another program uses this. Try again when it is done.",
+    errno.EMFILE: "Too many files are open. Raise the limit with: ulimit -n 4096",
+    errno.ESTALE: "The disk of another machine does not answer. Try again when it does.",
 }
+
+
+LONGEST_NAME = 200
 
 
 class UserError(Exception):
@@ -27,4 +42,6 @@ def disk_sentence(error: OSError) -> str | None:
     """What a person can do about a disk that does not take what is written; None for other errors."""
     remedy = _REMEDIES.get(error.errno or 0)
     # A file that is moved to its place is the second name; the first is one that nobody chose.
-    return None if remedy is None else f"{error.filename2 or error.filename or ''}: {remedy}"
+    name = str(error.filename2 or error.filename or "")
+    short = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
+    return None if remedy is None else f"{short}: {remedy}"

@@ -14,6 +14,7 @@ from core.runs.experiment import list_experiments  # noqa: E402
 from dashboard.components.experiment_choice import chosen_experiment, experiment_bar  # noqa: E402
 from dashboard.components.grids import icon  # noqa: E402
 from dashboard.components.rights import banner  # noqa: E402
+from dashboard.components.wording import plain  # noqa: E402
 from dashboard.root import project_root  # noqa: E402
 
 # The address of each page, which is also its file in `screens/`, and its name in the navigation.
@@ -66,7 +67,7 @@ st.set_page_config(
     page_title=f"{page.title}{about} · {root.name}",
     page_icon=icon(),
     layout="wide",
-    menu_items={"About": f"**ARC workbench**\n\nProject: `{root}`"},
+    menu_items={"About": f"**ARC workbench**\n\nProject: {plain(root)}"},
 )
 st.html(STYLE)  # first, or the page moves when it comes; style alone takes no space
 experiment_bar(root, experiment)

@@ -20,6 +20,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit import delta_generator
 
+from dashboard.doors import Framing, Sessions, Uploads
 from dashboard.statics import FromMemory
 
 if TYPE_CHECKING:
@@ -132,7 +133,13 @@ def single_threaded_products() -> Iterator[None]:
 # the files of all modules: half a second of the first paint, and the answer is known here.
 delta_generator._use_warning_has_been_displayed = True  # noqa: SLF001
 
-MIDDLEWARE = [Middleware(Seen), Middleware(FromMemory)]
-"""From the outside in: what is answered from memory must have been seen."""
+MIDDLEWARE = [
+    Middleware(Framing),
+    Middleware(Uploads),
+    Middleware(Sessions),
+    Middleware(Seen),
+    Middleware(FromMemory),
+]
+"""From the outside in: `Seen` wraps `FromMemory`, so that cached answers also release the page imports."""
 
 app = st.App(Path(__file__).with_name("app.py"), lifespan=ready, middleware=MIDDLEWARE)

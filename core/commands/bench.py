@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from core.commands.printing import AsJson, print_records, print_texts
+from core.commands.printing import AsJson, print_records, print_texts, say
 from core.errors import UserError
 
 app = typer.Typer(invoke_without_command=True)
@@ -58,7 +58,7 @@ def _measure(only: list[str], out: Path | None, repeats: int, folder: Path | Non
         return
     print_texts(HEADER, [row_texts(rows[record["name"]], record) for record in found])
     for where in dict.fromkeys(record["machine"] for record in found):
-        typer.echo(where)
+        say(where)
 
 
 def _say(status: Any, before: str, text: str) -> None:
@@ -93,12 +93,12 @@ def table(
 
     records = read_measured(file)
     if into is None:
-        typer.echo(markdown(records), nl=False)
+        say(markdown(records), nl=False)
         return
     if not into.is_file():
         raise UserError(f"{into} does not exist. Name a Markdown file that holds the marks for figures.")
     put_into(into, records)
-    typer.echo(f"The figures stand in {into} now.")
+    say(f"The figures stand in {into} now.")
 
 
 @app.command()
@@ -108,5 +108,5 @@ def make(
     """Make the large experiments that are measured on, to look at them or to measure again with --in."""
     from core.bench.experiments import thousand_runs
 
-    thousand_runs(folder, typer.echo)
-    typer.echo(f"Look at them: python -m core dashboard --root {folder / 'hundred-runs'}")
+    thousand_runs(folder, say)
+    say(f"Look at them: python -m core dashboard --root {folder / 'hundred-runs'}")

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from core.commands.printing import HERE, AsJson, Root, print_records, progress_bar
+from core.commands.printing import HERE, AsJson, Experiment, Root, print_records, progress_bar, say
 
 
 def check(
-    experiment: Annotated[str, typer.Argument(help="The experiment.")],
+    experiment: Experiment,
     repeat: Annotated[
         bool,
         typer.Option(
@@ -29,19 +29,19 @@ def check(
     if repeat:
         from core.pipeline.recheck import repeat_evaluations
 
-        repeat_evaluations(root, experiment, partial(typer.echo, err=True))
+        repeat_evaluations(root, experiment, partial(say, err=True))
     records = check_records(root, experiment)
     if as_json or records:
         print_records(records, as_json=as_json)
     else:
-        typer.echo(f"No alarm in '{experiment}'.")
+        say(f"No alarm in '{experiment}'.")
     for proof in [] if as_json else demonstration_proofs(root, experiment):
         hashes = f"sha256 {proof['trained_sha256'][:16]}… and {proof['test_sha256'][:16]}…"
-        typer.echo(f"{proof['variant']}: {proof['detail']} ({hashes}).")
+        say(f"{proof['variant']}: {proof['detail']} ({hashes}).")
 
 
 def rescore(
-    experiment: Annotated[str, typer.Argument(help="The experiment.")],
+    experiment: Experiment,
     views: Annotated[int, typer.Option(help="Common views under which every answer is asked.", min=1)] = 8,
     most: Annotated[int, typer.Option(help="So many answers to each output, the most voted.", min=1)] = 16,
     root: Root = HERE,
@@ -53,6 +53,6 @@ def rescore(
     from core.pipeline.recheck import rescore_experiment
 
     with progress_bar() as progress:
-        count = rescore_experiment(root, experiment, views, most, progress, partial(typer.echo, err=True))
+        count = rescore_experiment(root, experiment, views, most, progress, partial(say, err=True))
     see = f"python -m core results {experiment} --metric rescored_2"
-    typer.echo(f"{count} evaluations are rescored. See: {see}")
+    say(f"{count} evaluations are rescored. See: {see}")

@@ -16,6 +16,7 @@ from core.commands.printing import (
     print_records,
     print_texts,
     progress_bar,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def import_(
     print_records([info.record for info in infos], as_json=as_json, columns=SOURCE_COLUMNS)
     for info in infos if not as_json else ():
         for dropped in info.dropped:
-            typer.echo(f"dropped from {info.source}: {dropped.task_id}: {dropped.reason}")
+            say(f"dropped from {info.source}: {dropped.task_id}: {dropped.reason}")
 
 
 @app.command("list")
@@ -97,7 +98,7 @@ def list_(
 
     records = [info.record for info in [*list_sources(root), *derived_sources(root)]]
     if not records and not as_json:
-        typer.echo("No source is imported yet. Run: python -m core data import arc1")
+        say("No source is imported yet. Run: python -m core data import arc1")
         return
     forms = {"as_json": as_json, "as_markdown": as_markdown, "as_latex": as_latex, "as_csv": as_csv}
     print_listing(records, SOURCE_COLUMNS, **forms)
@@ -197,7 +198,7 @@ def leaks(
 
     found = leaks_between(root, sources_named(root, a), sources_named(root, b))
     if not found and not as_json:
-        typer.echo(f"No task of {a} gives away a task of {b}.")
+        say(f"No task of {a} gives away a task of {b}.")
         return
     print_records([asdict(leak) for leak in found], as_json=as_json)
 
@@ -231,7 +232,7 @@ def partitions(as_json: AsJson = False, root: Root = HERE) -> None:
 
     records = [record for made in list_partitions(root) for record in _list_records(made)]
     if not records and not as_json:
-        typer.echo("No partition yet. Run: python -m core data split arc1 --train 700 --val 100 --seed 7")
+        say("No partition yet. Run: python -m core data split arc1 --train 700 --val 100 --seed 7")
         return
     print_records(records, as_json=as_json)
 

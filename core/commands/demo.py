@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from core.commands.printing import HERE, Root
+from core.commands.printing import HERE, Root, say
 from core.commands.serving import PORT, Port, check_port, serve
 
 
@@ -23,13 +23,13 @@ def demo(
 
     if open_:
         check_port(port)
-    name = launch_demo(root, sys.argv, typer.echo)
-    typer.echo("The runs go on if you close this terminal; the same command follows them again.")
+    name = launch_demo(root, sys.argv, say)
+    say("The runs go on if you close this terminal; the same command follows them again.")
     if not follow(root, name):
-        typer.echo("Give the same command again: finished stages are kept.")
+        say("Give the same command again: finished stages are kept.")
         raise typer.Exit(1)
     show(name, root=root)
     if open_:
         serve(root, port, f"results?experiment={name}")
     else:
-        typer.echo(f"See it as a page: python -m core dashboard, then /results?experiment={name}")
+        say(f"See it as a page: python -m core dashboard, then /results?experiment={name}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from core.commands.printing import HERE, AsJson, Root, print_records
+from core.commands.printing import HERE, AsJson, Root, print_records, say
 from core.machine.account import account
 
 app = typer.Typer(no_args_is_help=True)
@@ -27,7 +27,7 @@ def add(
 
     place = source or find_task(root, task_id).source
     mark = add_flag(root, task_id, place, value, by or account(), note, flag)
-    typer.echo(f"{mark['source']} {mark['task_id']}: {mark['flag']} {mark['value']}")
+    say(f"{mark['source']} {mark['task_id']}: {mark['flag']} {mark['value']}")
 
 
 @app.command("list")
@@ -46,7 +46,7 @@ def list_(
         marks = [mark for group in disagreements(root, flag) for mark in group]
         marks = [mark for mark in marks if source in (None, mark["source"])]
     if not marks and not as_json:
-        typer.echo("No flag yet. Run: python -m core flags add TASK_ID yes")
+        say("No flag yet. Run: python -m core flags add TASK_ID yes")
         return
     print_records(marks, as_json=as_json)
 
@@ -58,7 +58,7 @@ def export(
     """Write the flags that hold to a file."""
     from core.curation.flags import export_flags
 
-    typer.echo(f"{export_flags(root, target)} flags written to {target}")
+    say(f"{export_flags(root, target)} flags written to {target}")
 
 
 @app.command("import")
@@ -69,7 +69,7 @@ def import_(
     from core.curation.flags import import_flags
 
     added, overruled = import_flags(root, origin)
-    typer.echo(f"{added} flags added, {overruled} of them overrule a flag that held until now")
+    say(f"{added} flags added, {overruled} of them overrule a flag that held until now")
 
 
 @app.command()
@@ -100,7 +100,7 @@ def suggest(
     records = [{name: getattr(one, name) for name in columns} for one in found[: limit or None]]
     print_records(records, as_json=as_json)
     if not as_json:
-        typer.echo(_quality_in_words(root))
+        say(_quality_in_words(root))
 
 
 def _quality_in_words(root: Path) -> str:

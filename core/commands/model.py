@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from core.commands.printing import HERE, AsJson, Root, print_records
+from core.commands.printing import HERE, AsJson, Root, print_records, say
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -36,9 +36,7 @@ def init(
     }
     shape = validated(ModelShape, values, "model init")
     weights = init_model(root / "data" / "models" / name, shape, seed)
-    typer.echo(
-        f"data/models/{name}: {weights:,} random weights. Train it in an experiment: base_model: {name}"
-    )
+    say(f"data/models/{name}: {weights:,} random weights. Train it in an experiment: base_model: {name}")
 
 
 @app.command()
@@ -55,7 +53,7 @@ def shrink(
     from core.storage.models import model_location
 
     before, after = shrink_model(model_location(root, base), root / "data" / "models" / name)
-    typer.echo(f"data/models/{name}: {after:,} of {before:,} tokens. Train it: base_model: {name}")
+    say(f"data/models/{name}: {after:,} of {before:,} tokens. Train it: base_model: {name}")
 
 
 @app.command()
@@ -70,7 +68,7 @@ def expand(
     from core.storage.models import model_location
 
     expand_model(shrunk, model_location(root, base), root / "data" / "models" / name)
-    typer.echo(f"data/models/{name}: the whole vocabulary, the weights of {shrunk}.")
+    say(f"data/models/{name}: the whole vocabulary, the weights of {shrunk}.")
 
 
 @app.command("list")

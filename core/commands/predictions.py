@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.commands.printing import HERE, AsCsv, AsJson, AsLatex, AsMarkdown, Root, print_leaks, print_table
+from core.commands.printing import (
+    HERE,
+    AsCsv,
+    AsJson,
+    AsLatex,
+    AsMarkdown,
+    Experiment,
+    Root,
+    print_leaks,
+    print_table,
+    say,
+    say_json,
+)
 
 if TYPE_CHECKING:
     from core.results.loading import Scores
@@ -32,7 +44,7 @@ def group() -> None:
 
 @app.command()
 def show(
-    experiment: Annotated[str, typer.Argument(help="The experiment.")],
+    experiment: Experiment,
     task: Annotated[str, typer.Argument(help="The id of an evaluated task.")],
     variant: Annotated[str | None, typer.Option(help="Only this variant.")] = None,
     train_seed: Annotated[int | None, typer.Option(help="Only this training.")] = None,
@@ -61,7 +73,7 @@ def show(
 
 @app.command()
 def export(
-    experiment: Annotated[str, typer.Argument(help="The experiment.")],
+    experiment: Experiment,
     variant: Annotated[str, typer.Argument(help="The variant.")],
     train_seed: Annotated[int | None, typer.Option(help="Only this training.")] = None,
     eval_seed: Annotated[int | None, typer.Option(help="Only this evaluation of each training.")] = None,
@@ -90,12 +102,12 @@ def export(
         tasks = evaluated_tasks(root, scores.tasks)
         value = submission(root, experiment, chosen, tasks, by_rescoring=rescored)
         write_text(kaggle, json.dumps(value))
-        typer.echo(f"{kaggle}: two attempts at {sum(map(len, value.values()))} outputs of {len(value)} tasks")
+        say(f"{kaggle}: two attempts at {sum(map(len, value.values()))} outputs of {len(value)} tasks")
     if attempts is not None:
         every = all_attempts(root, experiment, chosen)
         write_text(attempts, json.dumps(every))
         count = sum(len(output) for outputs in every.values() for output in outputs)
-        typer.echo(f"{attempts}: {count} attempts at {len(every)} tasks")
+        say(f"{attempts}: {count} attempts at {len(every)} tasks")
 
 
 @app.command()
@@ -103,6 +115,7 @@ def validate(
     file: Annotated[Path, typer.Argument(help="A submission for Kaggle.")],
     source: Annotated[str, typer.Option(help="The source whose tasks it answers, such as arc1/evaluation.")],
     root: Root = HERE,
+    as_json: AsJson = False,
 ) -> None:
     """Check a submission: every task, every output, two attempts, valid grids. Exits with 1 if it is not."""
     from core.exchange.submissions import problems_of, tasks_with_tests
@@ -110,13 +123,16 @@ def validate(
 
     tasks = tasks_with_tests(root, source)
     problems = problems_of(read_json(file), tasks)
+    if as_json:
+        say_json([{"problem": sentence} for sentence in problems])
+        raise typer.Exit(1 if problems else 0)
     for sentence in problems[:MOST_PROBLEMS]:
-        typer.echo(sentence)
+        say(sentence)
     if len(problems) > MOST_PROBLEMS:
-        typer.echo(f"… and {len(problems) - MOST_PROBLEMS} more.")
+        say(f"… and {len(problems) - MOST_PROBLEMS} more.")
     if problems:
         raise typer.Exit(1)
-    typer.echo(f"{file} is a valid submission for the {len(tasks)} tasks of {source}.")
+    say(f"{file} is a valid submission for the {len(tasks)} tasks of {source}.")
 
 
 @app.command("import")
@@ -133,7 +149,7 @@ def import_(
     from core.exchange.import_predictions import import_predictions
 
     count = import_predictions(root, file, source, experiment, variant, train_seed, eval_seed)
-    typer.echo(f"{count} attempts imported and scored. See them with: python -m core results {experiment}")
+    say(f"{count} attempts imported and scored. See them with: python -m core results {experiment}")
 
 
 def _wanted(

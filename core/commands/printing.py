@@ -2,12 +2,15 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from core.errors import UserError
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -27,19 +30,54 @@ AsCsv = Annotated[bool, typer.Option("--csv", help="Print the records as CSV, un
 
 HERE = Path()
 
+_CODES = re.compile(r"\x1b\[[0-9;:?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)")
+_OBEYED = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\xad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb"
+    "\\ud800-\\udfff\\U000e0000-\\U000e007f]"
+)
+"""Controls, directions of writing, what has no width, and halves of a pair, which can't be encoded."""
+
+
+def _experiment_name(value: str | None) -> str | None:
+    """The name of an experiment as people type it, also with what the shell completes: `runs/demo/`."""
+    if value is None:
+        return None
+    return _name_of_parts(value, 1)
+
+
+def _restorable_name(value: str) -> str:
+    """The same, or EXPERIMENT/VARIANT/SEED."""
+    return _name_of_parts(value, 1, 3)
+
+
+def _name_of_parts(value: str, *counts: int) -> str:
+    parts = value.rstrip("/").removeprefix("./").removeprefix("runs/").split("/")
+    if len(parts) not in counts or not all(parts) or any(part.startswith(".") for part in parts):
+        raise UserError(f"'{value[:200]}' names no experiment. See their names: python -m core runs list")
+    return "/".join(parts)
+
+
+Experiment = Annotated[str, typer.Argument(help="The experiment.", callback=_experiment_name)]
+Restorable = Annotated[
+    str, typer.Argument(help="An experiment, or EXPERIMENT/VARIANT/SEED.", callback=_restorable_name)
+]
+SomeExperiment = Annotated[
+    str | None, typer.Argument(help="Only this experiment.", callback=_experiment_name)
+]
+
 
 def print_records(
     records: Sequence[Mapping[str, Any]], *, as_json: bool, columns: Iterable[str] = (), title: str = ""
 ) -> None:
     """Print records as JSON or as a table of the named columns (all of them where none are named)."""
     if as_json:
-        typer.echo(json.dumps([_plain(record) for record in records], ensure_ascii=False))
+        say_json([_plain(record) for record in records])
         return
     from rich.console import Console
     from rich.table import Table
 
     names = list(columns) or list(records[0] if records else [])
-    table = Table(title=title or None, title_justify="left", header_style="bold")
+    table = Table(title=_literal(title) if title else None, title_justify="left", header_style="bold")
     for name in names:
         numeric = any(isinstance(record.get(name), int | float) for record in records)
         table.add_column(
@@ -62,9 +100,9 @@ def print_table(
     if as_json:
         print_records(table.records, as_json=True)
     elif as_csv:
-        typer.echo(table.csv, nl=False)
+        say(table.csv, nl=False)
     elif as_markdown or as_latex:
-        typer.echo(table.markdown if as_markdown else table.latex, nl=False)
+        say(table.markdown if as_markdown else table.latex, nl=False)
     else:
         print_texts(table.header, table.rows, table.names)
         return True
@@ -125,21 +163,29 @@ def print_leaks(root: Path, experiment: str) -> None:
     from core.results.leak_warnings import notices
 
     for sentence in notices(root, experiment):
-        typer.echo(f"{experiment}: {sentence}", err=True)
+        say(f"{experiment}: {sentence}", err=True)
 
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
     """A function of (what, done, total) that shows a bar on the terminal's error output for each `what`."""
     from rich.console import Console
-    from rich.progress import Progress, TaskID
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskID,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     bars: dict[str, TaskID] = {}
-    with Progress(console=Console(stderr=True), transient=True) as shown:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as shown:
 
         def progress(what: str, done: int, total: int | None) -> None:
             if what not in bars:
-                bars[what] = shown.add_task(what, total=total)
+                bars[what] = shown.add_task(clean(what), total=total)
             shown.update(bars[what], completed=done, total=total)
 
         yield progress
@@ -153,11 +199,32 @@ def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def say(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print a text, which may hold words from data, without what would command the terminal."""
+    typer.echo(clean(text), err=err, nl=nl)
+
+
+def say_json(value: Any, indent: int | None = None) -> None:
+    """Print a value as JSON that holds no character which commands a terminal."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    typer.echo(_OBEYED.sub(lambda found: _escaped(found[0]), text))
+
+
+def clean(text: str) -> str:
+    """A text without colour codes, and with � for each character that a terminal would obey."""
+    return _OBEYED.sub("�", _CODES.sub("", text))
+
+
+def _escaped(letter: str) -> str:
+    codes = letter.encode("utf-16-be", errors="surrogatepass").hex()
+    return "".join(f"\\u{codes[place : place + 4]}" for place in range(0, len(codes), 4))
+
+
 def _literal(text: str) -> "Text":
     """Somebody's words as they stand: `[b]` is no markup, and no control character reaches the terminal."""
     from rich.text import Text
 
-    return Text("".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text))
+    return Text(clean(text).replace("\t", " "))
 
 
 def _cell(value: Any) -> str:

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from core.commands.printing import HERE, AsCsv, AsJson, AsLatex, AsMarkdown, Root, print_leaks, print_table
+from core.commands.printing import (
+    HERE,
+    AsCsv,
+    AsJson,
+    AsLatex,
+    AsMarkdown,
+    Experiment,
+    Root,
+    print_leaks,
+    print_table,
+    say,
+)
 
 if TYPE_CHECKING:
     from core.results.loading import Scores
@@ -41,7 +52,6 @@ class Aggregation(StrEnum):
     all_outputs = "all_outputs"
 
 
-Name = Annotated[str, typer.Argument(help="The experiment.")]
 Metrics = Annotated[
     list[str] | None, typer.Option("--metric", help="A metric such as vote_2; repeat for more.")
 ]
@@ -51,7 +61,7 @@ Level = Annotated[float, typer.Option(help="Level of the intervals.")]
 
 @app.command()
 def show(
-    experiment: Name,
+    experiment: Experiment,
     metric: Metrics = None,
     aggregation: Form = Aggregation.by_task,
     scope: Annotated[Scope, typer.Option(help="Over what the spread generalises.")] = Scope.recipe,
@@ -89,12 +99,12 @@ def show(
     )
     for_people = not (as_json or as_csv or as_markdown or as_latex)
     if for_people:
-        typer.echo(scores.experiment.question or scores.experiment.name)
+        say(scores.experiment.question or scores.experiment.name)
     print_table(table, as_json=as_json, as_markdown=as_markdown, as_latex=as_latex, as_csv=as_csv)
     if for_people:
         said = [scope_sentence(scores, scope, aggregation), evaluated_sentence(scores)]
         said += [missing_sentence(scores), progress_sentence(scores)]
-        typer.echo("\n".join(sentence.rstrip(".") + "." for sentence in said if sentence))
+        say("\n".join(sentence.rstrip(".") + "." for sentence in said if sentence))
 
 
 def _write_note(root: Path, experiment: str, aggregation: str, scope: str, file: Path) -> None:
@@ -102,7 +112,7 @@ def _write_note(root: Path, experiment: str, aggregation: str, scope: str, file:
     from core.storage.files import write_text
 
     write_text(file, lab_note(root, experiment, aggregation, scope))
-    typer.echo(f"Written to {file} ({file.stat().st_size / 1000:,.0f} kB). It opens in any browser.")
+    say(f"Written to {file} ({file.stat().st_size / 1000:,.0f} kB). It opens in any browser.")
 
 
 def _opened(root: Path, experiment: str, metrics: list[str] | None) -> tuple["Scores", list[str]]:
@@ -127,11 +137,11 @@ def import_(
     from core.exchange.import_scores import import_results
 
     count = import_results(root, file, experiment, percent, baseline)
-    typer.echo(f"{count} evaluations imported. See them with: python -m core results {experiment}")
+    say(f"{count} evaluations imported. See them with: python -m core results {experiment}")
 
 
 def compare(
-    experiment: Name,
+    experiment: Experiment,
     a: Annotated[str, typer.Argument(help="The variant to compare with.")],
     b: Annotated[str, typer.Argument(help="The variant that is judged: differences are B − A.")],
     metric: Metrics = None,
@@ -161,11 +171,11 @@ def compare(
     shown = print_table(table, as_json=as_json, as_markdown=as_markdown, as_latex=as_latex, as_csv=as_csv)
     if shown and not tasks:
         for name in dict.fromkeys(record["scope"] for record in table.records):
-            typer.echo(f"{name}: {OVER[name]}.")
+            say(f"{name}: {OVER[name]}.")
 
 
 def spread(
-    experiment: Name,
+    experiment: Experiment,
     metric: Metrics = None,
     aggregation: Form = Aggregation.by_task,
     as_json: AsJson = False,
@@ -181,11 +191,11 @@ def spread(
     scores, metrics = _opened(root, experiment, metric)
     table = components_table(spread_records(scores, metrics, aggregation))
     if print_table(table, as_json=as_json, as_markdown=as_markdown, as_latex=as_latex, as_csv=as_csv):
-        typer.echo('"of run means": from one number per evaluation; the others from single tasks.')
+        say('"of run means": from one number per evaluation; the others from single tasks.')
 
 
 def plan(
-    experiment: Name,
+    experiment: Experiment,
     points: Annotated[
         float | None, typer.Option(help="The difference to detect, in percentage points.", min=0)
     ] = None,
@@ -207,4 +217,4 @@ def plan(
     table = plan_table(plan_records(scores, metrics, wanted, power, aggregation))
     if print_table(table, as_json=as_json, as_markdown=as_markdown, as_latex=as_latex, as_csv=as_csv):
         for name in metrics:
-            typer.echo(f"{name}: {std_sentence(pilot(scores, name, aggregation))}")
+            say(f"{name}: {std_sentence(pilot(scores, name, aggregation))}")

@@ -11,17 +11,21 @@ from core.commands.printing import (
     AsJson,
     AsLatex,
     AsMarkdown,
+    Experiment,
+    Restorable,
     Root,
+    SomeExperiment,
     print_errors,
     print_leaks,
     print_listing,
+    say,
+    say_json,
 )
 from core.machine.account import account
 from core.runs.layout import runs_folder, spec_path
 
 app = typer.Typer(no_args_is_help=True)
 
-Experiment = Annotated[str, typer.Argument(help="The experiment.")]
 Of = Annotated[
     list[str] | None, typer.Option("--of", help="Only this run, as VARIANT/SEED; may be repeated.")
 ]
@@ -66,14 +70,14 @@ def launch(
     asked |= {"shards": shards, "retries": retries, "store": store}
     cluster = cluster_asked(on, asked, before=cluster_of(root, experiment.name))
     for sentence in cautions_of(root, experiment):
-        typer.echo(f"CAUTION: {sentence}", err=True)
+        say(f"CAUTION: {sentence}", err=True)
     runs = launch_spec(root, experiment, sys.argv, by=account(), cluster=cluster, fresh_work=fresh)
     if wait:
         if not follow(root, experiment.name):
             raise typer.Exit(1)
         return
-    typer.echo(f"{len(runs)} runs of '{experiment.name}' go on in the background.")
-    typer.echo(f"See them with: python -m core runs list {experiment.name}")
+    say(f"{len(runs)} runs of '{experiment.name}' go on in the background.")
+    say(f"See them with: python -m core runs list {experiment.name}")
 
 
 def worker(
@@ -93,17 +97,17 @@ def worker(
     from core.launching.worker import work
     from core.runs.workers import worker_of
 
-    def say(text: str) -> None:
-        typer.echo(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
+    def report(text: str) -> None:
+        say(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
 
-    if not work(root, say, gpus=gpus, stay=stay):
+    if not work(root, report, gpus=gpus, stay=stay):
         other = worker_of(root)
         who = f"process {other.pid} on {other.host}" if other is not None else "another process"
         raise UserError(f"A worker takes the runs of this project already ({who}). One is enough.")
 
 
 def drive(
-    experiment: Annotated[str, typer.Argument(help="An experiment launched with --on ray.")],
+    experiment: Experiment,
     root: Root = HERE,
 ) -> None:
     """Hand the runs of an experiment to its Ray cluster and see them through, in this process.
@@ -115,15 +119,15 @@ def drive(
     from core.cluster.driver import drive as drive_experiment
     from core.errors import UserError
 
-    def say(text: str) -> None:
-        typer.echo(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
+    def report(text: str) -> None:
+        say(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
 
-    if not drive_experiment(root, experiment, say):
+    if not drive_experiment(root, experiment, report):
         raise UserError(f"Another process drives '{experiment}' already. One is enough.")
 
 
 def run(
-    experiment: Annotated[str, typer.Argument(help="A launched experiment.")],
+    experiment: Experiment,
     of: Annotated[
         list[str] | None, typer.Option(help="Only this run, as VARIANT/SEED; may be repeated …")
     ] = None,
@@ -165,9 +169,7 @@ def run(
     chosen = chosen_runs(root, experiment, of)
     # A cluster deals out its machines by itself, and scores are light.
     alone = (
-        nullcontext()
-        if with_parent or stage == "score"
-        else all_slots(runs_folder(root), find_slots(), typer.echo)
+        nullcontext() if with_parent or stage == "score" else all_slots(runs_folder(root), find_slots(), say)
     )
     with alone:
         if shard is not None:
@@ -181,7 +183,7 @@ def run(
 
 @app.command("list")
 def list_(
-    experiment: Annotated[str | None, typer.Argument(help="Only this experiment.")] = None,
+    experiment: SomeExperiment = None,
     root: Root = HERE,
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
@@ -211,32 +213,37 @@ def list_(
 
 @app.command()
 def show(
-    experiment: Annotated[str, typer.Argument(help="The experiment.")],
+    experiment: Experiment,
     variant: Annotated[str, typer.Argument(help="The variant.")],
     train_seed: Annotated[int, typer.Argument(help="The seed of the training.")],
     root: Root = HERE,
+    as_json: AsJson = False,
 ) -> None:
     """Show one run: its record, its state, its alarms and the end of its log."""
-    import json
     from dataclasses import asdict
 
     from core.results.alarms import alarm_sentences, check_records
-    from core.runs.listing import one_run
+    from core.runs.listing import one_run, run_records
     from core.runs.progress import log_tail
     from core.runs.state import state_of
     from core.storage.files import read_json
 
     one = one_run(root, experiment, variant, train_seed)
-    typer.echo(json.dumps(read_json(one.record_file), indent=1, ensure_ascii=False))
-    typer.echo(json.dumps(asdict(state_of(one)), indent=1, ensure_ascii=False))
-    mine = [
-        record
-        for record in check_records(root, experiment)
-        if (record["variant"], record["train_seed"]) == (variant, train_seed)
-    ]
-    for sentence in alarm_sentences(mine):
-        typer.echo(f"Alarm: {sentence}")
-    typer.echo(log_tail(one))
+    record = read_json(one.record_file)
+    which = {"variant": variant, "train_seed": train_seed}
+    sentences = alarm_sentences(
+        [alarm for alarm in check_records(root, experiment) if which.items() <= alarm.items()]
+    )
+    if as_json:
+        more = {"alarms": sentences, "log": log_tail(one), "record": record}
+        listed = run_records(root, experiment)
+        say_json([{**run, **more} for run in listed if which.items() <= run.items()])
+        return
+    say_json(record, indent=1)
+    say_json(asdict(state_of(one)), indent=1)
+    for sentence in sentences:
+        say(f"Alarm: {sentence}")
+    say(log_tail(one))
     print_leaks(root, experiment)
 
 
@@ -246,9 +253,7 @@ def stop(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
     from core.launching.stop import stop_runs
 
     stopped = stop_runs(root, experiment, of or ())
-    typer.echo(
-        f"Stopped {len(stopped)} runs of '{experiment}'. Go on with: python -m core runs resume {experiment}"
-    )
+    say(f"Stopped {len(stopped)} runs of '{experiment}'. Go on with: python -m core runs resume {experiment}")
 
 
 @app.command()
@@ -256,7 +261,7 @@ def resume(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
     """Let stopped, failed and forgotten runs go on from where they stand."""
     from core.launching.stop import resume_runs
 
-    typer.echo(f"{len(resume_runs(root, experiment, of or ()))} runs of '{experiment}' go on.")
+    say(f"{len(resume_runs(root, experiment, of or ()))} runs of '{experiment}' go on.")
 
 
 @app.command()
@@ -264,7 +269,7 @@ def retry(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
     """Let failed runs go on from where they stand; stopped ones stay stopped."""
     from core.launching.stop import retry_runs
 
-    typer.echo(f"{len(retry_runs(root, experiment, of or ()))} runs of '{experiment}' are tried again.")
+    say(f"{len(retry_runs(root, experiment, of or ()))} runs of '{experiment}' are tried again.")
 
 
 @app.command()
@@ -281,7 +286,7 @@ def clone(
     from core.runs.clone import clone_experiment
 
     path = clone_experiment(root, experiment, name, changes or ())
-    typer.echo(f"Wrote {path}. Launch it with: python -m core launch {name}")
+    say(f"Wrote {path}. Launch it with: python -m core launch {name}")
 
 
 @app.command()
@@ -290,16 +295,16 @@ def archive(experiment: Experiment, root: Root = HERE) -> None:
     from core.runs.archive import archive_experiment
 
     archive_experiment(root, experiment)
-    typer.echo(f"Archived '{experiment}'. Bring it back with: python -m core runs restore {experiment}")
+    say(f"Archived '{experiment}'. Bring it back with: python -m core runs restore {experiment}")
 
 
 @app.command()
-def restore(experiment: Experiment, root: Root = HERE) -> None:
+def restore(experiment: Restorable, root: Root = HERE) -> None:
     """Bring an experiment back from the archive or the trash; a deleted run as EXPERIMENT/VARIANT/SEED."""
     from core.runs.archive import restore_experiment
 
     restore_experiment(root, experiment)
-    typer.echo(f"'{experiment}' is back. See: python -m core runs list {experiment}")
+    say(f"'{experiment}' is back. See: python -m core runs list {experiment}")
 
 
 @app.command()
@@ -309,12 +314,10 @@ def delete(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
 
     if of:
         moved = delete_runs(root, experiment, of)
-        typer.echo(
-            f"Moved {len(moved)} to runs/.trash. Back: python -m core runs restore {experiment}/{of[0]}"
-        )
+        say(f"Moved {len(moved)} to runs/.trash. Back: python -m core runs restore {experiment}/{of[0]}")
         return
     target, freed = delete_experiment(root, experiment)
-    typer.echo(f"Moved to {target}. To free its {freed / 2**20:,.1f} MB: python -m core runs empty-trash")
+    say(f"Moved to {target}. To free its {freed / 2**20:,.1f} MB: python -m core runs empty-trash")
 
 
 @app.command()
@@ -327,4 +330,4 @@ def empty_trash(
     size = archive.trash_bytes(root) / 2**20
     if not yes:
         typer.confirm(f"Delete what lies in runs/.trash for good ({size:,.1f} MB)?", abort=True)
-    typer.echo(f"Freed {archive.empty_trash(root) / 2**20:,.1f} MB.")
+    say(f"Freed {archive.empty_trash(root) / 2**20:,.1f} MB.")

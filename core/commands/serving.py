@@ -17,7 +17,7 @@ from urllib.parse import urlparse
 
 import typer
 
-from core.commands.printing import HERE, Root
+from core.commands.printing import HERE, Root, say
 from core.errors import UserError
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the dashboard.")]
@@ -56,7 +56,7 @@ def serve(root: Path, port: int, page: str, host: str = THIS_MACHINE) -> None:
         typer.secho(warning(login is not None), err=True, fg=typer.colors.YELLOW)
     here = THIS_MACHINE if host in ("0.0.0.0", "::") else host
     address = f"http://{f'[{here}]' if ':' in here else here}:{port}/{page}"
-    typer.echo(f"The dashboard is at {address} (Ctrl-C ends it; runs go on).")
+    say(f"The dashboard is at {address} (Ctrl-C ends it; runs go on).")
     command = [sys.executable, "-m", "dashboard.serve", *server_options(host, port, login)]
     environment = {**os.environ, "ARC_WORKBENCH_ROOT": str(root.resolve())}
     server = subprocess.Popen(command, cwd=CODE, env=environment)

@@ -4,7 +4,17 @@ from typing import Annotated
 
 import typer
 
-from core.commands.printing import HERE, AsCsv, AsJson, AsLatex, AsMarkdown, Root, print_records, print_table
+from core.commands.printing import (
+    HERE,
+    AsCsv,
+    AsJson,
+    AsLatex,
+    AsMarkdown,
+    Root,
+    print_records,
+    print_table,
+    say,
+)
 from core.errors import UserError
 
 
@@ -37,9 +47,9 @@ def sql(
     found = records(answer)
     table = free_table(answer.table.column_names, found)
     for sentence in query_leaks(root, text):
-        typer.echo(sentence, err=True)
+        say(sentence, err=True)
     if print_table(table, as_json=as_json, as_markdown=as_markdown, as_latex=as_latex, as_csv=as_csv):
-        typer.echo(f"{answer.table.num_rows:,} rows in {answer.seconds:.2f} s.")
+        say(f"{answer.table.num_rows:,} rows in {answer.seconds:.2f} s.")
     if answer.cut:
         typer.secho(cut_sentence(answer, limits), err=True, fg=typer.colors.YELLOW)
 

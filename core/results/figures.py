@@ -65,7 +65,7 @@ def run_chart(
         _add_dots(figure, place, row.variant, own, colours[row.variant], markers[row.variant])
     figure.update_yaxes(
         tickvals=list(range(len(rows))),
-        ticktext=[row.variant for row in rows],
+        ticktext=[chart_text(row.variant) for row in rows],
         range=[len(rows) - 0.4, -0.6],
         showgrid=False,
         zeroline=False,
@@ -128,7 +128,7 @@ def _add_dots(
         x=[100 * run["value"] for run in runs],
         y=[place + shift for shift in spread],
         mode="markers",
-        name=variant,
+        name=chart_text(variant),
         customdata=[[run["train_seed"], run["evaluations"]] for run in runs],
         hovertemplate="%{x:.3f} %<br>train seed %{customdata[0]}, %{customdata[1]} evaluations",
         marker={
@@ -188,7 +188,7 @@ def _add_curve(
         x=ks,
         y=[100 * record["mean"] for record in own],
         mode="lines",
-        name=variant,
+        name=chart_text(variant),
         legendgroup=variant,
         line={"color": colour, "width": width},
         customdata=[record["n"] for record in own],
@@ -198,11 +198,11 @@ def _add_curve(
 
 def solved_chart(solved: Any) -> go.Figure:
     """A strip of runs × tasks (`core.results.curves.Solved`): grey never, orange sometimes, blue always."""
-    runs = [f"{variant} · {seed}" for variant, seed in solved.runs]
+    runs = [chart_text(f"{variant} · {seed}") for variant, seed in solved.runs]
     figure = go.Figure(
         go.Heatmap(
             z=solved.share,
-            x=[task for _, task in solved.tasks],
+            x=[chart_text(task) for _, task in solved.tasks],
             y=runs,
             customdata=solved.right,
             text=solved.attempts,
@@ -223,6 +223,12 @@ def solved_chart(solved: Any) -> go.Figure:
     return finished(figure, "", height)
 
 
+def chart_text(text: object) -> str:
+    """Text from data in a chart, which takes tags for bold type, line ends and links. Every name, label and
+    title of a chart goes through here."""
+    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def finished(figure: go.Figure, x_title: str, height: int, y_title: str = "") -> go.Figure:
     """Fonts, margins and quiet grid lines, the same for every chart."""
     figure.update_layout(
@@ -233,6 +239,8 @@ def finished(figure: go.Figure, x_title: str, height: int, y_title: str = "") ->
         plot_bgcolor="rgba(0,0,0,0)",
         hoverlabel={"align": "left"},
     )
-    figure.update_xaxes(title=x_title or None, showgrid=True, gridcolor=GRID, zeroline=False, automargin=True)
-    figure.update_yaxes(title=y_title or None, zeroline=False, automargin=True)
+    figure.update_xaxes(
+        title=chart_text(x_title) or None, showgrid=True, gridcolor=GRID, zeroline=False, automargin=True
+    )
+    figure.update_yaxes(title=chart_text(y_title) or None, zeroline=False, automargin=True)
     return figure

@@ -5,6 +5,7 @@ A file is written beside its place and moved with `os.replace`, so a reader neve
 write under a lock; a line torn by a crash is repaired at the next append and skipped with a warning.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -21,6 +22,9 @@ from core.errors import UserError
 
 log = logging.getLogger(__name__)
 
+LONGEST_STEM = 40
+"""Characters of a file's name in that of its temporary file, so that no name becomes too long by it."""
+
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
@@ -28,8 +32,10 @@ def writing(path: Path) -> Iterator[Path]:
 
     On an error the temporary file or folder is removed and whatever stood at `path` stays.
     """
+    if path.name in ("", ".."):  # a folder that has no name of its own
+        raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name[:LONGEST_STEM]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
         if temporary.is_dir():

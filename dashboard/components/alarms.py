@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.errors import UserError
 from core.results.alarms import alarm_sentences, check_records
+from dashboard.components.wording import plain
 
 
 def show_alarms(root: Path, experiment: str) -> None:
@@ -13,12 +14,12 @@ def show_alarms(root: Path, experiment: str) -> None:
     try:
         sentences = alarm_sentences(check_records(root, experiment))
     except UserError as problem:
-        st.error(str(problem))
+        st.error(plain(problem))
         return
     if not sentences:
         return
     count = "1 alarm" if len(sentences) == 1 else f"{len(sentences)} alarms"
-    with st.expander(f":orange-badge[:material/warning: {count}] {sentences[0]}"):
+    with st.expander(f":orange-badge[:material/warning: {count}] {plain(sentences[0])}"):
         for sentence in sentences:
-            st.markdown(f"- {sentence}")
+            st.markdown(f"- {plain(sentence)}")
         st.code(f"python -m core check {experiment}", language=None)

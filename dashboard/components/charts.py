@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.results.figures import GRID, MARKERS, PALETTE, add_summary, finished
+from core.results.figures import GRID, MARKERS, PALETTE, add_summary, chart_text, finished
 
 MOST_GROUPS = 100
 """So many lines or colours of a free chart: beyond the palette with its markers, and quickly drawn."""
@@ -26,9 +26,9 @@ def difference_chart(differences: Sequence[Any], a: str, b: str, colours: Mappin
                 "color": ahead,
                 "line": {"width": 0},
             },
-            customdata=[[one.task_id, 100 * one.a, 100 * one.b] for one in shown],
-            hovertemplate=f"%{{customdata[0]}}<br>{a} %{{customdata[1]:.1f}} %"
-            f"<br>{b} %{{customdata[2]:.1f}} %<extra></extra>",
+            customdata=[[chart_text(one.task_id), 100 * one.a, 100 * one.b] for one in shown],
+            hovertemplate=f"%{{customdata[0]}}<br>{chart_text(a)} %{{customdata[1]:.1f}} %"
+            f"<br>{chart_text(b)} %{{customdata[2]:.1f}} %<extra></extra>",
         )
     )
     figure.update_layout(bargap=0.15 if len(shown) <= 150 else 0)
@@ -60,7 +60,10 @@ def trap_chart(judgements: Sequence[Any]) -> go.Figure:
                 showlegend=False,
             )
     figure.update_yaxes(
-        tickvals=list(range(len(lines))), ticktext=lines, range=[len(lines) - 0.4, -0.6], showgrid=False
+        tickvals=list(range(len(lines))),
+        ticktext=[chart_text(line) for line in lines],
+        range=[len(lines) - 0.4, -0.6],
+        showgrid=False,
     )
     return finished(figure, "outputs of the right size, %", 330)
 
@@ -93,18 +96,18 @@ def free_chart(
         members.setdefault(label, []).append(number)
     if len(members) > MOST_GROUPS:
         members = {"": list(range(len(labels)))}
-    across = x if is_numeric(x) else [str(value) for value in x]
+    across = x if is_numeric(x) else [chart_text(value) for value in x]
     figure = go.Figure()
     for place, (name, rows) in enumerate(members.items()):
         xs, ys = [across[row] for row in rows], [y[row] for row in rows]
         colour = colours.get(name, PALETTE[place % len(PALETTE)])
         if kind == "bars":
-            figure.add_bar(x=xs, y=ys, name=name, marker_color=colour)
+            figure.add_bar(x=xs, y=ys, name=chart_text(name), marker_color=colour)
         else:
             mode = "markers" if kind == "dots" else "lines+markers"
             symbol = MARKERS[place // len(PALETTE) % len(MARKERS)]
             marker = {"color": colour, "size": 9, "symbol": symbol}
-            figure.add_scatter(x=xs, y=ys, name=name, mode=mode, marker=marker)
+            figure.add_scatter(x=xs, y=ys, name=chart_text(name), mode=mode, marker=marker)
     crowded = not 1 < len(members) <= 30
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     figure.update_layout(showlegend=not crowded, legend=legend, barmode="group")

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from core.results.figures import chart_text
+
 HEIGHT = 320
 DASHES = ("solid", "dash", "dot", "dashdot")
 MOST_TRACES = 100
@@ -68,7 +70,7 @@ def _by_run(lines: Sequence[Line], colours: Mapping[str, str], what: str) -> lis
             "x": np.array(steps),
             "y": np.array(values),
             "mode": "lines+markers" if what != LOSS else "lines" if len(steps) > 1 else "markers",
-            "name": f"{variant} · {seed}",
+            "name": chart_text(f"{variant} · {seed}"),
             "line": {"color": colours[variant], "width": 1.8, "dash": DASHES[seeds[seed] % len(DASHES)]},
         }
         for variant, seed, steps, values in lines
@@ -85,7 +87,7 @@ def _by_variant(lines: Sequence[Line], colours: Mapping[str, str]) -> list[dict[
             "x": np.array([step for _, _, steps, _ in own for step in (*steps, np.nan)]),
             "y": np.array([value for _, _, _, values in own for value in (*values, np.nan)]),
             "mode": "lines",
-            "name": f"{variant} · {len(own)} runs",
+            "name": chart_text(f"{variant} · {len(own)} runs"),
             "line": {"color": colours[variant], "width": 1},
             "opacity": 0.5,
         }

@@ -51,7 +51,7 @@ def page(root: Path, widths: Sequence[float], show: Callable[[str, list[Any]], N
     except NotThereError as problem:
         say_not_there(problem)
     except UserError as problem:
-        st.error(plain(str(problem)))
+        st.error(plain(problem))
 
 
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
@@ -71,9 +71,9 @@ def choose_task(tasks: Sequence[tuple[str, str]]) -> tuple[str, str]:
 def show_task(root: Path, name: tuple[str, str], said: str) -> Task:
     """The chosen task under its id and what is said of it: demonstrations, and each test with its truth."""
     task = evaluated_task(root, *name)
-    st.subheader(f"{task.task_id}: {said}")
+    st.subheader(f"{plain(task.task_id)}: {plain(said)}")
     st.html(task_html(task))
-    st.caption(f"{task.source}: demonstrations, and behind the line each test with its true output.")
+    st.caption(f"{plain(task.source)}: demonstrations, and behind the line each test with its true output.")
     return task
 
 
@@ -84,7 +84,7 @@ def tasks_of(root: Path, scores: Scores) -> dict[tuple[str, str], Task]:
         try:
             found.update({(source, name): task for name, task in load_tasks(root, source).items()})
         except UserError as problem:
-            st.warning(str(problem))
+            st.warning(plain(problem))
     return found
 
 
@@ -104,7 +104,7 @@ def waiting(scores: Scores) -> bool:
     name = scores.experiment.name
     st.subheader(plain(scores.experiment.question or name))
     said = tables.progress_sentence(scores) or "No run is evaluated yet"
-    st.info(f"{said}. Results appear here with the first evaluation.")
+    st.info(f"{plain(said)}. Results appear here with the first evaluation.")
     st.code(f"python -m core runs list {name}", language="bash")
     if st.button("See its runs", type="primary", key="go to runs"):
         st.switch_page("screens/runs.py", query_params={"experiment": name})

@@ -6,6 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.results.leak_warnings import experiment_leaks, experiment_test_time
+from dashboard.components.wording import plain
 
 
 def leak_notice(root: Path, experiment: str) -> None:
@@ -13,6 +14,6 @@ def leak_notice(root: Path, experiment: str) -> None:
     variants were trained at test time."""
     sentence = experiment_leaks(root, experiment)
     if sentence:
-        st.warning(sentence, icon=":material/water_drop:")
+        st.warning(plain(sentence), icon=":material/water_drop:")
     if test_time := experiment_test_time(root, experiment):
-        st.info(test_time, icon=":material/model_training:")
+        st.info(plain(test_time), icon=":material/model_training:")

@@ -15,6 +15,7 @@ import streamlit as st
 from core.curation.overlaps import Overlap
 from core.curation.stored import SourceInfo
 from core.prompts.lengths import WINDOWS, Drawn, Lengths, share_fitting
+from core.results.figures import chart_text
 from dashboard.components.grids import task_html
 
 # Okabe & Ito (2008), without the two that vanish on one of the themes; sources beyond begin anew, dashed.
@@ -148,7 +149,7 @@ def fit_chart(lengths: Sequence[Lengths], colours: Mapping[str, str]) -> go.Figu
         figure.add_scatter(
             x=[ordered[0], *ordered],
             y=[0, *shares],
-            name=one.source,
+            name=chart_text(one.source),
             mode="lines",
             line={"color": colours[one.source], "width": 2, "shape": "hv", "dash": _dash(place)},
             hovertemplate="%{y:.1f} % have at most %{x:,} tokens",
@@ -198,7 +199,7 @@ def leak_matrix(
 
 
 def drawn_sentence(drawn: Sequence[Drawn], limit: int | None) -> str:
-    """What so many samples come from and how many fit, in words (Markdown)."""
+    """What so many samples come from and how many fit, in words."""
     counts = Counter(one.task.source for one in drawn)
     shares = ", ".join(f"{source} {percent(count / len(drawn))}" for source, count in counts.most_common())
     tokens = [one.tokens for one in drawn]

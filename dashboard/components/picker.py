@@ -112,7 +112,7 @@ def say_not_there(problem: NotThereError) -> None:
     def take() -> None:
         st.query_params[problem.name] = problem.nearest
 
-    st.button(f"Open {problem.nearest}", key="open nearest", type="primary", on_click=take)
+    st.button(f"Open {plain(problem.nearest)}", key="open nearest", type="primary", on_click=take)
 
 
 def choose_some(label: str, name: str, words: Mapping[str, str], **how: Any) -> list[str]:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import streamlit as st
 
+from dashboard.components.wording import plain
+
 _SILENT_SECONDS = 0.4
 _BETWEEN_SECONDS = 0.1
 
@@ -22,7 +24,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
         if now - last >= _BETWEEN_SECONDS:
             last = now
             counts = f"{done:,}" if total is None else f"{done:,} of {total:,}"
-            place.progress(min(1.0, done / total) if total else 0.0, text=f"{what}: {counts}")
+            place.progress(min(1.0, done / total) if total else 0.0, text=f"{plain(what)}: {counts}")
 
     yield progress
     place.empty()

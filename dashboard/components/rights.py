@@ -13,9 +13,12 @@ from fnmatch import fnmatchcase
 from typing import Any, ParamSpec, TypeVar
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.errors import UserError, disk_sentence
 from core.machine.account import account
+from dashboard.components.wording import plain
+from dashboard.doors import wait_for_upload
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -57,11 +60,25 @@ def account_rights(user: dict[str, Any], people: Sequence[str] | None) -> Rights
     """
     email = str(user.get("email") or "")
     name = email or str(user.get("name") or user.get("sub") or "unknown")
-    if email and user.get("email_verified") is False:
+    if email and not _is_verified(user):
         return Rights(name, UNVERIFIED)
     if people is None or any(fnmatchcase(email.lower(), str(one).lower()) for one in people):
         return Rights(name)
     return Rights(name, f"{name} may only look: ask for a place under people in .streamlit/secrets.toml.")
+
+
+def _is_verified(user: dict[str, Any]) -> bool:
+    """Whether the provider vouches for the address. It need not say so; what it says must be true, which some
+    providers write as a text."""
+    said = user.get("email_verified", True)
+    return said is True or (isinstance(said, str) and said.strip().lower() == "true")
+
+
+def accept_upload() -> None:
+    """Let this page send a file, where this person may use it."""
+    context = get_script_run_ctx()
+    if context is not None and may_change():
+        wait_for_upload(context.session_id)
 
 
 def _people() -> list[str] | None:
@@ -107,7 +124,7 @@ def banner() -> None:
     if logged_in is None and mine.refusal is None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="rights"):
-        st.caption(mine.refusal or f"Logged in as {mine.name}.", width="stretch")
+        st.caption(plain(mine.refusal or f"Logged in as {mine.name}."), width="stretch")
         if logged_in:
             st.button("Log out", on_click=st.logout, type="tertiary", key="log out")
         elif logged_in is False:

@@ -28,7 +28,7 @@ from core.runs.layout import experiment_folder
 from core.runs.overview import Overview
 from dashboard.components.experiment_choice import forget
 from dashboard.components.rights import may_change, permitted, rights
-from dashboard.components.wording import bytes_in_words
+from dashboard.components.wording import bytes_in_words, plain
 
 P = ParamSpec("P")
 CLONED = "cloned"
@@ -40,7 +40,7 @@ def attempt(action: Callable[P, object], *arguments: P.args, **options: P.kwargs
     try:
         permitted(action, *arguments, **options)
     except UserError as problem:
-        st.toast(str(problem), icon=":material/error:", duration="long")
+        st.toast(plain(problem), icon=":material/error:", duration="long")
         return False
     return True
 
@@ -88,13 +88,13 @@ def _clone(root: Path, name: str, *, awake: bool) -> None:
     if not place.open:
         return
     with place:
-        st.write(f"The spec of **{name}** under a new name, to be changed before it is launched.")
+        st.write(f"The spec of **{plain(name)}** under a new name, to be changed before it is launched.")
         copy = st.text_input("Name of the clone", value=free_name(root, name), key=f"clone of {name}")
         if st.button("Clone", type="primary", key="do clone") and attempt(clone_experiment, root, name, copy):
             st.session_state[CLONED] = name, copy
         origin, made = st.session_state.get(CLONED, (None, None))
         if origin == name:
-            st.write(f"**{made}** waits on the Launch page.")
+            st.write(f"**{plain(made)}** waits on the Launch page.")
             st.page_link(
                 "screens/launch.py",
                 label="Change and launch it",
@@ -117,12 +117,12 @@ def _put_away(root: Path, name: str, seen: Overview, *, awake: bool) -> None:
     with place:
         count = "1 run" if len(seen.runs) == 1 else f"{len(seen.runs)} runs"
         size = bytes_in_words(freed_by(experiment_folder(root, name)))
-        st.write(f"**Archive** takes {name} out of all lists and loses nothing.")
+        st.write(f"**Archive** takes {plain(name)} out of all lists and loses nothing.")
         if st.button("Archive", disabled=seen.active, key="archive") and attempt(
             archive_experiment, root, name
         ):
             leave()
-        st.write(f"**Delete** moves {name} with {count} ({size}) to the trash.")
+        st.write(f"**Delete** moves {plain(name)} with {count} ({size}) to the trash.")
         if st.button("Delete", disabled=seen.active, key="delete") and attempt(delete_experiment, root, name):
             leave()
         put_away(root)

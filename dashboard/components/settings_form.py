@@ -27,9 +27,9 @@ LARGEST = 2**53 - 1
 def settings_form(settings: Settings, above: Key, change: Change) -> None:
     """Widgets for all fields; settings inside these settings follow under a title of their own."""
     fields = type(settings).model_fields
-    plain = [name for name in fields if not isinstance(getattr(settings, name), Settings)]
+    simple = [name for name in fields if not isinstance(getattr(settings, name), Settings)]
     columns = st.columns(COLUMNS)
-    for place, name in enumerate(plain):
+    for place, name in enumerate(simple):
         with columns[place % COLUMNS]:
             field_widget(fields[name], getattr(settings, name), (*above, name), change)
     for name in fields:

@@ -7,6 +7,8 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard.components.wording import plain
+
 SQL_PAGE = "screens/sql.py"
 BEHIND, _PAGE, _SEEN = "query behind the last chart", "page of the last chart", "queries of this page"
 
@@ -18,7 +20,7 @@ def chart(
     st.plotly_chart(figure, key=key, config={"displayModeBar": False})
     note(page, key, query)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(caption, help=note_help, width="stretch")
+        st.caption(plain(caption), help=note_help, width="stretch")
         words = "Open the query that gives the numbers of this chart."
         if st.button("SQL", key=f"{key} query", type="tertiary", icon=":material/database:", help=words):
             st.session_state[BEHIND] = query

@@ -2,12 +2,20 @@
 
 import re
 
-_MARKS = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$:])")
+_MARKS = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$:&=])")
+_ADDRESSES = re.compile(r"(://|@|www(?=\.))", re.IGNORECASE)
+NO_SPACE = "\u200b"
 
 
-def plain(text: str) -> str:
-    """Text that Markdown shows as it stands: no picture is fetched, no link is made, nothing is bold."""
-    return _MARKS.sub(r"\\\1", text)
+def plain(text: object) -> str:
+    """Text from data, or an error's sentence, that Markdown shows as it stands: no picture, no link, no bold
+    type. Every text that a page shows in Markdown goes through here.
+
+    Markdown makes links of bare addresses after it has taken the escapes away; a space of no width inside
+    keeps it from that.
+    """
+    broken = _ADDRESSES.sub(lambda found: found[0].replace(":", f":{NO_SPACE}") + NO_SPACE, str(text))
+    return _MARKS.sub(r"\\\1", broken)
 
 
 def amount(number: float) -> str:

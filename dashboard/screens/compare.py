@@ -114,7 +114,7 @@ def show_numbers(
     with over:
         show_recipes(scores, a, b, record)
     paired = core_differences.these_checkpoints(scores, a, b, metric, form)
-    tasks.markdown("**Tasks**", help=f"A task is won where the mean {metric} of B's runs is higher.")
+    tasks.markdown("**Tasks**", help=f"A task is won where the mean {plain(metric)} of B's runs is higher.")
     tasks.markdown(f"B wins **{paired.wins}**, loses **{paired.losses}**, ties **{paired.ties}**")
     alone = {
         words: sum(one.words == words for one in found) for words in ("A wrong, B right", "A right, B wrong")
@@ -123,10 +123,10 @@ def show_numbers(
         f"Solved by B alone: {alone['A wrong, B right']}, by A alone: {alone['A right, B wrong']},"
         f" in any attempt of any run."
     )
-    these.markdown("**These checkpoints**", help=f"Holds for {paired.label}.")
+    these.markdown("**These checkpoints**", help=f"Holds for {plain(paired.label)}.")
     points = number_format.difference(paired.difference, paired.low, paired.high)
     these.markdown(f"{points} points, paired over tasks, {p_text(paired.p)}")
-    these.caption(f"Holds for {paired.label}.")
+    these.caption(f"Holds for {plain(paired.label)}.")
 
 
 def show_recipes(scores: Scores, a: str, b: str, record: dict[str, Any]) -> None:
@@ -228,7 +228,7 @@ def show_answers(
     task = experiment_page.show_task(root, (one.source, one.task_id), one.words)
     found = answers_of(name, stamp, (one.source, one.task_id), a, b)
     for column, label, variant in zip(st.columns(2, gap="large"), "AB", (a, b), strict=True):
-        column.markdown(f"**{label}** · answers of all runs of {variant} by votes")
+        column.markdown(f"**{label}** · answers of all runs of {plain(variant)} by votes")
         column.html(answer_lines([answer for answer in found if answer.variant == variant], task, colours))
 
 

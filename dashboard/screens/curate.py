@@ -8,6 +8,7 @@ from core.errors import UserError
 from core.importing.import_source import import_bundle
 from dashboard.components.deck import deck
 from dashboard.components.rights import may_change, permitted
+from dashboard.components.wording import plain
 from dashboard.root import project_root
 
 # Streamlit dims what waits for the server; here keys act at once, and suggestions may take seconds.
@@ -48,4 +49,4 @@ try:
     else:
         empty()
 except UserError as problem:
-    st.error(str(problem))
+    st.error(plain(problem))

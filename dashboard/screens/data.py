@@ -21,7 +21,8 @@ from dashboard.components import overview
 from dashboard.components.files import file_row
 from dashboard.components.grids import task_html
 from dashboard.components.progress import progress_bar
-from dashboard.components.rights import may_change, permitted
+from dashboard.components.rights import accept_upload, may_change, permitted
+from dashboard.components.wording import plain
 from dashboard.root import project_root
 
 root = project_root()
@@ -72,6 +73,7 @@ def import_form() -> None:
 
 def upload_field() -> UploadedFile | None:
     """A file of this computer, in place of a name or an address."""
+    accept_upload()
     return st.file_uploader(
         "or a file of your computer", type=["zip", "json"], key="import upload", disabled=not may_change()
     )
@@ -91,7 +93,7 @@ def run_import(
             else:
                 infos = permitted(import_set, root, name, origin, licence=licence, progress=progress)
     except (UserError, OSError) as problem:
-        st.error(str(problem))
+        st.error(plain(problem))
         return
     st.session_state["imported"] = " ".join(
         f"{info.source}: {info.tasks:,} tasks imported, {len(info.dropped):,} dropped." for info in infos
@@ -118,7 +120,7 @@ def show_sources(infos: list[SourceInfo]) -> None:
     with right.popover("Import …", width="stretch"):
         import_form()
     if "imported" in st.session_state:
-        st.success(st.session_state.pop("imported"))
+        st.success(plain(st.session_state.pop("imported")))
     st.html(overview.source_table(infos))
     records = [info.record for info in infos]
     file_row(free_table(SOURCE_COLUMNS, records, command("data", "list")), "sources", "sources")
@@ -148,7 +150,7 @@ def show_fit(names: list[str], colours: dict[str, str], model: str, prompt: Prom
         try:
             found = [lengths.source_lengths(root, name, model, prompt, progress) for name in names]
         except UserError as problem:
-            st.error(str(problem))
+            st.error(plain(problem))
             return
     chart, table = st.columns([5, 6], gap="large")
     with chart:
@@ -159,7 +161,7 @@ def show_fit(names: list[str], colours: dict[str, str], model: str, prompt: Prom
         st.caption(
             "One training sample per task, as training counts it: prompt, answer and end token. Longer ones"
             " than `training.max_seq_len` are dropped, or shortened where `prompt.too_long` says so.",
-            help=f"The same as records: python -m core data lengths --model {model} --json",
+            help=f"The same as records: python -m core data lengths --model {plain(model)} --json",
         )
 
 
@@ -195,7 +197,10 @@ def show_cell(overlap: Overlap) -> None:
     """Pairs of tasks of two sources, side by side."""
     pages = -(-len(overlap.leaks) // LEAKS_SHOWN)
     left, right = st.columns([5, 1], vertical_alignment="bottom")
-    left.markdown(f"**{overlap.source_a}** and **{overlap.source_b}**: {len(overlap.leaks):,} pairs of tasks")
+    left.markdown(
+        f"**{plain(overlap.source_a)}** and **{plain(overlap.source_b)}**:"
+        f" {len(overlap.leaks):,} pairs of tasks"
+    )
     page = 1
     if pages > 1:
         page = int(
@@ -204,9 +209,9 @@ def show_cell(overlap: Overlap) -> None:
     for leak in overlap.leaks[(page - 1) * LEAKS_SHOWN : page * LEAKS_SHOWN]:
         shared = f", {leak.pairs} pairs in common" if leak.pairs else ""
         with st.container(border=True):
-            st.markdown(f"{leak.kind}{shared}")
+            st.markdown(f"{plain(leak.kind)}{shared}")
             for column, task in zip(st.columns(2), side_by_side(root, leak), strict=True):
-                column.markdown(f"`{task.task_id}` {task.source}")
+                column.markdown(f"**{plain(task.task_id)}** {plain(task.source)}")
                 column.html(task_html(task, height=72))
 
 
@@ -219,7 +224,7 @@ def recipes() -> dict[str, tuple[Recipe, int]]:
             for variant in spec.variants:
                 found[f"{path.stem}: {variant}"] = spec.recipe_of(variant), spec.train_seeds[0]
         except UserError as problem:
-            st.warning(str(problem))
+            st.warning(plain(problem))
     return found
 
 
@@ -232,7 +237,7 @@ def choose_mixture(names: list[str]) -> MixtureSettings | None:
     weights = {}
     for column, name in zip(st.columns(max(3, len(chosen))), chosen, strict=False):
         weights[name] = column.number_input(
-            f"weight of {name}", 0.01, 1000.0, 1.0, key=f"weight {name}", bind="query-params"
+            f"weight of {plain(name)}", 0.01, 1000.0, 1.0, key=f"weight {name}", bind="query-params"
         )
     shares = [{"source": name, "weight": weight} for name, weight in weights.items()]
     return validated(MixtureSettings, {"sources": shares}, "mixture")
@@ -240,7 +245,7 @@ def choose_mixture(names: list[str]) -> MixtureSettings | None:
 
 def describe(recipe: Recipe) -> MixtureSettings:
     """Say what a recipe draws from."""
-    shares = ", ".join(f"{share.source} × {share.weight:g}" for share in recipe.mixture.sources)
+    shares = ", ".join(f"{plain(share.source)} × {share.weight:g}" for share in recipe.mixture.sources)
     st.markdown(f"{shares}  \nPrompt and max_seq_len are those of the recipe.")
     return recipe.mixture
 
@@ -263,10 +268,10 @@ def show_drawn(names: list[str], model: str, prompt: PromptSettings) -> None:
         count, _ = lengths.counter(root, model)
         drawn = lengths.draw_with_lengths(mixture, count, recipe.prompt if recipe else prompt, DRAWN)
     except UserError as problem:
-        st.error(str(problem))
+        st.error(plain(problem))
         return
     limit = recipe.training.max_seq_len if recipe else None
-    st.markdown(overview.drawn_sentence(drawn, limit))
+    st.markdown(plain(overview.drawn_sentence(drawn, limit)))
     st.html(overview.drawn_html(drawn[:SHOWN], limit, (recipe.prompt if recipe else prompt).too_long))
 
 
@@ -285,4 +290,4 @@ try:
     else:
         empty()
 except UserError as problem:
-    st.error(str(problem))
+    st.error(plain(problem))

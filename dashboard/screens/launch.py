@@ -31,6 +31,7 @@ from dashboard.components.launch_card import costs, differences_table
 from dashboard.components.leak_notice import leak_notice
 from dashboard.components.rights import may_change, permitted, rights
 from dashboard.components.settings_form import field_widget, put_state, settings_form
+from dashboard.components.wording import plain
 from dashboard.root import project_root
 
 root = project_root()
@@ -75,7 +76,7 @@ def form(name: str, spec: ExperimentSpec) -> None:
     changed = functools.partial(change, name)
     refused = st.session_state.pop(REFUSED, None)
     if refused:
-        st.error(f"Not changed. {refused}")
+        st.error(f"Not changed. {plain(refused)}")
     fields = type(spec).model_fields
     field_widget(fields["question"], spec.question, ("question",), changed)
     for column, key in zip(st.columns(3), ("name", "train_seeds", "eval_seeds"), strict=True):
@@ -160,10 +161,11 @@ def cost(name: str, spec: ExperimentSpec) -> bool:
     known = measured(root, spec)
     free = shutil.disk_usage(root).free
     st.html(costs(size, known, seconds_needed(size, known), bytes_needed(size, known), free))
-    st.caption(what_it_detects(spec))
+    st.caption(plain(what_it_detects(spec)))
     leaking = {variant: gate.leaks for variant, gate in gates.items() if gate.leaks}
     for variant, seen in ((variant, gate.test_time) for variant, gate in gates.items() if gate.test_time):
-        st.info(f"'{variant}': {test_time_label(len(seen), size.tasks)}.", icon=":material/model_training:")
+        sentence = f"'{variant}': {test_time_label(len(seen), size.tasks)}."
+        st.info(plain(sentence), icon=":material/model_training:")
     if not leaking:
         st.success(
             f"No leak: none of the {size.tasks:,} evaluated tasks is in a training mixture, in any disguise.",
@@ -172,10 +174,11 @@ def cost(name: str, spec: ExperimentSpec) -> bool:
     for variant, found in leaking.items():
         given = len({(leak.source_b, leak.task_b) for leak in found})
         st.warning(
-            f"Leak: the mixture of '{variant}' gives away {given:,} of {size.tasks:,} evaluated tasks.",
+            f"Leak: the mixture of '{plain(variant)}' gives away {given:,} of {size.tasks:,} evaluated"
+            " tasks.",
             icon=":material/warning:",
         )
-        with st.expander(f"What leaks into '{variant}'"):
+        with st.expander(f"What leaks into '{plain(variant)}'"):
             st.dataframe([vars(leak) for leak in found], hide_index=True, height=200)
             st.caption("List tasks under 'exclude' of their source in the YAML to leave them out.")
     if leaking:
@@ -189,10 +192,10 @@ def needs(spec: ExperimentSpec) -> bool:
     missing = needs_of(root, spec)
     for verb in dict.fromkeys(need.verb for need in missing):
         together = [need for need in missing if need.verb == verb]
-        st.warning("\n\n".join(need.sentence for need in together))
+        st.warning("\n\n".join(plain(need.sentence) for need in together))
         key = f"provide:{' '.join(verb)}"
-        if verb and st.button(together[0].action, key=key, type="primary", disabled=not may_change()):
-            with st.spinner(f"{together[0].action} …"):
+        if verb and st.button(plain(together[0].action), key=key, type="primary", disabled=not may_change()):
+            with st.spinner(f"{plain(together[0].action)} …"):
                 permitted(provide, root, together[0])
             st.rerun()
     return bool(missing)
@@ -223,15 +226,15 @@ def start(name: str, spec: ExperimentSpec, text: str, *, forbidden: bool) -> Non
     replace = False
     if in_the_way:
         replace = st.checkbox(
-            f"Replace data/experiments/{spec.name}.yaml",
+            f"Replace data/experiments/{plain(spec.name)}.yaml",
             help="The file holds another spec than the one that is shown.",
         )
     elif edited:
-        st.caption(f"The spec will be kept as data/experiments/{spec.name}.yaml.")
+        st.caption(f"The spec will be kept as data/experiments/{plain(spec.name)}.yaml.")
     launched = spec.name in launched_experiments(root)
     if launched:
         said = overview(root, spec.name)
-        st.caption(f"Launched before: {said.sentence}. Launching goes on from there.")
+        st.caption(f"Launched before: {plain(said.sentence)}. Launching goes on from there.")
         leak_notice(root, spec.name)
         if st.button("See its runs", type="tertiary", icon=":material/arrow_forward:"):
             st.switch_page("screens/runs.py", query_params={"experiment": spec.name})
@@ -287,16 +290,16 @@ def page() -> None:
             st.session_state[DRAFTS].pop(name)
             st.rerun()
         if spec is None:
-            st.error(problem)
+            st.error(plain(problem))
             return
         try:
             if not needs(spec):
                 for sentence in cautions_of(root, spec):
-                    st.warning(sentence)
+                    st.warning(plain(sentence))
                 forbidden = cost(name, spec)
                 start(name, spec, text, forbidden=forbidden)
         except UserError as found:
-            st.error(str(found))
+            st.error(plain(found))
 
 
 def empty() -> None:

@@ -129,11 +129,11 @@ def show_experiment(name: str, boxes: list[Any]) -> None:
 def heading(scores: Scores, metric: str) -> None:
     """The question, what was evaluated, and what to be careful with."""
     st.subheader(plain(scores.experiment.question or scores.experiment.name))
-    st.caption(caveats.honest_sentence(root, scores))
+    st.caption(plain(caveats.honest_sentence(root, scores)))
     show_alarms(root, scores.experiment.name)
     cautions = caveats.warnings(scores, metric)
     if cautions:
-        st.warning("  \n".join(cautions), icon=":material/info:")
+        st.warning("  \n".join(map(plain, cautions)), icon=":material/info:")
 
 
 def show_table(
@@ -156,7 +156,7 @@ def show_table(
     colours = figures.variant_colours(scores.variants, scores.experiment.baseline)
     with place:
         st.html(result_table(rows, cells, columns, metric, baseline, scope, colours))
-        st.caption(number_format.scope_sentence(scores, scope, form))
+        st.caption(plain(number_format.scope_sentence(scores, scope, form)))
     order = {row.variant: number for number, row in enumerate(rows)}
     line = text_tables.command(
         "results", name, metric=columns, aggregation=text_tables.unless(form, "by_task"),
@@ -171,7 +171,7 @@ def show_table(
 def show_runs(scores: Scores, stamp: Stamp, metric: str, form: str, scope: str, baseline: str) -> None:
     """Every run's dot; below it, where the noise comes from and what so many runs can detect."""
     st.markdown(
-        f"**{metric}** of every run",
+        f"**{plain(metric)}** of every run",
         help="Dots are runs, the bar is mean ± std, the whisker the 95 % interval of the mean.",
     )
     name = scores.experiment.name
@@ -184,7 +184,7 @@ def show_runs(scores: Scores, stamp: Stamp, metric: str, form: str, scope: str, 
         "How much the mean of one run would move with another evaluation seed, another training, or"
         " other tasks of the same kind (std, pooled over variants).",
     )
-    st.caption(detectable_of(name, stamp, metric, form))
+    st.caption(plain(detectable_of(name, stamp, metric, form)))
 
 
 def show_curves(scores: Scores, stamp: Stamp, form: str) -> None:

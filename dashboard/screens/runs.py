@@ -44,13 +44,13 @@ def live(name: str) -> None:
     try:
         seen = overview(root, name)
     except UserError as problem:
-        st.error(str(problem))
+        st.error(plain(problem))
         return
     colours = variant_colours(list(seen.spec.variants), seen.spec.baseline)
     with st.container(horizontal=True, vertical_alignment="center"):
         known = {run_id(run) for run in seen.runs}
         marked = [run for run in st.query_params.get_all("run") if run in known]
-        words = f"**{seen.sentence}**" + (" · live" if seen.active else "")
+        words = f"**{plain(seen.sentence)}**" + (" · live" if seen.active else "")
         st.markdown(words + (f" · {len(marked)} selected" if marked else ""), width="stretch")
         run_buttons(root, name, seen, marked)
     show_alarms(root, name)
@@ -122,7 +122,8 @@ def log(name: str, runs: list[dict[str, Any]]) -> None:
     urgency = {"failed": 0, "running": 1, "done": 2, "cancelled": 3, "queued": 4}
     run = min(runs, key=lambda run: urgency[run["state"]])
     st.markdown(
-        f"Log of **{run['variant']} · {run['train_seed']}**" + (f": {run['error']}" if run["error"] else "")
+        f"Log of **{plain(run['variant'])} · {run['train_seed']}**"
+        + (f": {plain(run['error'])}" if run["error"] else "")
     )
     lines = COLOUR_CODES.sub("", log_tail(the_run(name, run))).split("\n")
     text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)  # bars redraw their line

@@ -141,9 +141,9 @@ def result(answer: Answer) -> None:
         rows = answer.table.num_rows
         st.markdown(f"**{rows:,} {'row' if rows == 1 else 'rows'}** in {answer.seconds:.2f} s")
         if answer.cut:
-            st.warning(cut_sentence(answer), icon=":material/content_cut:")
+            st.warning(plain(cut_sentence(answer)), icon=":material/content_cut:")
         for sentence in query_leaks(root, answer_text()):
-            st.warning(sentence, icon=":material/water_drop:")
+            st.warning(plain(sentence), icon=":material/water_drop:")
         found = records(answer)
         names = answer.table.column_names
         columns = {name: [row[name] for row in found] for name in names}
@@ -209,4 +209,4 @@ def show(project: Path) -> None:
 try:
     show(root)
 except UserError as problem:
-    st.error(str(problem))
+    st.error(plain(problem))

@@ -7,10 +7,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from google.protobuf import text_format
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.sync.client import ClientConnection, connect
+
+from tests.shown import as_read
 
 SECONDS = 120.0
 XSRF = "_streamlit_xsrf"
@@ -65,8 +68,9 @@ class Page:
         raise AssertionError("the page never finished")
 
     def texts(self) -> str:
-        """Everything shown, as the server sent it."""
-        return "\n".join(str(element) for element in self.elements)
+        """Everything shown, as a person reads it."""
+        shown = (text_format.MessageToString(element, as_utf8=True) for element in self.elements)
+        return as_read("\n".join(shown).replace("\\\\", "\\"))
 
     def button(self, label: str) -> Any:
         """The button with this label; `disabled` says whether it rests."""

@@ -10,6 +10,7 @@ from core.curation.stored import Dropped, SourceInfo
 from core.importing.import_source import import_bundle
 from core.prompts.lengths import Lengths
 from dashboard.components.overview import fit_chart, fit_table, percent, source_colours, source_table
+from tests.shown import as_read
 
 SCREEN = Path(__file__).resolve().parents[2] / "dashboard" / "screens" / "data.py"
 SECONDS = 60
@@ -41,7 +42,7 @@ def test_a_mistake_in_the_form_is_one_sentence(root: Path) -> None:
     page.text_input(key="import name").set_value("mine").run(timeout=SECONDS)
     page.button(key="import").click().run(timeout=SECONDS)
     (error,) = page.error
-    assert "nowhere.zip" in error.value
+    assert "nowhere.zip" in as_read(error.value)
     assert not page.exception
 
 
@@ -54,7 +55,7 @@ def test_a_folder_is_imported_and_what_was_dropped_is_said(root: Path) -> None:
     page.text_input(key="import origin").set_value(str(path))
     page.text_input(key="import name").set_value("mine").run(timeout=SECONDS)
     page.button(key="import").click().run(timeout=SECONDS)
-    assert [one.value for one in page.success] == ["mine: 1 tasks imported, 1 dropped."]
+    assert [as_read(one.value) for one in page.success] == ["mine: 1 tasks imported, 1 dropped."]
     assert page.subheader[0].value == "1 sources, 1 tasks, 2 pairs"
     assert not page.exception
 
@@ -72,8 +73,8 @@ def test_the_preview_is_what_the_recipe_draws(root: Path) -> None:
     )
     page = page_of()
     page.selectbox(key="mixture").set_value("mine: a").run(timeout=SECONDS)
-    assert any("broken.yaml is no valid YAML" in one.value for one in page.warning)
-    texts = [one.value for one in page.markdown]
+    assert any("broken.yaml is no valid YAML" in as_read(one.value) for one in page.warning)
+    texts = [as_read(one.value) for one in page.markdown]
     assert any("arc1/evaluation × 3" in text for text in texts)
     (sentence,) = (text for text in texts if text.startswith("Of the first 200 samples"))
     assert "arc1/evaluation 100 %" in sentence
@@ -86,7 +87,7 @@ def test_a_broken_record_is_named(root: Path) -> None:
     record.parent.mkdir(parents=True)
     record.write_text("{")
     page = page_of()
-    assert "mine.json is no valid JSON" in page.error[0].value
+    assert "mine.json is no valid JSON" in as_read(page.error[0].value)
     assert not page.exception
 
 

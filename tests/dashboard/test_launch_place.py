@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 from core.cluster import settings as cluster_module
 from core.cluster.settings import ClusterSettings, cluster_of
 from core.launching import launch as launch_module
+from tests.shown import as_read
 from tests.specs.tiny import spec_file
 from tests.training.tiny import tiny_root
 
@@ -40,6 +41,6 @@ def test_a_store_is_named_and_what_is_no_address_is_said(
     page.button_group(key="on").set_value("Ray cluster").run(timeout=60)
     page.text_input(key="form:cluster.store").set_value("/mnt/bucket").run(timeout=60)
     assert not page.exception
-    assert "a store is an address: s3://bucket/folder" in page.error[0].value
+    assert "a store is an address: s3://bucket/folder" in as_read(page.error[0].value)
     page.text_input(key="form:cluster.store").set_value(f"file://{tmp_path}/bucket").run(timeout=60)
     assert page.code[0].value == f"python -m core launch trial --on ray --store file://{tmp_path}/bucket"

@@ -55,6 +55,7 @@ def test_only_loopback_is_this_machine(address: str | None, here: bool) -> None:
     assert rights.is_this_machine(address) is here
 
 
+NOT_TRUE = (False, "false", "False", "", "0", "no", 0, 1, None, [], {"value": True})
 ADA = {"is_logged_in": True, "email": "Ada@lab.org", "name": "Ada"}
 
 
@@ -66,7 +67,8 @@ ADA = {"is_logged_in": True, "email": "Ada@lab.org", "name": "Ada"}
         (ADA, ["bob@lab.org", "ada@lab.org"], "Ada@lab.org", True),
         (ADA, ["bob@lab.org"], "Ada@lab.org", False),
         (ADA, [], "Ada@lab.org", False),
-        ({**ADA, "email_verified": False}, ["*@lab.org"], "Ada@lab.org", False),
+        *(({**ADA, "email_verified": no}, ["*@lab.org"], "Ada@lab.org", False) for no in NOT_TRUE),
+        *(({**ADA, "email_verified": yes}, None, "Ada@lab.org", True) for yes in (True, "true", "True")),
         ({"is_logged_in": True, "name": "Ada"}, None, "Ada", True),
         ({"is_logged_in": True, "name": "ada@lab.org"}, ["*@lab.org"], "ada@lab.org", False),
         ({"is_logged_in": True, "sub": "17"}, None, "17", True),

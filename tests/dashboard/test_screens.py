@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from tests.shown import as_read
+
 SCREENS = Path(__file__).resolve().parents[2] / "dashboard" / "screens"
 SECONDS = 120
 
@@ -26,5 +28,5 @@ def test_curate_names_a_damaged_file_in_a_sentence(root: Path) -> None:
     record.parent.mkdir(parents=True)
     record.write_text("{")
     page = AppTest.from_file(str(SCREENS / "curate.py")).run(timeout=SECONDS)
-    assert "mine.json is no valid JSON" in page.error[0].value
+    assert "mine.json is no valid JSON" in as_read(page.error[0].value)
     assert not page.exception

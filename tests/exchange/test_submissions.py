@@ -20,6 +20,7 @@ from core.results.loading import Evaluation, load_scores
 from core.results.tables import records_of
 from core.storage.schemas import PREDICTIONS, write_table
 from tests.results.test_tables import REPOSITORY
+from tests.shown import as_read
 from tests.training.tiny import tiny_root
 
 A, B, C = [[1, 2]], [[3], [4]], [[5]]
@@ -197,4 +198,4 @@ def test_of_an_imported_attempt_the_prompt_is_said_to_be_unknown(
     page.query_params["experiment"], page.query_params["task"] = "old", f"toy/{first}"
     page.run(timeout=60)
     assert not page.exception and not page.error
-    assert attempt_prompt.IMPORTED in [element.value for element in page.caption]
+    assert attempt_prompt.IMPORTED in [as_read(element.value) for element in page.caption]

@@ -13,6 +13,7 @@ from core.__main__ import app
 from core.errors import UserError
 from core.launching import launch as launch_module
 from core.launching.launch import launch
+from tests.shown import as_read
 from tests.specs.tiny import spec_of
 
 SCREENS = Path(__file__).resolve().parents[2] / "dashboard" / "screens"
@@ -40,7 +41,7 @@ def test_the_pages_that_know_a_launched_experiment_warn(
     monkeypatch.setattr(streamlit, "page_link", lambda *_, **__: None)  # a page alone has none to link to
     shown = AppTest.from_file(str(SCREENS / f"{page}.py")).run(timeout=60)
     assert not shown.exception
-    assert SENTENCE in [one.value for one in shown.warning]
+    assert SENTENCE in [as_read(one.value) for one in shown.warning]
 
 
 @pytest.mark.parametrize("named", [[], ["trial"]])

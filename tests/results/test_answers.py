@@ -28,6 +28,7 @@ from core.storage.files import read_json, write_json
 from core.storage.schemas import PREDICTIONS, write_table
 from tests.patience import slowness
 from tests.results.test_tables import REPOSITORY
+from tests.shown import as_read
 
 NAME = "my-question"
 A, B = "plain", "twice-as-long"
@@ -267,7 +268,7 @@ def open_page(screen: str, root: Path, monkeypatch: pytest.MonkeyPatch, **query:
 
 def said(page: AppTest) -> str:
     kinds = (page.subheader, page.info, page.error, page.code, page.markdown, page.caption)
-    return "\n".join(element.value for kind in kinds for element in kind)
+    return "\n".join(as_read(element.value) for kind in kinds for element in kind)
 
 
 @pytest.mark.parametrize("screen", ["compare", "tasks"])

@@ -12,6 +12,7 @@ from core.bench.synthetic import make_experiment
 from core.results.leak_warnings import experiment_leaks, leaked_by_variant, query_leaks
 from core.runs.listing import run_records
 from core.storage.files import read_json, write_json
+from tests.shown import as_read
 
 from .test_tables import NAME, run_verb
 
@@ -67,7 +68,7 @@ def test_every_page_that_shows_the_runs_says_so(
     monkeypatch.setattr(streamlit, "page_link", lambda *_, **__: None)  # a page alone has none to link to
     shown = AppTest.from_file(str(SCREENS / f"{page}.py")).run(timeout=60)
     assert not shown.exception
-    assert SENTENCE in [one.value for one in shown.warning]
+    assert SENTENCE in [as_read(one.value) for one in shown.warning]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_the_page_of_queries_says_so(leaky: Path, monkeypatch: pytest.MonkeyPatc
         assert time.monotonic() < deadline
         page = page.run(timeout=60)
     assert not page.exception
-    assert f"{NAME}: {SENTENCE}" in [one.value for one in page.warning]
+    assert f"{NAME}: {SENTENCE}" in [as_read(one.value) for one in page.warning]
 
 
 def test_records_hold_the_number(leaky: Path) -> None:

@@ -11,6 +11,7 @@ from core.bench.synthetic import make_experiment
 from core.exchange.import_scores import import_results
 from tests.patience import slowness
 from tests.results.test_tables import NAME, REPOSITORY
+from tests.shown import as_read
 
 SECONDS = 60
 
@@ -31,7 +32,7 @@ def table_of(page: AppTest) -> str:
 
 def texts(page: AppTest) -> str:
     kinds = (page.warning, page.caption, page.markdown, page.subheader, page.info, page.error, page.code)
-    return "\n".join(element.value for kind in kinds for element in kind)
+    return "\n".join(as_read(element.value) for kind in kinds for element in kind)
 
 
 def test_the_answer_stands_there_at_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +135,7 @@ def test_a_damaged_file_is_a_sentence(tmp_path: Path, monkeypatch: pytest.Monkey
     path = next((tmp_path / "runs").rglob("scores.parquet"))
     path.write_bytes(b"PAR1 nothing")
     page = open_page(tmp_path, monkeypatch)
-    assert str(path) in page.error[0].value
+    assert str(path) in as_read(page.error[0].value)
 
 
 def test_compare_shows_imported_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

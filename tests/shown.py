@@ -1,0 +1,10 @@
+"""What a person reads of the Markdown on a page."""
+
+import re
+
+from dashboard.components.wording import NO_SPACE
+
+
+def as_read(markdown: str) -> str:
+    """The text without its escapes."""
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown).replace(NO_SPACE, "")
