@@ -2,7 +2,9 @@
 
 import time
 from pathlib import Path
+from zlib import crc32
 
+import numpy as np
 import pytest
 
 from core.arc.tasks import Task, parse_task
@@ -15,10 +17,10 @@ ARCHIVES = {"concept-arc": "ConceptARC-main.zip", "mini-arc": "Mini-ARC-main.zip
 
 
 def make_task(task_id: str, source: str = "toy", *, tests: int = 1, demonstrations: int = 2) -> Task:
-    """A task whose pairs all differ, for any id."""
-    base = sum(map(ord, task_id)) % 7
+    """A task whose pairs all differ, for any id, and that is no twin of one with another id."""
+    first, second = np.random.default_rng(crc32(task_id.encode())).integers(0, 10, (2, 2, 5)).tolist()
     pairs = [
-        {"input": [[base, n % 10], [n // 10, 1]], "output": [[n % 10, base, 2]]}
+        {"input": [*first, [n % 10, n // 10, 1, 2, 3]], "output": [*second, [n % 10, n // 10, 3, 2, 1]]}
         for n in range(demonstrations + tests)
     ]
     record = {"train": pairs[:demonstrations], "test": pairs[demonstrations:]}
