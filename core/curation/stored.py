@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from core.arc.grids import COLOURS, MAX_SIDE
 from core.arc.tasks import Pair, Task
 from core.errors import UserError
 from core.storage.files import read_json, write_json
-from core.storage.schemas import PAIRS, grid_columns, grids_of, write_table
+from core.storage.schemas import PAIRS, grid_columns, grids_of, read_table, write_table
+from core.storage.seals import damaged
 
 DEFAULT_N_TRAIN = 3  # the median number of demonstrations in ARC-1, for a pool that does not say
 
@@ -184,8 +184,10 @@ def source_stamp(root: Path, source: str) -> tuple[Stamp, Stamp]:
     """What changes when the files of a source change: the stamps of its pairs and of its record."""
     path = parquet_path(root, source)
     record = path.with_suffix(".json")
-    if not record.is_file() or not path.is_file():
+    if not record.is_file():
         raise _unknown(root, source)
+    if not path.is_file():
+        raise UserError(f"{path} is gone. Run: python -m core data import {source.split('/')[0]}")
     return file_stamp(path), file_stamp(record)
 
 
@@ -205,15 +207,10 @@ def _load_stored(root: Path, source: str, _stamps: tuple[Stamp, Stamp]) -> Mappi
     path = parquet_path(root, source)
     info = source_info(root, source)
     try:
-        # Not `read_table`, which first loads pyarrow's data sets for a third of a second.
-        with pq.ParquetFile(path) as file:
-            table = file.read(PAIRS.names).cast(PAIRS)
+        table = read_table(path, PAIRS)
         return {task.task_id: task for task in _tasks_of(table, info)}
-    except (pa.ArrowException, OSError, ValueError) as problem:
-        reason = str(problem).split("\n")[0]
-        raise UserError(
-            f"{path} is damaged ({reason}). Run: python -m core data import {source.split('/')[0]}"
-        ) from problem
+    except ValueError as problem:
+        raise damaged(path, problem) from problem
 
 
 def _tasks_of(table: pa.Table, info: SourceInfo) -> Iterable[Task]:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from core.arc.tasks import Task
 from core.errors import UserError
@@ -26,7 +25,7 @@ from core.prompts.grammar import grid_grammar
 from core.prompts.shortening import fitted_prompt
 from core.prompts.templates import PromptSettings, check_tokenizer, longest_answer, read_answer
 from core.seeds import derived_seed
-from core.storage.schemas import PREDICTIONS, PREDICTIONS_FILE, grid_columns, write_table
+from core.storage.schemas import PREDICTIONS, PREDICTIONS_FILE, grid_columns, read_table, write_table
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -293,8 +292,8 @@ def _finished(parts: Path) -> set[tuple[str, str, int, int]]:
     finished: set[tuple[str, str, int, int]] = set()
     for path in sorted(parts.glob("*.parquet")):
         try:
-            table = pq.read_table(path, columns=["source", "task_id", "test_index", "attempt"])
-        except (pa.ArrowInvalid, OSError):
+            table = read_table(path, PREDICTIONS, ("source", "task_id", "test_index", "attempt"))
+        except UserError:
             path.unlink()
             continue
         finished.update(zip(*(column.to_pylist() for column in table.columns), strict=True))
@@ -303,9 +302,7 @@ def _finished(parts: Path) -> set[tuple[str, str, int, int]]:
 
 def _combine(parts: Path, target: Path, expected: int) -> None:
     """All parts as one file, in the order of tasks, tests and attempts."""
-    table = pa.concat_tables(
-        [pq.read_table(path, schema=PREDICTIONS) for path in sorted(parts.glob("*.parquet"))]
-    )
+    table = pa.concat_tables([read_table(path, PREDICTIONS) for path in sorted(parts.glob("*.parquet"))])
     if table.num_rows != expected:
         raise UserError(
             f"{parts} holds {table.num_rows} attempts instead of {expected}."

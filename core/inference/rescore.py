@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from core.arc.grids import Grid, same_grid
 from core.arc.tasks import Task
+from core.errors import UserError
 from core.inference.attempts import draw_view
 from core.inference.predict import Evaluation, Report, predictions_path
 from core.inference.requests import Engine, Request
@@ -25,7 +25,15 @@ from core.prompts.shortening import fitted_prompt
 from core.prompts.templates import answer_tokens
 from core.seeds import derived_seed
 from core.storage.queries import parquet, query
-from core.storage.schemas import CANDIDATES, CANDIDATES_FILE, PREDICTIONS, grid_columns, grids_of, write_table
+from core.storage.schemas import (
+    CANDIDATES,
+    CANDIDATES_FILE,
+    PREDICTIONS,
+    grid_columns,
+    grids_of,
+    read_table,
+    write_table,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -102,7 +110,7 @@ def rescore(
         done = total - len(keys) + start + len(part)
         write_table(parts / f"part-{done:06d}.parquet", _table(evaluation, part, found, tasks), CANDIDATES)
         report({"step": done, "total": total, "eval_seed": evaluation.eval_seed})
-    tables = [pq.read_table(path, schema=CANDIDATES) for path in sorted(parts.glob("*.parquet"))]
+    tables = [read_table(path, CANDIDATES) for path in sorted(parts.glob("*.parquet"))]
     table = pa.concat_tables(tables) if tables else CANDIDATES.empty_table()
     order = [(name, "ascending") for name in ("source", "task_id", "test_index", "place")]
     write_table(target, table.sort_by(order), CANDIDATES)
@@ -190,8 +198,8 @@ def _table(
 def _keys(part: Path) -> set[Key]:
     """The outputs of a part; a broken part is removed and its outputs are asked again."""
     try:
-        table = pq.read_table(part, columns=["source", "task_id", "test_index"])
-    except (pa.ArrowInvalid, OSError):
+        table = read_table(part, CANDIDATES, ("source", "task_id", "test_index"))
+    except UserError:
         part.unlink()
         return set()
     return set(zip(*(column.to_pylist() for column in table.columns), strict=True))

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from core.errors import UserError
 from core.inference.engines import open_engine
 from core.inference.predict import Evaluation, Job, answer, predictions_path
@@ -27,6 +25,7 @@ from core.runs.listing import list_runs
 from core.seeds import generator
 from core.specs.spec import ExperimentSpec, evaluated_tasks
 from core.storage.files import write_json
+from core.storage.schemas import PREDICTIONS, read_table
 
 TASKS_ASKED_AGAIN = 8
 
@@ -152,7 +151,8 @@ def _asked(evaluation: Evaluation, engine: Engine, model: str, adapter: Path | N
 
 
 def _texts(predictions: Path) -> dict[Any, str | None]:
-    table = pq.read_table(predictions, columns=["source", "task_id", "test_index", "attempt", "text"])
+    columns = ("source", "task_id", "test_index", "attempt", "text")
+    table = read_table(predictions, PREDICTIONS, columns)
     *keys, texts = (column.to_pylist() for column in table.columns)
     return dict(zip(zip(*keys, strict=True), texts, strict=True))
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from core.errors import UserError
 from core.runs.done import Stage
@@ -21,7 +20,7 @@ from core.runs.listing import list_runs
 from core.runs.progress import write_log
 from core.runs.provenance import add_to_record
 from core.storage.files import fingerprint, read_json, writing
-from core.storage.schemas import PREDICTIONS, write_table
+from core.storage.schemas import PREDICTIONS, read_table, write_table
 
 WEIGHTS = (ADAPTER, MODEL)
 Other = tuple[Run, dict[str, Any]]
@@ -90,7 +89,7 @@ def _take_predictions(run: Run, record: dict[str, Any], seed: int, alike: list[O
     for other, found in alike:
         path = other.predictions(seed)
         if wanted and path.exists() and _known(eval_fingerprint, found, seed) == wanted:
-            table = pq.read_table(path)
+            table = read_table(path, PREDICTIONS)
             for column, value in (("experiment", run.experiment), ("variant", run.variant)):
                 place = table.schema.get_field_index(column)
                 table = table.set_column(place, column, pa.array([value] * table.num_rows, pa.string()))

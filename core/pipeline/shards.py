@@ -21,7 +21,7 @@ from core.runs.provenance import add_to_record, check_data
 from core.runs.reporter import failure_message
 from core.specs.spec import ExperimentSpec
 from core.storage.files import locked, read_json, write_json
-from core.storage.schemas import PREDICTIONS, PREDICTIONS_FILE, write_table
+from core.storage.schemas import PREDICTIONS, PREDICTIONS_FILE, read_table, write_table
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,6 @@ def shard_is_done(run: Run, spec: ExperimentSpec, shard: Shard) -> bool:
 def put_together(run: Run, spec: ExperimentSpec, of: int) -> None:
     """Make `predictions.parquet` of each evaluation whose parts are all there; the parts go."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     for seed in spec.eval_seeds:
         folder = run.eval_folder(seed)
@@ -170,7 +169,7 @@ def put_together(run: Run, spec: ExperimentSpec, of: int) -> None:
             target = folder / PREDICTIONS_FILE
             if target.exists() or not all(path.exists() for path in paths):
                 continue
-            table = pa.concat_tables([pq.read_table(path, schema=PREDICTIONS) for path in paths])
+            table = pa.concat_tables([read_table(path, PREDICTIONS) for path in paths])
             keys = [(name, "ascending") for name in ("source", "task_id", "test_index", "attempt")]
             write_table(target, table.sort_by(keys), PREDICTIONS)
             shutil.rmtree(folder / SHARDS)

@@ -18,7 +18,7 @@ from core.runs.recorded_leaks import leaked_tasks
 from core.scoring import alarms
 from core.scoring.alarms import Alarm, Answers
 from core.storage.files import read_json, read_records
-from core.storage.queries import parquet, rows
+from core.storage.queries import exact_name, parquet, rows
 from core.storage.schemas import PREDICTIONS, PREDICTIONS_FILE
 
 _ANSWERS = """
@@ -111,7 +111,7 @@ def _rows_of(sql: str, files: Sequence[Path]) -> dict[Path, dict[str, Any]]:
     if fresh:
         query = sql.format(predictions=parquet(fresh, PREDICTIONS, names=True))
         found = {row.pop("filename"): row for row in rows(query)}
-        read = {file: found.get(str(file), {}) for file in fresh}
+        read = {file: found.get(exact_name(file), {}) for file in fresh}
         _known.update({(sql, file, stamps[file]): row for file, row in read.items()})
         known |= read
     for oldest in list(_known)[: max(0, len(_known) - _MOST_KEPT)]:

@@ -22,7 +22,7 @@ from core.spread.intervals import summarize
 from core.spread.metrics import task_values
 from core.spread.scopes import run_means
 from core.spread.vote_curves import expected_vote_curves
-from core.storage.queries import parquet, query
+from core.storage.queries import exact_name, parquet, query
 from core.storage.schemas import SCORES
 
 _VOTES = """
@@ -81,7 +81,9 @@ def _rivals(root: Path, scores: Scores, right: npt.NDArray[np.int64]) -> npt.NDA
     paths = _score_paths(root, scores)
     try:
         table = query(_VOTES.format(scores=parquet(paths, SCORES)))
-    except duckdb.BinderException:
+    except UserError as problem:
+        if not isinstance(problem.__cause__, duckdb.BinderException):
+            raise
         table = None
     if table is None or table.column("votes").null_count:
         raise UserError(
@@ -89,7 +91,7 @@ def _rivals(root: Path, scores: Scores, right: npt.NDArray[np.int64]) -> npt.NDA
             " scores.parquet and launch the experiment again: only the scoring is repeated."
         )
     number = {output: place for place, output in enumerate(scores.outputs)}
-    place_of = {str(path): place for place, path in enumerate(paths)}
+    place_of = {exact_name(path): place for place, path in enumerate(paths)}
     names = ("filename", "source", "task_id", "test_index")
     keys = zip(*(table.column(name).to_pylist() for name in names), strict=True)
     rows = [place_of[file] * len(number) + number[*output] for file, *output in keys]

@@ -19,8 +19,9 @@ from core.errors import UserError
 from core.runs.experiment import Experiment, known_folder, read_experiment
 from core.runs.imported import imported_table
 from core.runs.layout import evaluation_files, evaluation_place
-from core.storage.queries import parquet, query
+from core.storage.queries import exact_name, parquet, query
 from core.storage.schemas import CANDIDATES, CANDIDATES_FILE, SCORES, SCORES_FILE
+from core.storage.seals import damaged
 
 Floats = npt.NDArray[np.float64]
 
@@ -100,7 +101,7 @@ def load_scores(root: Path, name: str) -> Scores:
     paths = score_paths(folder)
     table = _read(paths)
     evaluations = [_evaluation(path) for path in paths]
-    order = {str(path): place for place, path in enumerate(paths)}
+    order = {exact_name(path): place for place, path in enumerate(paths)}
     files = table.column("filename").combine_chunks().dictionary_encode()
     place_of_file = np.array([order[file] for file in files.dictionary.to_pylist()], dtype=np.int64)
     rows = place_of_file[np.from_dlpack(files.indices)]
@@ -133,13 +134,11 @@ def _evaluation(path: Path) -> Evaluation:
 
 
 def _read(paths: Sequence[Path]) -> pa.Table:
-    import duckdb
-
     source = parquet(paths, SCORES) if paths else f"(SELECT '' AS filename, * FROM {parquet([], SCORES)})"
     columns = ", ".join(f"""COALESCE("{name}"::DOUBLE, 'nan') AS "{name}\"""" for name in COLUMNS)
     try:
         return query(_QUERY.format(columns=columns, scores=source))
-    except (UserError, duckdb.Error) as problem:
+    except UserError as problem:
         raise UserError(_what_is_wrong(paths, problem)) from None
 
 
@@ -147,19 +146,16 @@ def _what_is_wrong(paths: Sequence[Path], problem: Exception) -> str:
     """Which file is at fault: the first that can't be read alone, or lacks a column."""
     for path in paths:
         try:
-            lacking = {*SCORES.names} - {"votes"} - set(pq.read_table(path, partitioning=None).column_names)
-        except (pa.ArrowException, OSError) as error:
-            reason = str(error).split("\n")[0]
-            return (
-                f"{path} can't be read ({reason}). Delete it and launch the experiment again:"
-                " only the scoring is repeated."
-            )
+            with pq.ParquetFile(path) as file:
+                lacking = {*SCORES.names} - {"votes"} - set(file.read().column_names)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            return str(damaged(path, error))
         if lacking:
             return (
                 f"{path} lacks the columns {', '.join(sorted(lacking))}. Delete it and launch the experiment"
                 " again: only the scoring is repeated."
             )
-    return f"The scores can't be read ({str(problem).splitlines()[0]})."
+    return str(problem)
 
 
 def _check_places(

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core.errors import UserError
+from core.storage.seals import check_seal, damaged
 
 Whole = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -111,15 +111,12 @@ def _changes(*columns: npt.NDArray[np.integer[Any]]) -> Whole:
 
 
 def _read(predictions: Path) -> pa.Table:
+    check_seal(predictions)
     try:
         with pq.ParquetFile(predictions, read_dictionary=list(_NUMBERED)) as file:
             return file.read(columns=list(_COLUMNS)).unify_dictionaries().combine_chunks()
-    except (pa.ArrowException, OSError) as problem:
-        reason = str(problem).split("\n")[0]
-        raise UserError(
-            f"A data file can't be read ({predictions}: {reason}). Delete the file that is named and run the"
-            " stage again."
-        ) from problem
+    except (pa.ArrowException, OSError, ValueError, KeyError) as problem:
+        raise damaged(predictions, problem) from problem
 
 
 def _dictionary(table: pa.Table, name: str) -> pa.DictionaryArray:

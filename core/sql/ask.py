@@ -15,7 +15,7 @@ from core.runs.experiment import latest_evaluated, list_experiments, read_experi
 from core.sql.chart_queries import runs_query
 from core.sql.sandbox import LIMITS, Answer, Limits, Question, Views
 from core.sql.tables import FROM_PARQUET, FROM_RECORDS, PHRASES
-from core.storage.queries import parquet
+from core.storage.queries import exact_name, parquet
 
 _START_WITHOUT_SCORES = """-- how many tasks and pairs each source has
 SELECT source, count(DISTINCT task_id) AS tasks, count(*) AS pairs
@@ -98,8 +98,8 @@ def views_of(root: Path, sql: str) -> Views:
     for name in named:
         if name in FROM_PARQUET:
             find, columns, shown = FROM_PARQUET[name]
-            paths = [path.absolute() for path in find(root)]
-            files += paths
+            paths = find(root)
+            files += [Path(exact_name(path)) for path in paths]
             statements.append(f"CREATE VIEW {name} AS SELECT {shown} FROM {parquet(paths, columns)}")
     tables = {name: FROM_RECORDS[name](root) for name in named if name in FROM_RECORDS}
     return Views(tuple(files), tuple(statements), tables, tuple(PHRASES))

@@ -4,7 +4,7 @@ A grid is three columns: `<name>_cells` (row-major uint8 bytes), `<name>_h` and 
 three where there is no grid. Bytes beat nested lists by 30× in votes and 46× in writing.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.arc.grids import Grid
+from core.errors import UserError
 from core.storage.files import writing
+from core.storage.seals import check_seal, damaged, write_seal
 
 PREDICTIONS_FILE = "predictions.parquet"
 SCORES_FILE = "scores.parquet"
@@ -112,9 +114,14 @@ def grid_columns(name: str, grids: Iterable[Grid | None]) -> dict[str, list[Any]
 
 
 def grid_of(cells: bytes | None, height: int | None, width: int | None) -> Grid | None:
-    """The grid behind three column values, or None."""
+    """The grid behind three column values, or None. Raises `UserError` where the cells don't fit its size."""
     if cells is None or height is None or width is None:
         return None
+    if len(cells) != height * width:
+        raise UserError(
+            f"A data file holds a grid of {height} × {width} with {len(cells)} cells. Delete the predictions"
+            " or the source that it belongs to, and make them again."
+        )
     return np.frombuffer(cells, dtype=np.uint8).reshape(int(height), int(width))
 
 
@@ -125,8 +132,23 @@ def grids_of(table: pa.Table, name: str) -> Iterator[Grid | None]:
         yield grid_of(cells, height, width)
 
 
+def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
+    """A parquet file, or some of its columns, in this schema. Nothing is read out of its path.
+
+    Raises `UserError` where it is absent, damaged or of another schema.
+    """
+    check_seal(path)
+    names = list(columns or schema.names)
+    try:
+        # Not `pq.read_table`, which first loads pyarrow's data sets for a third of a second.
+        with pq.ParquetFile(path) as file:
+            return file.read(names).select(names).cast(pa.schema([schema.field(name) for name in names]))
+    except (pa.ArrowException, OSError, ValueError, KeyError) as problem:
+        raise damaged(path, problem) from problem
+
+
 def write_table(path: Path, table: pa.Table, schema: pa.Schema) -> None:
-    """Write a parquet file whole, in exactly this schema.
+    """Write a parquet file whole, in exactly this schema, with its seal.
 
     LZ4 takes half as much room again as zstd, and half the time of reading, which happens more often.
     """
@@ -137,3 +159,4 @@ def write_table(path: Path, table: pa.Table, schema: pa.Schema) -> None:
             compression="lz4",
             dictionary_pagesize_limit=_DICTIONARY_BYTES,
         )
+        write_seal(path, temporary)

@@ -22,6 +22,7 @@ from core.curation.stored import SourceInfo, parquet_path, store_source
 from core.errors import UserError
 from core.importing.import_source import BUNDLES, import_bundle
 from core.storage.schemas import PAIRS, grid_columns
+from core.storage.seals import seal_path
 from tests.patience import slowness
 
 from .conftest import make_task
@@ -110,6 +111,7 @@ def test_impossible_grids_in_a_file_are_refused(root: Path, cells: bytes, height
     columns = {**row, **grid_columns("input", [None]), **grid_columns("output", [None])}
     columns |= {"input_cells": [cells], "input_h": [height], "input_w": [width]}
     pq.write_table(pa.table(columns, schema=PAIRS), parquet_path(root, "toy"))
+    seal_path(parquet_path(root, "toy")).unlink()
     with pytest.raises(UserError, match="is damaged"):
         load_tasks(root, "toy")
 

@@ -122,5 +122,5 @@ def test_names_are_guarded(tmp_path: Path) -> None:
     import_results(tmp_path, write(file, HEAD + "a,0,0,0.5\n"), "x")
     assert result_records(tmp_path, "x")[0]["mean"] == 0.5
     (tmp_path / "runs" / "x" / "imported.parquet").write_bytes(b"nothing")
-    with pytest.raises(UserError, match=r"imported.parquet can't be read.*Import the results again"):
+    with pytest.raises(UserError, match=r"imported.parquet is damaged.*Import the results again"):
         result_records(tmp_path, "x")

@@ -60,8 +60,8 @@ def test_damaged_predictions_fail_the_run_with_a_sentence(run: Run) -> None:
     pretend_done(run)
     (run.eval_folder(1) / "scores.parquet").unlink()
     sentence = failed_stage(run, "score")
-    assert "A data file can't be read" in sentence and "eval-1/predictions.parquet" in sentence
-    assert "Delete the file that is named and run the stage again." in sentence
+    assert "eval-1/predictions.parquet is damaged (" in sentence
+    assert "Delete it and scores.parquet beside it, and launch the experiment again" in sentence
     assert (run.eval_folder(0) / "scores.parquet").exists()
 
 

@@ -25,6 +25,7 @@ from core.results.tables import (
 )
 from core.runs.experiment import list_experiments
 from core.spread.metrics import aggregate, output_metric
+from core.storage.seals import seal_path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NAME = "my-question"
@@ -154,13 +155,16 @@ def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
         case "short of a column":
             for each in folder.rglob("scores.parquet"):
                 pq.write_table(pq.read_table(each, partitioning=None).drop_columns("votes_tied"), each)
+                seal_path(each).unlink()
             path = folder / "train-0" / "eval-0" / "scores.parquet"
         case "elsewhere":
             shutil.copy(folder / "train-0" / "eval-0" / "scores.parquet", path)
+            seal_path(path).unlink()
         case "NULL":
             table = pq.read_table(path, partitioning=None)
             variants = table.column("train_seed").to_pylist()
             pq.write_table(table.set_column(2, "train_seed", [[None] * len(variants)]), path)
+            seal_path(path).unlink()
     said = results_verb(tmp_path, NAME, "--json")
     assert said.returncode == 2
     assert str(path.relative_to(tmp_path)) in said.stderr

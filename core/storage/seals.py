@@ -1,0 +1,78 @@
+"""Seals: a checksum beside every parquet file, against which the file is held before its numbers are used.
+
+A damaged byte in a parquet file may still be a number, which no reader would notice. The seal of
+`scores.parquet` is `scores.parquet.sha256`. It is written first and names the file that is being replaced as
+well, so that at no time a good file has a seal that denies it. A file without a seal is from elsewhere.
+"""
+
+import re
+from pathlib import Path
+
+from core.errors import UserError
+from core.storage.files import sha256_of, write_text
+
+ENDING = ".sha256"
+_SUM = re.compile(r"[0-9a-f]{64}")
+
+_checked: dict[str, tuple[int, ...]] = {}
+"""What this process found whole, by path: time, size and number of the file and of its seal."""
+_MOST_CHECKED = 50_000
+
+_REMEDIES = {
+    "scores.parquet": "Delete it and launch the experiment again: only the scoring is repeated.",
+    "predictions.parquet": "Delete it and scores.parquet beside it, and launch the experiment again: only the"
+    " inference is repeated.",
+    "candidates.parquet": "Delete it and run: python -m core rescore",
+    "imported.parquet": "Import the results again.",
+}
+
+
+def damaged(path: Path, reason: object) -> UserError:
+    """The error to raise for a parquet file that can't be read, or must not be used: why, and what to do."""
+    first = (str(reason).strip() or type(reason).__name__).split("\n")[0]
+    return UserError(f"{path} is damaged ({first}). {_remedy(path)}")
+
+
+def _remedy(path: Path) -> str:
+    if path.parent.name == "sources" or "sources" in path.parts[-4:-1]:
+        collection = path.stem if path.parent.name == "sources" else path.parent.name
+        return f"Run: python -m core data import {collection}"
+    return _REMEDIES.get(path.name, "Delete it and run the stage again.")
+
+
+def seal_path(path: Path) -> Path:
+    """Where the seal of a file lies."""
+    return path.with_name(path.name + ENDING)
+
+
+def write_seal(path: Path, fresh: Path) -> None:
+    """Seal `path` before the file `fresh` takes its place."""
+    sums = [sha256_of(fresh), *([sha256_of(path)] if path.is_file() else [])]
+    write_text(seal_path(path), "".join(f"{one}\n" for one in sums))
+
+
+def check_seal(path: Path) -> None:
+    """Raise `UserError` unless a file is what its seal says. A file is read once in a process, until its time
+    or size changes; one that is absent or has no seal passes."""
+    seal = seal_path(path)
+    try:
+        stamp = (*_stamp(path), *_stamp(seal))
+    except OSError:
+        return
+    if _checked.get(str(path)) == stamp:
+        return
+    try:
+        sums = _SUM.findall(seal.read_text(encoding="ascii", errors="replace"))
+        whole = sha256_of(path) in sums
+    except OSError as problem:
+        raise damaged(path, problem.strerror) from None
+    if not whole:
+        raise damaged(path, f"it is not what {seal.name} says")
+    if len(_checked) >= _MOST_CHECKED:
+        _checked.clear()
+    _checked[str(path)] = stamp
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino
