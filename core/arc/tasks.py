@@ -104,8 +104,8 @@ def parse_task(record: Any, *, task_id: str, source: str, family: str | None = N
     where = f"Task {task_id!r} of {source}"
     if not isinstance(record, Mapping) or "train" not in record:
         raise UserError(f"{where} has no list 'train'. An ARC task is an object with 'train' and 'test'.")
-    train = _parse_pairs(record["train"], f"{where}, train pair", outputs_required=True)
-    test = _parse_pairs(record.get("test", []), f"{where}, test pair", outputs_required=False)
+    train = parse_pairs(record["train"], f"{where}, train pair", outputs_required=True)
+    test = parse_pairs(record.get("test", []), f"{where}, test pair", outputs_required=False)
     n_train = record.get("n_train")
     if not train:
         raise UserError(f"{where} has no demonstration pair. Leave it out or correct the file.")
@@ -120,7 +120,8 @@ def parse_task(record: Any, *, task_id: str, source: str, family: str | None = N
     return Task(task_id, source, family or task_id, train, test, n_train)
 
 
-def _parse_pairs(records: Any, where: str, *, outputs_required: bool) -> tuple[Pair, ...]:
+def parse_pairs(records: Any, where: str, *, outputs_required: bool) -> tuple[Pair, ...]:
+    """The pairs of a list `[{"input": rows, "output": rows}, …]`. Raises `UserError` naming pair and cell."""
     if not isinstance(records, Iterable) or isinstance(records, str | bytes | Mapping):
         raise UserError(f"{where}s are not a list. Correct the file.")
     pairs = []

@@ -48,8 +48,8 @@ def import_(
         str | None,
         typer.Option(
             "--from",
-            help="A file, folder, zip or http(s) address: ARC JSON tasks, Kaggle challenges,"
-            " {id: {train, n_train}} pools or {id: [task, …]} variations.",
+            help="A file, folder, zip or http(s) address: ARC JSON tasks, Kaggle challenges, lists or lines"
+            " of tasks, {id: {train, n_train}} pools or {id: [task, …]} variations; .gz too.",
         ),
     ] = None,
     solutions: Annotated[
@@ -81,7 +81,9 @@ def import_(
     print_records([info.record for info in infos], as_json=as_json, columns=SOURCE_COLUMNS)
     for info in infos if not as_json else ():
         for dropped in info.dropped:
-            say(f"dropped from {info.source}: {dropped.task_id}: {dropped.reason}")
+            say(f"{dropped.kind} from {info.source}: {dropped.task_id}: {dropped.reason}")
+    for info in infos if not as_json else ():
+        say(info.summary)
 
 
 @app.command("list")

@@ -8,6 +8,7 @@ changes.
 import difflib
 import functools
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import groupby
@@ -33,11 +34,17 @@ _ROLES = ("train", "test", "pool")
 
 @dataclass(frozen=True)
 class Dropped:
-    """A task that was not imported, and why."""
+    """A task that was not imported, and why. `kind`: it is "dropped", "doubled" (its id came before), one bad
+    "pair" of a pool that is there without it, or a file or folder that was "skipped"."""
 
     task_id: str
     reason: str
+    kind: str = "dropped"
 
+
+_FATES = ("dropped", "bad pairs left out", "doubled", "skipped")
+_REASONS = 3
+"""So many different reasons of each kind stand in a summary."""
 
 SOURCE_COLUMNS = ("source", "tasks", "pairs", "dropped", "licence", "version")
 """What a list of sources shows of a `SourceInfo.record`."""
@@ -66,7 +73,22 @@ class SourceInfo:
     def record(self) -> dict[str, Any]:
         """As a flat record."""
         names = ("source", "tasks", "pairs", "cells", "side", "licence", "version", "origin", "sha256")
-        return {**{name: getattr(self, name) for name in names}, "dropped": len(self.dropped)}
+        return {
+            **{name: getattr(self, name) for name in names},
+            "dropped": sum(one.kind != "skipped" for one in self.dropped),
+        }
+
+    @property
+    def summary(self) -> str:
+        """What became of an import, in one line: how much was read, dropped, doubled and skipped, and why."""
+        words = dict(zip(("dropped", "pair", "doubled", "skipped"), _FATES, strict=True))
+        parts = [f"{self.tasks:,} tasks with {self.pairs:,} pairs read"]
+        for kind, word in words.items():
+            reasons = Counter(one.reason.rstrip(".") for one in self.dropped if one.kind == kind)
+            shown = "; ".join(f"{count:,} × {reason}" for reason, count in reasons.most_common(_REASONS))
+            more = f"; and {len(reasons) - _REASONS:,} other reasons" if len(reasons) > _REASONS else ""
+            parts.append(f"{reasons.total():,} {word}" + (f" ({shown}{more})" if reasons else ""))
+        return f"{self.source}: {', '.join(parts)}."
 
 
 def parquet_path(root: Path, source: str) -> Path:

@@ -1,9 +1,12 @@
 """The JSON files inside a folder, a zip or a single file, read without trusting them.
 
 Nothing is ever unpacked to disk, so no member can land outside the project. Members that are broken,
-too large, links, or named to leave the folder are given with the reason instead of their bytes.
+too large, links, hidden, or named to leave the folder are given with the reason instead of their bytes.
+What `gzip` compressed is unfolded in memory, as far as a member may go.
 """
 
+import gzip
+import io
 import os
 import re
 import stat
@@ -35,21 +38,33 @@ _ZIP_PROBLEMS = (
 
 @dataclass(frozen=True)
 class Member:
-    """One JSON file: its path inside the set, and its bytes or why it has none."""
+    """One JSON file: its path inside the set, and its bytes or why it has none. `kind` says whether one with
+    a problem is "dropped", or "skipped" because nothing was wanted of it."""
 
     path: str
     data: bytes = b""
     problem: str | None = None
+    kind: str = "dropped"
 
     @property
     def stem(self) -> str:
-        """The name without folders and ending."""
-        return PurePosixPath(self.path).stem
+        """The name without folders and what says that it is JSON."""
+        return _ENDING.sub("", PurePosixPath(self.path).name, count=1)
 
 
-def members_of(origin: Path, pattern: str = r".*\.json") -> Iterator[Member]:
-    """The members of a folder or zip whose whole path matches `pattern`, in a fixed order; a single file
-    is its only member, whatever its name.
+_ENDING = re.compile(r"(\.(json|jsonl|ndjson))?(\.gz)?$", re.IGNORECASE)
+_ANY_JSON = r"(?i:.*\.(json|jsonl|ndjson)(\.gz)?)"
+_PLACEHOLDERS = re.compile(r"test[-_ ]challenges", re.IGNORECASE)
+
+
+def is_placeholder(path: str) -> bool:
+    """Whether a file is Kaggle's test set, which before the rerun repeats other tasks without answers."""
+    return _PLACEHOLDERS.search(path) is not None
+
+
+def members_of(origin: Path, pattern: str = _ANY_JSON) -> Iterator[Member]:
+    """The members of a folder or zip whose whole path matches `pattern`, in a fixed order with Kaggle's test
+    set at its end; a single file is its only member, whatever its name.
 
     Raises `UserError` where there is nothing to read or more than the bounds of this module.
     """
@@ -60,7 +75,7 @@ def members_of(origin: Path, pattern: str = r".*\.json") -> Iterator[Member]:
     elif zipfile.is_zipfile(origin) or _begins_as_zip(origin):
         yield from _bounded(_zip_members(origin, re.compile(pattern)), origin)
     else:
-        yield Member(origin.name, read_bounded(origin))
+        yield _unfolded(Member(origin.name, read_bounded(origin)), MAX_FILE_BYTES)
 
 
 def _begins_as_zip(path: Path) -> bool:
@@ -94,21 +109,62 @@ def _bounded(members: Iterator[Member], origin: Path) -> Iterator[Member]:
         yield member
 
 
+def unfolded(data: bytes, limit: int) -> bytes:
+    """The bytes, unfolded where gzip compressed them. Raises `UserError` where they are broken or more than
+    `limit`."""
+    if data[:2] != b"\x1f\x8b":
+        return data
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            whole = file.read(limit + 1)
+    except (OSError, EOFError, zlib.error) as broken:
+        raise UserError(f"It can't be unfolded ({broken}).") from None
+    if len(whole) > limit:
+        raise UserError(f"It unfolds into more than {limit:,} bytes.")
+    return whole
+
+
+def _unfolded(member: Member, limit: int) -> Member:
+    try:
+        return Member(member.path, unfolded(member.data, limit), member.problem)
+    except UserError as problem:
+        return Member(member.path, problem=str(problem))
+
+
+def _hidden(place: str) -> str | None:
+    """The part of a path that is hidden or was left by a tool (`.ipynb_checkpoints`); None if none."""
+    parts = PurePosixPath(place).parts
+    for count, part in enumerate(parts, 1):
+        if (part.startswith(".") and part not in (".", "..")) or part in ("__MACOSX", "__pycache__"):
+            return "/".join(parts[:count])
+    return None
+
+
+def _skipped(place: str) -> Member:
+    return Member(place, problem="It is hidden, so it holds no tasks.", kind="skipped")
+
+
 def _folder_members(folder: Path, pattern: re.Pattern[str]) -> Iterator[Member]:
+    found: list[tuple[str, Path]] = []
     for parent, subfolders, names in os.walk(folder):  # does not follow links
         subfolders.sort()
-        for name in sorted(names):
+        for name in [*subfolders, *sorted(names)]:
             path = Path(parent, name)
             place = path.relative_to(folder).as_posix()
-            if not pattern.fullmatch(place):
-                continue
-            if path.is_symlink() or not path.is_file():
-                yield Member(place, problem="It is a link or no plain file.")
-                continue
-            try:
-                yield Member(place, read_bounded(path, MAX_MEMBER_BYTES))
-            except (UserError, PermissionError) as problem:
-                yield Member(place, problem=str(problem))
+            if _hidden(place):
+                if name in subfolders or pattern.fullmatch(place):
+                    yield _skipped(place)
+            elif name not in subfolders and pattern.fullmatch(place):
+                found.append((place, path))
+        subfolders[:] = [name for name in subfolders if not _hidden(name)]
+    for place, path in sorted(found, key=lambda one: is_placeholder(one[0])):
+        if path.is_symlink() or not path.is_file():
+            yield Member(place, problem="It is a link or no plain file.")
+            continue
+        try:
+            yield _unfolded(Member(place, read_bounded(path, MAX_MEMBER_BYTES)), MAX_MEMBER_BYTES)
+        except (UserError, PermissionError) as problem:
+            yield Member(place, problem=str(problem))
 
 
 def _zip_members(archive: Path, pattern: re.Pattern[str]) -> Iterator[Member]:
@@ -116,32 +172,38 @@ def _zip_members(archive: Path, pattern: re.Pattern[str]) -> Iterator[Member]:
         raise UserError(f"{archive} has more than the {MAX_ARCHIVE_BYTES:,} bytes allowed. Split it.")
     try:
         with zipfile.ZipFile(archive) as opened:
-            entries = sorted(opened.infolist(), key=lambda entry: entry.filename)
-            for entry in entries:
-                if pattern.fullmatch(entry.filename):
-                    yield _read_entry(opened, entry)
+            entries = [(_place(entry), entry) for entry in opened.infolist()]
+            hidden = {part for place, _ in entries if pattern.fullmatch(place) and (part := _hidden(place))}
+            yield from map(_skipped, sorted(hidden))
+            for place, entry in sorted(entries, key=lambda one: (is_placeholder(one[0]), one[0])):
+                if pattern.fullmatch(place) and not _hidden(place):
+                    yield _unfolded(_read_entry(opened, entry, place), MAX_MEMBER_BYTES)
     except _ZIP_PROBLEMS as problem:
         raise UserError(f"{archive} is a damaged zip ({problem}). Download it again.") from None
 
 
-def _read_entry(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Member:
-    problem = _suspicion(entry)
+def _place(entry: zipfile.ZipInfo) -> str:
+    """The path of a member; zips made on Windows may part its names by backslashes."""
+    return entry.filename.replace("\\", "/")
+
+
+def _read_entry(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, place: str) -> Member:
+    problem = _suspicion(entry, place)
     if problem:
-        return Member(entry.filename, problem=problem)
+        return Member(place, problem=problem)
     try:
         with opened.open(entry) as file:
             data = file.read(MAX_MEMBER_BYTES + 1)  # the size in the header may lie
     except _ZIP_PROBLEMS as broken:
-        return Member(entry.filename, problem=f"It can't be read ({broken}).")
+        return Member(place, problem=f"It can't be read ({broken}).")
     if len(data) > MAX_MEMBER_BYTES:
-        return Member(entry.filename, problem=f"It has more than {MAX_MEMBER_BYTES:,} bytes.")
-    return Member(entry.filename, data)
+        return Member(place, problem=f"It has more than {MAX_MEMBER_BYTES:,} bytes.")
+    return Member(place, data)
 
 
-def _suspicion(entry: zipfile.ZipInfo) -> str | None:
+def _suspicion(entry: zipfile.ZipInfo, place: str) -> str | None:
     """Why a member is not even opened, or None."""
-    name = entry.filename
-    if name.startswith("/") or "\\" in name or ":" in name or ".." in PurePosixPath(name).parts:
+    if place.startswith("/") or ":" in place or ".." in PurePosixPath(place).parts:
         return "Its path leaves the folder."
     mode = entry.external_attr >> 16
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG):

@@ -16,18 +16,38 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
-from core.arc.tasks import Task, parse_task
+from core.arc.tasks import Task, parse_pairs, parse_task
 from core.curation.basics import make_basics
 from core.curation.sources import tasks_fingerprint
 from core.curation.stored import Dropped, SourceInfo, parquet_path, store_source
 from core.errors import UserError
-from core.importing.archives import MAX_ARCHIVE_BYTES, MAX_MEMBERS, Member, members_of, read_bounded
+from core.importing.archives import (
+    MAX_ARCHIVE_BYTES,
+    MAX_FILE_BYTES,
+    MAX_MEMBERS,
+    Member,
+    is_placeholder,
+    members_of,
+    read_bounded,
+    unfolded,
+)
 from core.importing.download import Progress, download, is_url, silent
-from core.importing.layouts import Candidate, candidates_in, is_plain_id, parse_json, with_solutions
+from core.importing.layouts import (
+    LAYOUTS,
+    Candidate,
+    UnknownLayoutError,
+    candidates_in,
+    candidates_in_file,
+    is_plain_id,
+    with_solutions,
+)
 from core.storage.files import sha256_of
+from core.storage.plain_json import parse_json
 
 MAX_LISTED = 1_000  # dropped tasks that a record names
 MAX_REASON = 300
+MAX_PAIRS = 1_000_000
+"""Pairs of one source, which is held in memory as a whole: about 700 MB of small ones."""
 
 
 @dataclass(frozen=True)
@@ -223,14 +243,24 @@ def _import_path(
         licence or (public.licence if public else "unknown"),
         _digest(path),
     )
-    answers = parse_json(read_bounded(solutions), str(solutions)) if solutions else {}
-    if not isinstance(answers, Mapping):
-        raise UserError(f"{solutions} is no solutions file: it must map task ids to lists of grids.")
+    answers = _solutions(solutions) if solutions else {}
     members = members_of(path, public.members) if public else members_of(path)
     n_train = demonstrations_of_arc1() if name == "re-arc" else {}
     beside = {} if public else solutions_beside(path)
     candidates = _candidates(members, n_train, beside, progress)
     return import_candidates(root, info, (with_solutions(one, answers) for one in candidates))
+
+
+def _solutions(path: Path) -> Mapping[str, Any]:
+    data = read_bounded(path)
+    try:
+        data = unfolded(data, MAX_FILE_BYTES)
+    except UserError as problem:
+        raise UserError(f"{path}: {problem} Download it again.") from None
+    answers = parse_json(data, str(path))
+    if not isinstance(answers, Mapping):
+        raise UserError(f"{path} is no solutions file: it must map task ids to lists of grids.")
+    return answers
 
 
 def _digest(path: Path) -> str:
@@ -244,16 +274,23 @@ def _digest(path: Path) -> str:
 
 
 def solutions_beside(path: Path) -> dict[str, Mapping[str, Any]]:
-    """In a folder or zip in Kaggle's layout: what `…solutions.json` holds, by the path of the
-    `…challenges.json` that it belongs to."""
+    """In a folder or zip in Kaggle's layout: what `…solutions.json` holds, by what is common to its name and
+    that of the `…challenges.json` that it belongs to, whether words are parted by `_` or `-`."""
     found: dict[str, Mapping[str, Any]] = {}
     if path.is_dir() or zipfile.is_zipfile(path):
-        for member in members_of(path, r".*solutions\.json"):
+        for member in members_of(path, r"(?i:.*solutions\.json(\.gz)?)"):
             with contextlib.suppress(UserError):  # listed as broken when its turn comes
                 value = parse_json(member.data, member.path)
                 if isinstance(value, Mapping):
-                    found[member.path.removesuffix("solutions.json") + "challenges.json"] = value
+                    found[str(_kaggle_name(member.path, "solutions"))] = value
     return found
+
+
+def _kaggle_name(path: str, part: str) -> str | None:
+    """What a path names besides being Kaggle's `part` ("challenges", "solutions"); None where it is not."""
+    plain = re.sub(r"[-_ ]+", "_", path.lower())
+    matched = re.fullmatch(rf"(.*?)_?{part}\.json(\.gz)?", plain)
+    return matched[1] if matched else None
 
 
 def _candidates(
@@ -265,17 +302,19 @@ def _candidates(
     """The candidates of all members; a broken member is one broken candidate."""
     for count, member in enumerate(members, 1):
         progress("Reading tasks", count, None)
-        if member.path.removesuffix("solutions.json") + "challenges.json" in beside:
+        if member.problem is None and _kaggle_name(member.path, "solutions") in beside:
             continue
-        problem = member.problem
+        problem, kind = member.problem, member.kind
         if problem is None:
+            answers = beside.get(_kaggle_name(member.path, "challenges") or "", {})
             try:
-                found = candidates_in(member.stem, parse_json(member.data, member.path), n_train)
-                yield from (with_solutions(one, beside.get(member.path, {})) for one in found)
+                for one in candidates_in_file(member.stem, member.data, member.path, n_train):
+                    yield replace(with_solutions(one, answers), place=member.path)
                 continue
             except UserError as broken:
                 problem = str(broken)
-        yield Candidate(member.path, None, problem=problem)
+                kind = "skipped" if isinstance(broken, UnknownLayoutError) else "dropped"
+        yield Candidate(member.path, None, problem=problem, kind=kind)
 
 
 def import_candidates(root: Path, info: SourceInfo, candidates: Iterable[Candidate]) -> SourceInfo:
@@ -285,30 +324,82 @@ def import_candidates(root: Path, info: SourceInfo, candidates: Iterable[Candida
     """
     tasks: dict[str, Task] = {}
     dropped: list[Dropped] = []
+    pairs = 0
     for candidate in candidates:
+        name = _shown(candidate.task_id)
+        if candidate.problem is None and candidate.task_id in tasks:
+            dropped.append(Dropped(name, _why_doubled(candidate, tasks[candidate.task_id]), "doubled"))
+            continue
         try:
-            tasks[candidate.task_id] = _checked(candidate, info.source, tasks)
+            task, bad = _checked(candidate, info.source)
         except UserError as problem:
-            dropped.append(Dropped(_shown(candidate.task_id), _shown(str(problem))))
-        if len(tasks) + len(dropped) > 50 * MAX_MEMBERS:
-            raise UserError(f"{info.origin} holds more than {50 * MAX_MEMBERS:,} tasks. Import a part of it.")
+            dropped.append(Dropped(name, _shown(str(problem)), candidate.kind))
+        else:
+            tasks[task.task_id] = task
+            pairs += len(task.pairs)
+            dropped += [Dropped(name, _shown(reason), "pair") for reason in bad]
+        if len(tasks) + len(dropped) > 50 * MAX_MEMBERS or pairs > MAX_PAIRS:
+            raise UserError(
+                f"{info.origin} holds more than {50 * MAX_MEMBERS:,} tasks or {MAX_PAIRS:,} pairs. Import a"
+                " part of it."
+            )
     if not tasks:
-        reason = dropped[0].reason if dropped else "There is no .json file with a task in it."
-        raise UserError(f"Nothing of {info.origin} could be imported. {reason}")
+        raise _nothing_read(info.origin, dropped)
     if len(dropped) > MAX_LISTED:
         rest = len(dropped) - MAX_LISTED
         dropped = [*dropped[:MAX_LISTED], Dropped("…", f"and {rest:,} more")]
     return store_source(root, replace(info, dropped=tuple(dropped)), tasks.values())
 
 
-def _checked(candidate: Candidate, source: str, before: Mapping[str, Any]) -> Task:
+def _nothing_read(origin: str, dropped: list[Dropped]) -> UserError:
+    """The error for a set without any good task: why, and which layouts are read."""
+    first = min(dropped, key=lambda one: one.kind == "skipped", default=None)
+    reason = first.reason if first else "There is no .json file with a task in it."
+    return UserError(f"Nothing of {origin} could be imported. {reason} These layouts are read:\n{LAYOUTS}")
+
+
+def _why_doubled(candidate: Candidate, first: Task) -> str:
+    """What a candidate is whose id came before it."""
+    if is_placeholder(candidate.place):
+        return "Kaggle's test file holds a placeholder of this id; the task itself was taken."
+    try:
+        again, _ = _checked(candidate, first.source)
+    except UserError:
+        return "A task of this id came before it; this one is broken."
+    same = (again.train, again.test) == (first.train, first.test)
+    return "A task of this id came before it: " + ("the same." if same else "another one, which was taken.")
+
+
+def _checked(candidate: Candidate, source: str) -> tuple[Task, list[str]]:
+    """The task of a candidate and, of a pool, what is wrong with the pairs that it leaves out."""
     if candidate.problem is not None:
         raise UserError(candidate.problem)
     if not is_plain_id(candidate.task_id):
         raise UserError("Its id is empty, too long or holds characters that can't be shown.")
-    if candidate.task_id in before:
-        raise UserError("A task of this id came before it.")
-    return parse_task(candidate.record, task_id=candidate.task_id, source=source, family=candidate.family)
+    record, bad = candidate.record, list[str]()
+    try:
+        task = parse_task(record, task_id=candidate.task_id, source=source, family=candidate.family)
+    except UserError:
+        record, bad = _good_pairs(record)
+        if not bad:
+            raise
+        task = parse_task(record, task_id=candidate.task_id, source=source, family=candidate.family)
+    return task, bad
+
+
+def _good_pairs(record: Any) -> tuple[Any, list[str]]:
+    """A pool without its bad pairs, and what is wrong with these; none are left out of anything else."""
+    if not isinstance(record, Mapping) or type(record.get("n_train")) is not int or record.get("test"):
+        return record, []
+    good: list[Any] = []
+    bad: list[str] = []
+    for number, pair in enumerate(record["train"] if isinstance(record.get("train"), list) else ()):
+        try:
+            parse_pairs([pair], "Pair", outputs_required=True)
+            good.append(pair)
+        except UserError as problem:
+            bad.append(str(problem).replace("Pair 0", f"Pair {number}", 1))
+    return {**record, "train": good, "n_train": max(1, min(record["n_train"], len(good) - 1))}, bad
 
 
 def _shown(text: str) -> str:

@@ -1,82 +1,199 @@
 """From the JSON of other people's files to candidates for tasks.
 
-Recognised are: one task, `{"train": […], "test": […]}`; a pool, `[{"input", "output"}, …]`; and, by task
-id, tasks, pools `{"train": […], "n_train": k}` and variations `[task, task, …]`. Whether a candidate is
-a good task is decided where it is imported.
+Whether a candidate is a good task is decided where it is imported. `LAYOUTS` says what is read.
 """
 
-import json
+import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core.curation.stored import DEFAULT_N_TRAIN
 from core.errors import UserError
+from core.storage.plain_json import Repeated, decoded, lines_of, parse_json
 
 MAX_ID = 200
+_NAMES = ("id", "task_id", "name")
+
+LAYOUTS = """\
+One task, named by its file:
+  {"train": [{"input": [[0, 1]], "output": [[1, 0]]}, …],
+   "test": [{"input": [[2, 3]], "output": [[3, 2]]}]}
+Tasks by id, as on Kaggle; solutions lie beside them as {"a1": [[[3, 2]]]}:
+  {"a1": {"train": […], "test": […]},
+   "b2": {"train": […], "test": […]}}
+A list of tasks, or one on each line of a .jsonl file; id, task_id or name is optional:
+  {"id": "a1", "train": […], "test": […]}
+  {"id": "b2", "examples": [[[[0, 1]], [[1, 0]]], …]}
+A pool of pairs without a test, alone or by id:
+  [{"input": [[0, 1]], "output": [[1, 0]]}, …]
+  {"a1": {"train": […], "n_train": 3}}
+Variations of a task, by its id:
+  {"a1": [{"train": […], "test": […]},
+          {"train": […], "test": […]}]}
+Each may end in .gz, and lie in a folder or a zip."""
+"""What is read, with an example of each, to be shown where a file is none of these."""
 
 
 @dataclass(frozen=True)
 class Candidate:
     """A task's JSON before it is checked, with the id and family that it will have; or, where it is
-    known to be broken, the problem."""
+    known to be broken, the problem. `place` says which file it comes from, `kind` what becomes of it where
+    it has a problem: one of the kinds of `Dropped`."""
 
     task_id: str
     record: Any
     family: str | None = None
     problem: str | None = None
+    place: str = ""
+    kind: str = "dropped"
 
 
-def parse_json(data: bytes, where: str) -> Any:
-    """The value of JSON bytes. Raises `UserError` naming `where`."""
-    if not data:
-        raise UserError(f"{where} is empty. Copy or download it again, or remove it.")
+class UnknownLayoutError(UserError):
+    """A file is valid JSON and holds no task in a layout that is read."""
+
+
+def candidates_in_file(name: str, data: bytes, where: str, n_train: Mapping[str, int]) -> Iterator[Candidate]:
+    """The candidates in a file, which holds one value, or one object on each of several lines. A broken line
+    is one broken candidate. Raises `UserError` for a file of none of the known layouts."""
+    text = decoded(data, where)
+    if not _is_by_line(text):
+        yield from candidates_in(name, parse_json(text, where, repeated=True), n_train)
+        return
+    for number, line in lines_of(text):
+        try:
+            value = parse_json(line, f"{where}, line {number}", repeated=True)
+            if not isinstance(value, Mapping):
+                raise UserError(f"{where}, line {number} is no JSON object. Give one task on each line.")
+            yield _listed(name, number - 1, value)
+        except UserError as problem:
+            yield Candidate(f"{where}, line {number}", None, problem=str(problem))
+
+
+def _is_by_line(text: str) -> bool:
+    """Whether a text has several lines of which the first is a JSON object of its own."""
+    first = [line for _, line in itertools.islice(lines_of(text), 2)]
+    if len(first) < 2 or not (first[0].startswith("{") and first[0].endswith("}")):
+        return False
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as problem:
-        raise UserError(f"{where} is no valid JSON ({problem}). Correct or remove it.") from None
+        return isinstance(parse_json(first[0], "", repeated=True), Mapping)
+    except UserError:
+        return False
 
 
 def candidates_in(name: str, value: Any, n_train: Mapping[str, int] | None = None) -> Iterator[Candidate]:
     """The candidates in one file's JSON. `name` is the id of a task that fills the file; `n_train`
     holds the number of demonstrations of pools that do not say (else three).
 
-    Raises `UserError` for JSON of none of the known forms.
+    Raises `UserError` for JSON of none of the known layouts.
     """
     known = n_train or {}
-    if _is_task(value):
-        yield Candidate(name, value)
-    elif isinstance(value, list) and value and _is_pair(value[0]):
+    if _is_task(value) or _has_examples(value):
+        yield _plain(_named(value, name), value, known)
+    elif isinstance(value, list) and value and (_is_pair(value[0]) or _is_couple(value[0])):
         yield _pool(name, value, known)
-    elif isinstance(value, Mapping) and value and "train" not in value:
+    elif isinstance(value, list) and value and any(_is_task(one) or _has_examples(one) for one in value):
+        yield from (_listed(name, number, record) for number, record in enumerate(value))
+    elif isinstance(value, Mapping) and any(_may_be_tasks(record) for record in value.values()):
         for task_id, record in value.items():
             yield from _by_id(task_id, record, known)
+        for task_id, record in value.later if isinstance(value, Repeated) else ():
+            what = "the same task" if record == value[task_id] else "another task; the first was taken"
+            problem = f"The id stands twice in the file: {what}."
+            yield Candidate(task_id, None, problem=problem, kind="doubled")
+    elif is_submission(value):
+        raise UnknownLayoutError(f"{name!r} is a submission: it holds answers, no tasks.")
     else:
-        raise UserError(f"{name!r} holds neither a task nor tasks by id. Correct or remove it.")
+        raise UnknownLayoutError(f"{name!r} holds no task in a layout that is read.")
+
+
+def is_submission(value: Any) -> bool:
+    """Whether a file's JSON holds answers instead of tasks: {id: [{"attempt_1": grid, …}, …]}."""
+    if not isinstance(value, Mapping) or not value:
+        return False
+    listed = [outputs for outputs in value.values() if isinstance(outputs, list)]
+    return len(listed) == len(value) and all(
+        isinstance(one, Mapping) and any(key.startswith("attempt_") for key in one)
+        for outputs in listed
+        for one in outputs
+    )
+
+
+def _may_be_tasks(record: Any) -> bool:
+    """Whether an object's value is a task, a pool or variations of a task."""
+    if isinstance(record, list):
+        return bool(record) and (_is_pair(record[0]) or _is_couple(record[0]) or _is_task(record[0]))
+    return _is_task(record) or _has_examples(record)
 
 
 def _by_id(task_id: str, record: Any, n_train: Mapping[str, int]) -> Iterator[Candidate]:
-    if isinstance(record, list) and record and _is_pair(record[0]):
-        yield _pool(task_id, record, n_train)
-    elif isinstance(record, list) and record:
+    if isinstance(record, list) and record and not (_is_pair(record[0]) or _is_couple(record[0])):
         for number, variation in enumerate(record):
-            yield Candidate(f"{task_id}.{number}", variation, family=task_id)
+            yield replace(_plain(f"{task_id}.{number}", variation, n_train), family=task_id)
     else:
-        yield Candidate(task_id, record)
+        yield _plain(task_id, record, n_train)
+
+
+def _listed(name: str, number: int, record: Any) -> Candidate:
+    """A task of a list, by the id that it names or its place in the list."""
+    return _plain(_named(record, f"{name}.{number}"), record, {})
+
+
+def _named(record: Any, otherwise: str) -> str:
+    """The id that a record gives itself; a number is one too."""
+    for key in _NAMES if isinstance(record, Mapping) else ():
+        value = record.get(key)
+        if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
+            return str(value).strip()
+    return otherwise
+
+
+def _plain(task_id: str, record: Any, n_train: Mapping[str, int]) -> Candidate:
+    """A candidate whose pairs are `{"input", "output"}`, whatever form they had."""
+    if isinstance(record, Repeated):
+        problem = f"The key {record.later[0][0][:80]!r} stands there twice."
+        return Candidate(task_id, None, problem=problem, kind="doubled")
+    if isinstance(record, list):
+        return _pool(task_id, record, n_train)
+    if not isinstance(record, Mapping):
+        return Candidate(task_id, record)
+    if _has_examples(record) and "train" not in record:
+        return _pool(task_id, record["examples"], n_train)
+    parts = ("train", "test")
+    listed = {key: [*map(_pair, record[key])] for key in parts if isinstance(record.get(key), list)}
+    return Candidate(task_id, {**record, **listed})
 
 
 def _pool(task_id: str, pairs: list[Any], n_train: Mapping[str, int]) -> Candidate:
     # At least one pair must be left over to ask about.
     wanted = min(n_train.get(task_id, DEFAULT_N_TRAIN), max(1, len(pairs) - 1))
-    return Candidate(task_id, {"train": pairs, "n_train": wanted})
+    return Candidate(task_id, {"train": [*map(_pair, pairs)], "n_train": wanted})
+
+
+def _pair(value: Any) -> Any:
+    return {"input": value[0], "output": value[1]} if _is_couple(value) else value
 
 
 def _is_task(value: Any) -> bool:
-    return isinstance(value, Mapping) and isinstance(value.get("train"), list)
+    return isinstance(value, Mapping) and "train" in value
+
+
+def _has_examples(value: Any) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get("examples"), list)
 
 
 def _is_pair(value: Any) -> bool:
     return isinstance(value, Mapping) and "input" in value
+
+
+def _is_couple(value: Any) -> bool:
+    """Whether a value is a pair as a list of two grids."""
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(isinstance(grid, list) and grid and isinstance(grid[0], list) for grid in value)
+        and not isinstance(value[0][0][0] if value[0][0] else 0, list)
+    )
 
 
 def with_solutions(candidate: Candidate, solutions: Mapping[str, Any]) -> Candidate:
@@ -90,11 +207,11 @@ def with_solutions(candidate: Candidate, solutions: Mapping[str, Any]) -> Candid
     if not all(isinstance(test, Mapping) for test in tests):
         return _broken(candidate, "A test is no object with 'input'.")
     solved = [{**test, "output": output} for test, output in zip(tests, outputs, strict=True)]
-    return Candidate(candidate.task_id, {**candidate.record, "test": solved}, candidate.family)
+    return replace(candidate, record={**candidate.record, "test": solved})
 
 
 def _broken(candidate: Candidate, problem: str) -> Candidate:
-    return Candidate(candidate.task_id, None, candidate.family, problem)
+    return replace(candidate, record=None, problem=problem)
 
 
 def is_plain_id(task_id: str) -> bool:

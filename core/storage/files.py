@@ -5,6 +5,7 @@ A file is written beside its place and moved with `os.replace`, so a reader neve
 write under a lock; a line torn by a crash is repaired at the next append and skipped with a warning.
 """
 
+import codecs
 import errno
 import fcntl
 import hashlib
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from core.storage.plain_json import parse_json
 
 log = logging.getLogger(__name__)
 
@@ -84,13 +86,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The value of a JSON file. Raises `UserError` where the file is absent or broken."""
+    """The value of a JSON file. Raises `UserError` where the file is absent or broken, or has a key twice."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist. Check the name.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as problem:
-        raise UserError(f"{path} is no valid JSON ({problem}). Restore it or delete it.") from None
 
 
 @contextmanager
@@ -153,12 +153,12 @@ def read_records_from(path: Path, offset: int) -> tuple[list[dict[str, Any]], in
         return [], 0
     whole = data.rfind(b"\n") + 1
     records = []
-    for number, line in enumerate(data[:whole].splitlines(), 1):
+    for number, line in enumerate(data[:whole].split(b"\n"), 1):
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+            record = json.loads(line.removeprefix(codecs.BOM_UTF8))
+        except (ValueError, RecursionError):
             log.warning("%s: line %d from byte %d is torn and was skipped.", path, number, offset)
             continue
         if isinstance(record, dict):

@@ -95,9 +95,7 @@ def run_import(
     except (UserError, OSError) as problem:
         st.error(plain(problem))
         return
-    st.session_state["imported"] = " ".join(
-        f"{info.source}: {info.tasks:,} tasks imported, {len(info.dropped):,} dropped." for info in infos
-    )
+    st.session_state["imported"] = " ".join(info.summary for info in infos)
     st.rerun()
 
 

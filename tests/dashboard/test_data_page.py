@@ -55,7 +55,9 @@ def test_a_folder_is_imported_and_what_was_dropped_is_said(root: Path) -> None:
     page.text_input(key="import origin").set_value(str(path))
     page.text_input(key="import name").set_value("mine").run(timeout=SECONDS)
     page.button(key="import").click().run(timeout=SECONDS)
-    assert [as_read(one.value) for one in page.success] == ["mine: 1 tasks imported, 1 dropped."]
+    (said,) = [as_read(one.value) for one in page.success]
+    assert said.startswith("mine: 1 tasks with 2 pairs read, 1 dropped (1 × Task 'bad' of mine has no demo")
+    assert "0 doubled, 0 skipped." in said
     assert page.subheader[0].value == "1 sources, 1 tasks, 2 pairs"
     assert not page.exception
 

@@ -15,6 +15,7 @@ from core.results import figures
 from core.results.curves import budgets_up_to, pass_curves, solved, vote_curves
 from core.results.loading import load_scores
 from core.results.tables import records_of
+from core.storage.seals import seal_path
 from tests.results.test_tables import NAME
 
 
@@ -74,6 +75,7 @@ def test_scores_without_votes_are_a_sentence(tmp_path: Path) -> None:
     for path in paths:  # one file of two, then both
         table = pq.read_table(path, partitioning=None)
         pq.write_table(table.drop_columns(["votes"]), path)
+        seal_path(path).unlink()
         scores = load_scores(tmp_path, NAME)
         with pytest.raises(UserError, match="before votes were kept"):
             vote_curves(tmp_path, scores, 1)

@@ -119,6 +119,7 @@ def test_an_output_that_one_evaluation_lacks_counts_as_wrong(tmp_path: Path) -> 
     path = tmp_path / "runs" / NAME / "strong" / "train-0" / "eval-1" / "scores.parquet"
     table = pq.read_table(path, partitioning=None)
     pq.write_table(table.slice(0, table.num_rows - 1), path)
+    seal_path(path).unlink()
     scores = load_scores(tmp_path, NAME)
     assert scores.missing == 1
     assert scores.columns["attempts"].sum() == (2 * table.num_rows - 1) * 8

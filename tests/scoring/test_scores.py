@@ -236,7 +236,7 @@ def test_damaged_predictions_are_named_and_write_nothing(tmp_path: Path) -> None
     (tmp_path / "bad" / "predictions.parquet").write_bytes(b"PAR1 nonsense PAR1")
     evaluations = [Scoring(folder, "e", "v", 0, 0) for folder in folders]
     with pytest.raises(
-        UserError, match=r"can't be read \(.*predictions\.parquet.*\). Delete the file that is named and run"
+        UserError, match=r"predictions\.parquet is damaged \(.*\). Delete it and scores\.parquet beside it"
     ):
         list(score_each(evaluations, truths_of([task_of("a", ((1,),))])))
     assert [(folder / "scores.parquet").exists() for folder in folders] == [True, False, False]

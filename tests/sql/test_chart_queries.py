@@ -24,6 +24,7 @@ from core.sql.chart_queries import (
     solved_query,
 )
 from core.storage.files import append_record
+from core.storage.seals import seal_path
 
 NAME = "it-s-a-question"
 
@@ -37,6 +38,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     paths = [Run(root, NAME, "longer", seed).eval_folder(1) / "scores.parquet" for seed in (0, 1)]
     table = pq.read_table(paths[0], partitioning=None)
     pq.write_table(table.slice(0, table.num_rows - 3), paths[0])
+    seal_path(paths[0]).unlink()
     table = pq.read_table(paths[1], partitioning=None)
     place = table.schema.get_field_index("attempts")
     fewer = pc.if_else(pc.equal(table["task_id"], table["task_id"][0]), 4, table["attempts"])
@@ -44,6 +46,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     right = whole.schema.get_field_index("correct")
     whole = whole.set_column(right, "correct", pc.min_element_wise(whole["correct"], whole["attempts"]))
     pq.write_table(whole, paths[1])
+    seal_path(paths[1]).unlink()
     return root
 
 
