@@ -69,7 +69,7 @@ def tokens_in(jobs: Sequence[Job]) -> int:
     """Tokens of all prompts and answers that were predicted."""
     import pyarrow.parquet as pq
 
-    tables = [pq.read_table(job.folder / PREDICTIONS_FILE) for job in jobs]
+    tables = [pq.read_table(job.folder / PREDICTIONS_FILE, partitioning=None) for job in jobs]
     asked = [row for table in tables for row in table.to_pylist() if row["output_tokens"]]
     return sum(row["prompt_tokens"] + row["output_tokens"] for row in asked)
 

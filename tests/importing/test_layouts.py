@@ -198,7 +198,7 @@ def test_what_would_not_fit_into_memory_is_refused_before_it_is_read(
     info = imported(tmp_path, archive)
     assert "holds about 251 lists, more than the 100" in info.dropped[0].reason
     monkeypatch.setattr(module, "MAX_PAIRS", 1)
-    with pytest.raises(UserError, match="or 1 pairs. Import a part of it"):
+    with pytest.raises(UserError, match=r"or 1 pairs\. Import a part of it"):
         imported(tmp_path, put(tmp_path / "set.json", task(1)))
 
 
