@@ -7,12 +7,10 @@ case.
 """
 
 import functools
-import inspect
 import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
-from core.errors import UserError
 from core.modeling.last_block import is_last, looked_at, spread_out
 
 if TYPE_CHECKING:
@@ -20,38 +18,67 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 NAME = "packed_samples"
+VARLEN_ON = {"cuda"}
+"""Kinds of devices for which torch has a kernel for variable lengths."""
 
 
-def can_pack(model: "PreTrainedModel", longest: int) -> bool:
-    """Whether all attention of the model is plain causal attention for samples of up to `longest` tokens,
-    and can be replaced."""
-    config = model.config
+def can_pack(model: "PreTrainedModel") -> bool:
+    """Whether all attention of the model is plain causal attention, whole or within a window, and can be
+    replaced. What its configuration says is held against what it computes (`keeps_samples_apart`)."""
+    config = model.config.get_text_config()
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    window = getattr(config, "sliding_window", None)
     return (
         bool(getattr(model, "_supports_attention_backend", False))
         and kinds <= {"full_attention", "sliding_attention"}
-        and (window is None or window >= longest)
         and not getattr(config, "attn_logit_softcapping", None)
         and not getattr(config, "attention_dropout", 0)
+        and not getattr(config, "use_bidirectional_attention", False)
+        and not any(getattr(module, "sinks", None) is not None for module in model.modules())
     )
 
 
-def attend_within_samples(model: "PreTrainedModel", longest: int) -> None:
-    """Let the model read packed rows: `forward` then takes what `boundaries` returns.
-
-    Raises `UserError` where its attention is of another kind.
-    """
+def attend_within_samples(model: "PreTrainedModel") -> bool:
+    """Let the model read packed rows: `forward` then takes what `boundaries` returns. Whether it does; a model
+    whose samples see each other all the same, through layers of another kind, is left as it was."""
     from transformers import AttentionInterface, AttentionMaskInterface
 
-    if not can_pack(model, longest):
-        raise UserError(
-            f"The attention of {type(model).__name__} can't be kept within packed samples."
-            " Set training.batching to 'padded'."
-        )
+    if not can_pack(model):
+        return False
     AttentionInterface.register(NAME, _attention)
     AttentionMaskInterface.register(NAME, _no_mask)
+    before = model.config._attn_implementation
     model.set_attn_implementation(NAME)
+    if keeps_samples_apart(model):
+        return True
+    model.set_attn_implementation(before)
+    return False
+
+
+def keeps_samples_apart(model: "PreTrainedModel") -> bool:
+    """Whether what the model says of the second sample of a row is the same behind any first one.
+
+    State-space layers, convolutions along the row and attention by other means mix samples, whatever the
+    configuration calls them.
+    """
+    import torch
+
+    device, first, second = str(model.device), 9, 7
+    rows = torch.arange(first + second, device=device).expand(2, -1).clone() % 5 + 3
+    rows[1, :first] += 4
+    places = [*range(first), *range(second)]
+    shared = {"position_ids": torch.tensor([places], device=device), "use_cache": False}
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        one, other = (
+            model(input_ids=row[None], **shared, **boundaries((first, first + second), device)).logits[
+                0, first:
+            ]
+            for row in rows
+        )
+    model.train(was_training)
+    off = (one.float() - other.float()).abs().max()
+    return bool(off <= (1e-4 if one.dtype == torch.float32 else 2e-2) * one.float().std())
 
 
 def boundaries(ends: tuple[int, ...], device: str) -> dict[str, Any]:
@@ -78,17 +105,20 @@ def _attention(
     scaling: float,
     cu_seq_lens_q: "torch.Tensor",
     max_length_q: int,
+    sliding_window: int | None = None,
     **_: Any,
 ) -> tuple["torch.Tensor", None]:
-    """Causal attention within samples: (1, heads, tokens, width) in, (1, tokens, heads, width) out."""
+    """Causal attention within samples: (1, heads, tokens, width) in, (1, tokens, heads, width) out. With a
+    sliding window a token sees so many, itself included."""
+    dtype = _computed_in(value)
+    if query.device.type in VARLEN_ON and dtype.itemsize == 2 and value.shape[-1] % 8 == 0:
+        return _varlen(query, key, value, cu_seq_lens_q, max_length_q, scaling, dtype, sliding_window), None
     repeats = query.shape[1] // key.shape[1]
     if repeats > 1:
         key, value = (part.repeat_interleave(repeats, dim=1) for part in (key, value))
-    dtype = _computed_in(value)
-    if query.device.type == "cuda" and dtype.itemsize == 2 and value.shape[-1] % 8 == 0:
-        return _on_gpu(query, key, value, cu_seq_lens_q, max_length_q, scaling, dtype), None
     places = looked_at() if is_last(module) else None
-    return _one_by_one(query, key, value, cu_seq_lens_q.tolist(), scaling, places), None
+    starts = cu_seq_lens_q.tolist()
+    return _one_by_one(query, key, value, starts, scaling, places, sliding_window), None
 
 
 def _one_by_one(
@@ -98,6 +128,7 @@ def _one_by_one(
     starts: list[int],
     scaling: float,
     places: "torch.Tensor | None",
+    window: int | None,
 ) -> "torch.Tensor":
     """Each sample by itself; with `places`, the answers there alone and 0 at all other tokens."""
     import torch
@@ -106,10 +137,10 @@ def _one_by_one(
     for start, end in itertools.pairwise(starts):
         q, k, v = (part[:, :, start:end] for part in (query, key, value))
         if places is None:
-            found.append(_causal(q, k, v, scaling))
+            found.append(_causal(q, k, v, scaling, None, window))
             continue
         own = places[(places >= start) & (places < end)] - start
-        part = _causal(q[:, :, own], k, v, scaling, own) if len(own) else v[:, :, :0]
+        part = _causal(q[:, :, own], k, v, scaling, own, window) if len(own) else v[:, :, :0]
         found.append(spread_out(part, own, end - start, 2))
     return torch.cat(found, dim=2).transpose(1, 2)
 
@@ -120,15 +151,21 @@ def _causal(
     v: "torch.Tensor",
     scaling: float,
     places: "torch.Tensor | None" = None,
+    window: int | None = None,
 ) -> "torch.Tensor":
     """Causal attention of one sample, (1, heads, tokens, width) in and out; `places` are those of the queries
     where they do not come from all tokens."""
     import torch
 
     mask = None
-    if places is not None:
-        unseen = torch.arange(k.shape[2]) > places[:, None]
-        mask = torch.zeros(unseen.shape, dtype=v.dtype).masked_fill_(unseen, -math.inf)[None, None]
+    if window is not None and window >= k.shape[2]:
+        window = None
+    if places is not None or window is not None:
+        seen_from = torch.arange(k.shape[2], device=v.device) if places is None else places
+        behind = seen_from[:, None] - torch.arange(k.shape[2], device=v.device)
+        unseen = behind < 0 if window is None else (behind < 0) | (behind >= window)
+        zeros = torch.zeros(unseen.shape, dtype=v.dtype, device=v.device)
+        mask = zeros.masked_fill_(unseen, -math.inf)[None, None]
     if v.dtype == torch.bfloat16 and v.device.type == "cpu":
         attention = _with_gradient_in_float32()
         mixed: torch.Tensor = attention.apply(q.to(v.dtype), k.to(v.dtype), v, mask, scaling)
@@ -177,7 +214,7 @@ def _computed_in(value: "torch.Tensor") -> "torch.dtype":
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else value.dtype
 
 
-def _on_gpu(
+def _varlen(
     query: "torch.Tensor",
     key: "torch.Tensor",
     value: "torch.Tensor",
@@ -185,17 +222,17 @@ def _on_gpu(
     longest: int,
     scaling: float,
     dtype: "torch.dtype",
+    window: int | None,
 ) -> "torch.Tensor":
-    """torch's own variable-length kernel, whose way to say "causal" and "scale" changed between versions."""
+    """torch's own kernel for variable lengths; keys and values may have fewer heads than queries."""
     from torch.nn.attention.varlen import varlen_attn
 
     q, k, v = (part[0].transpose(0, 1).to(dtype) for part in (query, key, value))
-    known = inspect.signature(varlen_attn).parameters
-    options: dict[str, Any] = {"is_causal": True} if "is_causal" in known else {"window_size": (-1, 0)}
-    if "scale" in known:
-        options["scale"] = scaling
-    else:  # the kernel divides by the root of the width
-        q = q * (scaling * q.shape[-1] ** 0.5)
-    found: Any = varlen_attn(q, k, v, sums, sums, longest, longest, **options)
+    found: Any = varlen_attn(
+        q, k, v, sums, sums, longest, longest,
+        scale=scaling,
+        window_size=(-1 if window is None else window - 1, 0),
+        enable_gqa=q.shape[1] != k.shape[1],
+    )  # fmt: skip
     batched: torch.Tensor = found[None]
     return batched

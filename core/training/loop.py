@@ -16,7 +16,7 @@ import numpy as np
 from core.curation.mixtures import Mixture
 from core.errors import UserError
 from core.machine.allocator import keep_freed_memory
-from core.modeling.attention import attend_within_samples, can_pack
+from core.modeling.attention import attend_within_samples
 from core.modeling.last_block import shorten_last_block
 from core.modeling.shrinking import carry_mapping
 from core.prompts.templates import PromptSettings, check_tokenizer, keep_prompt
@@ -91,12 +91,14 @@ class Loop:
         tokenizer = load_tokenizer(training.base)
         check_tokenizer(tokenizer, training.prompt)
         model: Any = load_for_training(training.base, settings, device, numerics.weights)
-        packed = settings.batching == "packed" or (
-            settings.batching == "auto" and can_pack(model, settings.max_seq_len)
-        )
+        packed = settings.batching != "padded" and attend_within_samples(model)
         if packed:
-            attend_within_samples(model, settings.max_seq_len)
             shorten_last_block(model)
+        elif settings.batching == "packed":
+            raise UserError(
+                f"The attention of {type(model).__name__} can't be kept within packed samples."
+                " Set training.batching to 'padded'."
+            )
         drawing = Drawing(
             training.mixture,
             training.prompt,
