@@ -38,8 +38,8 @@ def can_pack(model: "PreTrainedModel") -> bool:
 
 
 def attend_within_samples(model: "PreTrainedModel") -> bool:
-    """Let the model read packed rows: `forward` then takes what `boundaries` returns. Whether it does; a model
-    whose samples see each other all the same, through layers of another kind, is left as it was."""
+    """Let the model read packed rows: `forward` then takes what `boundaries` returns. Whether it does; a
+    model whose samples see each other all the same, through layers of another kind, is left as it was."""
     from transformers import AttentionInterface, AttentionMaskInterface
 
     if not can_pack(model):

@@ -4,7 +4,9 @@
 the locks, keeps the state and writes the progress.
 """
 
+import os
 import sys
+import traceback
 from pathlib import Path
 
 from core.errors import UserError
@@ -21,6 +23,11 @@ def main(root: str, experiment: str, variant: str, train_seed: str) -> None:
     except UserError as problem:
         tell({"error": str(problem)})
         sys.exit(2)
+    except Exception as problem:
+        traceback.print_exc()
+        place = f"Process {os.environ.get('RANK', '0')} of those that share the training failed"
+        tell({"error": f"{place} ({type(problem).__name__}: {problem}). Its log says where."})
+        sys.exit(1)
 
 
 if __name__ == "__main__":

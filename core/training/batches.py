@@ -18,8 +18,9 @@ from core.arc.tasks import Task
 from core.curation.mixtures import Mixture
 from core.prompts.shortening import fitted_sample
 from core.prompts.templates import PromptSettings, Sample
-from core.training.prefetch import DrawnAhead
+from core.training.prefetch import Draws, Following, draws_of
 from core.training.settings import TrainingSettings
+from core.training.workers import Workers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -63,8 +64,8 @@ class StepBatches:
 class Drawing:
     """What is needed to draw the batches of any step.
 
-    Packed rows are filled up to a `multiple` of tokens, and worked on so many `side_by_side`; `drawn_ahead`
-    has processes of its own draw the samples.
+    Packed rows are filled up to a `multiple` of tokens, and worked on so many `side_by_side`; `draws` has
+    other processes draw the samples, and `following` makes the next step's batches beside this one's work.
     """
 
     mixture: Mixture
@@ -75,19 +76,36 @@ class Drawing:
     packed: bool
     multiple: int = 1
     side_by_side: int = 1
-    drawn_ahead: "DrawnAhead[Drawn] | None" = None
+    draws: "Draws[Drawn] | None" = None
+    following: "Following[StepBatches] | None" = None
 
-    def ahead(self, processes: int) -> "Drawing":
-        """The same, with the samples drawn ahead by other processes; `close` ends them."""
-        return replace(self, drawn_ahead=DrawnAhead(self.sample, processes)) if processes else self
+    def ahead(self, processes: int, workers: Workers = Workers(), *, beside: bool = False) -> "Drawing":
+        """The same, with the samples drawn ahead by other processes, each of the workers drawing its share;
+        with `beside` the next step's batches are made while somebody works on those of this one. `close` ends
+        all of it."""
+        draws = draws_of(self.sample, processes, workers)
+        return replace(self, draws=draws, following=Following() if beside else None)
+
+    def with_rows_of(self, tokens: int) -> "Drawing":
+        """The same, with at most so many tokens in a batch."""
+        if self.following is not None:
+            self.following.forget()
+        return replace(self, tokens_per_batch=tokens)
 
     def close(self) -> None:
-        """End the processes that draw ahead, if there are any."""
-        if self.drawn_ahead is not None:
-            self.drawn_ahead.close()
+        """End what draws ahead, if there is anything."""
+        if self.following is not None:
+            self.following.forget()
+        if self.draws is not None:
+            self.draws.close()
 
     def step(self, first: int) -> StepBatches:
         """The batches of a step that begins with sample number `first`."""
+        if self.following is None:
+            return self._step(first)
+        return self.following(self._step, first)
+
+    def _step(self, first: int) -> StepBatches:
         drawn = list(self._samples(first))
         fitting = [sample for sample, _ in drawn if sample is not None]
         shortened = sum(removed > 0 for _, removed in drawn)
@@ -120,7 +138,7 @@ class Drawing:
         """Samples from `first` on and what they lost: so many as the settings say, or until the next would
         exceed the tokens of a step (which then begins the next step). Where none of them fits, more until
         one does."""
-        draw = self.drawn_ahead or self.sample
+        draw = self.draws or self.sample
         tokens = taken = 0
         for number in itertools.count(first):
             drawn = number - first

@@ -5,6 +5,7 @@ a multiplication and an addition are two operations, what is computed anew to sa
 count. Peaks are the vendors' data-sheet figures for dense bfloat16.
 """
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +14,18 @@ if TYPE_CHECKING:
 
     from core.training.batches import Batch
 
-# Dense bfloat16 operations per second, by a part of the device's name; the first that fits counts.
+# Dense bfloat16 operations per second, by words of the device's name; the first that fits counts.
 PEAKS = (
     ("B200", 2250e12),
     ("H200", 989e12),
     ("H100 PCIe", 756e12),
+    ("H100 NVL", 835e12),
     ("H100", 989e12),
     ("A100", 312e12),
     ("L40S", 362e12),
+    ("L40", 181e12),
     ("A10G", 70e12),
+    ("A10", 125e12),
     ("L4", 121e12),
     ("RTX 4090", 165e12),
     ("RTX 3090", 71e12),
@@ -30,7 +34,7 @@ PEAKS = (
 
 def peak_of(device_name: str) -> float | None:
     """The peak of a GPU in operations per second; None where it is not known."""
-    return next((peak for part, peak in PEAKS if part in device_name), None)
+    return next((peak for part, peak in PEAKS if re.search(rf"\b{part}\b", device_name)), None)
 
 
 def operations(model: Any, batches: "Iterable[Batch]") -> float:
@@ -58,13 +62,19 @@ def _per_token(model: Any) -> tuple[int, int]:
     inside = sum(
         _operations(weights)
         for weights in model.parameters()
-        if weights.ndim == 2 and weights is not embedding and weights is not head
+        if (weights.ndim == 2 or hasattr(weights, "quant_state"))
+        and weights is not embedding
+        and weights is not head
     )
     return inside, _operations(head)
 
 
 def _operations(weights: "torch.nn.Parameter") -> int:
-    return (6 if weights.requires_grad else 4) * weights.numel()
+    """Operations for a token; a matrix in 4 bits keeps its shape beside its packed bytes."""
+    state = getattr(weights, "quant_state", None)
+    return (6 if weights.requires_grad else 4) * int(
+        weights.numel() if state is None else state.shape.numel()
+    )
 
 
 def has_fast_bfloat16(device: str) -> bool:

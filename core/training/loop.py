@@ -3,11 +3,10 @@
 What a step draws and what is random in it depends on seed and step alone.
 """
 
-import functools
+import logging
 import math
 import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,20 +22,17 @@ from core.prompts.templates import PromptSettings, check_tokenizer, keep_prompt
 from core.prompts.vocabulary import load_tokenizer
 from core.seeds import derived_seed
 from core.storage.files import writing
-from core.storage.models import seal
-from core.training.batches import IGNORED, MULTIPLE, Batch, Drawing
+from core.storage.models import is_out_of_memory, seal
+from core.training.adapted_layers import coverage, coverage_sentence
+from core.training.batches import MULTIPLE, Batch, Drawing, StepBatches
 from core.training.checkpoints import Position
 from core.training.efficiency import memory_bytes, operations, peak_of
-from core.training.forward import forward
-from core.training.models import (
-    draws_at_random,
-    initial_factors,
-    load_for_training,
-    save_adapter,
-    with_adapter,
-)
+from core.training.forward import Reader
+from core.training.gradients import Gradients
+from core.training.models import initial_factors, load_for_training, save_adapter, with_adapter
 from core.training.numerics import Numerics
 from core.training.optimizers import Optimizers, make_optimizers, one_thread
+from core.training.row_size import release_memory, row_that_fits
 from core.training.schedules import learning_rate_at
 from core.training.settings import TrainingSettings
 from core.training.validation import Questions
@@ -45,6 +41,8 @@ from core.training.workers import Workers
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
 
 # A core draws and tokenizes about 500,000 tokens a second; a GPU trains small models with more.
 _DRAWERS = {"cpu": 0, "cuda": 4}
@@ -68,37 +66,41 @@ class Loop:
 
     training: Training
     numerics: Numerics
-    device: str
     tokenizer: "PreTrainedTokenizerBase"
     drawing: Drawing
     model: Any
     trained: dict[str, "torch.nn.Parameter"]
     initial: "dict[str, torch.Tensor] | None"
     optimizer: Optimizers
+    gradients: Gradients
     workers: Workers
-    peak: float | None
     validation: dict[str, list[Batch]]
+    remarks: dict[str, Any]
+    """What to record of the training besides its numerics."""
 
     @classmethod
     def start(
         cls, training: Training, workers: Workers = Workers(), numerics: Numerics | None = None
     ) -> "Loop":
         """Load the model and make everything ready; computed as `numerics` say, else as usual here."""
-        numerics = numerics or Numerics.here(training.settings, workers.count)
+        known, settings = numerics is not None, training.settings
+        numerics = numerics or Numerics.here(settings, workers.count)
         device = numerics.kind
         keep_freed_memory()
-        settings = training.settings
         tokenizer = load_tokenizer(training.base)
         check_tokenizer(tokenizer, training.prompt)
         model: Any = load_for_training(training.base, settings, device, numerics.weights)
-        packed = settings.batching != "padded" and attend_within_samples(model)
-        if packed:
-            shorten_last_block(model)
-        elif settings.batching == "packed":
-            raise UserError(
-                f"The attention of {type(model).__name__} can't be kept within packed samples."
-                " Set training.batching to 'padded'."
-            )
+        packed = _is_packed(model, settings)
+        remarks: dict[str, Any] = {}
+        if settings.method == "lora":
+            model = with_adapter(model, settings, derived_seed(training.seed, "adapter"))
+            remarks = _remarks(model)
+        if settings.recompute:
+            model.enable_input_require_grads()
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.train()
+        trained = {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
+        reader = Reader.of(model, device, lower=numerics.precision == "bfloat16")
         drawing = Drawing(
             training.mixture,
             training.prompt,
@@ -108,29 +110,34 @@ class Loop:
             packed,
             MULTIPLE if device == "cpu" else 1,
             numerics.side_by_side,
-        ).ahead(_DRAWERS[device] if settings.draw_processes is None else settings.draw_processes)
-        if settings.method == "lora":
-            model = with_adapter(model, settings, derived_seed(training.seed, "adapter"))
-        if settings.recompute:
-            model.enable_input_require_grads()
-            model.gradient_checkpointing_enable({"use_reentrant": False})
-        model.train()
-        trained = {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
-        optimizers = make_optimizers(trained, settings)
-        return cls(
+        )
+        loop = cls(
             training,
             numerics,
-            device,
             tokenizer,
             drawing,
             model,
             trained,
             initial_factors(model, settings),
-            optimizers,
+            make_optimizers(trained, settings),
+            Gradients.of(model, reader, device, recompute=settings.recompute),
             workers,
-            peak_of(numerics.device),
-            _validation_batches(training, drawing),
+            {},
+            remarks,
         )
+        if device == "cuda" and settings.tokens_per_batch is None and not known:
+            loop.set_row(row_that_fits(loop.drawing, loop.gradients, loop.trained, workers))
+        processes = _DRAWERS[device] if settings.draw_processes is None else settings.draw_processes
+        loop.drawing = loop.drawing.ahead(processes, workers, beside=device == "cuda")
+        loop.validation = _validation_batches(training, loop.drawing)
+        return loop
+
+    def set_row(self, tokens: int) -> None:
+        """Let batches hold at most so many tokens from now on."""
+        self.numerics = replace(self.numerics, tokens_per_batch=tokens)
+        self.drawing = self.drawing.with_rows_of(tokens)
+        if self.validation:
+            self.validation = _validation_batches(self.training, self.drawing)
 
     def step(self, position: Position) -> tuple[dict[str, Any], Position]:
         """One optimizer step on the samples that belong to it; its record and where the next begins."""
@@ -138,22 +145,10 @@ class Loop:
 
         settings, step = self.training.settings, position.steps
         begin = time.monotonic()
-        drawn = self.drawing.step(position.next_sample)
-        answer_tokens = sum(batch.answer_tokens for batch in drawn.batches)
-        if not answer_tokens:
-            count = drawn.next_sample - position.next_sample
-            raise UserError(
-                f"None of the {count} samples of step {step + 1} fits"
-                f" max_seq_len {settings.max_seq_len}. Raise it, or choose smaller tasks with max_cells."
-            )
         rate = learning_rate_at(step, settings)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with torch.random.fork_rng(devices=[torch.cuda.current_device()] if self.device == "cuda" else []):
-            place = (self.workers.rank,) if self.workers.rank else ()
-            torch.manual_seed(derived_seed(self.training.seed, "step", step, *place))
-            loss = self._backward_all(self.workers.share(drawn.batches), answer_tokens)
-        loss = self.workers.add(loss)
+        drawn, loss = self._add_gradients(position)
         self.workers.add_gradients(self.trained.values())
         if not math.isfinite(loss):
             raise UserError(f"The loss of step {step + 1} is {loss}. Lower training.learning_rate.")
@@ -171,18 +166,65 @@ class Loop:
             "loss": loss,
             "learning_rate": rate,
             "tokens_per_second": useful / seconds,
+            "tokens_per_batch": self.numerics.tokens_per_batch,
             "mfu": self._share_of_peak(drawn.batches, seconds),
-            "memory_bytes": memory_bytes(self.device),
+            "memory_bytes": memory_bytes(self.numerics.kind),
             "dropped": drawn.dropped,
             "shortened": drawn.shortened,
         }
         return record, Position(step + 1, drawn.next_sample)
 
+    def _add_gradients(self, position: Position) -> tuple[StepBatches, float]:
+        """Add up the gradients of a step; its batches and its loss. Where memory ends, in any of the
+        processes, all begin the step anew with rows of half the size."""
+        seed = derived_seed(self.training.seed, "step", position.steps)
+        while True:
+            drawn = self.drawing.step(position.next_sample)
+            answer_tokens = sum(batch.answer_tokens for batch in drawn.batches)
+            if not answer_tokens:
+                count = drawn.next_sample - position.next_sample
+                raise UserError(
+                    f"None of the {count} samples of step {position.steps + 1} fits"
+                    f" max_seq_len {self.training.settings.max_seq_len}. Raise it, or choose smaller tasks"
+                    " with max_cells."
+                )
+            share = self.workers.share(list(enumerate(drawn.batches)))
+            ended: Exception | None = None
+            loss = 0.0
+            try:
+                loss = float(self.gradients.add(share, answer_tokens, seed))
+            except (RuntimeError, MemoryError) as problem:
+                if not is_out_of_memory(problem):
+                    raise
+                problem.__traceback__ = None  # its frames hold the activations that did not fit
+                ended = problem
+            loss, endings = self.workers.add(loss), self.workers.add(float(ended is not None))
+            if not endings:
+                return drawn, loss
+            self._halve_rows(drawn, ended)
+
+    def _halve_rows(self, drawn: StepBatches, ended: Exception | None) -> None:
+        """Forget what the step has added, and halve its rows. Raises the error of memory where a row holds a
+        single sample already."""
+        longest = max(max(batch.lengths) for batch in drawn.batches)
+        before = self.numerics.tokens_per_batch
+        self.optimizer.zero_grad()
+        if before <= longest:
+            raise ended or MemoryError()
+        release_memory(self.numerics.kind)
+        self.set_row(max(longest, before // 2))
+        log.warning(
+            "Memory ended at %d tokens per batch; the step is done anew with %d.",
+            before,
+            self.numerics.tokens_per_batch,
+        )
+
     def _share_of_peak(self, batches: list[Batch], seconds: float) -> float | None:
         """Arithmetic of a step over what the devices could do in its time (MFU); None where unknown."""
-        if self.peak is None:
-            return None
-        return operations(self.model, batches) / (seconds * self.peak * self.workers.count)
+        peak = peak_of(self.numerics.device)
+        return (
+            None if peak is None else operations(self.model, batches) / (seconds * peak * self.workers.count)
+        )
 
     def validate(self) -> dict[str, float]:
         """Loss and accuracy of greedy answers on the questions; nothing that is trained changes."""
@@ -203,61 +245,12 @@ class Loop:
         total, right, answers = 0.0, 0, 0
         for batch in batches:
             with torch.inference_mode():
-                seen = forward(self.model, batch, self.device, lower=self._lower)
-                total += float(seen.loss())
-                wrong = (seen.logits.argmax(-1) != seen.labels) & (seen.labels != IGNORED)
+                seen = self.gradients.read(batch)
+                loss, wrong = seen.judged()
+            total += float(loss)
             right += len(batch.lengths) - len(np.unique(seen.samples[wrong.cpu().numpy()]))
             answers += len(batch.lengths)
         return total, right, answers
-
-    def _backward_all(self, batches: list[Batch], answer_tokens: int) -> float:
-        """The gradients of all batches, added in their order; the mean loss over all counted tokens.
-
-        On a CPU each core works on a batch of its own: small matrices gain little from several cores, and
-        cores that wait for each other within an operation lose more than half under load. Dropout
-        draws from one stream, so with it batches keep their turns.
-        """
-        import torch
-
-        threads = min(torch.get_num_threads(), len(batches))
-        if self.device != "cpu" or threads < 2 or draws_at_random(self.model):
-            return sum(self._backward(batch, answer_tokens) for batch in batches)
-        weights = list(self.trained.values())
-
-        def work(batch: Batch) -> "tuple[float, tuple[torch.Tensor | None, ...]]":
-            loss = self._loss(batch, answer_tokens)
-            return float(loss.detach()), torch.autograd.grad(loss, weights, allow_unused=True)
-
-        total = 0.0
-        for loss, gradients in self._cores.map(work, batches):
-            total += loss
-            for one, gradient in zip(weights, gradients, strict=True):
-                if gradient is not None:
-                    one.grad = gradient if one.grad is None else one.grad.add_(gradient)
-        return total
-
-    @functools.cached_property
-    def _cores(self) -> ThreadPoolExecutor:
-        """A thread for each core, which keeps its memory and the kernels made for it from step to step."""
-        import torch
-
-        return ThreadPoolExecutor(torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,))
-
-    def _backward(self, batch: Batch, answer_tokens: int) -> float:
-        """Add a batch's gradients; its share of the mean loss over all counted tokens of the step."""
-        loss = self._loss(batch, answer_tokens)
-        loss.backward()
-        return float(loss.detach())
-
-    def _loss(self, batch: Batch, answer_tokens: int) -> "torch.Tensor":
-        """A batch's share of the mean loss over all counted tokens of the step, a scalar."""
-        seen = forward(self.model, batch, self.device, lower=self._lower)
-        return seen.loss() / answer_tokens
-
-    @property
-    def _lower(self) -> bool:
-        """Whether activations are computed in bfloat16."""
-        return self.numerics.precision == "bfloat16"
 
     def save(self, target: Path) -> None:
         """Leave adapter or model, with the tokenizer, as a whole folder."""
@@ -270,6 +263,29 @@ class Loop:
             carry_mapping(self.training.base, temporary)
             keep_prompt(temporary, self.training.prompt)
             seal(temporary)
+
+
+def _is_packed(model: Any, settings: TrainingSettings) -> bool:
+    """Make a model ready for packed rows; whether it reads them. Raises `UserError` where it must and
+    can't."""
+    packed = settings.batching != "padded" and attend_within_samples(model)
+    if packed:
+        shorten_last_block(model)
+    elif settings.batching == "packed":
+        raise UserError(
+            f"The attention of {type(model).__name__} can't be kept within packed samples."
+            " Set training.batching to 'padded'."
+        )
+    return packed
+
+
+def _remarks(model: Any) -> dict[str, Any]:
+    """How much of the model its adapter reaches; it is said where that is not all."""
+    share, left_out = coverage(model)
+    sentence = coverage_sentence(share, left_out)
+    if sentence is not None:
+        log.warning(sentence)
+    return {"adapted_share": share, "not_adapted": list(left_out)}
 
 
 def _validation_batches(training: Training, drawing: Drawing) -> dict[str, list[Batch]]:

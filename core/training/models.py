@@ -15,6 +15,7 @@ from core.prompts.vocabulary import BOS, EOS, PAD, VOCABULARY, embedded_tokenize
 from core.settings import Settings
 from core.storage.files import writing
 from core.storage.models import load_model
+from core.training.adapted_layers import layers_to_adapt
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -122,46 +123,35 @@ def _four_bits(device: str) -> dict[str, Any]:
 def with_adapter(model: "PreTrainedModel", settings: TrainingSettings, seed: int) -> Any:
     """The model with a fresh adapter that depends on the seed; only the adapter is trained.
 
-    Raises `UserError` where the model has none of the named layers.
+    Raises `UserError` where the model has no layer of one of the names.
     """
     import torch
     from peft import LoraConfig, get_peft_model
+    from peft.tuners.tuners_utils import BaseTunerLayer
 
     lora = settings.lora
     config = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,  # type: ignore[arg-type]
         lora_dropout=lora.dropout,
-        target_modules=list(lora.target_modules),
+        target_modules=layers_to_adapt(model, lora.target_modules),
         use_rslora=lora.rslora,
         use_dora=lora.dora,
         init_lora_weights=_INITS[lora.init],
         task_type="CAUSAL_LM",
     )
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return get_peft_model(model, config, autocast_adapter_dtype=True)
-    except ValueError as problem:
-        names = ", ".join(lora.target_modules)
-        raise UserError(
-            f"The model has no linear layers named {names}. Correct training.lora.target_modules."
-        ) from problem
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        adapted = get_peft_model(model, config, autocast_adapter_dtype=True)
+    for layer in adapted.modules():
+        if isinstance(layer, BaseTunerLayer):
+            # Else inputs are cast to float32 for its factors, and back by autocast at the next product.
+            layer.cast_input_dtype_enabled = False
+    return adapted
 
 
 # The fast singular value decomposition, in 16 iterations, that the authors of PiSSA use (Meng et al. 2024).
 _INITS: dict[str, Any] = {"zero": True, "pissa": "pissa_niter_16", "olora": "olora"}
-
-
-def draws_at_random(model: Any) -> bool:
-    """Whether a pass through the model while it trains draws random numbers: dropout of an adapter, or of the
-    base itself."""
-    import torch
-
-    shares: list[Any] = [layer.p for layer in model.modules() if isinstance(layer, torch.nn.Dropout)]
-    for name in ("attention_dropout", "dropout"):  # where layers keep only the share
-        shares += [getattr(layer, name, 0.0) for layer in model.modules()]
-    return any(isinstance(share, float) and share > 0 for share in shares)
 
 
 def initial_factors(model: Any, settings: TrainingSettings) -> "dict[str, torch.Tensor] | None":

@@ -1,20 +1,46 @@
 """Samples drawn and tokenized ahead, by processes of their own, so that a GPU never waits for them.
 
-A sample depends on its number alone, so it does not matter who draws it or when.
+A sample depends on its number alone, so it does not matter who draws it or when: processes that share a
+training draw a part each and hand it round, and the next step's batches are made while this one's are worked
+on.
 """
 
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
+
+from core.training.workers import Workers
 
 T = TypeVar("T")
+Sample = TypeVar("Sample", covariant=True)
 
 CHUNK = 16
 CHUNKS_AHEAD = 4
 """For each process: what waits while it works."""
 
 _draw: Callable[[int], Any] | None = None
+
+
+class Draws(Protocol[Sample]):
+    """Gives samples by their numbers, until it is closed."""
+
+    def __call__(self, number: int) -> Sample:
+        """The sample of this number."""
+        ...
+
+    def close(self) -> None:
+        """End what works on it."""
+        ...
+
+
+def draws_of(draw: Callable[[int], T], processes: int, workers: Workers) -> Draws[T] | None:
+    """Samples drawn by other processes and by the workers together; None where everything is drawn here."""
+    if workers.count == 1:
+        return DrawnAhead(draw, processes) if processes else None
+    own = OwnShare(draw, workers.rank, workers.count)
+    return HandedRound(DrawnAhead(own, processes) if processes else own, workers)
 
 
 class DrawnAhead(Generic[T]):
@@ -44,6 +70,71 @@ class DrawnAhead(Generic[T]):
     def close(self) -> None:
         """End the processes; what they have begun is dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class OwnShare(Generic[T]):
+    """The samples that one of several workers draws, counted by themselves: every `count`-th chunk."""
+
+    draw: Callable[[int], T]
+    rank: int
+    count: int
+
+    def __call__(self, place: int) -> T:
+        """The sample that stands at this place among the own ones."""
+        chunk, within = divmod(place, CHUNK)
+        return self.draw((chunk * self.count + self.rank) * CHUNK + within)
+
+    def close(self) -> None:
+        """Nothing works on it."""
+
+
+class HandedRound(Generic[T]):
+    """Samples of which each worker draws its share. All must ask for the same numbers in the same order."""
+
+    def __init__(self, own: Draws[T], workers: Workers) -> None:
+        self._own, self._workers = own, workers
+        self._round: tuple[int, list[list[T]]] = (-1, [])
+
+    def __call__(self, number: int) -> T:
+        """The sample of this number, whoever drew it."""
+        chunk, within = divmod(number, CHUNK)
+        wanted, rank = divmod(chunk, self._workers.count)
+        if self._round[0] != wanted:
+            mine = [self._own(place) for place in range(wanted * CHUNK, (wanted + 1) * CHUNK)]
+            self._round = (wanted, self._workers.gather(mine))
+        return self._round[1][rank][within]
+
+    def close(self) -> None:
+        """End what draws the own share."""
+        self._own.close()
+
+
+class Following(Generic[T]):
+    """Makes what follows a step, in a thread, while the step is worked on."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self._next: tuple[int, Future[T]] | None = None
+
+    def __call__(self, make: "Callable[[int], Any]", first: int) -> Any:
+        """What `make` gives for the step that begins with this number; then the one after it is begun."""
+        found = self._take(first) or self._thread.submit(make, first)
+        made = found.result()
+        self._next = (made.next_sample, self._thread.submit(make, made.next_sample))
+        return made
+
+    def forget(self) -> None:
+        """Wait until nothing is being made, and drop it."""
+        if self._next is not None and not self._next[1].cancel():
+            self._next[1].exception()
+        self._next = None
+
+    def _take(self, first: int) -> "Future[T] | None":
+        if self._next is None or self._next[0] != first:
+            self.forget()
+            return None
+        return self._next[1]
 
 
 def _begin(draw: Callable[[int], Any]) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from core.settings import Settings
 from core.training.loggers import Logger
@@ -21,24 +21,21 @@ class LoraSettings(Settings):
     alpha: float = Field(32.0, gt=0, le=1e6, description="The update is scaled by alpha / rank.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the first factor.")
     target_modules: tuple[str, ...] = Field(
-        ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
-        description="Names of the linear layers that get an adapter.",
-    )
-    rslora: bool = Field(
-        False, description="Scale the update by alpha / √rank instead, which keeps high ranks learning."
-    )
-    dora: bool = Field(
-        False, description="Learn the length of each weight vector apart from its direction (DoRA); slower."
-    )
-    init: Literal["zero", "pissa", "olora"] = Field(
-        "zero",
-        description="Where the factors begin. zero: an update of nothing. pissa, olora: the principal"
-        " directions of the weights, or a QR basis of them; saved as a plain adapter of twice the rank.",
-    )
-    four_bit: bool = Field(
-        False,
-        description="Keep the frozen weights in 4 bits, a quarter of the memory (bitsandbytes, NVIDIA GPU).",
-    )
+        ("all-linear",),
+        min_length=1,
+        description="Names of the linear layers that get an adapter; all-linear: every one inside the
+        blocks.", ) rslora: bool = Field( False, description="Scale the update by alpha / √rank instead, which
+        keeps high ranks learning." ) dora: bool = Field( False, description="Learn the length of each weight
+        vector apart from its direction (DoRA); slower." ) init: Literal["zero", "pissa", "olora"] = Field(
+        "zero", description="Where the factors begin. zero: an update of nothing. pissa, olora: the principal"
+        " directions of the weights, or a QR basis of them; saved as a plain adapter of twice the rank.", )
+        four_bit: bool = Field( False, description="Keep the frozen weights in 4 bits, a quarter of the memory
+        (bitsandbytes, NVIDIA GPU).", )
+
+    @field_validator("target_modules", mode="before")
+    @classmethod
+    def _one_name_is_a_list(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _kinds_go_together(self) -> "LoraSettings":

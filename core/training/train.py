@@ -42,14 +42,15 @@ def train(
 ) -> Path:
     """Train, resuming from `folder/checkpoint` where there is one; the folder of the result.
 
-    Before the first step `note` hears how it is computed: the fields of `Numerics`, and `differences`, a
-    sentence for each way in which a training that goes on is computed unlike before.
+    Before the first step `note` hears how it is computed: the fields of `Numerics`; of an adapter also
+    `adapted_share` and `not_adapted`; `differences`, a sentence for each way in which a training that goes on
+    is computed unlike before.
 
     Each step is reported as a record: step (counted from 1), total, loss (mean over counted tokens,
-    nats), learning_rate, tokens_per_second (padding not counted), mfu (share of the GPU's peak; None where
-    unknown), memory_bytes, dropped and shortened (samples too long), eta_seconds; after some steps also
-    validation_loss and validation_accuracy, seen_loss and seen_accuracy.
-    Raises `UserError` where the loss is no number, memory ends, or no sample fits.
+    nats), learning_rate, tokens_per_second (padding not counted), tokens_per_batch, mfu (share of the GPU's
+    peak; None where unknown), memory_bytes, dropped and shortened (samples too long), eta_seconds; after some
+    steps also validation_loss and validation_accuracy, seen_loss and seen_accuracy. Raises `UserError` where
+    the loss is no number, memory ends, or no sample fits.
     """
     target = trained_folder(folder, training.settings)
     if target.exists():
@@ -92,9 +93,9 @@ def _train_to(
     numerics, differences = here.going_on_from(checkpoint.numerics if checkpoint else None)
     for sentence in differences:
         log.warning(sentence)
-    note({**numerics.record(), "differences": differences})
     with numerics.threads_set():
-        loop = Loop.start(training, workers, numerics)
+        loop = Loop.start(training, workers, numerics if checkpoint else None)
+        note({**loop.numerics.record(), **loop.remarks, "differences": differences})
         if checkpoint is not None:
             checkpoint.restore(loop.trained, loop.optimizer)
         workers.wait()  # or the first would save while others still load

@@ -2,14 +2,17 @@
 
 Every process draws the same step, takes its share of the batches, and adds its gradients to those of the
 others, so all take the same step and hold the same weights; the first one alone reports and saves. They
-find each other through a file and talk over the loopback interface, so nothing listens to the network.
+find each other through a file and talk over the loopback interface, so nothing listens to the network. Where
+one ends badly all are ended at once: the others would wait for it.
 """
 
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,6 +28,7 @@ T = TypeVar("T")
 Report = Callable[[dict[str, Any]], None]
 
 MEETING = "ARC_WORKERS_MEET_AT"
+SECONDS_BETWEEN_LOOKS = 0.2
 _PATIENCE = timedelta(hours=2)
 
 
@@ -35,6 +39,8 @@ class Workers:
     rank: int = 0
     count: int = 1
     accelerator: Any = None
+    talk: Any = None
+    """A group of the same processes that passes objects between processors, beside the work of the GPUs."""
 
     @property
     def is_first(self) -> bool:
@@ -68,6 +74,16 @@ class Workers:
         for one, gradient in zip(trained, summed, strict=True):
             one.grad = gradient.view_as(one)
 
+    def gather(self, mine: T) -> list[T]:
+        """What all processes hand in, in their order."""
+        if self.accelerator is None:
+            return [mine]
+        import torch
+
+        found: list[Any] = [None] * self.count
+        torch.distributed.all_gather_object(found, mine, group=self.talk)
+        return found
+
     def wait(self) -> None:
         """Go on when all processes are here."""
         if self.accelerator is not None:
@@ -93,7 +109,8 @@ def join_workers() -> Workers:
         world_size=count,
         timeout=_PATIENCE,
     )
-    return Workers(rank, count, Accelerator(cpu=not on_gpu))
+    talk = torch.distributed.new_group(backend="gloo", timeout=_PATIENCE)
+    return Workers(rank, count, Accelerator(cpu=not on_gpu), talk)
 
 
 def wanted_workers(devices: int | None) -> int:
@@ -111,7 +128,7 @@ def share_work(command: list[str], count: int, report: Report) -> None:
     """Run a Python command in `count` processes until all are done; the first one's records are reported.
 
     It writes them with `tell`. Raises `UserError` with the sentence that a process ended with, or where
-    one ended otherwise than well.
+    one ended otherwise than well; the others are ended then.
     """
     with tempfile.TemporaryDirectory() as folder:
         reading, writing = os.pipe()
@@ -133,27 +150,48 @@ def share_work(command: list[str], count: int, report: Report) -> None:
             )
         os.close(writing)
         try:
-            _listen(reading, report)
-            codes = [process.wait() for process in processes]
+            _listen(reading, report, processes)
+            codes = _ended(processes)
         finally:
             for process in processes:
                 process.kill()
                 process.wait()
-    if any(codes):
+    if any(codes.values()):
+        listed = ", ".join(f"{code} (process {rank})" for rank, code in codes.items() if code)
         raise UserError(
-            f"The processes that share the training ended with codes {', '.join(map(str, codes))}."
-            " The log says why; launch again, or set training.devices to 1."
+            f"Of the {count} processes that share the training some ended badly, with code {listed}, and the"
+            " others were ended. The log says why; launch again, or set training.devices to 1."
         )
 
 
-def _listen(reading: int, report: Report) -> None:
-    """Report records until all processes have closed their end; the sentence of one of them is raised."""
-    with os.fdopen(reading) as lines:
-        for line in lines:
-            record = json.loads(line)
-            if "error" in record:
-                raise UserError(record["error"])
-            report(record)
+def _ended(processes: "Sequence[subprocess.Popen[bytes]]") -> dict[int, int]:
+    """The codes of those that have ended: all of them, or some as soon as one of them ended badly."""
+    while True:
+        codes = {rank: code for rank, one in enumerate(processes) if (code := one.poll()) is not None}
+        if len(codes) == len(processes) or any(codes.values()):
+            return codes
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _listen(reading: int, report: Report, processes: "Sequence[subprocess.Popen[bytes]]") -> None:
+    """Report records until all processes have closed their end, or one ended badly; the sentence of one of
+    them is raised."""
+    rest, open_end = b"", True
+    with os.fdopen(reading, "rb", buffering=0) as pipe:
+        while open_end:
+            ready, _, _ = select.select([pipe], [], [], SECONDS_BETWEEN_LOOKS)
+            if not ready:
+                if any(process.poll() for process in processes):
+                    return
+                continue
+            data = pipe.read(2**16)
+            open_end = bool(data)
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                record = json.loads(line)
+                if "error" in record:
+                    raise UserError(record["error"])
+                report(record)
 
 
 def tell(record: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Tiny models, and one thread."""
+"""Tiny models and trainings, and one thread."""
 
 from tests.training.conftest import model_folder, one_thread, training
 

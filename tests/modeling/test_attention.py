@@ -1,5 +1,6 @@
-"""Attention in packed rows: samples apart, windows kept, one kernel for a row, models that can't be packed."""
+"""Attention in packed rows: samples apart, windows kept, one kernel for a row, models that aren't packed."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -87,7 +88,7 @@ def test_a_packed_row_gives_the_logits_of_its_samples(make: Callable[[int], Any]
     model = make(8)
     tokens = torch.randint(3, 31, (1, 100), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        alone = [model(input_ids=tokens[:, a:b]).logits for a, b in zip(STARTS, STARTS[1:], strict=False)]
+        alone = [model(input_ids=tokens[:, a:b]).logits for a, b in itertools.pairwise(STARTS)]
         assert attend_within_samples(model)
         places = torch.cat([torch.arange(length) for length in LENGTHS])[None]
         given = {"position_ids": places, **boundaries(tuple(STARTS[1:]), "cpu")}

@@ -13,7 +13,6 @@ import torch
 from core.modeling.attention import _causal
 from core.modeling.last_block import looked_at, looking_at
 from core.training.batches import IGNORED, MULTIPLE
-from core.training.forward import forward
 from core.training.loop import Loop, Training
 
 
@@ -27,7 +26,8 @@ def test_the_last_mlp_sees_the_counted_tokens_and_every_other_one_all(
     for name, part in loop.model.named_modules():
         if name.endswith("mlp.act_fn"):
             part.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[1]))
-    found = forward(loop.model, batch, "cpu", lower=False)
+    found = loop.gradients.read(batch)
+    found.loss()
     counted = int((batch.labels[:, 1:] != IGNORED).sum())
     assert seen == [batch.tokens.shape[1], -(-counted // MULTIPLE) * MULTIPLE] and seen[1] < seen[0]
     assert int((found.labels != IGNORED).sum()) == counted

@@ -39,7 +39,8 @@ def by_hand(
 
 
 def _unseen(size: int, window: list[int] | None) -> torch.Tensor:
-    """What a token does not see, (size, size): beyond so many to the left and to the right; -1 is no bound."""
+    """What a token does not see, (size, size): beyond so many to the left and to the right; -1 is no
+    bound."""
     left, right = window or (-1, -1)
     behind = torch.arange(size)[:, None] - torch.arange(size)
     unseen = (behind < -right) if right >= 0 else torch.zeros_like(behind, dtype=torch.bool)

@@ -201,7 +201,7 @@ def test_the_loss_and_its_gradient_are_those_computed_by_hand(
     assert len(batches) == {16: 4, 150: 2, 16384: 1}[tokens_per_batch]
     assert all((batch.ends is not None) == (batching == "packed") for batch in batches)
     answer_tokens = sum(batch.answer_tokens for batch in batches)
-    loss = sum(loop._backward(batch, answer_tokens) for batch in batches)
+    loss = float(loop.gradients.add(list(enumerate(batches)), answer_tokens, 0))
     assert loss == pytest.approx(wanted, rel=1e-5)
     assert gradients.keys() == {name for name, w in loop.trained.items() if w.grad is not None}
     for name, gradient in gradients.items():
@@ -229,14 +229,17 @@ def test_a_step_is_that_of_adamw_on_the_clipped_gradient(training: Callable[...,
     assert compared > 10_000
 
 
-def gradients_of(loop: Loop, threads: int, tokens_per_batch: int) -> tuple[float, dict[str, torch.Tensor]]:
+def gradients_of(
+    loop: Loop, threads: int, tokens_per_batch: int, seed: int = 0
+) -> tuple[float, dict[str, torch.Tensor]]:
     """Loss and gradients of step 0, the batches worked on by so many threads."""
     drawn = replace(loop.drawing, tokens_per_batch=tokens_per_batch).step(0)
     assert len(drawn.batches) == 4
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        loss = loop._backward_all(drawn.batches, sum(batch.answer_tokens for batch in drawn.batches))
+        answer_tokens = sum(batch.answer_tokens for batch in drawn.batches)
+        loss = float(loop.gradients.add(list(enumerate(drawn.batches)), answer_tokens, seed))
     finally:
         torch.set_num_threads(before)
     gradients = {name: weights.grad for name, weights in loop.trained.items() if weights.grad is not None}
@@ -258,25 +261,30 @@ def test_a_batch_per_core_gives_the_gradients_of_one_core(
         assert all(torch.equal(found[name], gradients[name]) for name in gradients)
 
 
-@pytest.mark.parametrize("where", ["base", "adapter"])
-def test_with_dropout_several_cores_give_the_same_again(
+@pytest.mark.parametrize("where", ["base", "adapter", "adapter, computed anew"])
+def test_with_dropout_any_number_of_cores_gives_the_same(
     training: Callable[..., Training], model_folder: Path, tmp_path: Path, where: str
 ) -> None:
-    """Threads that draw from one stream would each get what the other left."""
+    """Each batch draws from a stream of its own, whoever works on it and whatever the global seed is; where
+    activations are computed anew the same is dropped again."""
     folder = shutil.copytree(model_folder, tmp_path / "model")
     changes: dict[str, Any] = {"method": "full", "base": folder}
-    if where == "adapter":
-        changes = {"lora": {"rank": 4, "dropout": 0.5}}
-    else:
+    if where == "base":
         config = json.loads((folder / "config.json").read_text())
         (folder / "config.json").write_text(json.dumps(config | {"attention_dropout": 0.5}))
+    else:
+        changes = {"lora": {"rank": 4, "dropout": 0.5}, "recompute": where.endswith("anew")}
     loop = Loop.start(training(**changes))
+    assert loop.gradients.side_by_side == (where == "adapter")
     sums = []
-    for seed in (0, 0, 0, 1):
-        torch.manual_seed(seed)
-        _, gradients = gradients_of(loop, 3, 16)
+    for threads, seed in ((3, 0), (1, 0), (2, 0), (3, 1)):
+        torch.manual_seed(len(sums))
+        _, gradients = gradients_of(loop, threads, 16, seed)
         sums.append(sum(float(gradient.abs().sum()) for gradient in gradients.values()))
-    assert sums[0] == sums[1] == sums[2] != sums[3], "dropout draws"
+    if where == "adapter":
+        assert sums[0] == sums[1] == sums[2]
+    assert sums[0] == pytest.approx(sums[1], rel=1e-4) and sums[1] == pytest.approx(sums[2], rel=1e-4)
+    assert sums[0] != pytest.approx(sums[3], rel=1e-4), "dropout draws"
 
 
 def test_bfloat16_rounds_activations_and_leaves_weights_alone(training: Callable[..., Training]) -> None:

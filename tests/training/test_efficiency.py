@@ -41,7 +41,7 @@ def test_operations_agree_with_those_that_torch_counts(
     loop = Loop.start(training(method="full", batching="packed", tokens_per_batch=16))
     batches = replace(loop.drawing, multiple=1).step(0).batches[:1]
     with FlopCounterMode(display=False) as counter:
-        loop._backward(batches[0], 1)
+        loop.gradients.add([(0, batches[0])], 1, 0)
     counts = counter.get_flop_counts()["Global"]
     matrices = sum(count for name, count in counts.items() if str(name) in ("aten.mm", "aten.addmm"))
     attention = 3 * 2 * 2 * 2 * 32 * batches[0].lengths[0] ** 2 / 2
@@ -51,7 +51,10 @@ def test_operations_agree_with_those_that_torch_counts(
 def test_peaks_are_known_by_name() -> None:
     assert peak_of("NVIDIA H200") == 989e12
     assert peak_of("NVIDIA H100 PCIe") == 756e12 < (peak_of("NVIDIA H100 80GB HBM3") or 0)
-    assert peak_of("NVIDIA L40S") != peak_of("NVIDIA L4")
+    assert (
+        len({peak_of(f"NVIDIA {name}") for name in ("L4", "L40", "L40S", "H100 NVL", "A100-SXM4-80GB")}) == 5
+    )
+    assert peak_of("NVIDIA L400") is None, "a name is a whole word"
     assert peak_of("Some other card") is None
 
 
@@ -62,8 +65,8 @@ def test_activations_are_lowered_where_the_processor_multiplies_them_faster(
     found = {"avx512_f": True} | ({instructions: True} if instructions else {})
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
     loop = Loop.start(training(method="full", precision="auto"))
-    assert loop._lower == (instructions is not None)
-    assert not Loop.start(training(method="full", precision="float32"))._lower
+    assert loop.gradients.read.lower == (instructions is not None)
+    assert not Loop.start(training(method="full", precision="float32")).gradients.read.lower
 
 
 def test_a_cpu_has_memory_but_no_peak(training: Callable[..., Training]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 
 from core.errors import UserError
@@ -14,6 +15,7 @@ from core.prompts.vocabulary import load_tokenizer
 from core.settings import validated
 from core.storage import models as storage_models
 from core.storage.models import check_model_folder, load_model, model_location
+from core.training.adapted_layers import coverage, coverage_sentence
 from core.training.models import ModelShape, init_model, load_for_training, with_adapter
 from core.training.settings import LoraSettings, TrainingSettings
 from tests.training.tiny import SHAPE
@@ -167,8 +169,83 @@ def test_an_adapter_depends_on_its_seed_and_is_all_that_is_trained(model_folder:
     assert all(not weights.any() for name, weights in one.items() if "lora_B" in name)
 
 
-def test_layers_that_do_not_exist_are_named(model_folder: Path) -> None:
+@pytest.mark.parametrize("names", [("q_prj",), ("q_proj", "v_porj"), ("all-linear", "o_pro")])
+def test_a_name_that_no_layer_has_is_refused(model_folder: Path, names: tuple[str, ...]) -> None:
+    """Among others, too: a misspelt one would be left untrained without a word."""
+    near = {"q_prj": "q_proj", "v_porj": "v_proj", "o_pro": "o_proj"}[names[-1]]
     with pytest.raises(
-        UserError, match=r"no linear layers named q_prj. Correct training.lora.target_modules"
+        UserError,
+        match=rf"no layer named '{names[-1]}'. Did you mean '{near}'\? It has down_proj, .* Correct",
     ):
-        adapter_of(model_folder, 0, target_modules=("q_prj",))
+        adapter_of(model_folder, 0, target_modules=names)
+
+
+@pytest.mark.parametrize("names", ["all-linear", ["all-linear"], ["all-linear", "q_proj"]])
+def test_all_linear_layers_of_the_blocks_may_be_meant(model_folder: Path, names: Any) -> None:
+    settings = validated(LoraSettings, {"rank": 4, "target_modules": names}, "lora")
+    adapted = adapter_of(model_folder, 0, target_modules=settings.target_modules)
+    assert len(adapted) == 2 * 7 * SHAPE.layers and not any("lm_head" in name for name in adapted)
+
+
+def fresh(kind: str, **more: Any) -> Any:
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=32, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, max_position_embeddings=128, pad_token_id=0, **more,
+    )  # fmt: skip
+    return getattr(transformers, f"{kind}ForCausalLM")(config)
+
+
+USUAL = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "left_out"),
+    [
+        ("Qwen2", {}, set()),
+        ("Phi3", {}, {"qkv_proj", "gate_up_proj"}),
+        ("Glm4", {"head_dim": 16}, {"gate_up_proj"}),
+        (
+            "GptOss",
+            {"head_dim": 16, "num_local_experts": 2, "num_experts_per_tok": 1},
+            {"gate_up_proj", "down_proj"},
+        ),
+    ],
+)
+def test_what_an_adapter_leaves_out_is_counted(kind: str, more: dict[str, Any], left_out: set[str]) -> None:
+    """By hand, from the shapes of the model's matrices; with all-linear only experts that are no layers
+    stay."""
+    model = fresh(kind, **more)
+    known = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+    settings = TrainingSettings(lora=LoraSettings(rank=2, target_modules=tuple(set(USUAL) & known)))
+    sizes = {
+        name: weights.numel() for name, weights in model.model.layers.named_parameters() if weights.ndim > 1
+    }
+    share, left = coverage(with_adapter(model, settings, 0))
+    assert left_out <= set(left)
+    reached = sum(
+        size for name, size in sizes.items() if name.removesuffix(".weight").split(".")[-1] not in left
+    )
+    assert share == pytest.approx(reached / sum(sizes.values()))
+    assert (coverage_sentence(share, left) is None) == (share == 1)
+    every = TrainingSettings(lora=LoraSettings(rank=2))
+    share, left = coverage(with_adapter(fresh(kind, **more), every, 0))
+    assert share == 1 or kind == "GptOss"
+
+
+@pytest.mark.parametrize("kind", [{}, {"dora": True}, {"rslora": True, "dropout": 0.5}])
+def test_an_adapters_inputs_are_not_cast_twice(model_folder: Path, kind: dict[str, Any]) -> None:
+    """In bfloat16 each layer hands the factors what it was given, and answers in bfloat16."""
+    settings = TrainingSettings(lora=LoraSettings(rank=4, **kind))
+    base = load_for_training(str(model_folder), settings, "cpu", "bfloat16")
+    model, seen = with_adapter(base, settings, 0), []
+    for name, layer in model.named_modules():
+        if name.endswith("lora_A.default"):
+            layer.register_forward_hook(
+                lambda _, inputs, output: seen.append((inputs[0].dtype, output.dtype))
+            )
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model(input_ids=torch.arange(3, 23)[None]).logits.float().sum()
+    loss.backward()
+    if kind.get("dora"):  # which calls its factors on a matrix of its own making, too
+        seen = [found for found in seen if found[0] == torch.bfloat16]
+    assert seen == [(torch.bfloat16, torch.bfloat16)] * 7 * SHAPE.layers

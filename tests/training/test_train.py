@@ -21,6 +21,7 @@ from core.prompts.templates import prompt_of_model
 from core.storage.models import check_seal
 from core.training import train as train_module
 from core.training.checkpoints import Position, latest_checkpoint
+from core.training.gradients import Gradients
 from core.training.loop import Loop, Training
 from core.training.models import load_for_training
 from core.training.numerics import Numerics
@@ -247,14 +248,15 @@ def test_a_gradient_that_is_no_number_reaches_no_weight(
     training: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The loss may be finite while its gradient is not; a step would spoil weights and checkpoints."""
-    honest = Loop._backward
+    honest = Gradients.add
 
-    def backward(self: Loop, *arguments: Any) -> float:
+    def add(self: Gradients, *arguments: Any) -> torch.Tensor:
         loss = honest(self, *arguments)
-        next(iter(self.trained.values())).grad.fill_(torch.inf)
+        assert self.weights[0].grad is not None
+        self.weights[0].grad.fill_(torch.inf)
         return loss
 
-    monkeypatch.setattr(Loop, "_backward", backward)
+    monkeypatch.setattr(Gradients, "add", add)
     with pytest.raises(UserError, match=r"The gradient of step 1 is (nan|inf). Lower training.learning_rate"):
         train(training(checkpoint_every=1), tmp_path, lambda record: None)
     assert not (tmp_path / "checkpoint").exists()
@@ -268,18 +270,58 @@ def test_a_gradient_that_is_no_number_reaches_no_weight(
         MemoryError(),
     ],
 )
-@pytest.mark.parametrize("place", ["_backward", "start"])
+@pytest.mark.parametrize("place", [(Gradients, "loss"), (Loop, "start")], ids=["step", "start"])
 def test_memory_that_ends_is_one_sentence(
-    training: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: Exception, place: str
+    training: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    problem: Exception,
+    place: tuple[Any, str],
 ) -> None:
     def end(*_: Any) -> Any:
         raise problem
 
-    monkeypatch.setattr(Loop, place, end)
+    monkeypatch.setattr(*place, end)
     with pytest.raises(
         UserError, match=r"too little memory. Lower training.tokens_per_batch or training.max"
     ):
         train(training(), tmp_path, lambda record: None)
+
+
+def test_where_memory_ends_the_step_is_done_anew_with_rows_of_half_the_size(
+    training: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the step had added is forgotten, so that its gradient is that of smaller rows; what goes on from
+    a checkpoint keeps the size."""
+    honest, sizes = Gradients.loss, []
+
+    def scarce(self: Gradients, batch: Any, answer_tokens: int) -> Any:
+        sizes.append(batch.tokens.size)
+        if batch.tokens.size > 250 and len(sizes) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return honest(self, batch, answer_tokens)
+
+    make = training(method="full", steps=4, samples_per_step=8, tokens_per_batch=400, checkpoint_every=2)
+    monkeypatch.setattr(Gradients, "loss", scarce)
+    records: list[dict[str, Any]] = []
+    with caplog.at_level(logging.WARNING), pytest.raises(Interrupted):
+        train(make, tmp_path / "a", lambda record: records.append(record) or _stop(record, 3))
+    rows = [record["tokens_per_batch"] for record in records]
+    assert rows[0] == 400 and rows[-1] == 200 and "Memory ended at 400 tokens per batch" in caplog.text
+    kept = latest_checkpoint(tmp_path / "a" / "checkpoint")
+    assert kept is not None and kept.numerics.tokens_per_batch == 200
+    monkeypatch.setattr(Gradients, "loss", honest)
+    after: list[dict[str, Any]] = []
+    train(make, tmp_path / "a", after.append)
+    assert [record["tokens_per_batch"] for record in after] == [200, 200]
+    whole: dict[int, float] = losses_of(make, tmp_path / "b")
+    losses = {record["step"]: record["loss"] for record in [*records, *after]}
+    assert losses == pytest.approx(whole, rel=1e-5)
+
+
+def _stop(record: dict[str, Any], step: int) -> None:
+    if record["step"] == step:
+        raise Interrupted
 
 
 def test_other_errors_keep_their_traceback(

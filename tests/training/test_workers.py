@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +86,31 @@ def test_the_sentence_of_a_process_is_raised_and_records_are_reported() -> None:
 
 
 def test_a_process_that_dies_is_said() -> None:
-    with pytest.raises(UserError, match=r"ended with codes 3, 3. The log says why; launch again, or set"):
+    with pytest.raises(UserError, match=r"code 3 \(process \d\).* The log says why; launch again, or set"):
         share_work(["-c", "raise SystemExit(3)"], 2, lambda record: None)
-    with pytest.raises(UserError, match=r"ended with codes -9"):
+    with pytest.raises(UserError, match=r"code -9 \(process 0\)"):
         share_work(["-c", f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})"], 1, lambda record: None)
+
+
+@pytest.mark.parametrize("way", ["os._exit(3)", f"os.kill(os.getpid(), {int(signal.SIGKILL)})"])
+def test_one_that_dies_ends_all_the_others_at_once(way: str) -> None:
+    """They would wait for it within an operation, for hours."""
+    code = f"import os, time; {way} if os.environ['RANK'] == '1' else time.sleep(300)"
+    began = time.monotonic()
+    with pytest.raises(UserError, match=r"Of the 3 processes .* code (3|-9) \(process 1\)"):
+        share_work(["-c", code], 3, lambda record: None)
+    assert time.monotonic() - began < 60
+
+
+def test_any_error_of_a_process_is_told(tmp_path: Path) -> None:
+    code = (
+        "import sys; from core.pipeline import train_rank;"
+        " train_rank.launched_spec = lambda run: 1 / 0; train_rank.main(sys.argv[1], 'a', 'b', '0')"
+    )
+    with pytest.raises(
+        UserError, match=r"Process \d of those .* failed \(ZeroDivisionError: division by zero"
+    ):
+        share_work(["-c", code, str(tmp_path)], 2, lambda record: None)
 
 
 def test_shares_are_whole_and_apart() -> None:
