@@ -46,12 +46,21 @@ def attend_within_samples(model: "PreTrainedModel") -> bool:
         return False
     AttentionInterface.register(NAME, _attention)
     AttentionMaskInterface.register(NAME, _no_mask)
-    before = model.config._attn_implementation
+    before = _kind(model)
     model.set_attn_implementation(NAME)
     if keeps_samples_apart(model):
         return True
     model.set_attn_implementation(before)
     return False
+
+
+def reads_packed_rows(model: Any) -> bool:
+    """Whether `attend_within_samples` has made the model ready."""
+    return _kind(model) == NAME
+
+
+def _kind(model: Any) -> str:
+    return str(model.config._attn_implementation)  # noqa: SLF001 - where the library keeps it
 
 
 def keeps_samples_apart(model: "PreTrainedModel") -> bool:

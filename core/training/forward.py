@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from core.modeling.attention import NAME as PACKED
-from core.modeling.attention import boundaries
+from core.modeling.attention import boundaries, reads_packed_rows
 from core.modeling.last_block import looking_at
 from core.training.batches import IGNORED, MULTIPLE, Batch
 
@@ -104,7 +103,7 @@ class Reader:
             "use_cache": False,
             "position_ids": torch.arange(8, device=device)[None],
         }
-        if model.config._attn_implementation == PACKED:
+        if reads_packed_rows(model):
             given |= boundaries((8,), device)
         was_training = model.training
         model.eval()

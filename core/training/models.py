@@ -146,7 +146,7 @@ def with_adapter(model: "PreTrainedModel", settings: TrainingSettings, seed: int
     for layer in adapted.modules():
         if isinstance(layer, BaseTunerLayer):
             # Else inputs are cast to float32 for its factors, and back by autocast at the next product.
-            layer.cast_input_dtype_enabled = False
+            layer.cast_input_dtype_enabled = False  # type: ignore[assignment]
     return adapted
 
 

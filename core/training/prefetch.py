@@ -80,9 +80,9 @@ class OwnShare(Generic[T]):
     rank: int
     count: int
 
-    def __call__(self, place: int) -> T:
+    def __call__(self, number: int) -> T:
         """The sample that stands at this place among the own ones."""
-        chunk, within = divmod(place, CHUNK)
+        chunk, within = divmod(number, CHUNK)
         return self.draw((chunk * self.count + self.rank) * CHUNK + within)
 
     def close(self) -> None:
@@ -110,14 +110,26 @@ class HandedRound(Generic[T]):
         self._own.close()
 
 
-class Following(Generic[T]):
+class Step(Protocol):
+    """What a step works on; it says with which sample the next begins."""
+
+    @property
+    def next_sample(self) -> int:
+        """The number of that sample."""
+        ...
+
+
+S = TypeVar("S", bound=Step)
+
+
+class Following(Generic[S]):
     """Makes what follows a step, in a thread, while the step is worked on."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1)
-        self._next: tuple[int, Future[T]] | None = None
+        self._next: tuple[int, Future[S]] | None = None
 
-    def __call__(self, make: "Callable[[int], Any]", first: int) -> Any:
+    def __call__(self, make: Callable[[int], S], first: int) -> S:
         """What `make` gives for the step that begins with this number; then the one after it is begun."""
         found = self._take(first) or self._thread.submit(make, first)
         made = found.result()
@@ -130,7 +142,7 @@ class Following(Generic[T]):
             self._next[1].exception()
         self._next = None
 
-    def _take(self, first: int) -> "Future[T] | None":
+    def _take(self, first: int) -> Future[S] | None:
         if self._next is None or self._next[0] != first:
             self.forget()
             return None

@@ -23,14 +23,23 @@ class LoraSettings(Settings):
     target_modules: tuple[str, ...] = Field(
         ("all-linear",),
         min_length=1,
-        description="Names of the linear layers that get an adapter; all-linear: every one inside the
-        blocks.", ) rslora: bool = Field( False, description="Scale the update by alpha / √rank instead, which
-        keeps high ranks learning." ) dora: bool = Field( False, description="Learn the length of each weight
-        vector apart from its direction (DoRA); slower." ) init: Literal["zero", "pissa", "olora"] = Field(
-        "zero", description="Where the factors begin. zero: an update of nothing. pissa, olora: the principal"
-        " directions of the weights, or a QR basis of them; saved as a plain adapter of twice the rank.", )
-        four_bit: bool = Field( False, description="Keep the frozen weights in 4 bits, a quarter of the memory
-        (bitsandbytes, NVIDIA GPU).", )
+        description="Names of the linear layers that get an adapter; all-linear: all inside the blocks.",
+    )
+    rslora: bool = Field(
+        False, description="Scale the update by alpha / √rank instead, which keeps high ranks learning."
+    )
+    dora: bool = Field(
+        False, description="Learn the length of each weight vector apart from its direction (DoRA); slower."
+    )
+    init: Literal["zero", "pissa", "olora"] = Field(
+        "zero",
+        description="Where the factors begin. zero: an update of nothing. pissa, olora: the principal"
+        " directions of the weights, or a QR basis of them; saved as a plain adapter of twice the rank.",
+    )
+    four_bit: bool = Field(
+        False,
+        description="Keep the frozen weights in 4 bits, a quarter of the memory (bitsandbytes, NVIDIA GPU).",
+    )
 
     @field_validator("target_modules", mode="before")
     @classmethod
@@ -74,7 +83,8 @@ class TrainingSettings(Settings):
         ge=16,
         le=MOST_TOKENS,
         description="Most tokens, padding included, in one forward pass; lower it if memory ends. "
-        "Empty: 2,048 on a CPU, whose caches they fit, and 32,768 on a GPU.",
+        "Empty: 2,048 on a CPU, whose caches they fit; on a GPU as many as fill 85 % of its free memory,"
+        " at most 32,768. Where memory ends, a step is done anew with half of it.",
     )
     batching: Literal["auto", "packed", "padded"] = Field(
         "auto",

@@ -19,10 +19,12 @@ from core.errors import UserError
 from core.prompts.templates import PromptSettings, training_sample
 from core.prompts.vocabulary import PAD, embedded_tokenizer
 from core.settings import validated
+from core.training import forward
 from core.training.batches import IGNORED, Drawing, group_by_length, group_evenly, group_to_pack, pack, pad
 from core.training.checkpoints import Position
 from core.training.loop import Loop, Training
 from core.training.models import load_for_training
+from core.training.optimizers import make_optimizers
 from core.training.schedules import learning_rate_at
 from core.training.settings import TrainingSettings
 from tests.training.conftest import tiny_settings, toy_mixture
@@ -234,7 +236,7 @@ def gradients_of(
 ) -> tuple[float, dict[str, torch.Tensor]]:
     """Loss and gradients of step 0, the batches worked on by so many threads."""
     drawn = replace(loop.drawing, tokens_per_batch=tokens_per_batch).step(0)
-    assert len(drawn.batches) == 4
+    assert len(drawn.batches) == 4 or tokens_per_batch > 16
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -313,6 +315,65 @@ def test_muon_turns_matrices_inside_the_blocks_and_adamw_the_rest(training: Call
         scale = 0.2 * max(weights.shape) ** 0.5  # what makes its size that of AdamW's
         assert 0.6 < float(turned[7]) / scale <= float(turned[0]) / scale < 1.3, name
     assert by_muon == 7 * loops["muon"].model.config.num_hidden_layers
+
+
+@pytest.mark.parametrize("shapes", [[(8, 24)] * 3, [(24, 8), (16, 16), (24, 8)]])
+def test_stacked_matrices_turn_like_single_ones(shapes: list[tuple[int, int]]) -> None:
+    """As torch's own Muon, to bfloat16; three steps, so that momentum counts."""
+    draw = torch.Generator().manual_seed(0)
+    first = [torch.randn(shape, generator=draw) for shape in shapes]
+    ours, theirs = ([torch.nn.Parameter(one.clone()) for one in first] for _ in range(2))
+    mine = make_optimizers(
+        {f"layer.{n}": one for n, one in enumerate(ours)},
+        tiny_settings(optimizer="muon", learning_rate=0.1, weight_decay=0.1),
+    )
+    its = torch.optim.Muon(theirs, lr=0.1, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    for _ in range(3):
+        for one, other in zip(ours, theirs, strict=True):
+            one.grad = torch.randn(one.shape, generator=draw)
+            other.grad = one.grad.clone()
+        mine.step()
+        its.step()
+    for one, other, before in zip(ours, theirs, first, strict=True):
+        change = (other.detach() - before).norm()
+        assert (one.detach() - other.detach()).norm() < 0.03 * change
+
+
+@pytest.mark.parametrize("batching", ["padded", "packed"])
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_logits_in_pieces_change_nothing(
+    training: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, batching: str, method: str
+) -> None:
+    """Loss, gradients, and what is judged; to rounding, since pieces are added up."""
+    loop = Loop.start(training(batching=batching, method=method))
+    assert loop.gradients.read.head is not None
+    whole = gradients_of(loop, 1, 2048)
+    batch = loop.drawing.step(0).batches[0]
+    judged = loop.gradients.read(batch).judged()
+    monkeypatch.setattr(forward, "MOST_LOGITS", 32 * 5)
+    assert len(list(loop.gradients.read(batch)._pieces())) > 3
+    pieces = gradients_of(loop, 1, 2048)
+    assert pieces[0] == pytest.approx(whole[0], rel=1e-6)
+    for name, gradient in whole[1].items():
+        assert torch.allclose(pieces[1][name], gradient, rtol=1e-4, atol=1e-7), name
+    again = loop.gradients.read(batch).judged()
+    assert torch.equal(again[1], judged[1]) and float(again[0].detach()) == pytest.approx(
+        float(judged[0].detach()), rel=1e-6
+    )
+
+
+def test_a_head_that_does_more_than_multiply_is_left_to_the_model(model_folder: Path) -> None:
+    model = load_for_training(str(model_folder), tiny_settings(), "cpu")
+    assert forward.Reader.of(model, "cpu", lower=False).head is not None
+    honest = model.forward
+
+    def capped(*given: Any, **named: Any) -> Any:
+        found = honest(*given, **named)
+        found.logits = 3 * torch.tanh(found.logits / 3)
+        return found
+
+    model.forward = capped  # type: ignore[method-assign]
+    assert forward.Reader.of(model, "cpu", lower=False).head is None
 
 
 def rates(**changes: object) -> list[float]:
