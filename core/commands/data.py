@@ -7,10 +7,7 @@ import typer
 
 from core.commands.printing import (
     HERE,
-    AsCsv,
     AsJson,
-    AsLatex,
-    AsMarkdown,
     Root,
     print_listing,
     print_records,
@@ -89,9 +86,7 @@ def import_(
 @app.command("list")
 def list_(
     as_json: AsJson = False,
-    as_markdown: AsMarkdown = False,
-    as_latex: AsLatex = False,
-    as_csv: AsCsv = False,
+    output: Format = "table",
     root: Root = HERE,
 ) -> None:
     """List the imported sources, and the reversed ones that the flags make of them."""
@@ -99,11 +94,11 @@ def list_(
     from core.curation.stored import SOURCE_COLUMNS
 
     records = [info.record for info in [*list_sources(root), *derived_sources(root)]]
-    if not records and not as_json:
+    output = format_of(output, as_json)
+    if not records and output != "json":
         say("No source is imported yet. Run: python -m core data import arc1")
         return
-    forms = {"as_json": as_json, "as_markdown": as_markdown, "as_latex": as_latex, "as_csv": as_csv}
-    print_listing(records, SOURCE_COLUMNS, **forms)
+    print_listing(records, SOURCE_COLUMNS, output)
 
 
 @app.command()

@@ -9,10 +9,7 @@ import typer
 
 from core.commands.printing import (
     HERE,
-    AsCsv,
     AsJson,
-    AsLatex,
-    AsMarkdown,
     Experiment,
     Root,
     print_leaks,
@@ -51,9 +48,7 @@ def show(
     eval_seed: Annotated[int | None, typer.Option(help="Only this evaluation of each training.")] = None,
     by: Annotated[Unit, typer.Option(help="Whose attempts vote together.")] = Unit.evaluation,
     as_json: AsJson = False,
-    as_markdown: AsMarkdown = False,
-    as_latex: AsLatex = False,
-    as_csv: AsCsv = False,
+    output: Format = "table",
     root: Root = HERE,
 ) -> None:
     """Show the distinct answers to a task by votes, for each evaluation, run or variant."""
@@ -68,7 +63,7 @@ def show(
     source, task_id = _evaluated(scores, task)
     answers = answers_of(root, experiment, evaluations, source, task_id, by)
     table = answers_table([answer_record(answer, source, task_id) for answer in answers])
-    print_table(table, as_json=as_json, as_markdown=as_markdown, as_latex=as_latex, as_csv=as_csv)
+    print_table(table, format_of(output, as_json))
 
 
 @app.command()

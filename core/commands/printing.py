@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -24,9 +24,11 @@ Root = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one list of flat records, unrounded.")]
-AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")]
-AsLatex = Annotated[bool, typer.Option("--latex", help="Print the table as LaTeX.")]
-AsCsv = Annotated[bool, typer.Option("--csv", help="Print the records as CSV, unrounded.")]
+OutputFormat = Literal["table", "json", "markdown", "latex", "csv"]
+Format = Annotated[
+    OutputFormat,
+    typer.Option("--format", "-f", help="How the records are printed; JSON and CSV are unrounded."),
+]
 
 HERE = Path()
 
@@ -88,43 +90,30 @@ def print_records(
     Console().print(table)
 
 
-def print_table(
-    table: "Table",
-    *,
-    as_json: bool = False,
-    as_markdown: bool = False,
-    as_latex: bool = False,
-    as_csv: bool = False,
-) -> bool:
-    """Print a table in the form asked for; whether it was printed for a person to read here."""
-    if as_json:
+def print_table(table: "Table", output: OutputFormat = "table") -> bool:
+    """Print a table in a format; whether it was printed for a person to read here."""
+    if output == "json":
         print_records(table.records, as_json=True)
-    elif as_csv:
-        say(table.csv, nl=False)
-    elif as_markdown or as_latex:
-        say(table.markdown if as_markdown else table.latex, nl=False)
-    else:
+    elif output == "table":
         print_texts(table.header, table.rows, table.names)
-        return True
-    return False
+    else:
+        say({"csv": table.csv, "markdown": table.markdown, "latex": table.latex}[output], nl=False)
+    return output == "table"
 
 
-def print_listing(
-    records: Sequence[Mapping[str, Any]],
-    columns: Sequence[str],
-    *,
-    as_json: bool,
-    as_markdown: bool,
-    as_latex: bool,
-    as_csv: bool,
-) -> None:
-    """Print the named columns of flat records in the form asked for; JSON and CSV hold all of them."""
-    if as_markdown or as_latex or as_csv:
+def print_listing(records: Sequence[Mapping[str, Any]], columns: Sequence[str], output: OutputFormat) -> None:
+    """Print the named columns of flat records in a format; JSON and CSV hold all of them."""
+    if output in ("table", "json"):
+        print_records(records, as_json=output == "json", columns=columns)
+    else:
         from core.results.text_tables import free_table
 
-        print_table(free_table(columns, records), as_markdown=as_markdown, as_latex=as_latex, as_csv=as_csv)
-    else:
-        print_records(records, as_json=as_json, columns=columns)
+        print_table(free_table(columns, records), output)
+
+
+def format_of(output: OutputFormat, as_json: bool) -> OutputFormat:
+    """The format of a verb's output, of which `--json` is the short form."""
+    return "json" if as_json else output
 
 
 def print_texts(header: Sequence[str], rows: Sequence[Sequence[str]], names: int = 1) -> None:

@@ -9,10 +9,7 @@ from typer.core import TyperGroup
 
 from core.commands.printing import (
     HERE,
-    AsCsv,
     AsJson,
-    AsLatex,
-    AsMarkdown,
     Experiment,
     Root,
     print_leaks,
@@ -67,9 +64,7 @@ def show(
     scope: Annotated[Scope, typer.Option(help="Over what the spread generalises.")] = Scope.recipe,
     level: Level = 0.95,
     as_json: AsJson = False,
-    as_markdown: AsMarkdown = False,
-    as_latex: AsLatex = False,
-    as_csv: AsCsv = False,
+    output: Format = "table",
     html: Annotated[
         Path | None, typer.Option(help="Write the whole experiment (tables, charts, settings) to this file.")
     ] = None,
@@ -97,10 +92,10 @@ def show(
             for record in records
         ]
     )
-    for_people = not (as_json or as_csv or as_markdown or as_latex)
+    for_people = format_of(output, as_json) == "table"
     if for_people:
         say(scores.experiment.question or scores.experiment.name)
-    print_table(table, as_json=as_json, as_markdown=as_markdown, as_latex=as_latex, as_csv=as_csv)
+    print_table(table, format_of(output, as_json))
     if for_people:
         said = [scope_sentence(scores, scope, aggregation), evaluated_sentence(scores)]
         said += [missing_sentence(scores), progress_sentence(scores)]
@@ -150,9 +145,7 @@ def compare(
     level: Level = 0.95,
     tasks: Annotated[bool, typer.Option("--tasks", help="List the tasks by difference instead.")] = False,
     as_json: AsJson = False,
-    as_markdown: AsMarkdown = False,
-    as_latex: AsLatex = False,
-    as_csv: AsCsv = False,
+    output: Format = "table",
     root: Root = HERE,
 ) -> None:
     """Compare two variants: is B better than A, and over what does that hold?"""
@@ -168,7 +161,7 @@ def compare(
     else:
         scopes = [scope] if scope else None
         table = comparison_table(compare_records(scores, a, b, metrics, scopes, aggregation, level), a, b)
-    shown = print_table(table, as_json=as_json, as_markdown=as_markdown, as_latex=as_latex, as_csv=as_csv)
+    shown = print_table(table, format_of(output, as_json))
     if shown and not tasks:
         for name in dict.fromkeys(record["scope"] for record in table.records):
             say(f"{name}: {OVER[name]}.")
@@ -179,9 +172,7 @@ def spread(
     metric: Metrics = None,
     aggregation: Form = Aggregation.by_task,
     as_json: AsJson = False,
-    as_markdown: AsMarkdown = False,
-    as_latex: AsLatex = False,
-    as_csv: AsCsv = False,
+    output: Format = "table",
     root: Root = HERE,
 ) -> None:
     """Show where the spread comes from: tasks, trainings, evaluations, the rest."""
@@ -190,7 +181,7 @@ def spread(
 
     scores, metrics = _opened(root, experiment, metric)
     table = components_table(spread_records(scores, metrics, aggregation))
-    if print_table(table, as_json=as_json, as_markdown=as_markdown, as_latex=as_latex, as_csv=as_csv):
+    if print_table(table, format_of(output, as_json)):
         say('"of run means": from one number per evaluation; the others from single tasks.')
 
 
@@ -203,9 +194,7 @@ def plan(
     metric: Metrics = None,
     aggregation: Form = Aggregation.by_task,
     as_json: AsJson = False,
-    as_markdown: AsMarkdown = False,
-    as_latex: AsLatex = False,
-    as_csv: AsCsv = False,
+    output: Format = "table",
     root: Root = HERE,
 ) -> None:
     """Plan from the spread at hand: what can be detected, or the runs for a wanted difference."""
@@ -215,6 +204,6 @@ def plan(
     scores, metrics = _opened(root, experiment, metric)
     wanted = None if points is None else points / 100
     table = plan_table(plan_records(scores, metrics, wanted, power, aggregation))
-    if print_table(table, as_json=as_json, as_markdown=as_markdown, as_latex=as_latex, as_csv=as_csv):
+    if print_table(table, format_of(output, as_json)):
         for name in metrics:
             say(f"{name}: {std_sentence(pilot(scores, name, aggregation))}")

@@ -7,10 +7,7 @@ import typer
 
 from core.commands.printing import (
     HERE,
-    AsCsv,
     AsJson,
-    AsLatex,
-    AsMarkdown,
     Experiment,
     Restorable,
     Root,
@@ -186,9 +183,7 @@ def list_(
     experiment: SomeExperiment = None,
     root: Root = HERE,
     as_json: AsJson = False,
-    as_markdown: AsMarkdown = False,
-    as_latex: AsLatex = False,
-    as_csv: AsCsv = False,
+    output: Format = "table",
 ) -> None:
     """List runs with their state, stage and progress."""
     from core.errors import UserError
@@ -198,14 +193,14 @@ def list_(
     known = list_experiments(root)
     if experiment is not None and experiment not in known:
         raise UserError(f"'{experiment}' was never launched. Launched: {', '.join(known) or 'nothing yet'}.")
-    forms = {"as_json": as_json, "as_markdown": as_markdown, "as_latex": as_latex, "as_csv": as_csv}
+    output = format_of(output, as_json)
     records = run_records(root, experiment)
     columns = run_columns(records)
-    if not any(forms.values()):  # in a terminal a sentence needs the whole width
+    if output == "table":  # in a terminal a sentence needs the whole width
         left_out = ("error",) if experiment is None else ("error", "experiment")
         columns = tuple(name for name in columns if name not in left_out)
-    print_listing(records, columns, **forms)
-    if not any(forms.values()):
+    print_listing(records, columns, output)
+    if output == "table":
         print_errors(records)
     for name in [experiment] if experiment else known:
         print_leaks(root, name)

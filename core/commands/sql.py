@@ -6,10 +6,7 @@ import typer
 
 from core.commands.printing import (
     HERE,
-    AsCsv,
     AsJson,
-    AsLatex,
-    AsMarkdown,
     Root,
     print_records,
     print_table,
@@ -22,9 +19,7 @@ def sql(
     query: Annotated[str | None, typer.Argument(help="One SELECT; without it, tables are listed.")] = None,
     saved: Annotated[str | None, typer.Option(help="Ask the query data/queries/NAME.sql instead.")] = None,
     as_json: AsJson = False,
-    as_markdown: AsMarkdown = False,
-    as_latex: AsLatex = False,
-    as_csv: AsCsv = False,
+    output: Format = "table",
     rows: Annotated[int, typer.Option(help="Print at most so many rows.", min=1, max=1_000_000)] = 10_000,
     seconds: Annotated[float, typer.Option(help="Stop the query after so long.", min=1, max=3600)] = 30.0,
     root: Root = HERE,
@@ -48,7 +43,7 @@ def sql(
     table = free_table(answer.table.column_names, found)
     for sentence in query_leaks(root, text):
         say(sentence, err=True)
-    if print_table(table, as_json=as_json, as_markdown=as_markdown, as_latex=as_latex, as_csv=as_csv):
+    if print_table(table, format_of(output, as_json)):
         say(f"{answer.table.num_rows:,} rows in {answer.seconds:.2f} s.")
     if answer.cut:
         typer.secho(cut_sentence(answer, limits), err=True, fg=typer.colors.YELLOW)

@@ -162,7 +162,9 @@ def test_why_a_run_failed_stands_below_the_list_in_a_line_of_its_own(
     assert "trial plain seed 0: The disk is full. Free some space and go on.\n" in listed
     table, _, _ = listed.partition("trial plain seed 0")
     assert "error" not in table and "failed" in table
-    written = CliRunner().invoke(command_line.app, ["runs", "list", "--csv", "--root", str(root)]).output
+    written = (
+        CliRunner().invoke(command_line.app, ["runs", "list", "--format", "csv", "--root", str(root)]).output
+    )
     assert "The disk is full." in written
 
 

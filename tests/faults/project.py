@@ -91,7 +91,7 @@ def reading_verbs(root: Path, out: Path) -> list[list[str]]:
         ["runs", "show", LAUNCHED, "plain", "0"],
         *(
             ["results", EXPERIMENT, *form]
-            for form in (*forms, ["--markdown"], ["--html", str(out / "a.html")])
+            for form in (*forms, ["--format", "markdown"], ["--html", str(out / "a.html")])
         ),
         ["results", IMPORTED],
         ["compare", EXPERIMENT, VARIANT, OTHER],

@@ -53,11 +53,11 @@ def test_the_list_of_runs_warns_beside_its_output(leaky: Path, named: list[str])
     assert "leaked" in said.stdout and " 4 " in said.stdout
 
 
-@pytest.mark.parametrize("form", ["--json", "--csv", "--markdown"])
+@pytest.mark.parametrize("form", ["json", "csv", "markdown"])
 def test_the_records_of_runs_carry_the_number(leaky: Path, form: str) -> None:
-    said = CliRunner().invoke(app, ["runs", "list", form, "--root", str(leaky)])
+    said = CliRunner().invoke(app, ["runs", "list", "--format", form, "--root", str(leaky)])
     assert said.stderr == f"trial: {SENTENCE}\n"
-    if form == "--json":
+    if form == "json":
         assert [record["leaked_tasks"] for record in json.loads(said.stdout)] == [4]
     else:
         heading, *rows = said.stdout.splitlines()

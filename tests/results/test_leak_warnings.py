@@ -75,7 +75,7 @@ def test_every_page_that_shows_the_runs_says_so(
     "verb",
     [
         ["results", NAME],
-        ["results", NAME, "--csv"],
+        ["results", NAME, "--format", "csv"],
         ["compare", NAME, "plain", "more-colours"],
         ["sql", "SELECT count(*) AS outputs FROM scores"],
     ],

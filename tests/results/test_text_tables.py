@@ -35,11 +35,11 @@ def said(project: Path, *words: str) -> str:
 @pytest.mark.parametrize("verb", VERBS)
 def test_four_forms_hold_the_same(project: Path, verb: str) -> None:
     records = json.loads(said(project, *VERBS[verb], "--json"))
-    rows = list(csv.DictReader(io.StringIO(said(project, *VERBS[verb], "--csv"))))
+    rows = list(csv.DictReader(io.StringIO(said(project, *VERBS[verb], "--format", "csv"))))
     assert len(records) >= 1 and len(rows) == len(records)
     assert [list(row) for row in rows] == [list(record) for record in records]
-    lines = said(project, *VERBS[verb], "--markdown").splitlines()
-    latex = said(project, *VERBS[verb], "--latex").splitlines()
+    lines = said(project, *VERBS[verb], "--format", "markdown").splitlines()
+    latex = said(project, *VERBS[verb], "--format", "latex").splitlines()
     wanted = 3 if verb == "results" else len(records)
     assert len(lines) == wanted + 2 and len(latex) == wanted + 6
     assert {line.count("|") for line in lines} == {lines[0].count("|")}
@@ -51,7 +51,9 @@ def test_answers_are_a_table_too(project: Path) -> None:
     for by, least in (("evaluation", 12), ("run", 6), ("variant", 2)):
         rows = json.loads(said(project, "predictions", "show", NAME, task, "--by", by, "--json"))
         assert len(rows) >= least and (rows[0]["eval_seed"] is None) == (by != "evaluation")
-        lines = said(project, "predictions", "show", NAME, task, "--by", by, "--markdown").splitlines()
+        lines = said(
+            project, "predictions", "show", NAME, task, "--by", by, "--format", "markdown"
+        ).splitlines()
         assert len(lines) == len(rows) + 2
 
 

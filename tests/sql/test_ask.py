@@ -129,7 +129,7 @@ def test_the_verb_speaks_json_csv_and_table(root: Path) -> None:
     found = json.loads(said("--json"))
     assert [row["variant"] for row in found] == sorted(SKILLS)
     assert found[0]["nothing"] is None
-    read = list(csv.DictReader(io.StringIO(said("--csv"))))
+    read = list(csv.DictReader(io.StringIO(said("--format", "csv"))))
     assert [row["n"] for row in read] == [str(row["n"]) for row in found]
     assert "3 rows in" in said()
     cut = CliRunner().invoke(app, ["sql", query, "--json", "--rows", "1", "--root", str(root)])
