@@ -23,8 +23,8 @@ from core.inference.settings import InferenceSettings
 from core.prompts.encoders import GridEncoding
 from core.prompts.templates import PromptSettings
 from core.settings import validated
+from core.storage.evaluation_files import PREDICTIONS_FILE
 from core.storage.models import SHIPPED
-from core.storage.schemas import PREDICTIONS_FILE
 
 MODEL = str(SHIPPED / "arc-tiny")
 SOURCE = "arc1/evaluation"

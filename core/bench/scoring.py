@@ -15,7 +15,7 @@ from typing import Any
 from core.arc.tasks import Task
 from core.bench.registry import Benchmark, Measured, Row
 from core.bench.workshop import Workshop, peak_megabytes, seconds_of
-from core.storage.schemas import PREDICTIONS_FILE
+from core.storage.evaluation_files import PREDICTIONS_FILE
 
 SECONDS = Row(
     "scoring of 2.7 million predictions", "s", "100 evaluations, one after the other.", wanted="< 15"

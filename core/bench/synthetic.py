@@ -25,8 +25,9 @@ from core.seeds import generator
 from core.settings import validated
 from core.specs.spec import ExperimentSpec
 from core.spread.metrics import Floats
+from core.storage.evaluation_files import PREDICTIONS_FILE
 from core.storage.files import write_json, write_text
-from core.storage.schemas import PREDICTIONS, PREDICTIONS_FILE, write_table
+from core.storage.schemas import PREDICTIONS, write_table
 
 SOURCE = "toy/evaluation"
 SKILLS = {"plain": 0.0, "more-colours": 0.15, "twice-as-long": 1.3}

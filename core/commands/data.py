@@ -8,7 +8,9 @@ import typer
 from core.commands.printing import (
     HERE,
     AsJson,
+    Format,
     Root,
+    format_of,
     print_listing,
     print_records,
     print_texts,

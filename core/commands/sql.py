@@ -7,7 +7,9 @@ import typer
 from core.commands.printing import (
     HERE,
     AsJson,
+    Format,
     Root,
+    format_of,
     print_records,
     print_table,
     say,

@@ -16,9 +16,10 @@ from core.curation.sources import load_tasks
 from core.errors import UserError
 from core.results.answers import evaluated_task, prediction_paths
 from core.results.loading import Evaluation
+from core.storage.evaluation_files import CANDIDATES_FILE
 from core.storage.files import read_json
 from core.storage.queries import parquet, query
-from core.storage.schemas import CANDIDATES, CANDIDATES_FILE, PREDICTIONS, grids_of
+from core.storage.schemas import CANDIDATES, PREDICTIONS, grids_of
 
 SUBMITTED = ("attempt_1", "attempt_2")
 NOTHING = [[0]]

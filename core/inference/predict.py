@@ -25,7 +25,8 @@ from core.prompts.grammar import grid_grammar
 from core.prompts.shortening import fitted_prompt
 from core.prompts.templates import PromptSettings, check_tokenizer, longest_answer, read_answer
 from core.seeds import derived_seed
-from core.storage.schemas import PREDICTIONS, PREDICTIONS_FILE, grid_columns, read_table, write_table
+from core.storage.evaluation_files import PREDICTIONS_FILE
+from core.storage.schemas import PREDICTIONS, grid_columns, read_table, write_table
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -24,16 +24,9 @@ from core.inference.requests import Engine, Request
 from core.prompts.shortening import fitted_prompt
 from core.prompts.templates import answer_tokens
 from core.seeds import derived_seed
+from core.storage.evaluation_files import CANDIDATES_FILE
 from core.storage.queries import parquet, query
-from core.storage.schemas import (
-    CANDIDATES,
-    CANDIDATES_FILE,
-    PREDICTIONS,
-    grid_columns,
-    grids_of,
-    read_table,
-    write_table,
-)
+from core.storage.schemas import CANDIDATES, PREDICTIONS, grid_columns, grids_of, read_table, write_table
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

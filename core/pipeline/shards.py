@@ -20,8 +20,9 @@ from core.runs.layout import SHARDS, Run
 from core.runs.provenance import add_to_record, check_data
 from core.runs.reporter import failure_message
 from core.specs.spec import ExperimentSpec
+from core.storage.evaluation_files import PREDICTIONS_FILE
 from core.storage.files import locked, read_json, write_json
-from core.storage.schemas import PREDICTIONS, PREDICTIONS_FILE, read_table, write_table
+from core.storage.schemas import PREDICTIONS, read_table, write_table
 
 
 @dataclass(frozen=True)

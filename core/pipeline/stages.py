@@ -21,9 +21,9 @@ from core.runs.provenance import add_to_record, check_data
 from core.runs.reporter import Reporter, failure_message, report_failure
 from core.runs.state import begin, finish, queue_for
 from core.specs.spec import ExperimentSpec, read_spec
+from core.storage.evaluation_files import SCORES_FILE
 from core.storage.files import locked
 from core.storage.models import model_location
-from core.storage.schemas import SCORES_FILE
 
 if TYPE_CHECKING:
     from core.training.workers import Workers

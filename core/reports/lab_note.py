@@ -24,8 +24,8 @@ from core.runs.layout import IMPORTED, SPEC, Run, eval_folders
 from core.runs.listing import list_runs
 from core.runs.state import state_of
 from core.spread.metrics import AGGREGATIONS
+from core.storage.evaluation_files import SCORES_FILE
 from core.storage.files import read_json
-from core.storage.schemas import SCORES_FILE
 
 MOST_LEAKS_LISTED = 20
 

@@ -17,9 +17,10 @@ from core.runs.layout import CHECK, PROGRESS, evaluation_files, evaluation_place
 from core.runs.recorded_leaks import leaked_tasks
 from core.scoring import alarms
 from core.scoring.alarms import Alarm, Answers
+from core.storage.evaluation_files import PREDICTIONS_FILE
 from core.storage.files import read_json, read_records
 from core.storage.queries import exact_name, parquet, rows
-from core.storage.schemas import PREDICTIONS, PREDICTIONS_FILE
+from core.storage.schemas import PREDICTIONS
 
 _ANSWERS = """
 SELECT filename,

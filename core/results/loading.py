@@ -19,8 +19,9 @@ from core.errors import UserError
 from core.runs.experiment import Experiment, known_folder, read_experiment
 from core.runs.imported import imported_table
 from core.runs.layout import evaluation_files, evaluation_place
+from core.storage.evaluation_files import CANDIDATES_FILE, SCORES_FILE
 from core.storage.queries import exact_name, parquet, query
-from core.storage.schemas import CANDIDATES, CANDIDATES_FILE, SCORES, SCORES_FILE
+from core.storage.schemas import CANDIDATES, SCORES
 from core.storage.seals import damaged
 
 Floats = npt.NDArray[np.float64]

@@ -12,8 +12,8 @@ from pydantic import ConfigDict, Field, model_validator
 from core.errors import UserError
 from core.runs.layout import IMPORTED, SPEC, evaluation_files, runs_folder
 from core.settings import Seed, Settings, read_yaml, validated
+from core.storage.evaluation_files import SCORES_FILE
 from core.storage.files import read_json
-from core.storage.schemas import SCORES_FILE
 
 
 class Experiment(Settings):

@@ -7,7 +7,7 @@ as well (predictions, scores, candidates) stand beside their columns in `core.st
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.storage.schemas import CANDIDATES_FILE, PREDICTIONS_FILE, SCORES_FILE
+from core.storage.evaluation_files import CANDIDATES_FILE, PREDICTIONS_FILE, SCORES_FILE
 
 RUNS = "runs"
 ARCHIVE, TRASH = ".archive", ".trash"

@@ -18,7 +18,8 @@ from core.arc.grids import Grid
 from core.arc.tasks import Task
 from core.errors import UserError
 from core.scoring.distinct import Distinct, Output, Whole, distinct_answers
-from core.storage.schemas import PREDICTIONS_FILE, SCORES, SCORES_FILE, write_table
+from core.storage.evaluation_files import PREDICTIONS_FILE, SCORES_FILE
+from core.storage.schemas import SCORES, write_table
 
 _EVALUATION = ("experiment", "variant", "train_seed", "eval_seed")
 _KEY = ("source", "task_id", "test_index")

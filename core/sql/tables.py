@@ -23,8 +23,9 @@ from core.runs.listing import list_runs
 from core.runs.progress import progress_of
 from core.runs.recorded_leaks import leaked_tasks, test_time_tasks
 from core.runs.state import state_of
+from core.storage.evaluation_files import PREDICTIONS_FILE
 from core.storage.files import read_json
-from core.storage.schemas import PAIRS, PREDICTIONS, PREDICTIONS_FILE, SCORES
+from core.storage.schemas import PAIRS, PREDICTIONS, SCORES
 
 _TEXT, _WHOLE, _NUMBER = pa.string(), pa.int64(), pa.float64()
 _RUN = [("experiment", _TEXT), ("variant", _TEXT), ("train_seed", _WHOLE)]

@@ -17,11 +17,6 @@ from core.errors import UserError
 from core.storage.files import writing
 from core.storage.seals import check_seal, damaged, write_seal
 
-PREDICTIONS_FILE = "predictions.parquet"
-SCORES_FILE = "scores.parquet"
-CANDIDATES_FILE = "candidates.parquet"
-"""What the tables of one evaluation are called in its folder."""
-
 
 def _grid(name: str) -> list[tuple[str, pa.DataType]]:
     return [(f"{name}_cells", pa.binary()), (f"{name}_h", pa.uint8()), (f"{name}_w", pa.uint8())]
