@@ -63,13 +63,27 @@ def export(
 
 @app.command("import")
 def import_(
-    origin: Annotated[Path, typer.Argument(help="File that `flags export` wrote.")], root: Root = HERE
+    origin: Annotated[
+        Path,
+        typer.Argument(
+            help="What `flags export` wrote, a CSV of ids and judgements, or a list of the ids judged yes."
+        ),
+    ],
+    source: Annotated[
+        str | None, typer.Option(help="Source of tasks named by id alone; found by the id if absent.")
+    ] = None,
+    others: Annotated[
+        str | None, typer.Option(help="Judge all other tasks of these sources so, such as no.")
+    ] = None,
+    by: Annotated[str, typer.Option(help="Who judged, where the file does not say; you if absent.")] = "",
+    flag: Annotated[str, typer.Option(help="What is judged, where the file does not say.")] = "reversible",
+    root: Root = HERE,
 ) -> None:
-    """Add the flags of a file to those here."""
+    """Add the flags of a file to those here; of several about a task the latest judgement holds."""
     from core.curation.flags import import_flags
 
-    added, overruled = import_flags(root, origin)
-    say(f"{added} flags added, {overruled} of them overrule a flag that held until now")
+    found = import_flags(root, origin, by=by or account(), source=source, flag=flag, others=others)
+    say(found.summary)
 
 
 @app.command()

@@ -1,24 +1,30 @@
 """Flags: a person's judgements of tasks, one line each in `data/flags.jsonl`, which only ever grows.
 
-The latest line about a task wins; the value "none" withdraws what was said before. Every line keeps its
-time and author, so flags of several people can be exported, imported and compared.
+The latest judgement of a task holds: by its own time, then by line; the value "none" withdraws what was said
+before. Every line keeps its time and author, so flags of several people can be exported, imported in any
+order, and compared.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from core.curation.stored import load_stored, unknown_task
+from core.curation.labels import records_of
+from core.curation.stored import list_sources, load_stored, unknown_task
 from core.errors import UserError
-from core.storage.files import append_records, read_records, write_text
+from core.storage.files import append_records, read_bytes, read_records, write_text
+from core.storage.plain_json import decoded
 
 VALUES = ("yes", "no", "unsure", "none")
 REVERSIBLE = "reversible"
 
 _FIELDS = ("time", "task_id", "source", "flag", "value", "by", "note")
 _MAX_TEXT = 2_000
+_CLOCKS_DIFFER = timedelta(minutes=5)
+_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 Flag = dict[str, Any]
 
@@ -40,9 +46,20 @@ def add_flag(
 
 
 def add_flags(root: Path, records: Sequence[Mapping[str, Any]]) -> list[Flag]:
-    """Record several judgements in one write, all or none; a `time` that is missing is now."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    lines = [_checked(root, {"time": now, "flag": REVERSIBLE, "note": "", **record}) for record in records]
+    """Record several judgements in one write, all or none. A `time` that is missing is now, or just after the
+    judgement that holds where that is dated in the future: whoever judges now has seen it."""
+    now = datetime.now(UTC)
+    lines = [_checked(root, {"time": "", "flag": REVERSIBLE, "note": "", **record}) for record in records]
+    late = {
+        (mark["source"], mark["task_id"], mark["flag"]): when
+        for mark in all_flags(root)
+        if (when := moment(mark["time"])) is not None and when >= now
+    }
+    for line in lines:
+        if not line["time"]:
+            held = late.get((line["source"], line["task_id"], line["flag"]), now)
+            when = max(now, held + timedelta(milliseconds=1)) if held > now else now
+            line["time"] = when.isoformat(timespec="milliseconds")
     if lines:
         append_records(flags_path(root), lines)
     return lines
@@ -61,9 +78,20 @@ def _checked(root: Path, record: Mapping[str, Any]) -> Flag:
     return {name: record[name] for name in _FIELDS}
 
 
+def moment(time: str) -> datetime | None:
+    """A time as written in a flag, read as UTC where it has no zone; None where it is no time."""
+    try:
+        when = datetime.fromisoformat(time)
+        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
 def all_flags(root: Path) -> list[Flag]:
-    """Every line ever written, oldest first; lines that are no flag are left out."""
-    return [record for record in read_records(flags_path(root)) if _is_flag(record)]
+    """Every judgement ever recorded, oldest first: by its own time, then by line. One without a readable time
+    is the oldest; lines that are no flag are left out."""
+    marks = [record for record in read_records(flags_path(root)) if _is_flag(record)]
+    return sorted(marks, key=lambda mark: moment(mark["time"]) or _BEGINNING)
 
 
 def _is_flag(record: Flag) -> bool:
@@ -71,7 +99,7 @@ def _is_flag(record: Flag) -> bool:
 
 
 def latest_flags(root: Path, source: str | None = None, flag: str = REVERSIBLE) -> list[Flag]:
-    """What holds now: the latest line per source and task, without the withdrawn, by source and task."""
+    """What holds now: the latest judgement per source and task, without the withdrawn, by source and task."""
     latest = {
         (record["source"], record["task_id"]): record
         for record in all_flags(root)
@@ -101,63 +129,137 @@ def export_flags(root: Path, target: Path) -> int:
     return len(marks)
 
 
-def import_flags(root: Path, origin: Path) -> tuple[int, int]:
-    """Append the flags of an exported file that are not here yet, all or none; a flag that was
-    withdrawn since comes back.
+@dataclass(frozen=True)
+class ImportedFlags:
+    """What an import of flags did: judgements `read`, of which `added` are new and `known` were here, and
+    `overruled` flags that changed. `future` and `zoneless` count times that come or have no time zone;
+    `chosen` says of ids that stand in several sources which one was taken."""
 
-    Returns how many were new, and how many of these overrule a different flag that held until now.
-    Raises `UserError` naming the line that is no flag.
+    read: int
+    added: int
+    known: int
+    overruled: int
+    future: int
+    zoneless: int
+    chosen: Mapping[str, int]
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        parts = [
+            f"{self.read} judgements read, {self.added} added, {self.known} were here already,"
+            f" {self.overruled} flags changed."
+        ]
+        if self.future:
+            parts.append(f"{self.future} are dated in the future and hold against all that is earlier.")
+        if self.zoneless:
+            parts.append(f"{self.zoneless} have a time without a zone, which is read as UTC.")
+        parts += [
+            f"{count} ids stand in several sources and were taken for {source}; --source names another."
+            for source, count in self.chosen.items()
+        ]
+        return " ".join(parts)
+
+
+def import_flags(
+    root: Path,
+    origin: Path,
+    *,
+    by: str = "",
+    source: str | None = None,
+    flag: str = REVERSIBLE,
+    others: str | None = None,
+) -> ImportedFlags:
+    """Append the judgements of a file that are not here yet, all or none. What holds is the latest judgement
+    by its own time, in whatever order files are imported.
+
+    Where the file does not say so, the judgement is by `by`, now, of `flag`, about a task of `source` or of
+    the first source that has its id; `others` is the judgement of all tasks of the sources that the file does
+    not name. Raises `UserError` naming the place of what is no flag.
     """
-    known = _since_withdrawn(all_flags(root))
-    fresh: list[Flag] = []
-    for number, line in enumerate(_lines_of(origin), 1):
+    now = datetime.now(UTC)
+    stated = {"time": now.isoformat(timespec="milliseconds"), "flag": flag, "note": "", "by": by}
+    finder = _Finder(root, source)
+    marks: list[Flag] = []
+    for place, record in records_of(_text_of(origin), str(origin), flag):
         try:
-            mark = _checked(root, _object(line))
+            record = {**stated, **record}
+            mark = _checked(root, {**record, "source": record.get("source") or finder.source_of(record)})
+            if moment(mark["time"]) is None:
+                raise UserError(f"'{mark['time'][:80]}' is no time. Write it like {stated['time']}.")
         except UserError as problem:
-            raise UserError(f"{origin}, line {number}: {problem} Nothing was imported.") from None
-        if _identity(mark) not in known:
-            known.add(_identity(mark))
-            fresh.append(mark)
-    held = {(mark["source"], mark["task_id"], mark["flag"]): mark["value"] for mark in _held(root, fresh)}
-    overruled = sum(held.get((m["source"], m["task_id"], m["flag"]), m["value"]) != m["value"] for m in fresh)
+            raise UserError(f"{place}: {problem} Nothing was imported.") from None
+        marks.append(mark)
+    if others is not None:
+        marks += _about_others(root, marks, {**stated, "value": others})
+    return _append(root, marks, now, finder.chosen)
+
+
+def _about_others(root: Path, marks: Sequence[Flag], stated: Flag) -> list[Flag]:
+    """A judgement of every task that no mark names, of the sources that the marks are about."""
+    named = {(mark["source"], mark["task_id"]) for mark in marks}
+    return [
+        _checked(root, {**stated, "source": source, "task_id": task_id})
+        for source in sorted({source for source, _ in named})
+        for task_id in load_stored(root, source)
+        if (source, task_id) not in named
+    ]
+
+
+def _append(root: Path, marks: Sequence[Flag], now: datetime, chosen: Mapping[str, int]) -> ImportedFlags:
+    known = {_identity(mark) for mark in all_flags(root)}
+    fresh = list({_identity(mark): mark for mark in marks if _identity(mark) not in known}.values())
+    kinds = {mark["flag"] for mark in fresh}
+    before = _values(root, kinds)
     if fresh:
         append_records(flags_path(root), fresh)
-    return len(fresh), overruled
+    after = _values(root, kinds)
+    late = now + _CLOCKS_DIFFER
+    return ImportedFlags(
+        len(marks),
+        len(fresh),
+        len(marks) - len(fresh),
+        sum(after.get(key) != value for key, value in before.items()),
+        sum((moment(mark["time"]) or now) > late for mark in fresh),
+        sum(datetime.fromisoformat(mark["time"]).tzinfo is None for mark in fresh),
+        chosen,
+    )
 
 
-def _since_withdrawn(marks: Sequence[Flag]) -> set[tuple[str, ...]]:
-    """The identities of all lines, except those about a task that were withdrawn later."""
-    known: dict[tuple[str, str, str], set[tuple[str, ...]]] = {}
-    for mark in marks:
-        about = known.setdefault((mark["source"], mark["task_id"], mark["flag"]), set())
-        if mark["value"] == "none":
-            about.clear()
-        about.add(_identity(mark))
-    return set().union(*known.values())
+def _values(root: Path, flags: Iterable[str]) -> dict[tuple[str, str, str], str]:
+    return {
+        (mark["source"], mark["task_id"], flag): mark["value"]
+        for flag in flags
+        for mark in latest_flags(root, flag=flag)
+    }
 
 
-def _lines_of(origin: Path) -> list[str]:
-    try:
-        text = origin.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{origin} does not exist. Check the name.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{origin} is no text. Choose a file that `flags export` wrote.") from None
-    return [line for line in text.splitlines() if line.strip()]
+class _Finder:
+    """Says which source a task belongs to that is named by its id alone."""
+
+    def __init__(self, root: Path, source: str | None) -> None:
+        self._tasks = {
+            name: load_stored(root, name)
+            for name in ([source] if source else [info.source for info in list_sources(root)])
+        }
+        self.chosen: dict[str, int] = {}
+
+    def source_of(self, record: Flag) -> str:
+        """The first source by name that has the task. Raises `UserError` with the nearest known id."""
+        task_id = str(record["task_id"])
+        found = [name for name, tasks in self._tasks.items() if task_id in tasks]
+        if not found:
+            known = [one for tasks in self._tasks.values() for one in tasks]
+            raise unknown_task(
+                task_id, known, " or ".join(self._tasks) if len(self._tasks) == 1 else "any source"
+            )
+        if len(found) > 1:
+            self.chosen[found[0]] = self.chosen.get(found[0], 0) + 1
+        return found[0]
 
 
-def _object(line: str) -> Flag:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise UserError("this is no JSON object.")
-    return value
-
-
-def _held(root: Path, fresh: Sequence[Flag]) -> list[Flag]:
-    return [mark for flag in {mark["flag"] for mark in fresh} for mark in latest_flags(root, flag=flag)]
+def _text_of(origin: Path) -> str:
+    return decoded(read_bytes(origin), str(origin))
 
 
 def _identity(mark: Flag) -> tuple[str, ...]:

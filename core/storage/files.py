@@ -87,10 +87,17 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """The value of a JSON file. Raises `UserError` where the file is absent or broken, or has a key twice."""
+    return parse_json(read_bytes(path), str(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file. Raises `UserError` where there is none."""
     try:
-        return parse_json(path.read_bytes(), str(path))
+        return path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path} does not exist. Check the name.") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder. Name a file.") from None
 
 
 @contextmanager

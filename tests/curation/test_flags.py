@@ -1,4 +1,4 @@
-"""Flags: the latest line wins, nothing is forgotten, and wrong ones are refused whole."""
+"""Flags: the latest judgement wins, nothing is forgotten, and wrong ones are refused whole."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,10 @@ from core.curation.flags import (
     import_flags,
     latest_flags,
 )
+from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
+
+from .conftest import make_task
 
 
 def values(root: Path) -> dict[str, str]:
@@ -68,8 +71,7 @@ def test_export_and_import_give_the_same_flags(root: Path, tmp_path: Path) -> No
     file = tmp_path / "out" / "flags.jsonl"
     assert export_flags(root, file) == 1
     flags_path(root).unlink()
-    assert import_flags(root, file) == (1, 0)
-    assert import_flags(root, file) == (0, 0)
+    assert (import_flags(root, file).added, import_flags(root, file).known) == (1, 1)
     assert latest_flags(root)[0]["note"] == "größer"
 
 
@@ -78,9 +80,10 @@ def test_an_import_that_overrules_says_so_and_leaves_a_disagreement(root: Path, 
     file = tmp_path / "flags.jsonl"
     export_flags(root, file)
     flags_path(root).unlink()
-    add_flag(root, "aa00", "toy", "no", "me")
-    add_flag(root, "bb11", "toy", "no", "me")
-    assert import_flags(root, file) == (1, 1)
+    early = {"time": "2020-01-01T00:00:00+00:00", "source": "toy", "value": "no", "by": "me"}
+    add_flags(root, [{**early, "task_id": "aa00"}, {**early, "task_id": "bb11"}])
+    found = import_flags(root, file)
+    assert (found.added, found.overruled) == (1, 1)
     assert values(root) == {"aa00": "yes", "bb11": "no"}
     (marks,) = disagreements(root)
     assert {mark["by"]: mark["value"] for mark in marks} == {"me": "no", "you": "yes"}
@@ -88,7 +91,7 @@ def test_an_import_that_overrules_says_so_and_leaves_a_disagreement(root: Path, 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"value": "yes"}', "\x00"])
 def test_a_broken_export_is_refused_whole(root: Path, tmp_path: Path, line: str) -> None:
-    good = {"time": "t", "task_id": "aa00", "source": "toy", "flag": "reversible"}
+    good = {"time": "2026-01-01", "task_id": "aa00", "source": "toy", "flag": "reversible"}
     good |= {"value": "yes", "by": "me", "note": ""}
     file = tmp_path / "flags.jsonl"
     file.write_text(json.dumps(good) + "\n" + line + "\n", encoding="utf-8")
@@ -103,3 +106,122 @@ def test_lines_of_other_programs_are_passed_over(root: Path) -> None:
         file.write('{"value": 3}\n{"torn": ')
     add_flag(root, "bb11", "toy", "no", "me")
     assert values(root) == {"aa00": "yes", "bb11": "no"}
+
+
+def line(value: str, time: str, task_id: str = "aa00") -> str:
+    record = {"time": time, "task_id": task_id, "source": "toy", "value": value, "by": "ann"}
+    return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def test_the_later_judgement_holds_in_whatever_order_files_are_imported(root: Path, tmp_path: Path) -> None:
+    older, newer = tmp_path / "older.jsonl", tmp_path / "newer.jsonl"
+    older.write_text(line("no", "2020-01-02T10:00:00+00:00"))
+    newer.write_text(line("yes", "2020-01-02T10:30:00+01:00") + line("unsure", "2019-01-01", "bb11"))
+    for order in ((older, newer), (newer, older)):
+        flags_path(root).unlink(missing_ok=True)
+        found = [import_flags(root, file) for file in order]
+        assert values(root) == {"aa00": "no", "bb11": "unsure"}, "10:30 in Paris is before 10:00 in London"
+        assert sum(one.zoneless for one in found) == 1
+        assert "1 have a time without a zone" in " ".join(one.summary for one in found)
+
+
+def test_a_time_in_the_future_is_reported_and_a_click_still_overrules_it(root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "flags.jsonl"
+    file.write_text(line("yes", "2099-01-01T00:00:00+00:00"))
+    assert "1 are dated in the future" in import_flags(root, file).summary
+    add_flag(root, "aa00", "toy", "no", "me")
+    assert values(root) == {"aa00": "no"}
+
+
+def test_a_withdrawn_flag_does_not_come_back_by_an_old_file(root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "flags.jsonl"
+    file.write_text(line("yes", "2020-01-01T00:00:00+00:00"))
+    import_flags(root, file)
+    add_flag(root, "aa00", "toy", "none", "me")
+    assert import_flags(root, file).added == 0
+    assert values(root) == {}
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u0085", "\x1c", "\x0b", "\r"])
+def test_a_note_may_hold_any_sign(root: Path, tmp_path: Path, sign: str) -> None:
+    add_flag(root, "aa00", "toy", "yes", "me", f"a{sign}b")
+    file = tmp_path / "flags.jsonl"
+    export_flags(root, file)
+    flags_path(root).unlink()
+    assert import_flags(root, file).added == 1
+    assert latest_flags(root)[0]["note"] == f"a{sign}b"
+
+
+BOTH = {"aa00": "yes", "bb11": "no"}
+ONES = {"aa00": "yes", "bb11": "yes"}
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("task_id,reversible\naa00,yes\nbb11,no\n", BOTH),
+        ("id;value;note\naa00;TRUE;\nbb11;0;why\ncc22;;\n", BOTH),
+        ("task\tis it?\naa00\ty\nbb11\tn\n", BOTH),
+        ("aa00,yes\nbb11,no\n", BOTH),
+        ("task_id\naa00\nbb11\n", ONES),
+        ("aa00\nbb11\n", ONES),
+        ('["aa00", "bb11"]', ONES),
+        ('{"aa00": true, "bb11": "no"}', BOTH),
+        ('[{"task_id": "aa00", "value": "yes"}, {"id": "bb11", "reversible": false}]', BOTH),
+        ('{"task_id": "aa00", "value": "yes"}\n{"task_id": "bb11", "value": "no"}\n', BOTH),
+        ('{"task_id": "aa00", "value": "yes"}\n', {"aa00": "yes"}),
+        ('{\n "aa00": "yes",\n "bb11": "no"\n}\n', BOTH),
+        ("", {}),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_labels_in_the_forms_that_people_have(
+    root: Path, tmp_path: Path, text: str, wanted: dict[str, str], encoding: str
+) -> None:
+    file = tmp_path / "labels"
+    file.write_text(text, encoding=encoding)
+    assert import_flags(root, file, by="me").read == len(wanted)
+    assert values(root) == wanted
+    assert {mark["by"] for mark in latest_flags(root)} <= {"me"}
+
+
+def test_the_others_of_a_list_are_judged_too(root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "reversible.json"
+    file.write_text('["aa00"]')
+    assert import_flags(root, file, by="me", others="no").added == 4
+    assert values(root) == {"aa00": "yes", "bb11": "no", "cc22": "no", "dd33": "no"}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("task_id,reversible\naa00,perhaps\n", "line 2: 'perhaps' is no value of a flag. Use one of: yes"),
+        ("task_id,a,b\naa00,yes,no\n", "does not say which column is the judgement"),
+        ("aa00,yes\nbb11,no,1\n", "aa00|bb11"),
+        ('["aa01"]', r"entry 1: No task 'aa01' in any source. Did you mean 'aa00'\?"),
+        ('["aa00", 3]', "entry 2 is neither an id nor a flag"),
+        ('{"aa00": "yes", "aa00": "no"}', "the key 'aa00' stands there twice"),
+        ('{"task_id": "aa00", "value": "yes", "time": "soon"}', "'soon' is no time. Write it like 20"),
+        ("3", "No task '3' in any source"),
+        ('{"a": [1]}', "is no value of a flag|'task_id' and a 'value'"),
+    ],
+)
+def test_labels_that_are_none_are_named(root: Path, tmp_path: Path, text: str, sentence: str) -> None:
+    file = tmp_path / "labels"
+    file.write_text(text)
+    with pytest.raises(UserError, match=sentence):
+        import_flags(root, file, by="me")
+    assert not flags_path(root).exists()
+
+
+def test_of_several_sources_the_first_is_taken_and_said(root: Path, tmp_path: Path) -> None:
+    store_source(root, SourceInfo("also", "made up", "1", "none", "0"), [make_task("aa00", "also")])
+    file = tmp_path / "labels"
+    file.write_text('["aa00", "bb11"]')
+    assert (
+        "1 ids stand in several sources and were taken for also" in import_flags(root, file, by="me").summary
+    )
+    assert {mark["source"] for mark in latest_flags(root)} == {"also", "toy"}
+    flags_path(root).unlink()
+    import_flags(root, file, by="me", source="toy")
+    assert {mark["source"] for mark in latest_flags(root)} == {"toy"}
