@@ -134,7 +134,9 @@ def validate(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="JSON: {task_id: [{attempt_1: grid, …}, …]}.")],
+    file: Annotated[
+        Path, typer.Argument(help="JSON: {task_id: [{attempt_1: grid, …}, …]}, or a folder of these.")
+    ],
     source: Annotated[str, typer.Option(help="The source whose tasks it answers, such as arc1/evaluation.")],
     experiment: Annotated[str, typer.Option(help="The experiment that it enters, new or not.")],
     variant: Annotated[str, typer.Option(help="The variant that it becomes.")],
@@ -145,8 +147,9 @@ def import_(
     """Import predictions from elsewhere, and score them, so that they stand in tables and on the pages."""
     from core.exchange.import_predictions import import_predictions
 
-    count = import_predictions(root, file, source, experiment, variant, train_seed, eval_seed)
-    say(f"{count} attempts imported and scored. See them with: python -m core results {experiment}")
+    read = import_predictions(root, file, source, experiment, variant, train_seed, eval_seed)
+    say(f"Imported and scored. See them with: python -m core results {experiment}")
+    say(read.summary)
 
 
 def _wanted(

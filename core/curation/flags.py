@@ -6,7 +6,7 @@ order, and compared.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -181,7 +181,7 @@ def import_flags(
     stated = {"time": now.isoformat(timespec="milliseconds"), "flag": flag, "note": "", "by": by}
     finder = _Finder(root, source)
     marks: list[Flag] = []
-    for place, record in records_of(_text_of(origin), str(origin), flag):
+    for place, record in _read(origin, flag):
         try:
             record = {**stated, **record}
             mark = _checked(root, {**record, "source": record.get("source") or finder.source_of(record)})
@@ -258,8 +258,12 @@ class _Finder:
         return found[0]
 
 
-def _text_of(origin: Path) -> str:
-    return decoded(read_bytes(origin), str(origin))
+def _read(origin: Path, flag: str) -> Iterator[tuple[str, Flag]]:
+    text = decoded(read_bytes(origin), str(origin))
+    try:
+        yield from records_of(text, str(origin), flag)
+    except UserError as problem:
+        raise UserError(f"{problem} Nothing was imported.") from None
 
 
 def _identity(mark: Flag) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ out come records with at least `task_id` and `value`. A list names the tasks tha
 import csv
 import json
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from core.errors import UserError
@@ -41,12 +42,12 @@ def records_of(text: str, where: str, flag: str) -> Iterator[tuple[str, Record]]
 
 
 def _is_by_line(text: str) -> bool:
-    first = next(lines_of(text))[1]
+    """Whether a text has several lines of which the first is a JSON object of its own."""
+    first = [line for _, line in islice(lines_of(text), 2)]
     try:
-        value = json.loads(first)
+        return len(first) == 2 and isinstance(json.loads(first[0]), dict)
     except (ValueError, RecursionError):
-        return "\n" in text.strip() or not text.rstrip().endswith("}")
-    return isinstance(value, dict) and any(key in value for key in _IDS)
+        return False
 
 
 def _object(line: str, place: str) -> Mapping[str, Any]:

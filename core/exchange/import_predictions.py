@@ -14,7 +14,7 @@ from core.arc.tasks import Task
 from core.arc.views import IDENTITY_COLOURS
 from core.errors import UserError
 from core.exchange.import_scores import NAME_OF_EXPERIMENT
-from core.exchange.submissions import read_attempts, tasks_with_tests
+from core.exchange.submissions import Attempts, read_attempts, tasks_with_tests
 from core.runs.imported import FROM_ELSEWHERE
 from core.runs.layout import IMPORTED, SPEC, Run, experiment_folder
 from core.scoring.scores import Scoring, score, truths_of
@@ -22,6 +22,7 @@ from core.storage.files import read_json, sha256_of, write_json
 from core.storage.schemas import PREDICTIONS, grid_columns, write_table
 
 ORIGIN = "origin.json"
+_MOST_NOTED = 1_000
 METRICS = ("accuracy", "correct_pixels", "correct_size", "vote_2")
 
 
@@ -33,8 +34,8 @@ def import_predictions(
     variant: str,
     train_seed: int = 0,
     eval_seed: int = 0,
-) -> int:
-    """Import a file of predictions as one evaluation of a variant; the number of attempts in it.
+) -> Attempts:
+    """Import a file of predictions as one evaluation of a variant; what was read of it.
 
     Tasks of the source that the file lacks count as wrong. The experiment may be a launched one that has
     no such variant, or one of imported predictions, or new. Raises `UserError` for names that can't be,
@@ -52,13 +53,15 @@ def import_predictions(
     attempts = read_attempts(file, tasks)
     predictions = run.predictions(eval_seed)
     described = _described(folder, variant, file)
-    write_table(predictions, _table(attempts, tasks, experiment, variant, train_seed, eval_seed), PREDICTIONS)
+    table = _table(attempts.grids, tasks, experiment, variant, train_seed, eval_seed)
+    write_table(predictions, table, PREDICTIONS)
     evaluation = Scoring(target, experiment, variant, train_seed, eval_seed)
     score(evaluation, truths_of(list(tasks.values())))
-    write_json(target / ORIGIN, {"file": file.name, "sha256": sha256_of(file), "source": source})
+    origin = {"file": file.name, "sha256": sha256_of(file) if file.is_file() else None, "source": source}
+    write_json(target / ORIGIN, {**origin, "bad_attempts": list(attempts.bad[:_MOST_NOTED])})
     if described is not None:
         write_json(folder / IMPORTED, described)
-    return sum(len(grids) for grids in attempts.values())
+    return attempts
 
 
 def _described(folder: Path, variant: str, file: Path) -> dict[str, Any] | None:

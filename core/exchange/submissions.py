@@ -6,18 +6,20 @@ predictions has as many as were made, null where an attempt holds no grid.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.arc.grids import parse_grid
+from core.arc.grids import Grid, parse_grid
 from core.arc.tasks import Task
 from core.curation.sources import load_tasks
 from core.errors import UserError
+from core.importing.archives import members_of
 from core.results.answers import evaluated_task, prediction_paths
 from core.results.loading import Evaluation
 from core.storage.evaluation_files import CANDIDATES_FILE
-from core.storage.files import read_json
+from core.storage.plain_json import parse_json
 from core.storage.queries import parquet, query
 from core.storage.schemas import CANDIDATES, PREDICTIONS, grids_of
 
@@ -25,6 +27,7 @@ SUBMITTED = ("attempt_1", "attempt_2")
 NOTHING = [[0]]
 """What stands in a submission where nobody gave a second, or any, answer."""
 MOST_BYTES = 500 * 2**20
+_NUMBERED = re.compile(r"attempt_\d{1,6}")
 
 # In the order of vote_k: votes, then mean log-probability per token, then first appearance.
 _BEST = """
@@ -162,38 +165,100 @@ def _problems_of_task(task_id: str, outputs: Any, tests: int) -> list[str]:
     return found
 
 
-def read_attempts(file: Path, tasks: Mapping[str, Task]) -> dict[tuple[str, int], list[Any]]:
-    """The attempts of a file of predictions: for each (task_id, test_index) grids in their order, None
-    where an attempt holds none (null or an empty list).
+@dataclass(frozen=True)
+class Attempts:
+    """The attempts of a file of predictions: for each (task_id, test_index) grids in their order, None where
+    an attempt holds none. `bad` says of each attempt that holds something else what is wrong with it;
+    `skipped` names files that hold no attempts."""
 
-    Raises `UserError` naming task, output and attempt of what can't be read, and unknown tasks.
+    grids: dict[tuple[str, int], list[Grid | None]]
+    bad: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """What became of the file, in one line."""
+        read = [grid for grids in self.grids.values() for grid in grids]
+        empty = sum(grid is None for grid in read) - len(self.bad)
+        tasks = len({task_id for task_id, _ in self.grids})
+        return (
+            f"{len(read):,} attempts at {tasks:,} tasks read, {empty:,} of them empty,"
+            f" {len(self.bad):,} bad ones count as unanswered{_some(self.bad)},"
+            f" {len(self.skipped):,} files skipped{_some(self.skipped)}."
+        )
+
+
+def _some(reasons: Sequence[str], most: int = 3) -> str:
+    """The first reasons in brackets."""
+    more = ["…"] if len(reasons) > most else []
+    return f" ({'; '.join([*reasons[:most], *more])})" if reasons else ""
+
+
+def read_attempts(origin: Path, tasks: Mapping[str, Task]) -> Attempts:
+    """The attempts of a file of predictions, or of a folder with a file for each task, named by its id.
+
+    An attempt is a grid, `{"answer": grid, …}`, or null; one that is none of these is unanswered. Raises
+    `UserError` for a file of another form, for unknown tasks, and for a key that stands twice.
     """
-    if file.is_file() and file.stat().st_size > MOST_BYTES:
-        raise UserError(f"{file} is larger than {MOST_BYTES // 2**20} MB. Split it.")
-    value = read_json(file)
+    found: dict[tuple[str, int], list[Grid | None]] = {}
+    bad: list[str] = []
+    skipped: list[str] = []
+    for name, value in _values_of(origin, skipped):
+        for task_id, outputs in _by_task(value, name, origin).items():
+            if task_id not in tasks:
+                raise UserError(f"{origin}: the source has no task {task_id!r}. Name the right --source.")
+            if (task_id, 0) in found:
+                raise UserError(f"{origin}: task {task_id!r} is answered in two files. Remove one of them.")
+            if not isinstance(outputs, list) or len(outputs) > len(tasks[task_id].test):
+                raise UserError(
+                    f"{origin}: task {task_id!r} needs a list of {len(tasks[task_id].test)} outputs."
+                    " Correct the file."
+                )
+            for index, output in enumerate(outputs):
+                where = f"task {task_id!r}, output {index}"
+                found[task_id, index] = _attempts(output, where, origin, bad)
+    if not found:
+        raise UserError(f"{origin} holds no attempt. It needs the form of a Kaggle submission.")
+    return Attempts(found, tuple(bad), tuple(skipped))
+
+
+def _values_of(origin: Path, skipped: list[str]) -> Iterator[tuple[str, Any]]:
+    """The JSON of a file, or of all that lie in a folder, each with the name without its ending."""
+    if origin.is_file() and origin.stat().st_size > MOST_BYTES:
+        raise UserError(f"{origin} is larger than {MOST_BYTES // 2**20} MB. Split it.")
+    for member in members_of(origin):
+        if member.kind == "skipped":
+            skipped.append(member.path)
+            continue
+        if member.problem is not None:
+            raise UserError(f"{origin}: {member.path}: {member.problem} Correct or remove it.")
+        yield member.stem, parse_json(member.data, str(origin) if origin.is_file() else member.path)
+
+
+def _by_task(value: Any, name: str, origin: Path) -> Mapping[str, Any]:
+    """The outputs in one file by task: it names them, or holds those of the task that it is named after."""
+    if isinstance(value, list) and value and origin.is_dir():
+        return {name: value}
     if not isinstance(value, dict) or not value:
-        raise UserError(f"{file} holds no object of task ids. It needs the form of a Kaggle submission.")
-    found: dict[tuple[str, int], list[Any]] = {}
-    for task_id, outputs in value.items():
-        if task_id not in tasks:
-            raise UserError(f"{file}: the source has no task {task_id!r}. Name the right --source.")
-        if not isinstance(outputs, list) or len(outputs) > len(tasks[task_id].test):
-            raise UserError(
-                f"{file}: task {task_id!r} needs a list of {len(tasks[task_id].test)} outputs."
-                " Correct the file."
-            )
-        for index, output in enumerate(outputs):
-            found[task_id, index] = _attempts(output, f"{file}: task {task_id!r}, output {index}")
-    return found
+        raise UserError(f"{origin} holds no object of task ids. It needs the form of a Kaggle submission.")
+    return {name: [value]} if all(map(_NUMBERED.fullmatch, value)) else value
 
 
-def _attempts(output: Any, where: str) -> list[Any]:
-    names = (
-        {}
-        if not isinstance(output, dict)
-        else {name: re.fullmatch(r"attempt_(\d{1,6})", name) for name in output}
-    )
-    if not names or not all(names.values()):
-        raise UserError(f"{where} is no object of attempt_1, attempt_2, … Correct the file.")
-    numbered = sorted(names, key=lambda name: int(name.removeprefix("attempt_")))
-    return [None if not output[name] else parse_grid(output[name], f"{where}, {name}") for name in numbered]
+def _attempts(output: Any, where: str, origin: Path, bad: list[str]) -> list[Grid | None]:
+    if not isinstance(output, dict) or not output or not all(map(_NUMBERED.fullmatch, output)):
+        raise UserError(f"{origin}: {where} is no object of attempt_1, attempt_2, … Correct the file.")
+    numbered = sorted(output, key=lambda name: int(name.removeprefix("attempt_")))
+    return [_attempt(output[name], f"{where}, {name}", bad) for name in numbered]
+
+
+def _attempt(value: Any, where: str, bad: list[str]) -> Grid | None:
+    """The grid of one attempt; None for an empty one, and for a bad one, which is noted."""
+    if isinstance(value, dict) and "answer" in value:
+        value = value["answer"]
+    if value is None or value == []:
+        return None
+    try:
+        return parse_grid(value, where)
+    except UserError as problem:
+        bad.append(str(problem).split(". ")[0])
+        return None

@@ -18,7 +18,7 @@ from core.curation.stored import list_sources, parquet_path
 from core.results.loading import score_paths
 from core.runs.experiment import list_experiments
 from core.runs.imported import imported_table
-from core.runs.layout import IMPORTED, experiment_folder
+from core.runs.layout import IMPORTED_FILE, experiment_folder
 from core.runs.listing import list_runs
 from core.runs.progress import progress_of
 from core.runs.recorded_leaks import leaked_tasks, test_time_tasks
@@ -148,7 +148,7 @@ def _imported(root: Path) -> pa.Table:
     rows = []
     for name in list_experiments(root):
         folder = experiment_folder(root, name)
-        if (folder / IMPORTED).exists():
+        if (folder / IMPORTED_FILE).exists():
             rows += [{"experiment": name, **record} for record in imported_table(folder).to_pylist()]
     return _table(rows, IMPORTED_VALUES)
 

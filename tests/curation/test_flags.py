@@ -197,12 +197,12 @@ def test_the_others_of_a_list_are_judged_too(root: Path, tmp_path: Path) -> None
     [
         ("task_id,reversible\naa00,perhaps\n", "line 2: 'perhaps' is no value of a flag. Use one of: yes"),
         ("task_id,a,b\naa00,yes,no\n", "does not say which column is the judgement"),
-        ("aa00,yes\nbb11,no,1\n", "aa00|bb11"),
-        ('["aa01"]', r"entry 1: No task 'aa01' in any source. Did you mean 'aa00'\?"),
+        ("aa00,yes\nbb11,no,1\n", "line 2 has 3 cells instead of 2"),
+        ('["aa01"]', r"entry 1: No task 'aa01' in toy. Did you mean 'aa00'\?"),
         ('["aa00", 3]', "entry 2 is neither an id nor a flag"),
         ('{"aa00": "yes", "aa00": "no"}', "the key 'aa00' stands there twice"),
         ('{"task_id": "aa00", "value": "yes", "time": "soon"}', "'soon' is no time. Write it like 20"),
-        ("3", "No task '3' in any source"),
+        ("3", "No task '3' in toy"),
         ('{"a": [1]}', "is no value of a flag|'task_id' and a 'value'"),
     ],
 )

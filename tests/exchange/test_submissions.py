@@ -1,5 +1,6 @@
 """Submissions and files of predictions: written, checked, and read back as they were."""
 
+import gzip
 import json
 import math
 from pathlib import Path
@@ -14,10 +15,12 @@ from core.__main__ import app
 from core.curation.sources import load_tasks
 from core.errors import UserError
 from core.exchange.import_predictions import import_predictions
+from core.exchange.import_scores import import_results
 from core.exchange.submissions import all_attempts, problems_of, read_attempts, submission
 from core.results import attempt_prompt
 from core.results.loading import Evaluation, load_scores
 from core.results.tables import records_of
+from core.sql.ask import ask
 from core.storage.schemas import PREDICTIONS, write_table
 from tests.results.test_tables import REPOSITORY
 from tests.shown import as_read
@@ -60,14 +63,15 @@ def test_imported_predictions_are_scored_and_ties_go_to_the_first(root: Path) ->
         second: [{"attempt_10": known[second][0], "attempt_2": C}],
         third: [{"attempt_1": known[third][0], "attempt_2": B, "attempt_3": []}],
     }
-    assert import_predictions(root, file_of(root, value), "toy", "old", "theirs") == 9
+    read = import_predictions(root, file_of(root, value), "toy", "old", "theirs")
+    assert read.summary.startswith("9 attempts at 3 tasks read, 2 of them empty, 0 bad ones")
     found = means(root)
     assert found["accuracy"] == pytest.approx((0.25 + 0.5 + 1 / 3 + 0) / 4)
     assert found["vote_1"] == pytest.approx((0.5 + 0 + 1 + 0) / 4), "attempt_2 comes before attempt_10"
     assert found["vote_2"] == pytest.approx((0.5 + 1 + 1 + 0) / 4)
     back = all_attempts(root, "old", [Evaluation("theirs", 0, 0)])
     assert back[third] == [{"attempt_1": known[third][0], "attempt_2": B, "attempt_3": None}]
-    assert import_predictions(root, file_of(root, back), "toy", "old", "again") == 9
+    assert import_predictions(root, file_of(root, back), "toy", "old", "again").bad == ()
     assert load_scores(root, "old").variants == ["theirs", "again"]
 
 
@@ -79,14 +83,60 @@ def test_imported_predictions_are_scored_and_ties_go_to_the_first(root: Path) ->
         ({"00000001": {"attempt_1": A}}, "task '00000001' needs a list of 1 outputs"),
         ({"00000001": [{"attempt_1": A}] * 2}, "task '00000001' needs a list of 1 outputs"),
         ({"00000001": [{"guess": A}]}, "output 0 is no object of attempt_1, attempt_2"),
-        ({"00000001": [{"attempt_1": [[11]]}]}, r"attempt_1: cell \(0, 0\) is 11"),
-        ({"00000001": [{"attempt_1": "rm"}]}, "attempt_1: a grid is a list of rows, not str"),
     ],
 )
 def test_what_is_no_prediction_is_named(root: Path, value: Any, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         import_predictions(root, file_of(root, value), "toy", "old", "theirs")
     assert not (root / "runs").exists()
+
+
+def test_a_bad_attempt_is_one_unanswered_attempt(root: Path) -> None:
+    known = truths(root)
+    second = list(known)[1]
+    bad = [[[1, 2], [1]], [[11]], "rm", 3, {"guess": A}, {"answer": [[1, 2], [3]]}, [[]], True]
+    value = {second: [{f"attempt_{n}": one for n, one in enumerate([known[second][0], *bad], 1)}]}
+    read = import_predictions(root, file_of(root, value), "toy", "old", "theirs")
+    assert len(read.bad) == len(bad) and "attempt_2: row 1 has 1 cells but row 0 has 2" in read.bad[0]
+    assert "8 bad ones count as unanswered (task" in read.summary
+    assert means(root)["accuracy"] == pytest.approx(1 / 9 / 4)
+    assert means(root)["unanswered"] > 0
+
+
+def test_answers_with_metadata_and_a_file_for_each_task(root: Path) -> None:
+    known = truths(root)
+    folder = root / "answers"
+    (folder / ".cache").mkdir(parents=True)
+    (folder / ".cache" / "x.json").write_text("{")
+    for task_id, outputs in known.items():
+        answers = [{"answer": grid, "metadata": {"model": "m"}} for grid in outputs]
+        attempts = [{"attempt_1": answer, "attempt_2": None} for answer in answers]
+        (folder / f"{task_id}.json").write_text("\ufeff" + json.dumps(attempts))
+    read = import_predictions(root, folder, "toy", "old", "theirs")
+    assert read.skipped == (".cache",) and means(root)["vote_1"] == 1
+    whole = {task_id: json.loads((folder / f"{task_id}.json").read_text("utf-8-sig")) for task_id in known}
+    packed = root / "answers.json.gz"
+    packed.write_bytes(gzip.compress(json.dumps(whole).encode()))
+    assert import_predictions(root, packed, "toy", "old", "packed").grids.keys() == read.grids.keys()
+
+
+def test_an_answer_that_stands_twice_is_refused(root: Path) -> None:
+    file = root / "predictions.json"
+    for text in (
+        '{"00000001": [{"attempt_1": [[1]]}], "00000001": []}',
+        '{"00000001": [{"attempt_1": [[1]], "attempt_1": [[2]]}]}',
+    ):
+        file.write_text(text)
+        with pytest.raises(UserError, match="stands there twice"):
+            import_predictions(root, file, "toy", "old", "theirs")
+
+
+def test_sql_knows_imported_predictions_and_numbers(root: Path) -> None:
+    import_predictions(root, file_of(root, {"00000001": [{"attempt_1": A}]}), "toy", "old", "theirs")
+    (root / "numbers.csv").write_text("variant,train_seed,eval_seed,accuracy\na,0,0,0.5\n")
+    import_results(root, root / "numbers.csv", "numbers")
+    found = ask(root, "SELECT experiment, value FROM imported").table.to_pylist()
+    assert found == [{"experiment": "numbers", "value": 0.5}]
 
 
 def test_names_that_are_taken_or_cannot_be_are_refused(root: Path) -> None:
@@ -171,7 +221,7 @@ def test_the_verbs_go_round(root: Path) -> None:
     value = {task: [{"attempt_1": grid} for grid in grids] for task, grids in truths(root).items()}
     theirs = ["--source", "toy", "--experiment", "old", "--variant", "theirs", *at]
     said = invoke(app, ["predictions", "import", str(file_of(root, value)), *theirs])
-    assert said.exit_code == 0 and "5 attempts imported and scored." in said.output
+    assert said.exit_code == 0 and "5 attempts at 4 tasks read" in said.output
     assert means(root)["accuracy"] == 1.0
     kaggle, every = root / "submission.json", root / "all.json"
     files = ["--kaggle", str(kaggle), "--attempts", str(every)]
