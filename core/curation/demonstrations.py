@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from core.arc.tasks import Task
-from core.curation.canonical import canonical_pair
+from core.arc.tasks import Pair, Task
+from core.curation.canonical import canonical_pair, colour_counts, signatures
 from core.curation.leaks import Leak, TaskKey, find_leaks, key
 from core.curation.names import is_demonstrations, stored_key
 
@@ -35,9 +35,35 @@ def pair_forms(tasks: Iterable[Task], *, tests_only: bool = False) -> dict[bytes
     for task in tasks:
         for pair in task.test if tests_only else task.pairs:
             if pair.output is not None:
-                forms = (canonical_pair(pair.input, pair.output), canonical_pair(pair.output, pair.input))
-                found[min(forms)].append(key(task))
+                found[pair_form(pair)].append(key(task))
     return found
+
+
+def pair_form(pair: Pair) -> bytes:
+    """The same for all pairs that are equal up to symmetry, recolouring and reversal. The output is known."""
+    assert pair.output is not None
+    return min(canonical_pair(pair.input, pair.output), canonical_pair(pair.output, pair.input))
+
+
+def without_pairs(pairs: Sequence[Pair], others: Sequence[Pair]) -> list[Pair]:
+    """The pairs that equal none of the others up to symmetry, recolouring and reversal; all outputs known.
+
+    Forms are made only of pairs whose signature another one has, for pools hold a thousand.
+    """
+    alike = {*_signatures(others), *_signatures([pair.reverse() for pair in others])}
+    forms = {pair_form(pair) for pair in others}
+    return [
+        pair
+        for pair, signature in zip(pairs, _signatures(pairs), strict=True)
+        if signature not in alike or pair_form(pair) not in forms
+    ]
+
+
+def _signatures(pairs: Sequence[Pair]) -> list[bytes]:
+    if not pairs:
+        return []
+    outputs = [pair.output for pair in pairs if pair.output is not None]
+    return signatures(pairs, colour_counts([pair.input for pair in pairs]), colour_counts(outputs))
 
 
 def compare_demonstrations(

@@ -16,9 +16,9 @@ from pydantic import Field, model_validator
 
 from core.arc.tasks import Pair, Task
 from core.curation.augmentations import Augmentation, can_be_asked, draw_problem, draw_question, draw_view
-from core.curation.demonstrations import compare_demonstrations, split_demonstrations
+from core.curation.demonstrations import compare_demonstrations, split_demonstrations, without_pairs
 from core.curation.leaks import Leak, TaskKey, find_leaks, key, leaking_families, related_families
-from core.curation.names import is_demonstrations, stored_key
+from core.curation.names import is_demonstrations, is_drawn, stored_key
 from core.curation.partitions import listed_tasks
 from core.curation.sources import load_tasks
 from core.curation.stored import unknown_task
@@ -155,7 +155,7 @@ def eligible_tasks(
     kept = [task for task in tasks.values() if task.task_id not in share.exclude]
     if share.evaluated_only:
         kept = _evaluated_of(kept, evaluated)
-    kept = _without_leaks(root, share, settings, kept)
+    kept = without_drawn(_without_leaks(root, share, settings, kept), evaluated or ())
     small = [small_pairs(task, share.max_pair_cells) for task in kept]
     return [
         task
@@ -174,6 +174,19 @@ def _evaluated_of(tasks: Iterable[Task], evaluated: Iterable[Task] | None) -> li
         )
     wanted = {key(task) for task in evaluated}
     return [task for task in tasks if stored_key(*key(task)) in wanted]
+
+
+def without_drawn(tasks: Iterable[Task], evaluated: Iterable[Task]) -> list[Task]:
+    """The tasks, of which pools lose the pairs that are evaluated as drawn from them, in any disguise."""
+    drawn = {stored_key(*key(task)): task for task in evaluated if is_drawn(task.source)}
+    found = []
+    for task in tasks:
+        asked = drawn.get(stored_key(*key(task)))
+        if asked is not None and task.n_train is not None:
+            train = tuple(without_pairs(task.train, asked.pairs))
+            task = replace(task, train=train, n_train=max(1, min(task.n_train, len(train) - 1)))
+        found.append(task)
+    return found
 
 
 def _without_leaks(
@@ -229,10 +242,12 @@ def mixture_tasks(
 @dataclass(frozen=True)
 class Gate:
     """What a mixture shows of the evaluated tasks. `leaks`: task a is in the mixture, task b is evaluated and
-    given away. `test_time`: the evaluated tasks, by source and id, of which it holds demonstrations alone."""
+    given away. `test_time`: the evaluated tasks, by source and id, of which it holds demonstrations alone.
+    `known_rules`: those drawn from a pool of which it holds other pairs alone."""
 
     leaks: tuple[Leak, ...]
-    test_time: tuple[TaskKey, ...]
+    test_time: tuple[TaskKey, ...] = ()
+    known_rules: tuple[TaskKey, ...] = ()
 
 
 def mixture_leaks(root: Path, settings: MixtureSettings, evaluated: Iterable[Task]) -> Gate:
@@ -252,6 +267,14 @@ def training_leaks(root: Path, trained: Iterable[Task], evaluated: Iterable[Task
     # A task that is trained and evaluated under one key gives itself away; find_leaks leaves it out.
     itself = [Leak(*one, *one, "same id", len(tasks[one].pairs)) for one in map(key, mixed) if one in tasks]
     test_time = compare_demonstrations(demonstrations, list(tasks.values()), related)
-    found = {*leaks, *itself, *test_time.leaks}
+    pools = {leak for leak in leaks if _is_known_rule(leak)}
+    found = {*leaks, *itself, *test_time.leaks} - pools
     ordered = sorted(found, key=lambda leak: (leak.source_a, leak.task_a, leak.source_b, leak.task_b))
-    return Gate(tuple(ordered), test_time.seen)
+    known_rules = {(leak.source_b, leak.task_b) for leak in pools}
+    return Gate(tuple(ordered), test_time.seen, tuple(sorted(known_rules)))
+
+
+def _is_known_rule(leak: Leak) -> bool:
+    """Whether a leak is only that a pool is trained on of which other pairs are evaluated."""
+    own = stored_key(leak.source_a, leak.task_a) == stored_key(leak.source_b, leak.task_b)
+    return is_drawn(leak.source_b) and own and leak.pairs == 0

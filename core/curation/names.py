@@ -1,26 +1,37 @@
-"""Names of sources that are derived from stored ones: `reversed:<source>`, `demos:<source>` and
-`reversed:demos:<source>`."""
+"""Names of sources that are derived from stored ones: `reversed:<source>`, `demos:<source>`,
+`reversed:demos:<source>`, and `drawn:<source>` of a source of pools."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from core.arc.tasks import REVERSED_SUFFIX, Task
 from core.errors import UserError
+from core.seeds import generator
 
 REVERSED = "reversed:"
 DEMOS = "demos:"
+DRAWN = "drawn:"
+_SEED = 0
 
 
 def stored_name(source: str) -> str:
-    """The name of the stored source that a source is, or is derived from. Raises `UserError` for prefixes in
-    another order."""
-    name = source.removeprefix(REVERSED).removeprefix(DEMOS)
-    if name.startswith((REVERSED, DEMOS)):
+    """The name of the stored source that a source is, or is derived from. Raises `UserError` for prefixes
+    that don't go together."""
+    if is_drawn(source):
+        name = source.removeprefix(DRAWN)
+    else:
+        name = source.removeprefix(REVERSED).removeprefix(DEMOS)
+    if name.startswith((REVERSED, DEMOS, DRAWN)):
         raise UserError(
-            f"'{source}' is no name for a source. Write the demonstrations of reversed tasks as"
-            f" {REVERSED}{DEMOS}{name.removeprefix(REVERSED).removeprefix(DEMOS)}."
+            f"'{source}' is no name for a source. The demonstrations of reversed tasks are"
+            f" {REVERSED}{DEMOS}…; what is drawn from pools, {DRAWN}…, goes with no other prefix."
         )
     return name
+
+
+def is_drawn(source: str) -> bool:
+    """Whether the tasks of a source are drawn from pools, to be evaluated."""
+    return source.startswith(DRAWN)
 
 
 def is_demonstrations(source: str) -> bool:
@@ -50,3 +61,12 @@ def demonstrations_of(task: Task, source: str) -> Task:
 def asked_without_demonstrations(tasks: Sequence[Task]) -> list[str]:
     """Ids of the tasks that have a single demonstration, so that it is asked from none."""
     return [task.task_id for task in tasks if task.n_train == 0]
+
+
+def drawn_from(pool: Task, source: str) -> Task:
+    """A task of `source` drawn from a pool: as many demonstrations as the pool shows, and one test pair. What
+    is drawn depends on the pool's source, id and pairs alone."""
+    rng = generator(_SEED, "drawn from pool", pool.source, pool.task_id)
+    *shown, asked = rng.permutation(len(pool.train))[: (pool.n_train or 0) + 1]
+    train = tuple(pool.train[index] for index in shown)
+    return replace(pool, source=source, train=train, test=(pool.train[asked],), n_train=None)

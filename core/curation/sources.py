@@ -4,7 +4,8 @@ An imported source is read from its files. `reversed:<source>` is no file: it is
 the flags and the tasks of `<source>`, so it changes as soon as a flag does. A task that is its own
 reversal up to symmetry and recolouring is left out of it, for it would be the same task again.
 `demos:<source>` holds the demonstrations of the source's tasks alone (see `demonstrations`), and
-`reversed:demos:<source>` those of the flagged ones, turned around.
+`reversed:demos:<source>` those of the flagged ones, turned around. `drawn:<source>` holds a task
+drawn from each of the source's pools, to be evaluated.
 """
 
 import functools
@@ -20,7 +21,9 @@ from core.curation.names import (
     DEMOS,
     REVERSED,
     demonstrations_of,
+    drawn_from,
     is_demonstrations,
+    is_drawn,
     stored_key,
     stored_name,
 )
@@ -67,6 +70,8 @@ def load_tasks(root: Path, source: str) -> dict[str, Task]:
         return {
             task_id: demonstrations_of(task, source) for task_id, task in stored.items() if not task.is_pool
         }
+    if is_drawn(source):
+        return {task_id: drawn_from(task, source) for task_id, task in stored.items() if task.is_pool}
     return stored
 
 
@@ -115,6 +120,8 @@ def tasks_named(root: Path, source: str, task_ids: Iterable[str]) -> list[Task]:
         task = stored[original]
         if is_demonstrations(source):
             task = demonstrations_of(task, source)
+        if is_drawn(source):
+            task = drawn_from(task, source)
         found.append(_turned(task, source) if source.startswith(REVERSED) else task)
     return found
 

@@ -67,6 +67,7 @@ def prepare(
             "fresh": fresh_work,
             "leaks": [asdict(leak) for leak in gates[run.variant].leaks],
             "test_time": gates[run.variant].test_time,
+            "known_rules": gates[run.variant].known_rules,
         }
         for run in fresh
     }

@@ -5,7 +5,7 @@ In come scores and the records of runs, out come plain sentences.
 
 from pathlib import Path
 
-from core.results.leak_warnings import experiment_test_time
+from core.results.leak_warnings import facts
 from core.results.loading import Scores
 from core.results.number_format import evaluated_sentence, missing_sentence
 from core.results.tables import is_binary, progress_sentence
@@ -32,9 +32,7 @@ def honest_sentence(root: Path, scores: Scores) -> str:
     parts = [evaluated_sentence(scores)]
     parts += [f"base model {name}" for name in dict.fromkeys(filter(None, models))]
     parts += [f"{name} training" for name in dict.fromkeys(filter(None, methods))]
-    said = ", ".join(parts) + "."
-    test_time = experiment_test_time(root, scores.experiment.name)
-    return f"{said} {test_time}" if test_time else said
+    return " ".join([", ".join(parts) + ".", *facts(root, scores.experiment.name)])
 
 
 def warnings(scores: Scores, metric: str) -> list[str]:

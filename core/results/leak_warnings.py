@@ -11,7 +11,7 @@ from pathlib import Path
 
 from core.errors import UserError
 from core.runs.layout import SPEC, experiment_folder, record_files, runs_folder
-from core.runs.recorded_leaks import leaked_tasks, test_time_tasks
+from core.runs.recorded_leaks import known_rules, leaked_tasks, test_time_tasks
 from core.storage.files import read_json
 
 _OF_RUNS = re.compile(r"\b(scores|predictions|runs)\b", re.IGNORECASE)
@@ -63,10 +63,26 @@ def _evaluated(root: Path, experiment: str) -> int | None:
     return None
 
 
-def notices(root: Path, experiment: str) -> list[str]:
-    """The sentences about an experiment's leaks and its test-time training, those that there are."""
-    found = (experiment_leaks(root, experiment), experiment_test_time(root, experiment))
+def experiment_known_rules(root: Path, experiment: str) -> str:
+    """Which variants of an experiment were trained on other pairs of the pools that it evaluates; empty where
+    none was."""
+    counts = _by_variant(root, experiment, known_rules)
+    said = [f"'{variant}' on those of {count:,} tasks" for variant, count in counts.items() if count]
+    if not said:
+        return ""
+    return f"Known rules: trained on other pairs of the evaluated pools were {', '.join(said)}."
+
+
+def facts(root: Path, experiment: str) -> list[str]:
+    """What a reader must know of an experiment that is no leak: test-time training and known rules."""
+    found = (experiment_test_time(root, experiment), experiment_known_rules(root, experiment))
     return [sentence for sentence in found if sentence]
+
+
+def notices(root: Path, experiment: str) -> list[str]:
+    """The sentence about an experiment's leaks and the facts about its trainings, those that there are."""
+    leak = experiment_leaks(root, experiment)
+    return [leak, *facts(root, experiment)] if leak else facts(root, experiment)
 
 
 def experiment_leaks(root: Path, experiment: str) -> str:

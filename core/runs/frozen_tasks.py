@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from core.arc.tasks import Task
-from core.curation.mixtures import Mixture, MixtureSettings, mixture_tasks, small_pairs
+from core.curation.mixtures import Mixture, MixtureSettings, mixture_tasks, small_pairs, without_drawn
+from core.curation.names import is_drawn
 from core.curation.sources import tasks_fingerprint, tasks_named
 from core.curation.stored import UnknownTaskError
 from core.errors import UserError
@@ -74,10 +75,14 @@ class Frozen:
         return [task for one in self.evaluated for task in one.load(root)]
 
     def load_trained(self, root: Path, variant: str, mixture: MixtureSettings) -> dict[str, list[Task]]:
-        """The tasks that a variant's mixture draws from, by source, without pairs that it leaves out."""
+        """The tasks that a variant's mixture draws from, by source, without pairs that it leaves out
+        or that are evaluated as drawn from a pool."""
         largest = {share.source: share.max_pair_cells for share in mixture.sources}
+        drawn = [task for one in self.evaluated if is_drawn(one.source) for task in one.load(root)]
         return {
-            one.source: [small_pairs(task, largest[one.source]) for task in one.load(root)]
+            one.source: [
+                small_pairs(task, largest[one.source]) for task in without_drawn(one.load(root), drawn)
+            ]
             for one in self.trained[variant]
         }
 

@@ -23,11 +23,18 @@ def test_time_tasks(run: Path) -> int | None:
     return _counts(record, file_stamp(record))[1]
 
 
+def known_rules(run: Path) -> int | None:
+    """How many evaluated tasks are drawn from pools of which the mixture of a run holds other pairs, by its
+    folder; None where it does not say."""
+    record = run / RECORD
+    return _counts(record, file_stamp(record))[2]
+
+
 @functools.lru_cache(maxsize=4096)
-def _counts(record: Path, _stamp: Stamp) -> tuple[int | None, int | None]:
+def _counts(record: Path, _stamp: Stamp) -> tuple[int | None, int | None, int | None]:
     try:
         made = read_json(record)
         leaked = len({(leak["source_b"], leak["task_b"]) for leak in made["leaks"]})
-        return leaked, len(made.get("test_time", ()))
+        return leaked, len(made.get("test_time", ())), len(made.get("known_rules", ()))
     except (UserError, KeyError, TypeError, AttributeError):
-        return None, None
+        return None, None, None

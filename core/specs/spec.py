@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from core.arc.tasks import Task
 from core.curation.mixtures import MOST_CELLS, MixtureSettings
+from core.curation.names import DRAWN, is_drawn, stored_name
 from core.curation.partitions import listed_tasks
 from core.curation.sources import load_tasks
 from core.errors import UserError
@@ -36,7 +37,9 @@ class Recipe(Settings):
 class EvaluatedSource(Settings):
     """A source whose tasks are evaluated: all, the small ones, or those on a list of a partition."""
 
-    source: str = Field(description="Name of the source, such as arc1/evaluation.")
+    source: str = Field(
+        description="Name of the source, such as arc1/evaluation; drawn:re-arc holds a task from each pool."
+    )
     max_cells: int | None = Field(
         None,
         ge=1,
@@ -184,14 +187,22 @@ def find_spec(root: Path, name: str) -> Path:
 def evaluated_tasks(root: Path, evaluation: EvaluationSettings) -> list[Task]:
     """The tasks that an evaluation asks about, in the order of its sources.
 
-    Raises `UserError` where none is left or one has no known answer.
+    Raises `UserError` where none is left, one has no known answer, or one is a pool.
     """
     tasks = [
         task
         for share in evaluation.sources
         for task in _tasks_of(root, share).values()
-        if task.test and (share.max_cells is None or task.cells <= share.max_cells)
+        if share.max_cells is None or task.cells <= share.max_cells
     ]
+    drawn = {share.source for share in evaluation.sources if is_drawn(share.source)}
+    pools = [task.source for task in tasks if task.is_pool and DRAWN + task.source not in drawn]
+    if pools:
+        raise UserError(
+            f"{len(pools):,} tasks of '{pools[0]}' are pools, without a test pair to ask about. Evaluate"
+            f" {DRAWN}{stored_name(pools[0])}, which draws a task from each; no mixture draws the same pairs."
+        )
+    tasks = [task for task in tasks if task.test]
     if not tasks:
         raise UserError(
             "No task is left to evaluate. Raise max_cells under evaluation.sources, or choose another"

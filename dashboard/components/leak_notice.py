@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.results.leak_warnings import experiment_leaks, experiment_test_time
+from core.results.leak_warnings import experiment_leaks, facts
 from dashboard.components.wording import plain
 
 
@@ -15,5 +15,5 @@ def leak_notice(root: Path, experiment: str) -> None:
     sentence = experiment_leaks(root, experiment)
     if sentence:
         st.warning(plain(sentence), icon=":material/water_drop:")
-    if test_time := experiment_test_time(root, experiment):
-        st.info(plain(test_time), icon=":material/model_training:")
+    for fact in facts(root, experiment):
+        st.info(plain(fact), icon=":material/model_training:")
