@@ -38,6 +38,11 @@ class Engine(Protocol):
     name: str
     version: str
 
+    @property
+    def dtype(self) -> str:
+        """What the model is computed in, such as "bfloat16"."""
+        ...
+
     def prepare(self, adapter: Path) -> None:
         """Make an adapter ready. Raises `UserError` where it can't be loaded; the others are served on."""
         ...
@@ -48,4 +53,8 @@ class Engine(Protocol):
         Requests are drawn when there is room for them, so they may be made while others are answered.
         Those of one adapter should follow each other.
         """
+        ...
+
+    def close(self) -> None:
+        """Free the memory that the model holds; nothing can be asked any more."""
         ...

@@ -39,15 +39,39 @@ class InferenceSettings(Settings):
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="What the model is computed in. auto: float32 on a CPU; on a GPU what weights are saved"
-        " in (vllm) or bfloat16 (transformers). bfloat16 pays on CPUs with amx_bf16.",
+        description="What the model is computed in. auto: float32 on a CPU, bfloat16 on a GPU, where vllm"
+        " keeps weights that are saved in float16 as they are. bfloat16 pays on CPUs with amx_bf16.",
     )
-    max_concurrent: int = Field(
-        64, ge=1, le=100_000, description="Sequences that are generated at the same time."
+    max_concurrent: int | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        description="Sequences that are generated at the same time. Empty: 64, and with vllm on a GPU as many"
+        " as it chooses for the card.",
     )
-    kv_cache_gigabytes: float = Field(
-        1.0, gt=0, le=100_000, description="Memory for keys and values (vLLM on CPU)."
+    kv_cache_gigabytes: float | None = Field(
+        None,
+        gt=0,
+        le=100_000,
+        description="Memory for keys and values (vllm). Empty: 1 on a CPU, on a GPU what gpu_memory_share"
+        " leaves.",
     )
+    gpu_memory_share: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Share of a GPU's memory that vllm takes for weights, keys and values; empty: its own"
+        " choice.",
+    )
+    deterministic: bool = Field(
+        False,
+        description="Let vllm on a GPU answer the same whatever is asked beside it; slower.",
+    )
+
+    @property
+    def at_once(self) -> int:
+        """Sequences at the same time where no engine chooses."""
+        return self.max_concurrent or 64
 
     @model_validator(mode="after")
     def _samples_differ(self) -> "InferenceSettings":

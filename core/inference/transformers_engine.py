@@ -15,7 +15,7 @@ from core.inference.constraints import AllowedTokens, grammar_compiler
 from core.inference.requests import Completion, Request
 from core.inference.sampling import TokenChoice
 from core.inference.settings import InferenceSettings
-from core.machine.allocator import keep_freed_memory
+from core.machine.allocator import keep_freed_memory, release_memory
 from core.prompts.vocabulary import load_tokenizer
 from core.storage.models import is_out_of_memory
 
@@ -71,13 +71,23 @@ class TransformersEngine:
             pad_token_id=self._tokenizer.eos_token_id if pad is None else pad,
         )
 
+    @property
+    def dtype(self) -> str:
+        """What the model is computed in."""
+        return str(self._model.dtype).removeprefix("torch.")
+
+    def close(self) -> None:
+        """Free the memory that the model holds."""
+        self._model = None
+        release_memory()
+
     def prepare(self, adapter: Path) -> None:
         """Raise `UserError` where an adapter can't be read."""
         check_adapter(adapter)
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """Completions, a batch of similar lengths after the other."""
-        size = self.settings.max_concurrent
+        size = self.settings.at_once
         for (adapter, answered), group in groupby(enumerate(requests), key=_kind):
             while chunk := list(islice(group, BATCHES_SORTED * size)):
                 if adapter != self._adapter:

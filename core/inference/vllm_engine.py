@@ -15,7 +15,7 @@ from core.inference.adapters import adapter_rank
 from core.inference.cpu_adapters import multiply_by_adapter
 from core.inference.requests import Completion, Request
 from core.inference.settings import InferenceSettings
-from core.machine.allocator import keep_freed_memory
+from core.machine.allocator import keep_freed_memory, release_memory
 from core.storage.models import unreadable
 
 ADAPTERS_PER_BATCH = 2
@@ -25,7 +25,7 @@ WINDOW = 4
 
 
 class VllmEngine:
-    """One engine of vLLM in this process; `library` is the `LLM` underneath."""
+    """One engine of vLLM in this process; `library` is the `LLM` underneath, None once it is closed."""
 
     name = "vllm"
 
@@ -36,23 +36,16 @@ class VllmEngine:
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         on_gpu = torch.cuda.is_available()
+        if settings.deterministic:
+            os.environ["VLLM_BATCH_INVARIANT"] = "1"
         if not on_gpu:
             os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
             keep_freed_memory()
-        try:
-            import vllm
-            from vllm import LLM
-        except ImportError as problem:
-            raise UserError(
-                f"vLLM can't be loaded ({problem}). Run: make setup"
-                ", or set inference.engine to 'transformers'."
-            ) from problem
-
+        vllm = _imported()
         self.version = str(vllm.__version__)
         self.settings = settings
         options: dict[str, Any] = {
             "max_model_len": settings.max_model_len,
-            "max_num_seqs": settings.max_concurrent,
             "trust_remote_code": False,
             "load_format": "safetensors",
             "disable_log_stats": True,
@@ -60,11 +53,18 @@ class VllmEngine:
         }
         if settings.precision != "auto":
             options["dtype"] = settings.precision
+        if settings.max_concurrent is not None:
+            options["max_num_seqs"] = settings.max_concurrent
+        if settings.kv_cache_gigabytes is not None:
+            options["kv_cache_memory_bytes"] = int(settings.kv_cache_gigabytes * 2**30)
+        if settings.gpu_memory_share is not None and on_gpu:
+            options["gpu_memory_utilization"] = settings.gpu_memory_share
         if not on_gpu:
             options = {
                 "dtype": "float32",
                 "enforce_eager": True,
-                "kv_cache_memory_bytes": int(settings.kv_cache_gigabytes * 2**30),
+                "max_num_seqs": settings.at_once,
+                "kv_cache_memory_bytes": 2**30,
                 # A prompt that is read in pieces sets back its generator, which those of CPUs can't.
                 "enable_chunked_prefill": not settings.temperature,
             } | options
@@ -77,14 +77,24 @@ class VllmEngine:
             }
         self._numbers = {adapter: number for number, adapter in enumerate(adapters, 1)}
         try:
-            self.library = LLM(model=model, **options)
+            self.library: Any = vllm.LLM(model=model, **options)
         except (ValueError, RuntimeError, OSError) as problem:
             raise UserError(
                 f"vLLM can't serve '{model}' ({_reason(problem)}). Lower inference.max_model_len, give keys"
                 " and values what they need with inference.kv_cache_gigabytes, or set inference.engine to"
                 " 'transformers'."
             ) from problem
-        self._tokenizer = self.library.get_tokenizer()
+        self._tokenizer: Any = self.library.get_tokenizer()
+        configuration = self.library.llm_engine.vllm_config
+        self.dtype = str(configuration.model_config.dtype).removeprefix("torch.")
+        self._at_once = int(configuration.scheduler_config.max_num_seqs)
+
+    def close(self) -> None:
+        """Shut the engine down and free the memory that it holds; a GPU has none left for a second one."""
+        if self.library is not None:
+            self.library.llm_engine.shutdown()
+            self.library = None
+            release_memory()
 
     def prepare(self, adapter: Path) -> None:
         """Load an adapter. Raises `UserError` where vLLM refuses it."""
@@ -109,7 +119,7 @@ class VllmEngine:
         """Completions of requests that may share batches, numbered from `count` on."""
         engine = self.library.llm_engine
         indices: dict[str, tuple[int, Request]] = {}
-        most = WINDOW * self.settings.max_concurrent
+        most = WINDOW * self._at_once
         try:
             while True:
                 if 2 * len(indices) <= most:
@@ -169,6 +179,17 @@ class VllmEngine:
         from vllm.lora.request import LoRARequest
 
         return LoRARequest(f"adapter-{self._numbers[adapter]}", self._numbers[adapter], str(adapter))
+
+
+def _imported() -> Any:
+    """vLLM. It is imported by a function of its own, whose frames hold no engine."""
+    try:
+        import vllm
+    except ImportError as problem:
+        raise UserError(
+            f"vLLM can't be loaded ({problem}). Run: make setup, or set inference.engine to 'transformers'."
+        ) from problem
+    return vllm
 
 
 def served_rank(rank: int) -> int:

@@ -1,6 +1,7 @@
 """Memory of a process that computes: what it frees it will soon ask for again."""
 
 import ctypes
+import gc
 import sys
 
 # Numbers and bounds of mallopt(3); glibc takes no larger threshold for blocks of their own.
@@ -20,3 +21,11 @@ def keep_freed_memory() -> None:
     if hasattr(library, "mallopt"):
         library.mallopt(_MMAP_THRESHOLD, _LARGEST_BLOCK)
         library.mallopt(_TRIM_THRESHOLD, _LARGEST_NUMBER)
+
+
+def release_memory() -> None:
+    """Let go of what nobody refers to any more, a GPU's cached blocks included."""
+    gc.collect()
+    torch = sys.modules.get("torch")  # else it holds nothing
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -2,11 +2,13 @@
 
 A sample of an evaluation is asked again with its seed. The base model is asked the same, so that an adapter
 that changes nothing is found. What came of it stands in `check.json` of each run: eval_seed, asked, equal,
-equal_to_base (None for a model without a base). Rescoring asks about every answer that was given.
+exact (whether all must be equal: in float32, or where inference.deterministic is set), equal_to_base (None
+for a model without a base). Rescoring asks about every answer that was given.
 """
 
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -90,54 +92,55 @@ def _rescore(
     progress: Callable[[str, int, int | None], None],
 ) -> None:
     model, adapters = what_answers(runs, spec)
-    engine = open_engine(spec.evaluation.inference, model, list(adapters.values()))
-    tokenizer = load_tokenizer(model)
-    tasks = evaluated_tasks(runs[0].root, spec.evaluation)
-    for run in runs:
-        for eval_seed in spec.eval_seeds:
-            name = f"{run.variant} seed {run.train_seed}, evaluation {eval_seed}"
-            evaluation = Evaluation(
-                *(run.experiment, run.variant, run.train_seed, eval_seed),
-                tasks=tasks,
-                settings=spec.evaluation.inference,
-                prompt=spec.recipe_of(run.variant).prompt,
-            )
-            rescore(
-                evaluation,
-                engine,
-                tokenizer,
-                run.eval_folder(eval_seed),
-                lambda record, name=name: progress(name, record["step"], record["total"]),  # type: ignore[misc]
-                adapter=adapters.get(run),
-                views=views,
-                most=most,
-            )
-        forget_merged(run)
+    with closing(open_engine(spec.evaluation.inference, model, list(adapters.values()))) as engine:
+        tokenizer = load_tokenizer(model)
+        tasks = evaluated_tasks(runs[0].root, spec.evaluation)
+        for run in runs:
+            for eval_seed in spec.eval_seeds:
+                name = f"{run.variant} seed {run.train_seed}, evaluation {eval_seed}"
+                evaluation = Evaluation(
+                    *(run.experiment, run.variant, run.train_seed, eval_seed),
+                    tasks=tasks,
+                    settings=spec.evaluation.inference,
+                    prompt=spec.recipe_of(run.variant).prompt,
+                )
+                rescore(
+                    evaluation,
+                    engine,
+                    tokenizer,
+                    run.eval_folder(eval_seed),
+                    lambda record, name=name: progress(name, record["step"], record["total"]),  # type: ignore[misc]
+                    adapter=adapters.get(run),
+                    views=views,
+                    most=most,
+                )
+            forget_merged(run)
 
 
 def _repeat(runs: list[Run], spec: ExperimentSpec) -> None:
     model, adapters = what_answers(runs, spec)
-    engine = open_engine(spec.evaluation.inference, model, list(adapters.values()))
-    tasks = evaluated_tasks(runs[0].root, spec.evaluation)
-    chosen = generator(0, "repeat").permutation(len(tasks))[:TASKS_ASKED_AGAIN]
-    for run in runs:
-        evaluation = Evaluation(
-            *(run.experiment, run.variant, run.train_seed, spec.eval_seeds[0]),
-            tasks=[tasks[place] for place in sorted(chosen.tolist())],
-            settings=spec.evaluation.inference,
-            prompt=spec.recipe_of(run.variant).prompt,
-        )
-        before = _texts(run.predictions(spec.eval_seeds[0]))
-        again = _asked(evaluation, engine, model, adapters.get(run))
-        base = _asked(evaluation, engine, model, None) if run in adapters else None
-        record = {
-            "eval_seed": spec.eval_seeds[0],
-            "asked": len(again),
-            "equal": _equal(again, before),
-            "equal_to_base": None if base is None else _equal(base, again),
-        }
-        write_json(run.check_file, record)
-        forget_merged(run)
+    with closing(open_engine(spec.evaluation.inference, model, list(adapters.values()))) as engine:
+        tasks = evaluated_tasks(runs[0].root, spec.evaluation)
+        chosen = generator(0, "repeat").permutation(len(tasks))[:TASKS_ASKED_AGAIN]
+        for run in runs:
+            evaluation = Evaluation(
+                *(run.experiment, run.variant, run.train_seed, spec.eval_seeds[0]),
+                tasks=[tasks[place] for place in sorted(chosen.tolist())],
+                settings=spec.evaluation.inference,
+                prompt=spec.recipe_of(run.variant).prompt,
+            )
+            before = _texts(run.predictions(spec.eval_seeds[0]))
+            again = _asked(evaluation, engine, model, adapters.get(run))
+            base = _asked(evaluation, engine, model, None) if run in adapters else None
+            record = {
+                "eval_seed": spec.eval_seeds[0],
+                "asked": len(again),
+                "equal": _equal(again, before),
+                "exact": engine.dtype == "float32" or spec.evaluation.inference.deterministic,
+                "equal_to_base": None if base is None else _equal(base, again),
+            }
+            write_json(run.check_file, record)
+            forget_merged(run)
 
 
 def _asked(evaluation: Evaluation, engine: Engine, model: str, adapter: Path | None) -> dict[Any, str | None]:

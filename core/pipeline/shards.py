@@ -7,6 +7,7 @@ its `predictions.parquet` exists, so a part that is started again does only what
 """
 
 import shutil
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -88,21 +89,21 @@ def _answer(run: Run, spec: ExperimentSpec, shard: Shard, reporter: "_ShardRepor
         return
     merged = run.folder / SHARDS / f"merged-{shard.number}-of-{shard.of}"
     model, adapters = what_answers([run], spec, merged)
-    engine = open_engine(spec.evaluation.inference, model, list(adapters.values()))
-    if shard.number == 1:
-        add_to_record(run, engine=engine_record(run, spec, engine.name, engine.version))
-    jobs = [
-        Job(
-            evaluation_of(run, spec, seed, tasks),
-            shard.folder(run.eval_folder(seed)),
-            reporter,
-            adapters.get(run),
-        )
-        for seed in left
-    ]
-    for _, problem in answer(jobs, engine, load_tokenizer(model)):
-        if problem is not None:
-            raise problem
+    with closing(open_engine(spec.evaluation.inference, model, list(adapters.values()))) as engine:
+        if shard.number == 1:
+            add_to_record(run, engine=engine_record(run, spec, engine))
+        jobs = [
+            Job(
+                evaluation_of(run, spec, seed, tasks),
+                shard.folder(run.eval_folder(seed)),
+                reporter,
+                adapters.get(run),
+            )
+            for seed in left
+        ]
+        for _, problem in answer(jobs, engine, load_tokenizer(model)):
+            if problem is not None:
+                raise problem
     shutil.rmtree(merged, ignore_errors=True)
 
 

@@ -8,12 +8,14 @@ the base model itself answers.
 
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from core.arc.tasks import Task
 from core.errors import UserError
 from core.inference.adapters import reason_to_merge, write_merged
 from core.inference.predict import Evaluation, Job, answer
+from core.inference.requests import Engine
 from core.runs.frozen_tasks import frozen_of
 from core.runs.layout import Run
 from core.runs.progress import write_log
@@ -59,21 +61,21 @@ def answer_runs(
         return
     model, adapters = what_answers([run for run, _ in runs], spec)
     tokenizer = load_tokenizer(model)
-    engine = open_engine(spec.evaluation.inference, model, list(adapters.values()))
-    for run, _ in runs:
-        add_to_record(run, engine=engine_record(run, spec, engine.name, engine.version))
-    left = {run: len(spec.eval_seeds) for run, _ in runs}
-    run_of = {run.folder: run for run in left}
-    for job, problem in answer(_jobs(runs, spec, adapters), engine, tokenizer):
-        run = run_of[job.folder.parent]
-        if run not in left:
-            continue
-        left[run] -= 1
-        if problem is not None or left[run] == 0:
-            del left[run]
-            if problem is None:
-                forget_merged(run)
-            yield run, problem
+    with closing(open_engine(spec.evaluation.inference, model, list(adapters.values()))) as engine:
+        for run, _ in runs:
+            add_to_record(run, engine=engine_record(run, spec, engine))
+        left = {run: len(spec.eval_seeds) for run, _ in runs}
+        run_of = {run.folder: run for run in left}
+        for job, problem in answer(_jobs(runs, spec, adapters), engine, tokenizer):
+            run = run_of[job.folder.parent]
+            if run not in left:
+                continue
+            left[run] -= 1
+            if problem is not None or left[run] == 0:
+                del left[run]
+                if problem is None:
+                    forget_merged(run)
+                yield run, problem
 
 
 def forget_merged(run: Run) -> None:
@@ -119,9 +121,14 @@ def what_answers(
     return str(write_merged(base, adapter, merged or _merged_folder(first))), {}
 
 
-def engine_record(run: Run, spec: ExperimentSpec, name: str, version: str) -> dict[str, str | None]:
+def engine_record(run: Run, spec: ExperimentSpec, engine: Engine) -> dict[str, str | None]:
     """What the record of a run says of the engine that answered it."""
-    return {"name": name, "version": version, "merged_because": _why_merged(run, spec)}
+    return {
+        "name": engine.name,
+        "version": engine.version,
+        "dtype": engine.dtype,
+        "merged_because": _why_merged(run, spec),
+    }
 
 
 def _why_merged(run: Run, spec: ExperimentSpec) -> str | None:

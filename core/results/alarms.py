@@ -65,6 +65,7 @@ def check_records(root: Path, experiment: str) -> list[dict[str, Any]]:
         for seed, answers in answered[run].items():
             found += [(run, seed, alarm) for alarm in alarms.shares(answers)]
     found += _identical(answered)
+    found += _computed_unlike(folder, list(answered))
     order = sorted(found, key=lambda one: (*one[0], -1 if one[1] is None else one[1]))
     return [
         {
@@ -143,13 +144,41 @@ def _repeated(folder: Path) -> list[tuple[int | None, Alarm]]:
         record = read_json(folder / CHECK)
         seed, asked = record["eval_seed"], record["asked"]
         found: list[tuple[int | None, Alarm]] = [
-            (seed, alarm) for alarm in alarms.repeated(record["equal"], asked)
+            (seed, alarm) for alarm in alarms.repeated(record["equal"], asked, exact=record["exact"])
         ]
         if record["equal_to_base"] is not None:
             found += [(None, alarm) for alarm in alarms.same_as_base(record["equal_to_base"], asked)]
     except (UserError, KeyError, TypeError):
         return []
     return found
+
+
+_OF_TRAINING = ("device", "precision", "weights")
+_OF_ENGINE = ("name", "version", "dtype")
+
+
+def _computed_unlike(folder: Path, runs: Sequence[Run]) -> list[tuple[Run, int | None, Alarm]]:
+    """Alarms for runs that were computed in another way than most of their table."""
+    ways: dict[str, dict[Run, str]] = {}
+    for run in runs:
+        record = _record_of(folder / run[0] / f"train-{run[1]}" / "run.json")
+        for part, names in (("training", _OF_TRAINING), ("engine", _OF_ENGINE)):
+            said = record.get(part)
+            if isinstance(said, dict):
+                ways.setdefault(part, {})[run] = ", ".join(str(said.get(name)) for name in names)
+    return [
+        (run, None, alarm)
+        for part, of_runs in ways.items()
+        for run, alarm in alarms.computed_unlike(part, of_runs).items()
+    ]
+
+
+def _record_of(path: Path) -> dict[str, Any]:
+    try:
+        record = read_json(path)
+    except UserError:
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def _identical(answered: dict[Run, dict[int, Answers]]) -> list[tuple[Run, int | None, Alarm]]:

@@ -4,12 +4,14 @@ An alarm does not say that something is wrong, but that a person must look befor
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 MOST_CUT = 0.05
 MOST_UNANSWERED = 0.20
 LEAST_SEEN_ACCURACY = 0.5
+MOST_CHANGED = 0.25
 
 ALARMS: dict[str, str] = {
     "identical_predictions": "two evaluations with different seeds answered alike",
@@ -21,6 +23,7 @@ ALARMS: dict[str, str] = {
     "low_seen_accuracy": "tasks seen in training are rarely solved, as where prompt and answer don't fit",
     "leaks": "evaluated tasks, or twins of them, are in the training mixture",
     "not_deterministic": "the same seed gave other answers",
+    "computed_unlike": "runs of one table were computed in different ways",
 }
 """Every alarm with what it says."""
 
@@ -94,12 +97,26 @@ def leaks(tasks: int) -> list[Alarm]:
     return [Alarm("leaks", float(tasks), f"{tasks} evaluated tasks are trained on; list them under exclude")]
 
 
-def repeated(equal: int, asked: int) -> list[Alarm]:
-    """An alarm where a repeated evaluation did not give every answer again."""
-    if equal == asked:
+def repeated(equal: int, asked: int, *, exact: bool = True) -> list[Alarm]:
+    """An alarm where a repeated evaluation did not give every answer again; in 16 bits, where the last bits
+    of a sum depend on what is asked beside it, where more than `MOST_CHANGED` of them differ."""
+    if equal >= asked * (1 if exact else 1 - MOST_CHANGED):
         return []
     share = 1 - equal / asked
-    return [Alarm("not_deterministic", share, f"{asked - equal} of {asked} repeated answers differ")]
+    more = "" if exact else f", more than {MOST_CHANGED:.0%} that rounding may change"
+    return [Alarm("not_deterministic", share, f"{asked - equal} of {asked} repeated answers differ{more}")]
+
+
+def computed_unlike(what: str, ways: Mapping[tuple[str, int], str]) -> dict[tuple[str, int], Alarm]:
+    """For each run whose `what` was computed in another way than that of most, an alarm."""
+    usual, count = Counter(ways.values()).most_common(1)[0]
+    return {
+        run: Alarm(
+            "computed_unlike", 1.0, f"its {what} by {way}, that of {count} of {len(ways)} runs by {usual}"
+        )
+        for run, way in ways.items()
+        if way != usual
+    }
 
 
 def same_as_base(equal: int, asked: int) -> list[Alarm]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from core.curation.mixtures import Mixture
 from core.errors import UserError
-from core.machine.allocator import keep_freed_memory
+from core.machine.allocator import keep_freed_memory, release_memory
 from core.modeling.attention import attend_within_samples
 from core.modeling.last_block import shorten_last_block
 from core.modeling.shrinking import carry_mapping
@@ -32,7 +32,7 @@ from core.training.gradients import Gradients
 from core.training.models import initial_factors, load_for_training, save_adapter, with_adapter
 from core.training.numerics import Numerics
 from core.training.optimizers import Optimizers, make_optimizers, one_thread
-from core.training.row_size import release_memory, row_that_fits
+from core.training.row_size import row_that_fits
 from core.training.schedules import learning_rate_at
 from core.training.settings import TrainingSettings
 from core.training.validation import Questions
@@ -211,7 +211,7 @@ class Loop:
         self.optimizer.zero_grad()
         if before <= longest:
             raise ended or MemoryError()
-        release_memory(self.numerics.kind)
+        release_memory()
         self.set_row(max(longest, before // 2))
         log.warning(
             "Memory ended at %d tokens per batch; the step is done anew with %d.",

@@ -5,10 +5,10 @@ is always there. Two short rows tell both; a row then fills 85 % of what is free
 the optimizer's moments.
 """
 
-import gc
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from core.machine.allocator import release_memory
 from core.training.batches import Drawing
 from core.training.gradients import Gradients
 from core.training.numerics import TOKENS_PER_BATCH
@@ -46,7 +46,7 @@ def row_that_fits(
     free = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
     moments = 2 * gradient_bytes
     row = tokens_in(free - gradient_bytes - moments, *found)
-    release_memory("cuda")
+    release_memory()
     return min(workers.gather(row))
 
 
@@ -57,12 +57,3 @@ def tokens_in(free: float, short: int, long: int, most: int = TOKENS_PER_BATCH["
     always = max(0.0, short - per_token * SHORT)
     room = (FILLED * free - always) / per_token
     return int(min(most, max(STEP, room // STEP * STEP)))
-
-
-def release_memory(kind: str) -> None:
-    """Hand cached memory of a GPU back, whose pieces may be of sizes that fit no more."""
-    gc.collect()
-    if kind == "cuda":
-        import torch
-
-        torch.cuda.empty_cache()

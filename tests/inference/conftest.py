@@ -33,7 +33,7 @@ def evaluation_of(tasks: Sequence[Task], eval_seed: int = 0, **changes: Any) -> 
 class CopyingEngine:
     """Answers each prompt with the grid that it ends with, last prompt first; gives up after `most`."""
 
-    name, version = "copying", "1"
+    name, version, dtype = "copying", "1", "float32"
 
     def __init__(self, most: int | None = None) -> None:
         self.most = most
@@ -42,6 +42,9 @@ class CopyingEngine:
     def prepare(self, adapter: Path) -> None:
         if not adapter.exists():
             raise UserError(f"The adapter of '{adapter}' can't be loaded.")
+
+    def close(self) -> None:
+        pass
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         drawn = list(requests)

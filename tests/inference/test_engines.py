@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,18 @@ import torch
 
 from core.arc.tasks import Task
 from core.errors import UserError
+from core.inference import vllm_engine
 from core.inference.adapters import adapter_rank
 from core.inference.engines import open_engine
 from core.inference.predict import predict, questions_of
 from core.inference.requests import Request
 from core.inference.rescore import rescore
 from core.inference.sampling import nucleus
+from core.inference.settings import InferenceSettings
 from core.inference.transformers_engine import TransformersEngine
 from core.inference.vllm_engine import served_rank
 from core.prompts.vocabulary import load_tokenizer
+from core.settings import validated
 from tests.inference.conftest import Row, evaluation_of, tiny_inference
 from tests.inference.vllm_child import ADAPTERS, TASKS
 
@@ -102,6 +106,65 @@ def test_samples_are_drawn_where_prompts_fill_more_than_one_step(vllm_folder: Pa
     crowd = rows_in(vllm_folder / "hot-crowd")
     assert sum(row["prompt_tokens"] for row in crowd) > 4096
     assert len(crowd) == 7 * 16 and all(row["output_tokens"] for row in crowd)
+
+
+def test_a_closed_engine_frees_its_weights_and_another_follows(vllm_folder: Path) -> None:
+    """On a GPU the first one would keep all memory. The ones after it are opened in the same process."""
+    assert seen(vllm_folder)["freed"] and seen(vllm_folder)["dtype"] == "float32"
+
+
+def options_on(monkeypatch: pytest.MonkeyPatch, *, gpu: bool, **changes: Any) -> dict[str, Any]:
+    """What vLLM is started with for settings, on a machine with a GPU or without."""
+    given: dict[str, Any] = {}
+
+    class StartedError(Exception):
+        pass
+
+    def start(**options: Any) -> None:
+        given.update(options)
+        raise StartedError
+
+    library = types.SimpleNamespace(LLM=start, __version__="1")
+    monkeypatch.setattr(vllm_engine, "_imported", lambda: library)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setenv("VLLM_BATCH_INVARIANT", "0")
+    with pytest.raises(StartedError):
+        open_engine(validated(InferenceSettings, changes, "inference"), "nowhere")
+    return {**given, "invariant": os.environ["VLLM_BATCH_INVARIANT"]}
+
+
+def test_what_is_left_empty_is_the_engines_choice_on_a_gpu_and_measured_on_a_cpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_gpu = options_on(monkeypatch, gpu=True)
+    chosen = {
+        "max_num_seqs",
+        "kv_cache_memory_bytes",
+        "gpu_memory_utilization",
+        "dtype",
+        "enforce_eager",
+    }
+    assert not chosen & set(on_gpu) and on_gpu["invariant"] == "0"
+    on_cpu = options_on(monkeypatch, gpu=False)
+    assert (on_cpu["max_num_seqs"], on_cpu["kv_cache_memory_bytes"], on_cpu["dtype"]) == (
+        64,
+        2**30,
+        "float32",
+    )
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_what_is_set_is_given_to_the_engine(monkeypatch: pytest.MonkeyPatch, gpu: bool) -> None:
+    changes = {
+        "max_concurrent": 7,
+        "kv_cache_gigabytes": 0.5,
+        "gpu_memory_share": 0.6,
+        "precision": "bfloat16",
+    }
+    given = options_on(monkeypatch, gpu=gpu, deterministic=True, **changes)
+    assert (given["max_num_seqs"], given["kv_cache_memory_bytes"], given["dtype"]) == (7, 2**29, "bfloat16")
+    assert given.get("gpu_memory_utilization") == (0.6 if gpu else None)
+    assert given["invariant"] == "1"
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -8,6 +8,7 @@ import json
 import random
 import shutil
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,12 @@ SETTINGS = tiny_inference(engine="vllm")
 def draws() -> list[float]:
     """The next draw of each global generator."""
     return [random.random(), float(np.random.random()), float(torch.rand(()))]  # noqa: NPY002
+
+
+def _model_of(engine: VllmEngine) -> torch.nn.Module:
+    worker = engine.library.llm_engine.engine_core.engine_core.model_executor.driver_worker
+    model: torch.nn.Module = worker.get_model()
+    return model
 
 
 def main(trained: str, target: str) -> None:
@@ -58,6 +65,10 @@ def main(trained: str, target: str) -> None:
         lambda record: None,
     )
     ask(engine, "only-grids", 1, only_grids=True, max_output_tokens=40)
+    weights = weakref.ref(next(iter(_model_of(engine).parameters())))
+    version, dtype = engine.version, engine.dtype
+    engine.close()
+    freed = weights() is None
     hot = open_engine(tiny_inference(engine="vllm", temperature=2.0, max_concurrent=512), model)
     again = draws()
     ask(hot, "hot-1", 1)
@@ -90,7 +101,9 @@ def main(trained: str, target: str) -> None:
     Path(target, "seen.json").write_text(
         json.dumps(
             {
-                "version": engine.version,
+                "version": version,
+                "dtype": dtype,
+                "freed": freed,
                 "same_draws": after_start == again,
                 "sentence": sentence,
                 "refused": refused,

@@ -21,6 +21,7 @@ from tests.specs.tiny import spec_of
 from tests.training.tiny import tiny_root
 
 pytestmark = pytest.mark.engine
+CHECKED = {"eval_seed": 0, "exact": True, "equal_to_base": None}
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_repeating_tells_whether_inference_is_deterministic(
 
 
 def test_the_verbs_show_them(runs: list[Run]) -> None:
-    write_json(runs[0].folder / "check.json", {"eval_seed": 0, "asked": 4, "equal": 3, "equal_to_base": None})
+    write_json(runs[0].folder / "check.json", {**CHECKED, "asked": 4, "equal": 3})
     invoke = CliRunner().invoke
     root = ["--root", str(runs[0].root)]
     records: list[dict[str, Any]] = json.loads(invoke(app, ["check", "trial", "--json", *root]).output)

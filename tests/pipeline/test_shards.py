@@ -45,13 +45,16 @@ def copy_of(run: Run, root: Path) -> Run:
 class Parrot:
     """An engine whose answer depends on the request alone, as that of a model does."""
 
-    name, version = "parrot", "1"
+    name, version, dtype = "parrot", "1", "float32"
 
     def __init__(self) -> None:
         self.asked = 0
 
     def prepare(self, adapter: Path) -> None:
         assert adapter.exists()
+
+    def close(self) -> None:
+        pass
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         for index, request in reversed(list(enumerate(requests))):

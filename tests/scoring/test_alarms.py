@@ -62,3 +62,17 @@ def test_leaks_repeats_and_the_base() -> None:
     assert alarms.repeated(10, 10) == [] == alarms.repeated(0, 0)
     assert names(alarms.same_as_base(10, 10)) == ["same_as_base"]
     assert alarms.same_as_base(9, 10) == [] == alarms.same_as_base(0, 0)
+
+
+def test_rounding_may_change_a_share_of_the_answers_in_16_bits() -> None:
+    assert alarms.repeated(31, 32)[0].name == "not_deterministic"
+    assert alarms.repeated(24, 32, exact=False) == []
+    (alarm,) = alarms.repeated(23, 32, exact=False)
+    assert alarm.value == 9 / 32 and "9 of 32 repeated answers differ, more than 25%" in alarm.detail
+
+
+def test_a_run_that_was_computed_unlike_the_others_is_named() -> None:
+    ways = {("a", 0): "cpu, float32", ("a", 1): "cpu, bfloat16", ("b", 0): "cpu, float32"}
+    found = alarms.computed_unlike("training", ways)
+    assert list(found) == [("a", 1)]
+    assert found["a", 1].detail == "its training by cpu, bfloat16, that of 2 of 3 runs by cpu, float32"
