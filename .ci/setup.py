@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from environment import Environment, stamp_of
 from failures import AGAIN, SetupError, explain_import
+from gpu import check_gpu_machine
 from installing import Pip, compile_ahead, install_command, install_for_cpu, install_for_gpu
 from machine import bytes_in, candidates, check_space, find_engine, find_python
 from progress import Progress
@@ -29,6 +30,22 @@ _REMEDIES = {
     errno.EACCES: "Some files may not be written. Make this folder and its .venv yours",
     errno.EROFS: "The disk is read-only. Clone to a writable one",
 }
+
+# One kernel of Triton's: it is compiled with the machine's C compiler against Python's headers.
+_LAUNCH_A_KERNEL = """
+import torch, triton
+import triton.language as tl
+
+@triton.jit
+def double(given, found, size: tl.constexpr):
+    places = tl.arange(0, size)
+    tl.store(found + places, 2 * tl.load(given + places))
+
+given = torch.arange(128, device="cuda", dtype=torch.float32)
+found = torch.empty_like(given)
+double[(1,)](given, found, 128)
+assert torch.equal(found, 2 * given)
+"""
 
 # The engine only warns when its compiled part can't be loaded; explain_import reads the warning.
 _SEE_IT_WORK = """
@@ -59,6 +76,7 @@ def set_up(root: Path) -> None:
             print("Set-up: the other one has done it all.")
             return
         check_space(environment.folder, BYTES_NEEDED[engine])
+        cards = check_gpu_machine(os.environ, python) if engine == "gpu" else []
         progress = Progress(STEPS[engine])
         progress.step(
             f"Making .venv with {python.path} for the {engine.upper()} engine; log: {environment.log}"
@@ -72,15 +90,16 @@ def set_up(root: Path) -> None:
             install_for_cpu(root, environment.cache, pip, progress)
         install_command(root, pip)
         compile_ahead(environment.folder / "lib", pip, progress)
-        parts = see_it_work(engine, pip, progress)
+        parts = see_it_work(pip, progress, has_gpu=bool(cards))
         environment.complete(stamp, parts["Python"])
     told = ", ".join(f"{name} {version}" for name, version in parts.items())
     size = bytes_in(environment.folder) / 10**9
     print(f"Set-up complete in {progress.seconds:.0f} s, {size:.1f} GB: {told}.", flush=True)
 
 
-def see_it_work(engine: str, pip: Pip, progress: Progress) -> dict[str, str]:
-    """Import the heavy parts, as the workbench will; return their versions by name."""
+def see_it_work(pip: Pip, progress: Progress, *, has_gpu: bool) -> dict[str, str]:
+    """Import the heavy parts, as the workbench will, and launch a kernel where there is a GPU; return their
+    versions by name."""
     progress.step("Seeing that it works: importing torch, vLLM, Streamlit and DuckDB")
     code, output = pip.python("-c", _SEE_IT_WORK)
     problem = explain_import(output, pip.log)
@@ -90,13 +109,28 @@ def see_it_work(engine: str, pip: Pip, progress: Progress) -> dict[str, str]:
         reason = (output.strip().splitlines() or ["no reason given"])[-1]
         raise SetupError(f"The installed parts don't import: {reason} Delete .venv, {AGAIN} Log: {pip.log}")
     seen = json.loads(output.strip().splitlines()[-1])
-    if engine == "gpu" and not seen["cuda"]:
+    if has_gpu and not seen["cuda"]:
         raise SetupError(
             "torch does not see the GPU. Update the NVIDIA driver, or use the CPU engine (ENGINE=cpu),"
             " then give the same command again."
         )
+    if has_gpu:
+        _launch_a_kernel(pip)
     progress.done()
     return dict(seen["parts"])
+
+
+def _launch_a_kernel(pip: Pip) -> None:
+    script = Path(pip.log).with_name("kernel.py")  # Triton reads its source from a file
+    script.write_text(_LAUNCH_A_KERNEL, encoding="utf-8")
+    code, output = pip.python(str(script))
+    script.unlink()
+    if code != 0:
+        reason = (output.strip().splitlines() or ["no reason given"])[-1]
+        raise SetupError(
+            f"The GPU runs no kernel that is compiled here: {reason} Install gcc and Python's headers"
+            f" (Debian/Ubuntu: sudo apt-get install gcc python3-dev), {AGAIN} Log: {pip.log}"
+        )
 
 
 def main() -> int:
