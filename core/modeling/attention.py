@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 NAME = "packed_samples"
+ENDS_STEP = 64
 VARLEN_ON = {"cuda"}
 """Kinds of devices for which torch has a kernel for variable lengths."""
 
@@ -90,13 +91,22 @@ def keeps_samples_apart(model: "PreTrainedModel") -> bool:
     return bool(off <= (1e-4 if one.dtype == torch.float32 else 2e-2) * one.float().std())
 
 
-def boundaries(ends: tuple[int, ...], device: str) -> dict[str, Any]:
-    """The arguments of the model that say where the samples of a row end; `ends` counts tokens from 0."""
+def boundaries(ends: tuple[int, ...], device: str, longest: int | None = None) -> dict[str, Any]:
+    """The arguments of the model that say where the samples of a row end; `ends` counts tokens from 0.
+
+    With `longest`, a bound of the samples' lengths, what a compiled model sees stays the same from row to
+    row: the bound itself, and a number of ends that grows in steps; the added samples are empty.
+    """
     import torch
 
     starts = [0, *ends]
-    longest = max(end - start for start, end in itertools.pairwise(starts))
-    sums = torch.tensor(starts, dtype=torch.int32, device=device)
+    if longest is None:
+        longest = max(end - start for start, end in itertools.pairwise(starts))
+    else:
+        starts += [starts[-1]] * (-len(starts) % ENDS_STEP)
+    sums = torch.tensor(starts, dtype=torch.int32)
+    if device != "cpu":
+        sums = sums.pin_memory().to(device, non_blocking=True)
     return {"cu_seq_lens_q": sums, "cu_seq_lens_k": sums, "max_length_q": longest, "max_length_k": longest}
 
 

@@ -28,8 +28,10 @@ def draw_by_batch(model: Any) -> bool:
         """torch's, or on a CPU inside `drawing_from` the same from that stream."""
 
         def forward(self, given: "torch.Tensor") -> "torch.Tensor":
+            if not self.training or given.device.type != "cpu":
+                return super().forward(given)
             generator = getattr(_batch, "generator", None)
-            if generator is None or not self.training or given.device.type != "cpu":
+            if generator is None:
                 return super().forward(given)
             kept = torch.empty_like(given).bernoulli_(1 - self.p, generator=generator)
             return given * kept.div_(1 - self.p)

@@ -64,8 +64,9 @@ class StepBatches:
 class Drawing:
     """What is needed to draw the batches of any step.
 
-    Packed rows are filled up to a `multiple` of tokens, and worked on so many `side_by_side`; `draws` has
-    other processes draw the samples, and `following` makes the next step's batches beside this one's work.
+    Packed rows are filled up to a `multiple` of tokens, and worked on so many `side_by_side`; `fixed` ones
+    are filled up to whole rows, so that a compiled model sees one size; `draws` has other processes draw the
+    samples, and `following` makes the next step's batches beside this one's work.
     """
 
     mixture: Mixture
@@ -76,6 +77,7 @@ class Drawing:
     packed: bool
     multiple: int = 1
     side_by_side: int = 1
+    fixed: bool = False
     draws: "Draws[Drawn] | None" = None
     following: "Following[StepBatches] | None" = None
 
@@ -117,7 +119,9 @@ class Drawing:
         lengths = [len(sample.tokens) for sample in samples]
         if self.packed:
             groups = group_evenly(lengths, self.tokens_per_batch, self.side_by_side)
-            rows = ([samples[index] for index in group] for group in groups)
+            rows = [[samples[index] for index in group] for group in groups]
+            if self.fixed:
+                return [pack(row, self.tokens_per_batch, self.settings.max_seq_len) for row in rows]
             return [pack(row, self.multiple) for row in rows]
         groups = group_by_length(lengths, self.tokens_per_batch)
         return [pad([samples[index] for index in group], self._pad) for group in groups]
@@ -227,9 +231,10 @@ def pad(samples: Sequence[Sample], padding: int) -> Batch:
     return Batch(tokens, labels, positions, sum(lengths), int((labels != IGNORED).sum()), lengths)
 
 
-def pack(samples: Sequence[Sample], multiple: int = 1) -> Batch:
+def pack(samples: Sequence[Sample], multiple: int = 1, longest: int | None = None) -> Batch:
     """Samples one after another in a single row; the positions begin at 0 with each. Behind the last one
-    the row is filled up to a multiple of so many tokens, which no loss counts and no sample sees."""
+    the row is filled up to a multiple of so many tokens, which no loss counts and no sample sees, in pieces
+    of at most `longest`."""
     tokens = np.concatenate([np.array(sample.tokens, dtype=np.int64) for sample in samples])
     counted = np.concatenate([np.array(sample.is_answer, dtype=bool) for sample in samples])
     sizes = tuple(len(sample.tokens) for sample in samples)
@@ -240,6 +245,7 @@ def pack(samples: Sequence[Sample], multiple: int = 1) -> Batch:
     if filling := -useful % multiple:
         tokens = np.append(tokens, np.zeros(filling, dtype=np.int64))
         labels = np.append(labels, np.full(filling, IGNORED, dtype=np.int64))
-        positions = np.append(positions, np.arange(filling))
-        ends = (*ends, useful + filling)
+        piece = longest or filling
+        positions = np.append(positions, np.arange(filling) % piece)
+        ends = (*ends, *range(useful + piece, useful + filling, piece), useful + filling)
     return Batch(tokens[None], labels[None], positions[None], useful, answer_tokens, sizes, ends)

@@ -25,10 +25,12 @@ _FILES = ("weights.safetensors", "optimizer.safetensors", "position.json")
 
 @dataclass(frozen=True)
 class Position:
-    """How far a training is: steps made, and the number of the sample that comes next."""
+    """How far a training is: steps made, the number of the sample that comes next, and the seconds it
+    took."""
 
     steps: int = 0
     next_sample: int = 0
+    seconds: float = 0.0
 
 
 def save_checkpoint(

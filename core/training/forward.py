@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from core.errors import UserError
 from core.modeling.attention import boundaries, reads_packed_rows
 from core.modeling.last_block import looking_at
 from core.training.batches import IGNORED, MULTIPLE, Batch
@@ -85,10 +86,14 @@ class Reader:
     lower: bool
     decoder: Any = None
     head: Any = None
+    longest: int | None = None
+    """What a compiled decoder is told as the longest sample of every row, so that it sees one number only."""
 
     @classmethod
-    def of(cls, model: Any, device: str, *, lower: bool) -> "Reader":
-        """A reader that knows decoder and head, if a look at some tokens shows that they make the logits."""
+    def of(cls, model: Any, device: str, *, lower: bool, compiled: int | None = None) -> "Reader":
+        """A reader that knows decoder and head, if a look at some tokens shows that they make the logits.
+        With `compiled`, the longest sample, the decoder is compiled; raises `UserError` where that can't
+        be."""
         import torch
 
         inner = model.get_base_model() if hasattr(model, "get_base_model") else model
@@ -96,7 +101,7 @@ class Reader:
         head = inner.get_output_embeddings()
         whole = cls(model, device, lower)
         if decoder is None or head is None or decoder is inner:
-            return whole
+            return _only_if(whole, compiled)
         tokens = torch.arange(3, 11, device=device)[None]
         given = {
             "input_ids": tokens,
@@ -111,7 +116,11 @@ class Reader:
             wanted, found = model(**given).logits, head(decoder(**given).last_hidden_state)
         model.train(was_training)
         same = found.shape == wanted.shape and torch.allclose(found.float(), wanted.float(), rtol=1e-3)
-        return cls(model, device, lower, decoder, head) if same else whole
+        if not same:
+            return _only_if(whole, compiled)
+        if compiled:
+            decoder = torch.compile(decoder, dynamic=False)
+        return cls(model, device, lower, decoder, head, compiled)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Inside, products are computed in bfloat16 if that is wanted. Without a cache of lowered weights,
@@ -130,7 +139,7 @@ class Reader:
         places: dict[str, Any] = {"input_ids": on_device(batch.tokens, self.device)}
         if batch.ends:
             places["position_ids"] = on_device(batch.positions, self.device)
-            places |= boundaries(batch.ends, self.device)
+            places |= boundaries(batch.ends, self.device, self.longest)
         at = on_device(kept, self.device)
         at_all = not batch.ends or self.device != "cpu" or self.model.is_gradient_checkpointing
         with self.autocast(), nullcontext() if at_all else looking_at(at):
@@ -147,6 +156,15 @@ class Reader:
         with self.autocast():
             logits: torch.Tensor = self.head(states)
         return logits.float()
+
+
+def _only_if(whole: Reader, compiled: int | None) -> Reader:
+    if compiled:
+        raise UserError(
+            f"The decoder of {type(whole.model).__name__} can't be compiled by itself."
+            " Set training.compile to false."
+        )
+    return whole
 
 
 def on_device(values: npt.NDArray[Any], device: str) -> "torch.Tensor":

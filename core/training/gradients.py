@@ -33,12 +33,12 @@ class Gradients:
     _pool: list[ThreadPoolExecutor] = field(default_factory=list)
 
     @classmethod
-    def of(cls, model: Any, read: Reader, device: str, *, recompute: bool) -> "Gradients":
-        """Make a model ready. Activations that are computed anew must draw as before, which only torch's own
-        stream does; with it batches keep their turns."""
+    def of(cls, model: Any, read: Reader, device: str, *, torchs_stream: bool) -> "Gradients":
+        """Make a model ready. Activations that are computed anew, and compiled ones, draw from torch's own
+        stream; with it batches keep their turns."""
         layers, by_itself = draw_by_batch(model), draws_by_itself(model)
         weights = [one for one in model.parameters() if one.requires_grad]
-        turns = device != "cpu" or by_itself or (recompute and layers)
+        turns = device != "cpu" or by_itself or (torchs_stream and layers)
         return cls(model, weights, read, device, layers or by_itself, not turns)
 
     def add(self, batches: Sequence[Numbered], answer_tokens: int, seed: int) -> "torch.Tensor":

@@ -33,7 +33,7 @@ from core.training.models import initial_factors, load_for_training, save_adapte
 from core.training.numerics import Numerics
 from core.training.optimizers import Optimizers, make_optimizers, one_thread
 from core.training.row_size import row_that_fits
-from core.training.schedules import learning_rate_at
+from core.training.schedules import learning_rate_at, learning_rate_in_time
 from core.training.settings import TrainingSettings
 from core.training.validation import Questions
 from core.training.workers import Workers
@@ -100,7 +100,12 @@ class Loop:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         model.train()
         trained = {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
-        reader = Reader.of(model, device, lower=numerics.precision == "bfloat16")
+        reader = Reader.of(
+            model,
+            device,
+            lower=numerics.precision == "bfloat16",
+            compiled=settings.max_seq_len if settings.compile and packed else None,
+        )
         drawing = Drawing(
             training.mixture,
             training.prompt,
@@ -110,6 +115,7 @@ class Loop:
             packed,
             MULTIPLE if device == "cpu" else 1,
             numerics.side_by_side,
+            fixed=settings.compile and packed,
         )
         loop = cls(
             training,
@@ -120,7 +126,7 @@ class Loop:
             trained,
             initial_factors(model, settings),
             make_optimizers(trained, settings),
-            Gradients.of(model, reader, device, recompute=settings.recompute),
+            Gradients.of(model, reader, device, torchs_stream=settings.recompute or settings.compile),
             workers,
             {},
             remarks,
@@ -140,12 +146,16 @@ class Loop:
             self.validation = _validation_batches(self.training, self.drawing)
 
     def step(self, position: Position) -> tuple[dict[str, Any], Position]:
-        """One optimizer step on the samples that belong to it; its record and where the next begins."""
+        """One optimizer step on the samples that belong to it; its record and where the next begins. A budget
+        of seconds counts as the position says; whoever keeps time sets it anew."""
         import torch
 
         settings, step = self.training.settings, position.steps
         begin = time.monotonic()
-        rate = learning_rate_at(step, settings)
+        if settings.seconds is None:
+            rate = learning_rate_at(step, settings)
+        else:
+            rate = learning_rate_in_time(position.seconds, position.seconds / max(1, step), settings)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         drawn, loss = self._add_gradients(position)
@@ -162,7 +172,7 @@ class Loop:
         seconds = time.monotonic() - begin
         record = {
             "step": step + 1,
-            "total": settings.steps,
+            "total": settings.steps if settings.seconds is None else None,
             "loss": loss,
             "learning_rate": rate,
             "tokens_per_second": useful / seconds,
@@ -172,7 +182,7 @@ class Loop:
             "dropped": drawn.dropped,
             "shortened": drawn.shortened,
         }
-        return record, Position(step + 1, drawn.next_sample)
+        return record, Position(step + 1, drawn.next_sample, position.seconds + seconds)
 
     def _add_gradients(self, position: Position) -> tuple[StepBatches, float]:
         """Add up the gradients of a step; its batches and its loss. Where memory ends, in any of the

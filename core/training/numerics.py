@@ -103,6 +103,23 @@ class Numerics:
             torch.set_num_threads(before)
 
 
+@contextmanager
+def in_one_order(wanted: bool) -> Iterator[None]:
+    """Inside, if that is wanted, a GPU adds in one order only; what it can't do so is warned of."""
+    import torch
+
+    if not wanted:
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the library is first used
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
 def _capability() -> str:
     import torch
 

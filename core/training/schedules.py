@@ -1,8 +1,11 @@
-"""The learning rate as a pure function of the step, so that a resumed training needs no state for it."""
+"""The learning rate as a pure function of the step, or of the time, so that a resumed training needs no state
+for it."""
 
 import math
 
 from core.training.settings import TrainingSettings
+
+_PARTS_OF_TIME = 10_000
 
 
 def learning_rate_at(step: int, settings: TrainingSettings) -> float:
@@ -19,6 +22,18 @@ def learning_rate_at(step: int, settings: TrainingSettings) -> float:
         return settings.learning_rate * (step + 1) / warmup
     height = _height(step - warmup, settings.steps - warmup, settings)
     return settings.learning_rate * (settings.final_share + (1 - settings.final_share) * height)
+
+
+def learning_rate_in_time(seconds: float, per_step: float, settings: TrainingSettings) -> float:
+    """The learning rate of a step that begins after so many seconds, under a budget of `settings.seconds`.
+
+    The budget is cut into many equal steps, of which this is the one in whose middle the step lies, as long
+    as those before it (`per_step`); so the last one has decayed.
+    """
+    assert settings.seconds is not None
+    share = min(1.0, (seconds + per_step / 2) / settings.seconds)
+    cut = settings.model_copy(update={"steps": _PARTS_OF_TIME})
+    return learning_rate_at(min(_PARTS_OF_TIME - 1, int(share * _PARTS_OF_TIME)), cut)
 
 
 def _height(step: int, steps: int, settings: TrainingSettings) -> float:

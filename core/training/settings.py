@@ -65,6 +65,13 @@ class TrainingSettings(Settings):
     )
     lora: LoraSettings = Field(LoraSettings(), description="The adapter, where the method is lora.")
     steps: int = Field(500, ge=1, le=MOST_STEPS, description="Optimizer steps.")
+    seconds: float | None = Field(
+        None,
+        gt=0,
+        le=10**9,
+        description="Instead of steps: train for so long. The learning rate follows the time, so that it has"
+        " decayed when time is over; what is trained then depends on the machine's speed.",
+    )
     samples_per_step: int = Field(32, ge=1, le=10**6, description="Samples whose gradients make one step.")
     tokens_per_step: int | None = Field(
         None,
@@ -90,6 +97,15 @@ class TrainingSettings(Settings):
         "auto",
         description="packed: samples one after another in a row, blind to each other. padded: one below the"
         " other, grouped by length. auto: packed where the model allows it, else padded.",
+    )
+    compile: bool = Field(
+        False,
+        description="Compile the model's decoder, which takes a minute or two and pays in longer trainings on"
+        " a GPU; rows are filled up to one length. Needs a C compiler.",
+    )
+    deterministic: bool = Field(
+        False,
+        description="Let a GPU add in one order only, so that a training repeats bit by bit there, too.",
     )
     recompute: bool = Field(
         False, description="Compute activations anew on the way back: less memory, about a third more work."

@@ -9,6 +9,7 @@ machine where it began, a killed training goes on with the losses it would have 
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from core.storage.models import is_out_of_memory
 from core.training.checkpoints import Position, latest_checkpoint, save_checkpoint
 from core.training.loggers import logging_to
 from core.training.loop import Loop, Training
-from core.training.numerics import Numerics
+from core.training.numerics import Numerics, in_one_order
 from core.training.settings import TrainingSettings
 from core.training.workers import Workers
 
@@ -93,7 +94,7 @@ def _train_to(
     numerics, differences = here.going_on_from(checkpoint.numerics if checkpoint else None)
     for sentence in differences:
         log.warning(sentence)
-    with numerics.threads_set():
+    with numerics.threads_set(), in_one_order(training.settings.deterministic):
         loop = Loop.start(training, workers, numerics if checkpoint else None)
         note({**loop.numerics.record(), **loop.remarks, "differences": differences})
         if checkpoint is not None:
@@ -116,18 +117,33 @@ def _step_to_the_end(loop: Loop, position: Position, checkpoints: Path, report: 
         if workers.is_first:
             save_checkpoint(checkpoints, position, loop.trained, loop.optimizer, loop.numerics)
 
-    begin = time.monotonic()
-    while position.steps < settings.steps:
+    begin, before = time.monotonic(), position.seconds
+    steps_left = left(position, settings)
+    while steps_left:
         record, position = loop.step(position)
         done = position.steps
+        # Of the first process, so that all end at the same step.
+        passed = workers.add(before + time.monotonic() - begin if workers.is_first else 0.0)
+        position = replace(position, seconds=passed)
+        steps_left = left(position, settings)
         every = settings.validation.every
-        if every is not None and (done % every == 0 or done == settings.steps):
+        if every is not None and (done % every == 0 or not steps_left):
             record |= loop.validate()
         per_step = (time.monotonic() - begin) / (done - begun)
         try:
-            report({**record, "eta_seconds": per_step * (settings.steps - done)})
+            report({**record, "total": done + steps_left, "eta_seconds": per_step * steps_left})
         except Stopped:
             save()
             raise
-        if done % settings.checkpoint_every == 0 and done < settings.steps:
+        if done % settings.checkpoint_every == 0 and steps_left:
             save()
+
+
+def left(position: Position, settings: TrainingSettings) -> int:
+    """Steps that are left: so many as the settings say, or as still fit into their seconds, each as long as
+    those before it; a first one always."""
+    if settings.seconds is None:
+        return settings.steps - position.steps
+    if not position.steps:
+        return 1
+    return max(0, round((settings.seconds - position.seconds) / (position.seconds / position.steps)))
