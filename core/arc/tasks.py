@@ -6,7 +6,10 @@ never mistaken for an independent task. Tasks are values: every change makes a n
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self
+
+import numpy as np
 
 from core.arc.grids import Grid, parse_grid, same_grid
 from core.errors import UserError
@@ -42,7 +45,8 @@ class Task:
     """Demonstration pairs and test pairs under one id.
 
     A *pool task* has no test pairs of its own and `n_train` set: its `train` pairs are a pool, from
-    which `n_train` demonstrations and one test pair are drawn each time.
+    which `n_train` demonstrations and one test pair are drawn each time. `symmetry` (0–7) is the one under
+    which the grids are seen: 0 as they are stored, else that of the views they went through.
     """
 
     task_id: str
@@ -51,6 +55,7 @@ class Task:
     train: tuple[Pair, ...]
     test: tuple[Pair, ...]
     n_train: int | None = None
+    symmetry: int = 0
 
     @property
     def is_pool(self) -> bool:
@@ -66,6 +71,16 @@ class Task:
     def pairs(self) -> tuple[Pair, ...]:
         """Demonstration pairs, then test pairs."""
         return self.train + self.test
+
+    @cached_property
+    def brought_in(self) -> frozenset[int]:
+        """The colours that the output of a demonstration shows and its own input does not."""
+        shown = [
+            set(np.unique(pair.output).tolist()) - set(np.unique(pair.input).tolist())
+            for pair in self.train
+            if pair.output is not None
+        ]
+        return frozenset().union(*shown)
 
     @property
     def cells(self) -> int:

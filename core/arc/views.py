@@ -8,9 +8,10 @@ Symmetries are numbered 0–7: `number % 4` counter-clockwise quarter turns, aft
 where `number >= 4`. They form the dihedral group of the square.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from core.arc.grids import COLOURS, Grid
 from core.arc.tasks import Pair, Task
 
 SYMMETRIES = 8
+ColourRule = Literal["none", "keep_black", "keep_new", "all"]
+"""Which colours a view permutes: none; all but 0; all but 0 and those that an output shows and its input does
+not; all ten."""
 IDENTITY_COLOURS = tuple(range(COLOURS))
 
 
@@ -79,7 +83,9 @@ class View:
             if len(self.pair_order) != len(train):
                 raise ValueError(f"an order of {len(self.pair_order)} pairs for {len(train)} demonstrations")
             train = tuple(train[index] for index in self.pair_order)
-        return replace(task, train=train, test=tuple(self._pair(pair) for pair in task.test))
+        test = tuple(self._pair(pair) for pair in task.test)
+        symmetry = compose_symmetries(task.symmetry, self.symmetry)
+        return replace(task, train=train, test=test, symmetry=symmetry)
 
     def inverse(self) -> Self:
         """The view that undoes this one: `v.inverse().apply(v.apply(task)) == task`."""
@@ -99,11 +105,23 @@ def _invert(permutation: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(int(index) for index in np.argsort(permutation))
 
 
-def draw_colours(rng: np.random.Generator, *, keep_black: bool) -> tuple[int, ...]:
-    """A random permutation of the ten colours; colour 0 stays itself where `keep_black`."""
-    if keep_black:
-        return (0, *(int(colour) + 1 for colour in rng.permutation(COLOURS - 1)))
-    return tuple(int(colour) for colour in rng.permutation(COLOURS))
+def draw_colours(
+    rng: np.random.Generator, *, keep_black: bool, kept: Collection[int] = ()
+) -> tuple[int, ...]:
+    """A random permutation of the ten colours; those `kept`, and 0 where `keep_black`, stay themselves."""
+    stay = {*kept, 0} if keep_black else set(kept)
+    free = [colour for colour in IDENTITY_COLOURS if colour not in stay]
+    drawn = dict(zip(free, (free[place] for place in rng.permutation(len(free))), strict=True))
+    return tuple(int(drawn.get(colour, colour)) for colour in IDENTITY_COLOURS)
+
+
+def draw_task_colours(rng: np.random.Generator, task: Task, rule: ColourRule) -> tuple[int, ...] | None:
+    """The permutation of a task's colours that a rule draws; None where it permutes none. Under `keep_new`
+    all that the rule reads are the demonstrations, so training and inference draw alike."""
+    if rule == "none":
+        return None
+    kept = task.brought_in if rule == "keep_new" else ()
+    return draw_colours(rng, keep_black=rule != "all", kept=kept)
 
 
 def draw_pair_order(rng: np.random.Generator, pairs: int) -> tuple[int, ...]:

@@ -19,6 +19,8 @@ def init(
     mlp_size: Annotated[int, typer.Option(help="Width inside each MLP.")] = 512,
     context: Annotated[int, typer.Option(help="Longest sequence in tokens.")] = 4096,
     rope_theta: Annotated[float, typer.Option(help="Base of the rotary positions.")] = 10_000.0,
+    positions: Annotated[str, typer.Option(help="row, or grid: for pairs on a canvas.")] = "row",
+    canvas: Annotated[int, typer.Option(help="Side of the canvas of positions on the grid.")] = 30,
     seed: Annotated[int, typer.Option(help="Seed of the random weights.")] = 0,
     root: Root = HERE,
 ) -> None:
@@ -33,6 +35,8 @@ def init(
         "mlp_size": mlp_size,
         "context": context,
         "rope_theta": rope_theta,
+        "positions": positions,
+        "canvas": canvas,
     }
     shape = validated(ModelShape, values, "model init")
     weights = init_model(root / "data" / "models" / name, shape, seed)

@@ -14,7 +14,15 @@ from pydantic import Field
 
 from core.arc.grids import COLOURS, MAX_SIDE, Grid
 from core.arc.tasks import Pair, Task
-from core.arc.views import IDENTITY_COLOURS, SYMMETRIES, View, apply_symmetry, draw_colours
+from core.arc.views import (
+    IDENTITY_COLOURS,
+    SYMMETRIES,
+    ColourRule,
+    View,
+    apply_symmetry,
+    draw_colours,
+    draw_task_colours,
+)
 from core.settings import Settings
 
 Composed = Literal["geometric", "padding", "upscaling", "mirroring", "recolouring"]
@@ -25,8 +33,10 @@ class Augmentation(Settings):
     """How a sample may differ from the task that it was drawn from."""
 
     symmetries: bool = Field(default=True, description="Show the task under one of the 8 symmetries.")
-    colours: Literal["none", "keep_black", "all"] = Field(
-        default="keep_black", description="Permute the colours: not at all, all but black, or all ten."
+    colours: ColourRule = Field(
+        default="keep_black",
+        description="Permute the colours: not at all, all but black, or all ten. keep_new: all but black and"
+        " those that a demonstration's output shows and its input does not.",
     )
     pair_order: bool = Field(default=True, description="Draw the order of the demonstrations.")
     swap_train_test: bool = Field(
@@ -87,13 +97,10 @@ def can_be_asked(task: Task, augmentation: Augmentation) -> bool:
     return known_tests >= 1
 
 
-def draw_view(rng: np.random.Generator, augmentation: Augmentation) -> View:
-    """A view with the symmetries and colours that the augmentation allows."""
+def draw_view(rng: np.random.Generator, task: Task, augmentation: Augmentation) -> View:
+    """A view of a task with the symmetries and colours that the augmentation allows."""
     symmetry = int(rng.integers(SYMMETRIES)) if augmentation.symmetries else 0
-    colours = IDENTITY_COLOURS
-    if augmentation.colours != "none":
-        colours = draw_colours(rng, keep_black=augmentation.colours == "keep_black")
-    return View(symmetry, colours)
+    return View(symmetry, draw_task_colours(rng, task, augmentation.colours) or IDENTITY_COLOURS)
 
 
 def draw_problem(rng: np.random.Generator, task: Task, augmentation: Augmentation) -> Task:

@@ -14,6 +14,7 @@ from typing import Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from core.arc.grids import MAX_SIDE
 from core.arc.tasks import Pair, Task
 from core.curation.augmentations import Augmentation, can_be_asked, draw_problem, draw_question, draw_view
 from core.curation.demonstrations import compare_demonstrations, split_demonstrations, without_pairs
@@ -67,6 +68,13 @@ class SourceShare(Settings):
         le=MOST_CELLS,
         description="Leave out pairs with more cells than this (input and output), such as the large ones"
         " of a pool; tasks with one pair left go with them.",
+    )
+    max_side: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_SIDE,
+        description="Leave out pairs with a grid of more rows or columns, such as those over prompt.encoding"
+        ".canvas; tasks with one pair left go with them.",
     )
     partition: str | None = Field(
         default=None, description="Use only the tasks on this list of a partition, such as mine/train."
@@ -135,7 +143,7 @@ class Mixture:
 def draw_sample(rng: np.random.Generator, task: Task, augmentation: Augmentation) -> Task:
     """A training sample of one task: a question, changed and seen as drawn."""
     question = draw_question(rng, task, augmentation)
-    view = draw_view(rng, augmentation)
+    view = draw_view(rng, task, augmentation)
     return view.apply(draw_problem(rng, question, augmentation))
 
 
@@ -156,7 +164,7 @@ def eligible_tasks(
     if share.evaluated_only:
         kept = _evaluated_of(kept, evaluated)
     kept = without_drawn(_without_leaks(root, share, settings, kept), evaluated or ())
-    small = [small_pairs(task, share.max_pair_cells) for task in kept]
+    small = [small_pairs(task, share) for task in kept]
     return [
         task
         for task in small
@@ -205,16 +213,23 @@ def _without_leaks(
     return [task for task in tasks if task.family not in families]
 
 
-def small_pairs(task: Task, max_pair_cells: int | None) -> Task:
-    """The task without its large pairs; a pool keeps a pair for the question beside its demonstrations, of
-    which it shows at least one if it showed any."""
-    if max_pair_cells is None:
+def small_pairs(task: Task, share: SourceShare) -> Task:
+    """The task without the pairs that are too large for the share; a pool keeps a pair for the question
+    beside its demonstrations, of which it shows at least one if it showed any."""
+    if share.max_pair_cells is None and share.max_side is None:
         return task
     train, test = (
-        tuple(pair for pair in pairs if _cells(pair) <= max_pair_cells) for pairs in (task.train, task.test)
+        tuple(pair for pair in pairs if _is_small(pair, share)) for pairs in (task.train, task.test)
     )
     n_train = task.n_train and max(1, min(task.n_train, len(train) - 1))
     return replace(task, train=train, test=test, n_train=n_train)
+
+
+def _is_small(pair: Pair, share: SourceShare) -> bool:
+    sides = [side for grid in (pair.input, pair.output) if grid is not None for side in grid.shape]
+    return (share.max_pair_cells is None or _cells(pair) <= share.max_pair_cells) and (
+        share.max_side is None or max(sides) <= share.max_side
+    )
 
 
 def _cells(pair: Pair) -> int:

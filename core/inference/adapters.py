@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from core.modeling.vocabulary_rows import grow_vocabulary
 from core.prompts.vocabulary import load_tokenizer
 from core.storage.files import read_json, writing
 from core.storage.models import is_out_of_memory, load_model, unreadable
@@ -61,6 +62,11 @@ def reason_to_merge(adapter: Path) -> str | None:
     return f"vLLM serves no adapted '{unusual[0]}'" if unusual else None
 
 
+def has_tokens(adapter: Path) -> bool:
+    """Whether an adapter brings vectors of tokens, and with them the tokenizer that knows them."""
+    return bool(_settings(adapter).get("trainable_token_indices")) and (adapter / "tokenizer.json").is_file()
+
+
 def _is_plain_factor(name: str) -> bool:
     """Whether a weight is a factor of an ordinary linear layer; those of embeddings need vocabularies that
     vLLM likes."""
@@ -98,6 +104,8 @@ def load_merged(model: str, adapter: Path | None, **options: Any) -> Any:
     from peft import PeftModel
 
     try:
+        if has_tokens(adapter):
+            grow_vocabulary(loaded, len(load_tokenizer(str(adapter))))
         adapted = PeftModel.from_pretrained(loaded, adapter)
         _untie(loaded)
         return adapted.merge_and_unload()
@@ -128,5 +136,5 @@ def write_merged(model: str, adapter: Path, target: Path) -> Path:
         merged = load_merged(model, adapter, dtype="auto")
         with writing(target) as temporary:
             merged.save_pretrained(temporary)
-            load_tokenizer(model).save_pretrained(temporary)
+            load_tokenizer(str(adapter) if has_tokens(adapter) else model).save_pretrained(temporary)
     return target

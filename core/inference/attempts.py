@@ -1,8 +1,9 @@
 """The attempts of an evaluation: which view of which test input is asked about.
 
-The view of attempt j of test i of task t depends on (eval_seed, t, i, j) alone: adding tasks, resuming
-or sharding changes nothing. Symmetries are balanced: each block of 8 views holds all 8 once. Where several
-samples look through each view, attempt j looks through view j // samples_per_view.
+The view of attempt j of test i of task t depends on (eval_seed, t, i, j) alone, under `keep_new` also on
+the colours of t's demonstrations: adding tasks, resuming or sharding changes nothing. Symmetries
+are balanced: each block of 8 views holds all 8 once. Where several samples look through each view, attempt j
+looks through view j // samples_per_view.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,8 +14,8 @@ from core.arc.views import (
     IDENTITY_COLOURS,
     SYMMETRIES,
     View,
-    draw_colours,
     draw_pair_order,
+    draw_task_colours,
 )
 from core.inference.settings import InferenceSettings, Views
 from core.seeds import generator
@@ -44,22 +45,18 @@ def plan_attempts(tasks: Iterable[Task], settings: InferenceSettings, eval_seed:
             single = replace(task, test=(test,))
             for number in range(settings.attempts):
                 place = number // settings.samples_per_view
-                view = draw_view(settings.views, eval_seed, task.task_id, test_index, place, len(task.train))
+                view = draw_view(settings.views, eval_seed, task, test_index, place)
                 yield Attempt(task.source, task.task_id, test_index, number, view, view.apply(single))
 
 
-def draw_view(
-    views: Views, eval_seed: int, task_id: str, test_index: int, number: int, demonstrations: int
-) -> View:
-    """View `number` of a test input."""
-    key = (task_id, test_index)
+def draw_view(views: Views, eval_seed: int, task: Task, test_index: int, number: int) -> View:
+    """View `number` of a test input. Of the task only its id and its demonstrations matter."""
+    key = (task.task_id, test_index)
     rng = generator(eval_seed, "view", *key, number)
     symmetry = 0
     if views.symmetries:
         block, place = divmod(number, SYMMETRIES)
         symmetry = int(generator(eval_seed, "symmetries", *key, block).permutation(SYMMETRIES)[place])
-    colours = IDENTITY_COLOURS
-    if views.colours != "none":
-        colours = draw_colours(rng, keep_black=views.colours == "keep_black")
-    order = draw_pair_order(rng, demonstrations) if views.pair_order else None
+    colours = draw_task_colours(rng, task, views.colours) or IDENTITY_COLOURS
+    order = draw_pair_order(rng, len(task.train)) if views.pair_order else None
     return View(symmetry, colours, order)

@@ -137,7 +137,7 @@ def _requests(
     seed = derived_seed(evaluation.eval_seed, "rescoring") % 2**32
     single = replace(task, test=(task.test[test_index],))
     for number in range(views):
-        view = draw_view(settings.views, seed, task.task_id, test_index, number, len(task.train))
+        view = draw_view(settings.views, seed, task, test_index, number)
         answers = [
             answer_tokens(view.apply_to_grid(one.grid), evaluation.prompt, tokenizer) for one in candidates
         ]

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from core.arc.views import ColourRule
 from core.settings import Settings
 
 
@@ -11,8 +12,10 @@ class Views(Settings):
     """Which transformations the attempts look through."""
 
     symmetries: bool = Field(True, description="Draw one of the 8 symmetries, balanced over attempts.")
-    colours: Literal["none", "keep_black", "all"] = Field(
-        "keep_black", description="Permute no colours, all but black, or all ten."
+    colours: ColourRule = Field(
+        "keep_black",
+        description="Permute no colours, all but black, or all ten. keep_new: all but black and those that a"
+        " demonstration's output shows and its input does not.",
     )
     pair_order: bool = Field(True, description="Draw the order of the demonstrations.")
 

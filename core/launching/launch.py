@@ -17,6 +17,7 @@ from core.launching.queue import open_queue
 from core.launching.worker import ensure_worker
 from core.machine.processes import Identity, end_group
 from core.pipeline.schedule import priority_of, wants_work
+from core.preflight.pair_tasks import check_pairs
 from core.runs.archive import put_aside
 from core.runs.done import STAGES, stages_left
 from core.runs.frozen_tasks import Frozen, freeze, read_frozen, write_frozen
@@ -56,6 +57,7 @@ def prepare(
         if run not in fresh:
             _check_settings(run, spec)
     frozen = freeze(root, spec)
+    check_pairs(root, spec, frozen)
     gates = {variant: _frozen_leaks(root, spec, frozen, variant) for variant in spec.variants if fresh}
     leaking = {variant: gate.leaks for variant, gate in gates.items() if gate.leaks}
     if leaking and not spec.allow_leaks:

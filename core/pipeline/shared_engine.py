@@ -13,7 +13,7 @@ from pathlib import Path
 
 from core.arc.tasks import Task
 from core.errors import UserError
-from core.inference.adapters import reason_to_merge, write_merged
+from core.inference.adapters import has_tokens, reason_to_merge, write_merged
 from core.inference.predict import Evaluation, Job, answer
 from core.inference.requests import Engine
 from core.runs.frozen_tasks import frozen_of
@@ -132,9 +132,10 @@ def engine_record(run: Run, spec: ExperimentSpec, engine: Engine) -> dict[str, s
 
 
 def _why_merged(run: Run, spec: ExperimentSpec) -> str | None:
-    """Why the adapter of a run can't be served beside its base; None where it can, or there is none."""
+    """Why the adapter of a run can't be served beside its base; None where it can, or there is none. One
+    with tokens of its own is merged for any engine."""
     adapter = _adapter(run, spec)
-    if adapter is None or spec.evaluation.inference.engine != "vllm":
+    if adapter is None or (spec.evaluation.inference.engine != "vllm" and not has_tokens(adapter)):
         return None
     return reason_to_merge(adapter)
 

@@ -8,6 +8,7 @@ the run, freed by the kernel when its holder dies, keeps two processes from work
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
@@ -158,7 +159,7 @@ def train_here(
     """Train the model of a run in this process, alone or as one of several."""
     from core.curation.mixtures import Mixture
     from core.training.train import Training, train
-    from core.training.validation import hold_out
+    from core.training.validation import hold_out, questions_about
 
     recipe = spec.recipe_of(run.variant)
     frozen = frozen_of(run, spec)
@@ -166,6 +167,8 @@ def train_here(
     whole = Mixture(tasks, recipe.mixture, run.train_seed)
     listed = frozen.families_held_out(run.root, run.variant, recipe)
     mixture, questions = hold_out(whole, recipe.training.validation, listed)
+    evaluated = questions_about(frozen.load_evaluated(run.root), mixture, recipe.training.validation)
+    questions = replace(questions, evaluated=evaluated)
     base = model_location(run.root, recipe.base_model)
     training = Training(recipe.training, recipe.prompt, mixture, base, run.train_seed, questions)
     train(training, run.folder, report, workers, note=lambda numerics: add_to_record(run, training=numerics))

@@ -60,8 +60,9 @@ def _in_words(prompt: PromptSettings) -> str:
     encoding = prompt.encoding
     options = [name for name in ("shape_header", "row_numbers") if getattr(encoding, name)]
     options += [f"cell_separator {encoding.cell_separator}"] * (encoding.cell_separator != "none")
+    options += [f"a canvas of {encoding.canvas}"] * (encoding.canvas is not None)
     rows = f"rows with {' and '.join(options)}" if options else "plain rows"
-    return rows if prompt.template == "base" else f"{rows} in the chat template"
+    return rows if prompt.template == "base" else f"{rows} in the {prompt.template} template"
 
 
 def _too_long(folder: Path, recipe: Recipe, spec: ExperimentSpec) -> list[str]:

@@ -16,6 +16,7 @@ from core.arc.tasks import Task
 from core.curation.mixtures import Mixture, load_mixture
 from core.errors import UserError
 from core.inference.settings import InferenceSettings
+from core.prompts.pairs import pair_count
 from core.prompts.shortening import shorten
 from core.prompts.templates import PromptSettings, answer_text, longest_answer, prompt_text
 from core.runs.done import STAGES
@@ -110,7 +111,8 @@ def _sample_lengths(mixture: Mixture, prompt: PromptSettings, limit: int) -> lis
 def _characters(task: Task, prompt: PromptSettings) -> tuple[int, int]:
     """Characters of the prompt and of the answer (0 where it is unknown) of a task with one test."""
     output = task.test[0].output
-    return len(prompt_text(task, prompt)), 0 if output is None else len(answer_text(output, prompt))
+    asked = pair_count(task, prompt.encoding) if prompt.template == "pair" else len(prompt_text(task, prompt))
+    return asked, 0 if output is None else len(answer_text(output, prompt))
 
 
 def _tokens_per_evaluation(tasks: Iterable[Task], prompt: PromptSettings, settings: InferenceSettings) -> int:

@@ -17,8 +17,9 @@ _SIDES = range(1, MAX_SIDE + 1)
 @functools.lru_cache(maxsize=8)
 def grid_grammar(encoding: GridEncoding) -> str:
     """EBNF of all grids of 1–30 × 1–30 cells in this encoding; its first rule is `root`."""
-    rules = _with_header(encoding) if encoding.shape_header else _without_header(encoding)
-    rows = (f"row{width} ::= {_row(width, encoding)}" for width in _SIDES)
+    sides = range(1, (encoding.canvas or MAX_SIDE) + 1)
+    rules = _with_header(encoding) if encoding.shape_header else _without_header(encoding, sides)
+    rows = (f"row{width} ::= {_row(width, encoding)}" for width in sides)
     return "\n".join([*rules, *rows])
 
 
@@ -32,13 +33,14 @@ def _line(width: int, number: int, encoding: GridEncoding) -> str:
     return f'"{number} " row{width}' if encoding.row_numbers else f"row{width}"
 
 
-def _without_header(encoding: GridEncoding) -> Iterator[str]:
+def _without_header(encoding: GridEncoding, sides: range) -> Iterator[str]:
     """Rows of one width follow each other until the answer ends."""
-    yield "root ::= " + " | ".join(f"from{width}x1" for width in _SIDES)
-    for width in _SIDES:
-        for number in _SIDES:
+    yield "root ::= " + " | ".join(f"from{width}x1" for width in sides)
+    for width in sides:
+        end = "\\n" * (1 if encoding.canvas is None else encoding.canvas + 1 - width)
+        for number in sides:
             line = _line(width, number, encoding)
-            more = f' ("\\n" from{width}x{number + 1})?' if number < MAX_SIDE else ""
+            more = f' ("{end}" from{width}x{number + 1})?' if number < sides[-1] else ""
             yield f"from{width}x{number} ::= {line}{more}"
 
 

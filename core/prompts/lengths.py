@@ -16,6 +16,7 @@ from core.curation.augmentations import Augmentation, can_be_asked
 from core.curation.mixtures import Mixture, draw_sample
 from core.curation.sources import content_key, load_tasks
 from core.errors import UserError
+from core.prompts.pairs import add_task_tokens, pair_count
 from core.prompts.templates import PromptSettings, answer_text, prompt_text, training_sample
 from core.prompts.vocabulary import VOCABULARY, load_tokenizer
 from core.seeds import generator
@@ -113,10 +114,12 @@ def counter(root: Path, model: str) -> tuple[Count, str]:
 def embedded_count(task: Task, prompt: PromptSettings) -> int:
     """Tokens under the embedded tokenizer: every character, one end token after each output, one at the
     beginning. Raises `UserError` for the chat template, which it does not have."""
-    if prompt.template != "base":
+    if prompt.template == "chat":
         raise UserError("The embedded tokenizer has no chat template. Choose another model or template.")
     (test,) = task.test
     assert test.output is not None
+    if prompt.template == "pair":
+        return pair_count(task, prompt.encoding) + len(answer_text(test.output, prompt)) + 1
     return 1 + len(prompt_text(task, prompt, end=".")) + len(answer_text(test.output, prompt)) + 1
 
 
@@ -129,7 +132,13 @@ def _tokenizer_fingerprint(location: str) -> str:
 @functools.lru_cache(maxsize=4)
 def _tokenizer_count(location: str, _fingerprint: str) -> Count:
     tokenizer: PreTrainedTokenizerBase = load_tokenizer(location)
-    return lambda task, prompt: len(training_sample(task, prompt, tokenizer).tokens)
+
+    def count(task: Task, prompt: PromptSettings) -> int:
+        if prompt.template == "pair":
+            add_task_tokens(tokenizer, [task.task_id])
+        return len(training_sample(task, prompt, tokenizer).tokens)
+
+    return count
 
 
 def _silent(_what: str, _done: int, _total: int | None) -> None:

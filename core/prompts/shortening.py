@@ -14,6 +14,7 @@ from core.prompts.templates import (
     PromptSettings,
     Sample,
     answer_text,
+    can_be_written,
     longest_answer,
     prompt_tokens,
     training_sample,
@@ -55,6 +56,8 @@ def fitted_sample(
     """A training sample of at most `limit` tokens, and how many demonstrations it lost; None where the
     task is dropped. Raises `UserError` like `training_sample`."""
     sample: Sample | None = None
+    if not can_be_written(task, settings):
+        return None, 0
 
     def fits(shorter: Task) -> bool:
         nonlocal sample
@@ -81,6 +84,8 @@ def fitted_prompt(
     resemble: the task's inputs and demonstrated outputs; at most `longest_output` tokens. Where even one
     demonstration leaves less than that, it stays if one token is left.
     """
+    if not can_be_written(replace(task, test=(replace(task.test[0], output=None),)), settings):
+        return FittedPrompt([], len(task.train), False)
     whole = prompt_tokens(task, settings, tokenizer)
     most = longest_output or longest_answer(settings)
     if settings.too_long == "drop" or len(whole) + most <= limit:

@@ -8,14 +8,15 @@ same in both.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from core.arc.grids import MAX_SIDE, Grid
 from core.arc.tasks import Task
 from core.errors import UserError
 from core.prompts.encoders import GridEncoding, grid_to_text, text_to_grid
+from core.prompts.pairs import fits_canvas, pair_text, pair_tokens
 from core.prompts.vocabulary import tokens_of
 from core.settings import Settings, validated
 from core.storage.files import read_json, write_json
@@ -30,9 +31,10 @@ class PromptSettings(Settings):
     """How a task becomes a prompt."""
 
     encoding: GridEncoding = Field(GridEncoding(), description="How grids are written.")
-    template: Literal["base", "chat"] = Field(
+    template: Literal["base", "chat", "pair"] = Field(
         "base",
-        description="base: bare grids marked I and O. chat: the same inside the model's own chat template.",
+        description="base: bare grids marked I and O. chat: the same inside the model's own chat template."
+        " pair: no demonstrations; a token for the task, one for the symmetry, and the input grid.",
     )
     too_long: Literal["drop", "shorten"] = Field(
         "drop",
@@ -40,6 +42,12 @@ class PromptSettings(Settings):
         " inference.max_model_len. drop: left out and counted. shorten: they lose demonstrations until they"
         " fit.",
     )
+
+    @model_validator(mode="after")
+    def _canvas_is_for_pairs(self) -> Self:
+        if self.encoding.canvas is not None and self.template != "pair":
+            raise ValueError("encoding.canvas goes with template pair alone; leave it empty")
+        return self
 
 
 def keep_prompt(folder: Path, settings: PromptSettings) -> None:
@@ -64,7 +72,10 @@ class Sample:
 
 
 def prompt_text(task: Task, settings: PromptSettings, end: str = "\n") -> str:
-    """The demonstrations and the test input, up to where the answer begins; `end` follows each output."""
+    """What a model reads, up to where the answer begins: demonstrations, each output followed by `end`, and
+    the test input; in the pair template the test input alone."""
+    if settings.template == "pair":
+        return pair_text(task, settings.encoding)
     return "".join(
         text if not is_output else text + end for text, is_output in _segments(task, settings.encoding)
     )
@@ -94,8 +105,16 @@ def read_answer(text: str, settings: PromptSettings) -> Grid | None:
     return text_to_grid(text, settings.encoding)
 
 
+def can_be_written(task: Task, settings: PromptSettings) -> bool:
+    """Whether the encoding can write the test pair (a canvas may be too small for it)."""
+    return settings.template != "pair" or fits_canvas(task, settings.encoding)
+
+
 def longest_answer(settings: PromptSettings) -> int:
-    """Characters of the longest answer (30 × 30 cells), an upper bound of its tokens, with the end token."""
+    """Characters of the longest answer (30 × 30 cells, or a full canvas) with the end token: an upper bound
+    of its tokens."""
+    if settings.encoding.canvas is not None:
+        return settings.encoding.canvas * (settings.encoding.canvas + 1)
     per_cell = 2 if settings.encoding.cell_separator == "space" else 1
     per_row = per_cell * MAX_SIDE + 1 + (3 if settings.encoding.row_numbers else 0)
     return MAX_SIDE * per_row + 6 + 1
@@ -106,8 +125,10 @@ def prompt_tokens(task: Task, settings: PromptSettings, tokenizer: "PreTrainedTo
 
     In the base template each output ends with the end token, as the answer does, so a demonstration
     shows where an answer stops. Raises `UserError` where a chat template is asked for and the
-    tokenizer has none.
+    tokenizer has none, and in the pair template where it has no token for the task.
     """
+    if settings.template == "pair":
+        return pair_tokens(task, settings.encoding, tokenizer)
     if settings.template == "base":
         return _base_prompt(task, settings, tokenizer)[0]
     if not tokenizer.chat_template:

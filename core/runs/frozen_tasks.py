@@ -77,11 +77,11 @@ class Frozen:
     def load_trained(self, root: Path, variant: str, mixture: MixtureSettings) -> dict[str, list[Task]]:
         """The tasks that a variant's mixture draws from, by source, without pairs that it leaves out
         or that are evaluated as drawn from a pool."""
-        largest = {share.source: share.max_pair_cells for share in mixture.sources}
+        shares = {share.source: share for share in mixture.sources}
         drawn = [task for one in self.evaluated if is_drawn(one.source) for task in one.load(root)]
         return {
             one.source: [
-                small_pairs(task, largest[one.source]) for task in without_drawn(one.load(root), drawn)
+                small_pairs(task, shares[one.source]) for task in without_drawn(one.load(root), drawn)
             ]
             for one in self.trained[variant]
         }

@@ -5,7 +5,9 @@ from pathlib import Path
 from core.storage.files import read_records_from
 
 MOST_POINTS = 400
-LOOKED_AT = ("validation_loss", "validation_accuracy", "seen_loss", "seen_accuracy")
+LOOKED_AT = tuple(
+    f"{name}_{what}" for name in ("validation", "seen", "evaluated") for what in ("loss", "accuracy")
+)
 """What a training with validation reports after some of its steps."""
 
 

@@ -33,6 +33,22 @@ class Recipe(Settings):
     prompt: PromptSettings = Field(PromptSettings(), description="How a task becomes a prompt.")
     training: TrainingSettings = Field(TrainingSettings(), description="How the model is trained.")
 
+    @model_validator(mode="after")
+    def _pairs_ask_for_one_rule(self) -> "Recipe":
+        """A task's token stands for one rule, so its pairs can't be composed into others."""
+        if self.prompt.template != "pair":
+            return self
+        augmentation, training = self.mixture.augmentation, self.training
+        if augmentation.composed or augmentation.lesson_share:
+            raise ValueError("template pair asks for tasks as they are; leave out composed and lesson_share")
+        if training.loss_on != "answer":
+            raise ValueError("template pair shows one output; set training.loss_on to answer")
+        if training.validation.every is not None and training.validation.hold_out != "pairs":
+            raise ValueError("template pair knows trained tasks alone; set validation.hold_out to pairs")
+        if training.method == "lora" and training.lora.init != "zero":
+            raise ValueError("template pair trains tokens beside the adapter; set training.lora.init to zero")
+        return self
+
 
 class EvaluatedSource(Settings):
     """A source whose tasks are evaluated: all, the small ones, or those on a list of a partition."""

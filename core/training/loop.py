@@ -18,6 +18,8 @@ from core.machine.allocator import keep_freed_memory, release_memory
 from core.modeling.attention import attend_within_samples
 from core.modeling.last_block import shorten_last_block
 from core.modeling.shrinking import carry_mapping
+from core.modeling.vocabulary_rows import grow_vocabulary
+from core.prompts.pairs import add_task_tokens
 from core.prompts.templates import PromptSettings, check_tokenizer, keep_prompt
 from core.prompts.vocabulary import load_tokenizer
 from core.seeds import derived_seed
@@ -90,10 +92,11 @@ class Loop:
         tokenizer = load_tokenizer(training.base)
         check_tokenizer(tokenizer, training.prompt)
         model: Any = load_for_training(training.base, settings, device, numerics.weights)
+        learned = _learn_tasks(training, tokenizer, model)
         packed = _is_packed(model, settings)
         remarks: dict[str, Any] = {}
         if settings.method == "lora":
-            model = with_adapter(model, settings, derived_seed(training.seed, "adapter"))
+            model = with_adapter(model, settings, derived_seed(training.seed, "adapter"), learned)
             remarks = _remarks(model)
         if settings.recompute:
             model.enable_input_require_grads()
@@ -253,9 +256,10 @@ class Loop:
         import torch
 
         total, right, answers = 0.0, 0, 0
+        read = replace(self.gradients.read, lower=False)  # as inference computes
         for batch in batches:
             with torch.inference_mode():
-                seen = self.gradients.read(batch)
+                seen = read(batch)
                 loss, wrong = seen.judged()
             total += float(loss)
             right += len(batch.lengths) - len(np.unique(seen.samples[wrong.cpu().numpy()]))
@@ -298,9 +302,24 @@ def _remarks(model: Any) -> dict[str, Any]:
     return {"adapted_share": share, "not_adapted": list(left_out)}
 
 
+def _learn_tasks(training: Training, tokenizer: "PreTrainedTokenizerBase", model: Any) -> list[int]:
+    """Under the pair template, give the mixture's tasks tokens and the model rows for them; their numbers."""
+    if training.prompt.template != "pair":
+        return []
+    task_ids = (task.task_id for members in training.mixture.tasks.values() for task in members)
+    learned = add_task_tokens(tokenizer, task_ids)
+    grow_vocabulary(model, len(tokenizer), derived_seed(training.seed, "tasks"))
+    return learned
+
+
 def _validation_batches(training: Training, drawing: Drawing) -> dict[str, list[Batch]]:
     """The questions of a validation by name. Raises `UserError` where none fits."""
-    asked = {"validation": training.questions.held_out, "seen": training.questions.seen}
+    questions = training.questions
+    asked = {
+        "validation": questions.held_out,
+        "seen": questions.seen,
+        "evaluated": questions.evaluated,
+    }
     found = {name: drawing.questions(tasks) for name, tasks in asked.items() if tasks}
     for batches in found.values():
         if not batches:

@@ -5,12 +5,17 @@ Weights are read and written as safetensors only, and code that comes with a mod
 
 import importlib.util
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
+from core.arc.grids import MAX_SIDE
 from core.errors import UserError
+from core.modeling.grid_positions import grid_positions
+from core.prompts.encoders import GridEncoding
+from core.prompts.templates import PromptSettings, keep_prompt
 from core.prompts.vocabulary import BOS, EOS, PAD, VOCABULARY, embedded_tokenizer
 from core.settings import Settings
 from core.storage.files import writing
@@ -36,6 +41,14 @@ class ModelShape(Settings):
         gt=1,
         le=1e12,
         description="Base of the rotary positions: a lower one tells near places apart better.",
+    )
+    positions: Literal["row", "grid"] = Field(
+        "row",
+        description="What rotary positions tell apart. row: places in one row of tokens. grid: columns, rows"
+        " and input from output, for pairs on a canvas.",
+    )
+    canvas: int = Field(
+        MAX_SIDE, ge=1, le=MAX_SIDE, description="Side of that canvas: the largest grid that can be read."
     )
 
     @model_validator(mode="after")
@@ -66,7 +79,7 @@ def init_model(folder: Path, shape: ModelShape, seed: int) -> int:
         num_attention_heads=shape.heads,
         num_key_value_heads=shape.heads,
         max_position_embeddings=shape.context,
-        rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
+        rope_parameters=_rotary(shape),
         tie_word_embeddings=True,
         bos_token_id=BOS,
         eos_token_id=EOS,
@@ -78,7 +91,16 @@ def init_model(folder: Path, shape: ModelShape, seed: int) -> int:
     with writing(folder) as temporary:
         model.save_pretrained(temporary)
         embedded_tokenizer().save_pretrained(temporary)
+        if shape.positions == "grid":
+            encoding = GridEncoding(canvas=shape.canvas)
+            keep_prompt(temporary, PromptSettings(template="pair", encoding=encoding))
     return sum(weights.numel() for weights in model.parameters())
+
+
+def _rotary(shape: ModelShape) -> dict[str, Any]:
+    if shape.positions == "row":
+        return {"rope_type": "default", "rope_theta": shape.rope_theta}
+    return grid_positions(shape.canvas, shape.hidden_size // shape.heads, shape.context)
 
 
 def load_for_training(
@@ -120,8 +142,11 @@ def _four_bits(device: str) -> dict[str, Any]:
     return {"quantization_config": config, "device_map": {"": device}}
 
 
-def with_adapter(model: "PreTrainedModel", settings: TrainingSettings, seed: int) -> Any:
-    """The model with a fresh adapter that depends on the seed; only the adapter is trained.
+def with_adapter(
+    model: "PreTrainedModel", settings: TrainingSettings, seed: int, tokens: Sequence[int] = ()
+) -> Any:
+    """The model with a fresh adapter that depends on the seed; only the adapter is trained, and with it the
+    vectors of these tokens.
 
     Raises `UserError` where the model has no layer of one of the names.
     """
@@ -138,6 +163,7 @@ def with_adapter(model: "PreTrainedModel", settings: TrainingSettings, seed: int
         use_rslora=lora.rslora,
         use_dora=lora.dora,
         init_lora_weights=_INITS[lora.init],
+        trainable_token_indices=list(tokens) or None,
         task_type="CAUSAL_LM",
     )
     with torch.random.fork_rng(devices=[]):
@@ -172,7 +198,9 @@ def save_adapter(model: Any, folder: Path, initial: "dict[str, torch.Tensor] | N
     and these is saved, a plain adapter of twice the rank.
     """
     if initial is None:
-        model.save_pretrained(folder)
+        # The vectors of trained tokens are part of the adapter; the rest of the embedding is the base's.
+        whole = "auto" if not model.peft_config["default"].trainable_token_indices else False
+        model.save_pretrained(folder, save_embedding_layers=whole)
         return
     trained = {name: weights for name, weights in model.named_parameters() if name in initial}
     kept = {name: weights.detach().clone() for name, weights in trained.items()}

@@ -50,8 +50,8 @@ def train(
     Each step is reported as a record: step (counted from 1), total, loss (mean over counted tokens,
     nats), learning_rate, tokens_per_second (padding not counted), tokens_per_batch, mfu (share of the GPU's
     peak; None where unknown), memory_bytes, dropped and shortened (samples too long), eta_seconds; after some
-    steps also validation_loss and validation_accuracy, seen_loss and seen_accuracy. Raises `UserError` where
-    the loss is no number, memory ends, or no sample fits.
+    steps also validation_loss and validation_accuracy, and the same for seen and evaluated. Raises
+    `UserError` where the loss is no number, memory ends, or no sample fits.
     """
     target = trained_folder(folder, training.settings)
     if target.exists():

@@ -29,6 +29,8 @@ TITLES = {
     "validation_accuracy": "share of held-out tasks answered right",
     "seen_loss": "loss on seen tasks (nats per token)",
     "seen_accuracy": "share of seen tasks answered right",
+    "evaluated_loss": "loss on evaluated tasks (nats per token)",
+    "evaluated_accuracy": "share of evaluated tasks answered right",
 }
 
 

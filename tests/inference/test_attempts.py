@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.arc.tasks import Task
+from core.arc.tasks import Pair, Task
 from core.arc.views import IDENTITY_COLOURS, SYMMETRIES, View
 from core.errors import UserError
 from core.inference.attempts import draw_view, plan_attempts
@@ -17,6 +17,12 @@ from tests.inference.conftest import tiny_inference
 from tests.training.tiny import copy_task
 
 Key = tuple[str, str, int, int]
+
+
+def named(task_id: str) -> Task:
+    """A task of this id with three demonstrations, of which the first output brings in colour 9."""
+    pairs = [Pair(np.array([[0, 1, 2]], dtype=np.uint8), np.array([[9, 1, 2]], dtype=np.uint8))] * 3
+    return Task(task_id, "toy", task_id, tuple(pairs), tuple(pairs[:1]))
 
 
 def planned(tasks: list[Task], eval_seed: int = 0, **changes: object) -> dict[Key, View]:
@@ -53,22 +59,26 @@ def test_global_seeds_change_no_view(tasks: list[Task]) -> None:
 def test_every_part_of_the_key_counts(tasks: list[Task]) -> None:
     views = Views(symmetries=False, colours="all", pair_order=False)
     keys = [
-        (seed, task, test, number) for seed in (0, 1) for task in "ab" for test in (0, 1) for number in (0, 1)
+        (seed, named(task), test, number)
+        for seed in (0, 1)
+        for task in "ab"
+        for test in (0, 1)
+        for number in (0, 1)
     ]
-    drawn = {draw_view(views, *key, 3).colours for key in keys}
+    drawn = {draw_view(views, *key).colours for key in keys}
     assert len(drawn) == 16
     assert planned(tasks, 0) != planned(tasks, 1)
 
 
 @given(st.integers(1, 40), st.integers(0, 1000))
 def test_symmetries_are_balanced_for_any_number_of_attempts(attempts: int, seed: int) -> None:
-    counts = Counter(draw_view(Views(), seed, "a", 0, number, 2).symmetry for number in range(attempts))
+    counts = Counter(draw_view(Views(), seed, named("a"), 0, number).symmetry for number in range(attempts))
     assert max(counts.values()) - min(counts[s] for s in range(SYMMETRIES)) <= 1
 
 
 def test_views_do_what_is_asked_of_them() -> None:
     def drawn(**changes: object) -> list[View]:
-        return [draw_view(Views(**changes), 0, "a", 0, number, 3) for number in range(64)]  # type: ignore[arg-type]
+        return [draw_view(Views(**changes), 0, named("a"), 0, number) for number in range(64)]  # type: ignore[arg-type]
 
     assert {view.symmetry for view in drawn()} == set(range(SYMMETRIES))
     assert {view.symmetry for view in drawn(symmetries=False)} == {0}
@@ -76,6 +86,9 @@ def test_views_do_what_is_asked_of_them() -> None:
     black = drawn(colours="keep_black")
     assert {view.colours[0] for view in black} == {0} and len({view.colours for view in black}) == 64
     assert len({view.colours[0] for view in drawn(colours="all")}) == 10
+    new = drawn(colours="keep_new")
+    assert {(view.colours[0], view.colours[9]) for view in new} == {(0, 9)}
+    assert len({view.colours for view in new}) > 50
     assert {view.pair_order for view in drawn(pair_order=False)} == {None}
     assert len({view.pair_order for view in drawn()}) == 6
 

@@ -1,0 +1,60 @@
+"""A launch with template pair is refused where a task would have no token, or the canvas is another."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.errors import UserError
+from core.preflight.pair_tasks import check_pairs
+from core.runs.frozen_tasks import freeze
+from core.specs.spec import checked_spec, merged
+from core.training.models import ModelShape, init_model
+from tests.training.tiny import tiny_root, tiny_spec
+
+SHAPE = ModelShape(hidden_size=32, layers=1, heads=1, mlp_size=32, context=64, positions="grid", canvas=4)
+
+
+def checked(root: Path, **changes: Any) -> None:
+    recipe = {
+        "base_model": "grid",
+        "prompt": {"template": "pair", "encoding": {"canvas": 4}},
+        "mixture": {"sources": [{"source": "demos:toy"}]},
+    }
+    common = merged(tiny_spec()["recipe"], merged(recipe, changes))
+    spec = checked_spec(tiny_spec(recipe=common), "test")
+    check_pairs(root, spec, freeze(root, spec))
+
+
+def test_every_evaluated_task_needs_a_token(tmp_path: Path) -> None:
+    root = tiny_root(tmp_path, model=False)
+    init_model(root / "data" / "models" / "grid", SHAPE, 0)
+    checked(root)
+    fewer = {"sources": [{"source": "demos:toy", "exclude": ["00000002"]}]}
+    with pytest.raises(UserError, match=r"no token for 1 of 4 .* 00000002. Add .* mixture: demos:toy."):
+        checked(root, mixture=fewer)
+    with pytest.raises(UserError, match="no token for 4 of 4"):
+        checked(root, training={"method": "none"})
+
+
+def test_the_canvas_is_the_model_s(tmp_path: Path) -> None:
+    root = tiny_root(tmp_path, model=False)
+    init_model(root / "data" / "models" / "grid", SHAPE, 0)
+    with pytest.raises(UserError, match=r"positions on a canvas of 4. Set prompt.encoding.canvas to 4"):
+        checked(root, prompt={"encoding": {"canvas": 5}})
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"mixture": {"augmentation": {"composed": ["padding"]}}}, "leave out composed"),
+        ({"training": {"loss_on": "outputs"}}, "training.loss_on to answer"),
+        ({"training": {"validation": {"every": 2}}}, "validation.hold_out to pairs"),
+        ({"training": {"lora": {"init": "olora"}}}, "training.lora.init to zero"),
+    ],
+)
+def test_what_does_not_go_with_pairs_is_said_of_the_spec(
+    tmp_path: Path, changes: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(UserError, match=why):
+        checked(tiny_root(tmp_path, model=False), **changes)
