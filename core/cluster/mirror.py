@@ -26,8 +26,9 @@ from core.errors import UserError
 from core.machine.processes import beat
 from core.runs.layout import ADAPTER, CHECKPOINT, MODEL, STATE, STOP, Run
 from core.runs.provenance import code_version
+from core.runs.record import read_record
 from core.runs.state import fail
-from core.storage.files import fingerprint, read_json, write_json
+from core.storage.files import fingerprint, write_json
 from core.storage.stores import IncompleteError, Store
 
 BEGUN = "begun.json"
@@ -37,7 +38,7 @@ SECONDS_BETWEEN_PULLS, PULLED_A_SECOND = 2.0, 50
 
 def place_of(run: Run) -> str:
     """Where a run lies in a store. A run that was deleted and launched anew has another place."""
-    record = read_json(run.record_file)
+    record = read_record(run)
     made = [record.get(name) for name in ("created", "recipe", "evaluation", "data", "base_model")]
     return f"{run.experiment}/runs/{run.variant}/train-{run.train_seed}/{fingerprint(made)[:12]}"
 

@@ -12,6 +12,7 @@ from core.commands.printing import (
     Root,
     format_of,
     print_listing,
+    print_problems,
     print_records,
     print_texts,
     progress_bar,
@@ -93,8 +94,9 @@ def list_(
 ) -> None:
     """List the imported sources, and the reversed ones that the flags make of them."""
     from core.curation.sources import derived_sources, list_sources
-    from core.curation.stored import SOURCE_COLUMNS
+    from core.curation.stored import SOURCE_COLUMNS, source_problems
 
+    print_problems(source_problems(root))
     records = [info.record for info in [*list_sources(root), *derived_sources(root)]]
     output = format_of(output, as_json)
     if not records and output != "json":
@@ -227,8 +229,9 @@ def split(
 @app.command()
 def partitions(as_json: AsJson = False, root: Root = HERE) -> None:
     """List the partitions and what stands on their lists."""
-    from core.curation.partitions import list_partitions
+    from core.curation.partitions import list_partitions, partition_problems
 
+    print_problems(partition_problems(root))
     records = [record for made in list_partitions(root) for record in _list_records(made)]
     if not records and not as_json:
         say("No partition yet. Run: python -m core data split arc1 --train 700 --val 100 --seed 7")

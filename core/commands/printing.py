@@ -147,6 +147,15 @@ def print_errors(records: Sequence[Mapping[str, Any]]) -> None:
             Console().print(_literal(f"{name}: {record['error']}"), style="red")
 
 
+def print_problems(sentences: Sequence[str]) -> None:
+    """Say, on the error output, which files a list went on without, and how many."""
+    if sentences:
+        count = "1 file is" if len(sentences) == 1 else f"{len(sentences):,} files are"
+        say(f"{count} left out, as they can't be read:", err=True)
+    for sentence in sentences:
+        say(f"  {sentence}", err=True)
+
+
 def print_leaks(root: Path, experiment: str) -> None:
     """Say, on the error output, what the trainings of an experiment saw of its evaluated tasks."""
     from core.results.leak_warnings import notices

@@ -222,11 +222,11 @@ def show(
     from core.results.alarms import alarm_sentences, check_records
     from core.runs.listing import one_run, run_records
     from core.runs.progress import log_tail
+    from core.runs.record import read_record
     from core.runs.state import state_of
-    from core.storage.files import read_json
 
     one = one_run(root, experiment, variant, train_seed)
-    record = read_json(one.record_file)
+    record = read_record(one)
     which = {"variant": variant, "train_seed": train_seed}
     sentences = alarm_sentences(
         [alarm for alarm in check_records(root, experiment) if which.items() <= alarm.items()]

@@ -6,11 +6,12 @@ problem together, so that twins never stand on two lists.
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import Field
 
 from core.arc.tasks import REVERSED_SUFFIX, Task
 from core.curation.leaks import find_leaks, related_families
@@ -18,7 +19,8 @@ from core.curation.names import stored_name
 from core.curation.sources import load_tasks
 from core.errors import UserError
 from core.seeds import generator
-from core.storage.files import read_json, write_json
+from core.storage.files import write_json
+from core.storage.records import Record, Text, read_as
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -109,9 +111,22 @@ def _groups(tasks: Sequence[Task], related: Mapping[str, str]) -> list[list[Task
 
 
 def list_partitions(root: Path) -> list[Partition]:
-    """All partitions, by name."""
-    paths = sorted((root / "data" / "partitions").glob("*.json"))
-    return [load_partition(root, path.stem) for path in paths if not path.name.startswith(".")]
+    """All partitions that can be read, by name."""
+    return [found for found in _partitions(root) if isinstance(found, Partition)]
+
+
+def partition_problems(root: Path) -> list[str]:
+    """Why files of partitions can't be read, a sentence for each; such partitions are in no list."""
+    return [str(found) for found in _partitions(root) if isinstance(found, UserError)]
+
+
+def _partitions(root: Path) -> Iterator[Partition | UserError]:
+    for path in sorted((root / "data" / "partitions").glob("*.json")):
+        if path.is_file() and not path.name.startswith("."):
+            try:
+                yield load_partition(root, path.stem)
+            except UserError as problem:
+                yield problem
 
 
 def load_partition(root: Path, partition: str) -> Partition:
@@ -123,21 +138,16 @@ def load_partition(root: Path, partition: str) -> Partition:
         raise UserError(
             f"There is no partition '{partition}'. {listed} Run: python -m core data split --help"
         )
-    record = read_json(path)
-    if not isinstance(record, dict) or not _are_lists(record.get("lists")):
-        raise UserError(f"{path} is no partition. Delete it and run: python -m core data split")
-    sources, seed = record.get("sources", ()), record.get("seed", 0)
-    return Partition(partition, tuple(map(str, sources)), seed, record["lists"])
+    found = read_as(path, _Stored, "Delete it and run: python -m core data split")
+    return Partition(partition, tuple(found.sources), found.seed, found.lists)
 
 
-def _are_lists(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(members, dict)
-        and all(
-            isinstance(ids, list) and all(isinstance(one, str) for one in ids) for ids in members.values()
-        )
-        for members in value.values()
-    )
+class _Stored(Record):
+    """The schema of a partition's file."""
+
+    sources: list[Text] = Field(default_factory=list)
+    seed: int = 0
+    lists: dict[Text, dict[Text, list[Text]]]
 
 
 def listed_tasks(root: Path, source: str, name: str) -> dict[str, Task]:

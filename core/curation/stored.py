@@ -9,8 +9,8 @@ import difflib
 import functools
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from statistics import median
@@ -22,7 +22,8 @@ import pyarrow as pa
 from core.arc.grids import COLOURS, MAX_SIDE
 from core.arc.tasks import Pair, Task
 from core.errors import UserError
-from core.storage.files import read_json, write_json
+from core.storage.files import write_json
+from core.storage.records import read_as
 from core.storage.schemas import PAIRS, grid_columns, grids_of, read_table, write_table
 from core.storage.seals import damaged
 
@@ -101,9 +102,23 @@ def parquet_path(root: Path, source: str) -> Path:
 
 
 def list_sources(root: Path) -> list[SourceInfo]:
-    """All imported sources, by name, from their JSON records alone."""
+    """All imported sources whose JSON records can be read, by name, from these alone."""
+    return [found for found in _records(root) if isinstance(found, SourceInfo)]
+
+
+def source_problems(root: Path) -> list[str]:
+    """Why records of sources can't be read, a sentence for each; such sources are in no list."""
+    return [str(found) for found in _records(root) if isinstance(found, UserError)]
+
+
+def _records(root: Path) -> Iterator[SourceInfo | UserError]:
     folder = root / "data" / "sources"
-    return [_read_info(path) for path in sorted(folder.rglob("*.json")) if path.is_file()]
+    for path in sorted(folder.rglob("*.json")):
+        if path.is_file():
+            try:
+                yield _read_info(path)
+            except UserError as problem:
+                yield problem
 
 
 def source_info(root: Path, source: str) -> SourceInfo:
@@ -115,14 +130,7 @@ def source_info(root: Path, source: str) -> SourceInfo:
 
 
 def _read_info(path: Path) -> SourceInfo:
-    record = read_json(path)
-    names = {part.name for part in fields(SourceInfo)}
-    try:
-        known = {name: value for name, value in record.items() if name in names}
-        known["dropped"] = tuple(Dropped(**dropped) for dropped in record.get("dropped", ()))
-        return SourceInfo(**known)
-    except (AttributeError, TypeError):
-        raise UserError(f"{path} is no record of a source. Delete it and import the source again.") from None
+    return read_as(path, SourceInfo, "Delete it and import the source again.")
 
 
 def store_source(root: Path, info: SourceInfo, tasks: Iterable[Task]) -> SourceInfo:

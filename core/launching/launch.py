@@ -24,11 +24,12 @@ from core.runs.frozen_tasks import Frozen, freeze, read_frozen, write_frozen
 from core.runs.layout import LAUNCH_LOCK, LAUNCHES, Run, experiment_folder, runs_folder, spec_path
 from core.runs.listing import list_runs
 from core.runs.provenance import describe_run, settings_of
+from core.runs.record import read_record
 from core.runs.state import finish, queue_for, read_state, state_of
 from core.runs.workers import is_on_cluster
 from core.specs.edit import as_yaml
 from core.specs.spec import ExperimentSpec, evaluated_tasks
-from core.storage.files import append_record, locked, read_json, write_json, write_text
+from core.storage.files import append_record, locked, write_json, write_text
 from core.storage.stores import Store
 
 BYTES_PER_RUN = 200 * 2**20
@@ -86,7 +87,7 @@ def prepare(
 def _check_settings(run: Run, spec: ExperimentSpec) -> None:
     """Raise `UserError` where a run's folder was made with other settings than the spec has now."""
     try:
-        same = settings_of(read_json(run.record_file)) == (
+        same = settings_of(read_record(run)) == (
             spec.recipe_of(run.variant),
             spec.evaluation,
         )

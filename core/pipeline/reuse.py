@@ -19,7 +19,8 @@ from core.runs.layout import ADAPTER, MODEL, Run
 from core.runs.listing import list_runs
 from core.runs.progress import write_log
 from core.runs.provenance import add_to_record
-from core.storage.files import fingerprint, read_json, writing
+from core.runs.record import read_record
+from core.storage.files import fingerprint, writing
 from core.storage.schemas import PREDICTIONS, read_table, write_table
 
 WEIGHTS = (ADAPTER, MODEL)
@@ -61,7 +62,7 @@ def eval_fingerprint(record: dict[str, Any], eval_seed: int) -> str:
 def take_over(run: Run, stage: Stage, eval_seeds: tuple[int, ...]) -> None:
     """Fill in what is missing of a stage from runs that did the same work, unless the run was launched to be
     fresh. What no other run has is left to be done."""
-    record = read_json(run.record_file)
+    record = read_record(run)
     if stage == "score" or record.get("fresh"):
         return
     wanted = _known(train_fingerprint, record)
@@ -114,7 +115,7 @@ def _others(run: Run) -> Iterator[Other]:
             if other == run:
                 continue
             try:
-                yield other, read_json(other.record_file)
+                yield other, read_record(other)
             except UserError as problem:
                 write_log(run, f"Nothing is taken over from {other.experiment} {other.name}: {problem}")
 
@@ -130,6 +131,6 @@ def _link(source: str, target: str) -> None:
 def _note(run: Run, what: str, other: Run, more: dict[str, Any]) -> None:
     """Say in the record and in the log what was taken over from where."""
     origin = f"{other.experiment} {other.name}"
-    reused = {**read_json(run.record_file).get("reused", {}), what: origin}
+    reused = {**read_record(run).get("reused", {}), what: origin}
     add_to_record(run, reused=reused, **{name: value for name, value in more.items() if value is not None})
     write_log(run, f"{what}: {origin} did the same work, whose result is taken over.")

@@ -14,9 +14,10 @@ from core.pipeline.executor import Executor, Job
 from core.runs.experiment import list_experiments
 from core.runs.layout import Run
 from core.runs.listing import list_runs
+from core.runs.progress import progress_records
+from core.runs.record import read_record
 from core.runs.state import RunState, fail, queue_for, read_state, state_of, stop
 from core.runs.workers import is_on_cluster
-from core.storage.files import read_json, read_records
 
 SECONDS_BETWEEN_LOOKS = 0.25
 SHORT_TRAINING_SECONDS = 60.0
@@ -87,7 +88,7 @@ def _waits_to_infer(run: Run) -> bool:
 def _engine_key(run: Run) -> str | None:
     """The base model whose engine can serve a run's adapter; None for a model of its own."""
     try:
-        recipe = read_json(run.record_file)["recipe"]
+        recipe = read_record(run)["recipe"]
         return str(recipe["base_model"]) if recipe["training"]["method"] == "lora" else None
     except (UserError, KeyError, TypeError):
         return None
@@ -113,7 +114,8 @@ def _waits_for_others(run: Run, states: dict[Run, RunState]) -> bool:
 
 def short_training(run: Run) -> bool:
     """Whether a run's training took less than a minute."""
-    times = [r["time"] for r in read_records(run.progress_file) if r.get("stage") == "train"]
+    reports = [r for r in progress_records(run.progress_file) if r.get("stage") == "train"]
+    times = [r["time"] for r in reports if r.get("time") is not None]
     return not times or max(times) - min(times) < SHORT_TRAINING_SECONDS
 
 

@@ -24,9 +24,10 @@ from core.runs.experiment import list_experiments
 from core.runs.layout import Run
 from core.runs.listing import list_runs
 from core.runs.progress import progress_of
+from core.runs.record import read_record
 from core.runs.state import state_of
 from core.specs.spec import ExperimentSpec, Recipe, evaluated_tasks
-from core.storage.files import bytes_of, read_json
+from core.storage.files import bytes_of
 
 SAMPLES = 64
 RUNS_LOOKED_AT = 12
@@ -172,7 +173,7 @@ def _finished_runs(root: Path, wanted: set[Kind]) -> list[Run]:
 def _kind_of(run: Run) -> Kind | None:
     """The kind of a run by its record; None where that is broken or of another make."""
     try:
-        record = read_json(run.record_file)
+        record = read_record(run)
         recipe = record["recipe"]
         return recipe["base_model"], recipe["training"]["method"], record["evaluation"]["inference"]["engine"]
     except (UserError, KeyError, TypeError):
@@ -192,7 +193,8 @@ def _speeds(runs: Iterable[list[dict[str, Any]]], stage: str) -> list[float]:
 def _gaps(progress: list[dict[str, Any]]) -> list[float]:
     """Seconds between the last record of a stage and the first of the next one."""
     times = {
-        stage: [record["time"] for record in progress if record.get("stage") == stage] for stage in STAGES
+        stage: [one["time"] for one in progress if one.get("stage") == stage and one.get("time") is not None]
+        for stage in STAGES
     }
     following = itertools.pairwise(STAGES)
     return [min(times[b]) - max(times[a]) for a, b in following if times[a] and times[b]]

@@ -22,10 +22,10 @@ from core.results.loading import Scores, load_scores
 from core.runs.experiment import known_folder
 from core.runs.layout import IMPORTED, SPEC, Run, eval_folders
 from core.runs.listing import list_runs
+from core.runs.record import read_record
 from core.runs.state import state_of
 from core.spread.metrics import AGGREGATIONS
 from core.storage.evaluation_files import SCORES_FILE
-from core.storage.files import read_json
 
 MOST_LEAKS_LISTED = 20
 
@@ -60,7 +60,7 @@ def lab_note(root: Path, name: str, aggregation: str = "by_task", scope: str = "
     """The whole file as text. Raises `UserError` for an unknown experiment and where nothing is evaluated."""
     scores = tables.with_evaluations(load_scores(root, name))
     runs = list_runs(root, name)
-    made = {run: read_json(run.record_file) for run in runs}
+    made = {run: read_record(run) for run in runs}
     question = scores.experiment.question or name
     parts = [
         f"<h1>{_text(question)}</h1>",

@@ -14,12 +14,14 @@ from core.curation.stored import Stamp, file_stamp
 from core.errors import UserError
 from core.runs.experiment import known_folder
 from core.runs.layout import CHECK, PROGRESS, evaluation_files, evaluation_place, run_folders, run_place
+from core.runs.progress import progress_records
+from core.runs.record import read_record_file
 from core.runs.recorded_leaks import leaked_tasks
 from core.scoring import alarms
 from core.scoring.alarms import Alarm, Answers
 from core.storage.evaluation_files import PREDICTIONS_FILE
-from core.storage.files import read_json, read_records
 from core.storage.queries import exact_name, parquet, rows
+from core.storage.records import Count, Record, Whole, read_as
 from core.storage.schemas import PREDICTIONS
 
 _ANSWERS = """
@@ -133,22 +135,32 @@ def _of_training(folder: Path) -> list[Alarm]:
 
 @functools.lru_cache(maxsize=4096)
 def _of_progress(path: Path, _stamp: Stamp) -> tuple[Alarm, ...]:
-    steps = [one for one in read_records(path) if one.get("stage") == "train"]
+    steps = [one for one in progress_records(path) if one.get("stage") == "train"]
     seen = [one["seen_accuracy"] for one in steps if one.get("seen_accuracy") is not None]
     losses = ((one.get("step", 0), one.get("loss")) for one in steps)
     return (*alarms.losses(losses), *alarms.seen_accuracy(seen))
 
 
+class _Repeated(Record):
+    """The schema of `check.json`: how many of the answers that were asked again are equal."""
+
+    eval_seed: Whole
+    asked: Count
+    equal: Count
+    exact: bool = False
+    equal_to_base: Count | None
+
+
 def _repeated(folder: Path) -> list[tuple[int | None, Alarm]]:
     try:
-        record = read_json(folder / CHECK)
-        seed, asked = record["eval_seed"], record["asked"]
+        record = read_as(folder / CHECK, _Repeated)
+        seed, asked = record.eval_seed, record.asked
         found: list[tuple[int | None, Alarm]] = [
-            (seed, alarm) for alarm in alarms.repeated(record["equal"], asked, exact=record["exact"])
+            (seed, alarm) for alarm in alarms.repeated(record.equal, asked, exact=record.exact)
         ]
-        if record["equal_to_base"] is not None:
-            found += [(None, alarm) for alarm in alarms.same_as_base(record["equal_to_base"], asked)]
-    except (UserError, KeyError, TypeError):
+        if record.equal_to_base is not None:
+            found += [(None, alarm) for alarm in alarms.same_as_base(record.equal_to_base, asked)]
+    except UserError:
         return []
     return found
 
@@ -175,10 +187,9 @@ def _computed_unlike(folder: Path, runs: Sequence[Run]) -> list[tuple[Run, int |
 
 def _record_of(path: Path) -> dict[str, Any]:
     try:
-        record = read_json(path)
+        return read_record_file(path)
     except UserError:
         return {}
-    return record if isinstance(record, dict) else {}
 
 
 def _identical(answered: dict[Run, dict[int, Answers]]) -> list[tuple[Run, int | None, Alarm]]:

@@ -18,6 +18,7 @@ from core.results.loading import Evaluation
 from core.runs.experiment import known_folder
 from core.runs.imported import FROM_ELSEWHERE
 from core.runs.layout import Run
+from core.runs.record import read_record_file
 from core.settings import validated
 from core.storage.files import read_json
 from core.storage.models import model_location, unreadable
@@ -138,7 +139,7 @@ def _seen(task: Task, test_index: int, view: View, order: tuple[int, ...], *, ma
 def _recipe(root: Path, experiment: str, evaluation: Evaluation) -> dict[str, Any]:
     known_folder(root, experiment)
     path = Run(root, experiment, evaluation.variant, evaluation.train_seed).record_file
-    recipe = read_json(path).get("recipe")
+    recipe = read_record_file(path).get("recipe")
     if not isinstance(recipe, dict):
         raise UserError(f"{path} holds no recipe, so no prompt is known. Launch again.")
     return recipe

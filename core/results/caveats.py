@@ -12,7 +12,7 @@ from core.results.tables import is_binary, progress_sentence
 from core.results.verdicts import is_comparable
 from core.runs.experiment import known_folder
 from core.runs.layout import record_of_variant
-from core.storage.files import read_json
+from core.runs.record import read_record_file
 
 FLOOR, CEILING = 0.01, 0.99
 MANY_UNANSWERED = 0.2
@@ -26,7 +26,7 @@ def honest_sentence(root: Path, scores: Scores) -> str:
     models, methods = [], []
     for variant in scores.variants:
         path = record_of_variant(folder, variant)
-        recipe = read_json(path).get("recipe", {}) if path else {}
+        recipe = read_record_file(path).get("recipe", {}) if path else {}
         models.append(recipe.get("base_model"))
         methods.append(recipe.get("training", {}).get("method"))
     parts = [evaluated_sentence(scores)]

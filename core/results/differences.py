@@ -17,11 +17,11 @@ from core.results.tables import check_variants, variant_values
 from core.results.verdicts import verdict_rows
 from core.runs.experiment import known_folder
 from core.runs.layout import record_of_variant
+from core.runs.record import read_record_file
 from core.spread.comparisons import BETTER, WORSE
 from core.spread.metrics import higher_is_better
 from core.spread.scopes import task_means
 from core.spread.second_opinions import PairedTasks, paired_tasks
-from core.storage.files import read_json
 
 SHOWN = {
     "wins": "B ahead",
@@ -190,7 +190,7 @@ def differing_settings(root: Path, scores: Scores, a: str, b: str) -> list[dict[
 
 def _settings(root: Path, experiment: str, variant: str) -> dict[str, Any]:
     path = record_of_variant(known_folder(root, experiment), variant)
-    return dict(_flat(read_json(path).get("recipe", {}), "")) if path else {}
+    return dict(_flat(read_record_file(path).get("recipe", {}), "")) if path else {}
 
 
 def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from core.errors import UserError
 from core.runs.layout import SPEC, experiment_folder, record_files, runs_folder
+from core.runs.record import read_record_file
 from core.runs.recorded_leaks import known_rules, leaked_tasks, test_time_tasks
-from core.storage.files import read_json
 
 _OF_RUNS = re.compile(r"\b(scores|predictions|runs)\b", re.IGNORECASE)
 
@@ -57,7 +57,7 @@ def experiment_test_time(root: Path, experiment: str) -> str:
 def _evaluated(root: Path, experiment: str) -> int | None:
     for record in record_files(experiment_folder(root, experiment)):
         try:
-            return int(read_json(record)["evaluated"]["tasks"])
+            return int(read_record_file(record)["evaluated"]["tasks"])
         except (UserError, KeyError, TypeError, ValueError):
             continue
     return None

@@ -25,9 +25,10 @@ from core.runs.layout import (
     runs_folder,
 )
 from core.runs.listing import chosen_runs, named_run
+from core.runs.record import read_record_file
 from core.runs.state import read_state, seconds_silent, state_of
 from core.runs.workers import is_worked_on
-from core.storage.files import locked, read_json
+from core.storage.files import locked
 
 _THROWN = re.compile(r"^(?P<name>.+)-(?P<day>\d{8})-(?P<clock>\d{6})(-\d+-\d+)?$")
 
@@ -96,7 +97,7 @@ def trashed(root: Path) -> list[Trashed]:
 def _owner_of(path: Path) -> tuple[str, str] | None:
     """Experiment and VARIANT/SEED of a run in the trash, by its record; None where that can't be told."""
     try:
-        record = read_json(path / RECORD)
+        record = read_record_file(path / RECORD)
         experiment, variant, seed = record["experiment"], record["variant"], record["train_seed"]
     except (UserError, KeyError, TypeError):
         return None

@@ -20,7 +20,8 @@ from core.errors import UserError
 from core.runs.layout import TASKS, Run, experiment_folder
 from core.runs.listing import list_runs
 from core.specs.spec import ExperimentSpec, Recipe, evaluated_tasks
-from core.storage.files import read_json, write_json
+from core.storage.files import write_json
+from core.storage.records import read_as
 from core.training.validation import listed_families
 
 
@@ -157,19 +158,7 @@ def read_frozen(root: Path, experiment: str) -> Frozen | None:
     path = experiment_folder(root, experiment) / TASKS
     if not path.exists():
         return None
-    record = read_json(path)
-    try:
-        trained = {variant: tuple(map(_list, lists)) for variant, lists in record["trained"].items()}
-        held_out = {name: tuple(map(str, families)) for name, families in record.get("held_out", {}).items()}
-        return Frozen(tuple(map(_list, record["evaluated"])), trained, held_out)
-    except (AttributeError, KeyError, TypeError):
-        raise UserError(
-            f"{path} holds no lists of tasks. Restore it, or launch under another name."
-        ) from None
-
-
-def _list(record: dict[str, Any]) -> TaskList:
-    return TaskList(record["source"], tuple(map(str, record["tasks"])), record["sha256"])
+    return read_as(path, Frozen, "Restore it, or launch under another name.")
 
 
 def frozen_of(run: Run, spec: ExperimentSpec) -> Frozen:

@@ -10,10 +10,10 @@ from core.errors import UserError
 from core.runs.experiment import list_experiments
 from core.runs.layout import RECORD, Run, experiment_folder, run_folders, run_place, spec_path
 from core.runs.progress import latest_progress
+from core.runs.record import read_record
 from core.runs.recorded_leaks import leaked_tasks, test_time_tasks
 from core.runs.state import RunState, corrected, go_on, read_state, seconds_silent
 from core.runs.workers import SECONDS_TO_BEGIN, is_worked_on
-from core.storage.files import read_json
 
 _COLUMNS = (
     "experiment",
@@ -86,7 +86,7 @@ def _record_problem(run: Run) -> str | None:
     if leaked_tasks(run.folder) is not None:
         return None
     try:
-        read_json(run.record_file)
+        read_record(run)
     except UserError as problem:
         return str(problem)
     return None

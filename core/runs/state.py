@@ -17,16 +17,17 @@ import errno
 import json
 import time
 from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 
 from core.errors import UserError
 from core.machine import processes
 from core.machine.processes import Identity
 from core.runs.done import Stage
 from core.runs.layout import Run
-from core.storage.files import read_json, write_json
+from core.storage.files import write_json
+from core.storage.records import Count, Text, read_as
 
 StateName = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -39,18 +40,18 @@ class RunState:
     `updated` is seconds since the epoch.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     state: StateName = "queued"
     stage: Stage | None = None
-    step: int | None = None
-    total: int | None = None
+    step: Count | None = None
+    total: Count | None = None
     eta_seconds: float | None = None
-    pid: int | None = None
+    pid: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     start_time: float | None = None
-    boot: str | None = None
-    host: str | None = None
-    error: str | None = None
+    boot: Text | None = None
+    host: Text | None = None
+    error: Text | None = None
     updated: float | None = None
 
     @classmethod
@@ -64,9 +65,6 @@ class RunState:
         if self.pid is None or self.start_time is None or self.boot is None or self.host is None:
             return None
         return Identity(self.pid, self.start_time, self.boot, self.host)
-
-
-_FORM = TypeAdapter(RunState)
 
 
 def begin(run: Run, stage: Stage) -> None:
@@ -124,8 +122,8 @@ def write_state(run: Run, state: RunState) -> None:
 def read_state(run: Run) -> RunState | None:
     """What `state.json` holds; None where that can't be read."""
     try:
-        return _FORM.validate_python(read_json(run.state_file))
-    except (UserError, ValidationError):
+        return read_as(run.state_file, RunState)
+    except UserError:
         return None
 
 

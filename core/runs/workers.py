@@ -14,7 +14,7 @@ from core.runs.layout import (
     experiment_folder,
     runs_folder,
 )
-from core.storage.files import read_json
+from core.storage.records import read_as
 
 SECONDS_TO_BEGIN = 8.0
 """How long a run may wait until somebody begins it."""
@@ -45,8 +45,7 @@ def is_worked_on(root: Path, experiment: str) -> bool:
 def _living(path: Path, heartbeat: Path) -> Identity | None:
     """The process that a file names, if it lives."""
     try:
-        record = read_json(path)
-        process = Identity(record["pid"], record["start_time"], record["boot"], record["host"])
-    except (UserError, KeyError, TypeError):
+        process = read_as(path, Identity)
+    except UserError:
         return None
     return process if processes.is_alive(process, heartbeat) else None

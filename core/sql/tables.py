@@ -21,10 +21,10 @@ from core.runs.imported import imported_table
 from core.runs.layout import IMPORTED_FILE, experiment_folder
 from core.runs.listing import list_runs
 from core.runs.progress import progress_of
+from core.runs.record import read_record
 from core.runs.recorded_leaks import leaked_tasks, test_time_tasks
 from core.runs.state import state_of
 from core.storage.evaluation_files import PREDICTIONS_FILE
-from core.storage.files import read_json
 from core.storage.schemas import PAIRS, PREDICTIONS, SCORES
 
 _TEXT, _WHOLE, _NUMBER = pa.string(), pa.int64(), pa.float64()
@@ -111,7 +111,7 @@ def _runs(root: Path) -> pa.Table:
     rows = []
     for name in list_experiments(root):
         for run in list_runs(root, name):
-            made = read_json(run.record_file)
+            made = read_record(run)
             recipe = made.get("recipe") or {}
             rows.append(
                 {

@@ -9,14 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.storage.files import fingerprint, read_json, sha256_of, write_json
+from core.storage.files import fingerprint, sha256_of, write_json
 from core.storage.hub import check_hub_model
+from core.storage.records import Count, Record, Text, read_as
 
 SUMS = "sha256.json"
+CONFIG = "config.json"
 
 
 SHIPPED = Path(__file__).parents[2] / "data" / "models"
 """Where the models lie that come with the project; a project folder elsewhere finds them too."""
+
+
+class ModelConfig(Record):
+    """What is read of a model's `config.json`."""
+
+    architectures: list[Text] | None = None
+    max_position_embeddings: Count | None = None
 
 
 def model_location(root: Path, name: str) -> str:
@@ -56,12 +65,12 @@ def list_models(root: Path) -> list[str]:
 
 def model_summary(folder: Path, name: str) -> dict[str, Any]:
     """A flat record of a model folder: name, architecture, weights_bytes, context."""
-    settings = read_json(folder / "config.json")
+    settings = read_as(folder / CONFIG, ModelConfig)
     return {
         "name": name,
-        "architecture": ", ".join(settings.get("architectures") or []) or None,
+        "architecture": ", ".join(settings.architectures or []) or None,
         "weights_bytes": sum(path.stat().st_size for path in folder.glob("*.safetensors")),
-        "context": settings.get("max_position_embeddings"),
+        "context": settings.max_position_embeddings,
     }
 
 
@@ -70,7 +79,7 @@ def check_model_folder(folder: Path) -> None:
     config = folder / "config.json"
     if not config.is_file():
         raise UserError(f"{folder} holds no config.json. Point to a folder that holds a model.")
-    if "auto_map" in read_json(config):
+    if "auto_map" in (read_as(config, ModelConfig).model_extra or {}):
         raise UserError(f"{folder} wants to run code of its own, which is refused. Choose another model.")
     if not any(folder.glob("*.safetensors")):
         raise UserError(f"{folder} holds no .safetensors weights. Convert the model to safetensors first.")
@@ -97,7 +106,7 @@ def check_seal(folder: Path) -> None:
     elsewhere, which was never sealed, passes."""
     if not (folder / SUMS).exists():
         return
-    sums = read_json(folder / SUMS)
+    sums = read_as(folder / SUMS, dict[str, str])
     for name, wanted in sums.items():
         path = folder / name
         if not path.is_file() or sha256_of(path) != wanted:

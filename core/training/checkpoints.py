@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
 from core.storage.files import read_json, sha256_of, write_json, writing
+from core.storage.records import read_as
 from core.training.numerics import Numerics
 from core.training.optimizers import Optimizers
 
@@ -105,11 +106,11 @@ def latest_checkpoint(folder: Path) -> Checkpoint | None:
 def _opened(path: Path) -> Checkpoint | None:
     """A checkpoint whose files are what was written; None where they are not."""
     try:
-        sums = read_json(path / "sha256.json")
+        sums = read_as(path / "sha256.json", dict[str, str])
         if any(sha256_of(path / name) != sums[name] for name in _FILES):
             return None
         record = read_json(path / _FILES[2])
         numerics = Numerics(**record.pop("numerics"))
         return Checkpoint(path, Position(**record), numerics)
-    except (UserError, OSError, KeyError, TypeError):
+    except (UserError, OSError, KeyError, TypeError, AttributeError):
         return None

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.curation.sources import list_sources
+from core.curation.stored import source_problems
 from core.curation.suggestions import judge
 from core.errors import UserError
 from core.importing.import_source import import_bundle
@@ -42,6 +43,8 @@ def empty() -> None:
 
 
 try:
+    for sentence in source_problems(root):
+        st.warning(plain(sentence))
     names = sorted((info.source for info in list_sources(root) if info.tasks), key=by_collection)
     if names:
         st.html(UNDIMMED)

@@ -9,7 +9,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from core.curation.mixtures import MixtureSettings, load_mixture
 from core.curation.overlaps import Overlap, is_known, overlaps, side_by_side
 from core.curation.sources import derived_sources, list_sources
-from core.curation.stored import SOURCE_COLUMNS, SourceInfo
+from core.curation.stored import SOURCE_COLUMNS, SourceInfo, source_problems
 from core.errors import UserError
 from core.importing.import_source import BASICS, BUNDLES, PUBLIC, import_set, import_upload
 from core.prompts import lengths
@@ -274,6 +274,8 @@ def show_drawn(names: list[str], model: str, prompt: PromptSettings) -> None:
 
 
 try:
+    for sentence in source_problems(root):
+        st.warning(plain(sentence))
     infos = sorted([*list_sources(root), *derived_sources(root)], key=by_collection)
     if infos:
         names = [info.source for info in infos if info.tasks]

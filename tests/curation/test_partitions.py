@@ -101,5 +101,5 @@ def test_unknown_and_damaged_partitions_say_so(root: Path) -> None:
         listed_tasks(root, "toy", "../flags/x")
     for text in ("[]", '{"lists": {"train": [1]}}', '{"lists": {"train": {"toy": [1]}}}'):
         partition_path(root, "mine").write_text(text, encoding="utf-8")
-        with pytest.raises(UserError, match=r"is no partition. Delete it"):
+        with pytest.raises(UserError, match=r"is damaged .*Delete it"):
             load_partition(root, "mine")

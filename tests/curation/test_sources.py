@@ -99,7 +99,7 @@ def test_a_damaged_file_is_named_with_a_remedy(root: Path) -> None:
     with pytest.raises(UserError, match="no valid JSON"):
         load_tasks(root, "toy")
     path.with_suffix(".json").write_text("[]", encoding="utf-8")
-    with pytest.raises(UserError, match="no record of a source"):
+    with pytest.raises(UserError, match=r"is damaged .*Delete it and import the source again"):
         load_tasks(root, "toy")
 
 

@@ -89,7 +89,7 @@ def test_a_broken_record_is_named(root: Path) -> None:
     record.parent.mkdir(parents=True)
     record.write_text("{")
     page = page_of()
-    assert "mine.json is no valid JSON" in as_read(page.error[0].value)
+    assert "mine.json is no valid JSON" in as_read(page.warning[0].value)
     assert not page.exception
 
 

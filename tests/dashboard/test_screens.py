@@ -28,5 +28,5 @@ def test_curate_names_a_damaged_file_in_a_sentence(root: Path) -> None:
     record.parent.mkdir(parents=True)
     record.write_text("{")
     page = AppTest.from_file(str(SCREENS / "curate.py")).run(timeout=SECONDS)
-    assert "mine.json is no valid JSON" in as_read(page.error[0].value)
+    assert "mine.json is no valid JSON" in as_read(page.warning[0].value)
     assert not page.exception

@@ -168,7 +168,7 @@ def test_a_broken_list_is_a_sentence(root: Path) -> None:
     (run,) = prepare(root, spec_of(), ["launch"])
     write_json(experiment_folder(root, "trial") / TASKS, {"trained": []})
     assert not run_stage(run, "train")
-    assert "tasks.json holds no lists of tasks" in (state_of(run).error or "")
+    assert "tasks.json is damaged" in (state_of(run).error or "")
 
 
 def test_pairs_that_are_too_large_are_left_out_of_what_is_frozen_as_well(root: Path) -> None:
