@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from core.runs.clock import Clock
 from core.runs.progress import Report
 from core.storage.records import read_fitting_from
 
@@ -10,6 +11,8 @@ LOOKED_AT = tuple(
     f"{name}_{what}" for name in ("validation", "seen", "evaluated") for what in ("loss", "accuracy")
 )
 """What a training with validation reports after some of its steps."""
+BESIDE = ("learning_rate", "tokens_per_second", "memory_bytes")
+"""What a training reports with each loss."""
 
 
 class Curve:
@@ -25,7 +28,8 @@ class Curve:
         self._offset = 0
         self.steps: list[int] = []
         self.losses: list[float] = []
-        self.found: dict[str, dict[int, float]] = {name: {} for name in LOOKED_AT}
+        self.found: dict[str, dict[int, float]] = {name: {} for name in (*LOOKED_AT, *BESIDE)}
+        self.clock = Clock()
 
     def read(self) -> None:
         """Take in what was appended since the last reading; a file in its place is read anew."""
@@ -41,9 +45,10 @@ class Curve:
             return
         records, self._offset = read_fitting_from(self._path, Report, self._offset)
         for record in records:
+            self.clock.note(record)
             if record.get("stage") == "train" and None not in (record.get("loss"), record.get("step")):
                 self._add(int(record["step"]), float(record["loss"]))
-                for name in LOOKED_AT:
+                for name in (*LOOKED_AT, *BESIDE):
                     if record.get(name) is not None:
                         self.found[name][int(record["step"])] = float(record[name])
 
@@ -61,7 +66,7 @@ class Curve:
         return self.losses[-1] if self.losses else None
 
     def looked_at(self, name: str) -> tuple[list[int], list[float]]:
-        """Steps and values of one of `LOOKED_AT`; empty where there is no validation."""
+        """Steps and values of one of `LOOKED_AT` or `BESIDE`; empty where it was not reported."""
         steps = sorted(self.found[name])
         return steps, [self.found[name][step] for step in steps]
 

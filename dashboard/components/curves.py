@@ -1,4 +1,4 @@
-"""Loss curves of runs in the colours of their variants, one line each.
+"""Curves of trainings in the colours of their variants: a mean with its band, or a line for each run.
 
 Of very many runs the lines of a variant are one trace, thin and with gaps between the seeds: a thousand
 traces take seconds to make, and nobody could tell them apart.
@@ -11,6 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.results.figures import chart_text
+from core.runs.curve_bands import Band
 
 HEIGHT = 320
 DASHES = ("solid", "dash", "dot", "dashdot")
@@ -20,9 +21,10 @@ MOST_POINTS = 20_000
 _GRID = "rgba(128, 128, 128, 0.22)"
 
 Line = tuple[str, int, Sequence[int], Sequence[float]]
-
+"""Variant, seed, steps and values of a run."""
 
 LOSS = "loss"
+NAMES = {"tokens_per_second": "tokens/s", "memory_bytes": "memory"}
 TITLES = {
     LOSS: "loss (nats per token)",
     "validation_loss": "loss on held-out tasks (nats per token)",
@@ -31,21 +33,32 @@ TITLES = {
     "seen_accuracy": "share of seen tasks answered right",
     "evaluated_loss": "loss on evaluated tasks (nats per token)",
     "evaluated_accuracy": "share of evaluated tasks answered right",
+    "learning_rate": "learning rate",
+    "tokens_per_second": "tokens per second",
+    "memory_bytes": "memory (bytes)",
 }
 
 
-def loss_chart(
-    lines: Sequence[Line], colours: Mapping[str, str], last_step: int, what: str = LOSS
+def curve_chart(
+    lines: Sequence[Line],
+    bands: Mapping[str, Band],
+    colours: Mapping[str, str],
+    last_step: int,
+    what: str = LOSS,
+    *,
+    logarithmic: bool = False,
 ) -> go.Figure:
-    """Lines of (variant, seed, steps, values); seeds of a variant differ by their dashes.
+    """The mean of each variant with a band of ± std over its runs, and single runs as lines over them.
 
     The axis reaches to `last_step` from the start, so that it stands still while lines grow.
     """
     many = len(lines) > MOST_TRACES
-    said = f"step %{{x:,}}: {what.replace('_', ' ')} %{{y:.4f}}"
+    hover = f"step %{{x:,}}: {what.replace('_', ' ')} %{{y:.4g}}"
     figure = go.Figure()
+    for variant, found in bands.items():
+        _add_band(figure, variant, found, colours[variant], hover)
     for trace in _by_variant(lines, colours) if many else _by_run(lines, colours, what):
-        figure.add_scatter(hovertemplate=said, **trace)
+        figure.add_scatter(hovertemplate=hover, **trace)
     figure.update_layout(
         height=HEIGHT,
         margin={"l": 8, "r": 16, "t": 8, "b": 8},
@@ -55,8 +68,38 @@ def loss_chart(
         uirevision="kept",  # a person's zoom outlives the next poll
     )
     figure.update_xaxes(title="step", gridcolor=_GRID, zeroline=False, range=[0, last_step])
-    figure.update_yaxes(title=TITLES[what], gridcolor=_GRID, zeroline=False, automargin=True)
+    kind = "log" if logarithmic else "linear"
+    figure.update_yaxes(title=TITLES[what], gridcolor=_GRID, zeroline=False, automargin=True, type=kind)
     return figure
+
+
+def _add_band(figure: go.Figure, variant: str, found: Band, colour: str, hover: str) -> None:
+    """Mean as a line, ± std as an area where two runs or more reach."""
+    wide = np.isfinite(found.std)
+    if wide.any():
+        steps, mean, std = found.steps[wide], found.mean[wide], found.std[wide]
+        figure.add_scatter(
+            x=np.concatenate([steps, steps[::-1]]),
+            y=np.concatenate([mean + std, (mean - std)[::-1]]),
+            fill="toself",
+            fillcolor=colour,
+            opacity=0.18,
+            line={"width": 0},
+            mode="lines",
+            hoverinfo="skip",
+            showlegend=False,
+            legendgroup=variant,
+        )
+    most = int(found.runs.max(initial=0))
+    figure.add_scatter(
+        x=found.steps,
+        y=found.mean,
+        mode="lines" if len(found.steps) > 1 else "markers",
+        name=chart_text(f"{variant} (n = {most})"),
+        legendgroup=variant,
+        line={"color": colour, "width": 2},
+        hovertemplate=hover,
+    )
 
 
 def points_of_each(runs: int, most: int) -> int:
@@ -71,12 +114,19 @@ def _by_run(lines: Sequence[Line], colours: Mapping[str, str], what: str) -> lis
         {
             "x": np.array(steps),
             "y": np.array(values),
-            "mode": "lines+markers" if what != LOSS else "lines" if len(steps) > 1 else "markers",
+            "mode": _mode(what, len(steps)),
             "name": chart_text(f"{variant} · {seed}"),
             "line": {"color": colours[variant], "width": 1.8, "dash": DASHES[seeds[seed] % len(DASHES)]},
         }
         for variant, seed, steps, values in lines
     ]
+
+
+def _mode(what: str, points: int) -> str:
+    """Validations are few and stand as dots too; a single report is a dot."""
+    if points == 1:
+        return "markers"
+    return "lines+markers" if what.startswith(("validation", "seen", "evaluated")) else "lines"
 
 
 def _by_variant(lines: Sequence[Line], colours: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -1,9 +1,10 @@
 """What can be done with the runs of an experiment, as a row of buttons; what loses something asks first.
 
-Each button is there always and rests where it makes no sense. Stop, Resume and Retry act on the selected
-runs, or on all where none is selected; the others on the experiment.
+Each button is there always, says how many runs it is about, and rests where there is none. Stop, Resume and
+Retry act on the selected runs, or on all where none is selected; the others on the experiment.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ParamSpec
@@ -18,10 +19,13 @@ from core.runs.archive import (
     archive_experiment,
     archived_experiments,
     delete_experiment,
+    delete_runs,
     empty_trash,
     freed_by,
     restore_experiment,
+    restore_trashed,
     trash_bytes,
+    trashed,
 )
 from core.runs.clone import clone_experiment, free_name
 from core.runs.layout import experiment_folder
@@ -49,15 +53,18 @@ def run_buttons(root: Path, name: str, seen: Overview, selected: Sequence[str]) 
     """The row for one experiment; `selected` are runs as VARIANT/SEED."""
     awake = may_change()
     chosen = [run for run in seen.runs if not selected or f"{run['variant']}/{run['train_seed']}" in selected]
-    states = {run["state"] for run in chosen}
-    hangs = any(run["silent_seconds"] is not None for run in chosen)
-    stops = hangs or (seen.active and bool(states & {"running", "queued"}))
-    if st.button("Stop", icon=":material/stop_circle:", disabled=not (awake and stops), key="stop"):
+    states = Counter(run["state"] for run in chosen)
+    hangs = sum(run["silent_seconds"] is not None for run in chosen)
+    busy = states["running"] + states["queued"] if seen.active else 0
+    stops = busy or hangs
+    if _button("Stop", stops, ":material/stop_circle:", "stop", awake=awake):
         with st.spinner("Stopping: checkpoints and finished parts are kept …"):
             attempt(stop_runs, root, name, selected)
         st.rerun(scope="fragment")
-    resumes = bool(states & {"failed", "cancelled"}) or seen.stalled or bool(seen.missing and not selected)
-    if st.button("Resume", icon=":material/play_circle:", disabled=not (awake and resumes), key="resume"):
+    waiting = states["queued"] if seen.stalled else 0
+    absent = 0 if selected else seen.missing
+    resumes = states["failed"] + states["cancelled"] + waiting + absent
+    if _button("Resume", resumes, ":material/play_circle:", "resume", awake=awake):
         with st.spinner("Starting …"):
             if selected:
                 attempt(resume_runs, root, name, selected)
@@ -65,8 +72,8 @@ def run_buttons(root: Path, name: str, seen: Overview, selected: Sequence[str]) 
                 command = ["python", "-m", "core", "launch", name]
                 attempt(launch, root, seen.spec, command, by=rights().name, cluster=cluster_of(root, name))
         st.rerun(scope="fragment")
-    retries = "failed" in states
-    if st.button("Retry failed", icon=":material/replay:", disabled=not (awake and retries), key="retry"):
+    retries = states["failed"]
+    if _button("Retry failed", retries, ":material/replay:", "retry", awake=awake):
         with st.spinner("Starting …"):
             attempt(retry_runs, root, name, selected)
         st.rerun(scope="fragment")
@@ -78,7 +85,13 @@ def run_buttons(root: Path, name: str, seen: Overview, selected: Sequence[str]) 
         query_params={"experiment": name},
     )
     _clone(root, name, awake=awake)
-    _put_away(root, name, seen, awake=awake)
+    _put_away(root, name, seen, selected, awake=awake)
+
+
+def _button(verb: str, runs: int, icon: str, key: str, *, awake: bool) -> bool:
+    """A button with the number of runs that it is about, which rests where there is none."""
+    words = f"{verb} {runs}" if runs else verb
+    return st.button(words, icon=icon, disabled=not (awake and runs), key=key)
 
 
 def _clone(root: Path, name: str, *, awake: bool) -> None:
@@ -103,7 +116,7 @@ def _clone(root: Path, name: str, *, awake: bool) -> None:
             )
 
 
-def _put_away(root: Path, name: str, seen: Overview, *, awake: bool) -> None:
+def _put_away(root: Path, name: str, seen: Overview, selected: Sequence[str], *, awake: bool) -> None:
     """Archive and delete the experiment; bring others back, and empty the trash.
 
     It is closed when the page goes on to another experiment, or a second click would put that away too.
@@ -125,7 +138,13 @@ def _put_away(root: Path, name: str, seen: Overview, *, awake: bool) -> None:
         st.write(f"**Delete** moves {plain(name)} with {count} ({size}) to the trash.")
         if st.button("Delete", disabled=seen.active, key="delete") and attempt(delete_experiment, root, name):
             leave()
-        put_away(root)
+        if selected:
+            few = "the selected run" if len(selected) == 1 else f"{len(selected)} selected runs"
+            st.write(f"**Delete {few}** moves {'it' if len(selected) == 1 else 'them'} to the trash.")
+            if st.button(f"Delete {few}", key="delete runs") and attempt(delete_runs, root, name, selected):
+                st.query_params.pop("run", None)
+                st.rerun()
+        put_away(root, name)
 
 
 def leave() -> None:
@@ -134,8 +153,21 @@ def leave() -> None:
     st.switch_page("screens/home.py", query_params={})
 
 
-def put_away(root: Path) -> None:
-    """What lies in archive and trash, each with the button that brings it back or frees its space."""
+def put_away(root: Path, experiment: str | None = None) -> None:
+    """What lies in archive and trash, each with the button that brings it back or frees its space; of the
+    trash the runs of one experiment, and whole experiments where none is named."""
+    thrown = {one.entry: one for one in trashed(root) if (one.run and one.experiment) == experiment}
+    if thrown:
+        entry = st.selectbox(
+            "in the trash",
+            list(thrown),
+            format_func=lambda entry: f"{thrown[entry].run or thrown[entry].name}, {thrown[entry].when}",
+            key="thrown",
+        )
+        if st.button("Restore from the trash", disabled=not may_change(), key="restore thrown") and attempt(
+            restore_trashed, root, entry
+        ):
+            st.rerun()
     archived = archived_experiments(root)
     if archived:
         chosen = st.selectbox("archived", archived, key="archived")

@@ -1,16 +1,18 @@
-"""The table of runs: a row for each, updated in place, in which runs are selected by id.
+"""The table of runs: grouped by variant, updated in place, in which runs are selected and shown by id.
 
-The browser keeps the selection while the page polls; a change of it reruns the fragment around the table.
+The browser keeps selection, order, filter and folding while the page polls; what is selected and which run
+was clicked last goes to the server.
 """
 
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import streamlit as st
 
-from core.runs.progress import share_done
+from core.results.number_format import percent
 from dashboard.components.wording import seconds_in_words
 
 _STATIC = Path(__file__).parent / "static"
@@ -23,6 +25,13 @@ _component = st.components.v2.component(
 )
 
 
+class Chosen(NamedTuple):
+    """The ids of the selected runs, and of the one that was clicked last (None: none)."""
+
+    selected: list[str]
+    focus: str | None
+
+
 def run_id(run: Mapping[str, Any]) -> str:
     """What names a run within its experiment, in addresses too."""
     return f"{run['variant']}/{run['train_seed']}"
@@ -31,46 +40,104 @@ def run_id(run: Mapping[str, Any]) -> str:
 def run_table(
     experiment: str,
     runs: Sequence[Mapping[str, Any]],
+    groups: Sequence[Mapping[str, Any]],
     colours: Mapping[str, str],
-    selected: Sequence[str],
+    chosen: Chosen,
     key: str,
-) -> list[str]:
-    """Show the runs (records of `core.runs.overview`); the ids that are selected now.
+) -> Chosen:
+    """Show the runs and their variants (records of `core.results.run_rows`); what is chosen now.
 
-    `selected` counts when an experiment is shown for the first time; later the browser knows better.
+    `chosen` counts when an experiment is shown for the first time; later the browser knows better.
     """
     data = {
         "experiment": experiment,
         "runs": [_row(run, colours.get(run["variant"], "#8C8C8C")) for run in runs],
-        "selected": list(selected),
+        "groups": [_group(group, colours.get(group["variant"], "#8C8C8C")) for group in groups],
+        "selected": chosen.selected,
+        "focus": chosen.focus,
     }
     result = _component(
         key=f"{key}:{experiment}",
         data=data,
-        default={"selected": list(selected)},
+        default={"selected": chosen.selected, "focus": chosen.focus},
         on_selected_change=lambda: None,
+        on_focus_change=lambda: None,
     )
     known = {run_id(run) for run in runs}
-    return [name for name in result.get("selected") or [] if name in known]
+    focus = result.get("focus")
+    selected = [name for name in result.get("selected") or [] if name in known]
+    return Chosen(selected, focus if focus in known else None)
 
 
 def _row(run: Mapping[str, Any], colour: str) -> dict[str, Any]:
     running = run["state"] == "running"
+    step = f"{run['step'] or 0:,} / {run['total']:,}" if run["total"] else _NONE
     return {
         "id": run_id(run),
         "variant": run["variant"],
-        "seed": str(run["train_seed"]),
         "colour": colour,
         "state": run["state"],
-        "said": _state_in_words(run),
-        "share": share_done(run),
-        "step": f"{run['step'] or 0:,} / {run['total']:,}" if run["total"] else _NONE,
-        "loss": _NONE if run["loss"] is None else f"{run['loss']:.3f}",
-        "speed": f"{run['tokens_per_second']:,.0f}" if running and run["tokens_per_second"] else _NONE,
-        "left": seconds_in_words(run["eta_seconds"]) if run["eta_seconds"] is not None else _NONE,
+        "share": run["share"],
         "note": run["error"] or "",
         "hangs": run["silent_seconds"] is not None,
+        "cells": {
+            "state": _state_in_words(run),
+            "step": step,
+            "score": _NONE if run["score"] is None else percent(run["score"], 1),
+            "loss": _NONE if run["loss"] is None else f"{run['loss']:.3f}",
+            "tokens-s": f"{run['tokens_per_second']:,.0f}" if run["tokens_per_second"] else _NONE,
+            "took": _seconds(run["seconds"]),
+            "left": _seconds(run["seconds_left"]) if running or run["state"] == "queued" else _NONE,
+            "started": _clock(run["started"]),
+            "owner": run["owner"],
+            "tries": f"{run['tries'] or _NONE}",
+        },
+        "sort": _sort(run),
     }
+
+
+def _group(group: Mapping[str, Any], colour: str) -> dict[str, Any]:
+    return {
+        "variant": group["variant"],
+        "colour": colour,
+        "state": group["state"],
+        "share": group["share"],
+        "cells": {
+            "state": f"{group['done']} of {group['runs']} done",
+            "score": group["score_text"].partition(" (")[0] or _NONE,
+            "loss": _NONE if group["loss"] is None else f"{group['loss']:.3f}",
+            "tokens-s": f"{group['tokens_per_second']:,.0f}" if group["tokens_per_second"] else _NONE,
+            "took": _seconds(group["seconds"]),
+            "left": _seconds(group["seconds_left"]),
+            "started": _clock(group["started"]),
+        },
+        "sort": _sort({**group, "train_seed": 0}),
+    }
+
+
+def _sort(run: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "variant": run["variant"],
+        "state": run["state"],
+        "progress": run["share"],
+        "step": run.get("step"),
+        "score": run["score"],
+        "loss": run["loss"],
+        "tokens-s": run["tokens_per_second"],
+        "took": run["seconds"],
+        "left": run["seconds_left"],
+        "started": run["started"],
+        "owner": run.get("owner"),
+        "tries": run.get("tries"),
+    }
+
+
+def _seconds(seconds: float | None) -> str:
+    return _NONE if seconds is None else seconds_in_words(seconds)
+
+
+def _clock(moment: float | None) -> str:
+    return _NONE if moment is None else time.strftime("%d %b %H:%M", time.localtime(moment))
 
 
 def _state_in_words(run: Mapping[str, Any]) -> str:

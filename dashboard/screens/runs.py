@@ -1,30 +1,35 @@
 """Runs: what is happening? The latest experiment at once, live; select runs for their curves and log."""
 
 import contextlib
-import re
 from typing import Any
 
 import streamlit as st
 
 from core.errors import UserError
 from core.results.figures import variant_colours
+from core.results.run_rows import run_rows, run_scores, variant_rows
 from core.results.text_tables import command, free_table
+from core.runs.absent import nearest
+from core.runs.clock import experiment_seconds_left
+from core.runs.curve_bands import band, smoothed
 from core.runs.layout import Run, spec_path
 from core.runs.listing import run_columns
-from core.runs.loss_curve import LOOKED_AT, MOST_POINTS, Curve
-from core.runs.overview import launched_experiments, overview
-from core.runs.progress import log_tail
+from core.runs.log_text import read_log
+from core.runs.loss_curve import BESIDE, LOOKED_AT, MOST_POINTS, Curve
+from core.runs.overview import Overview, launched_experiments, overview
+from core.specs.differing_settings import differences
 from core.specs.spec import read_spec
 from core.sql.chart_queries import losses_query
-from dashboard.components import sql_links
+from dashboard.components import experiment_page, sql_links
 from dashboard.components.alarms import show_alarms
-from dashboard.components.curves import HEIGHT, LOSS, loss_chart, points_of_each
+from dashboard.components.curves import HEIGHT, LOSS, NAMES, Line, curve_chart, points_of_each
 from dashboard.components.experiment_choice import bring_to_address, chosen_experiment, there
 from dashboard.components.files import file_row
+from dashboard.components.launch_card import differences_table
 from dashboard.components.leak_notice import leak_notice
 from dashboard.components.run_buttons import put_away, run_buttons
-from dashboard.components.run_table import run_id, run_table
-from dashboard.components.wording import plain
+from dashboard.components.run_table import Chosen, run_id, run_table
+from dashboard.components.wording import plain, seconds_in_words
 from dashboard.root import project_root
 
 root = project_root()
@@ -32,7 +37,12 @@ root = project_root()
 SECONDS_BETWEEN_POLLS = 1.5
 LOG_HEIGHT = 260
 CURVES = "run curves"
-COLOUR_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+SMOOTHING = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def scored(name: str, stamp: experiment_page.Stamp) -> tuple[dict[Any, Any], dict[str, str]]:
+    return run_scores(experiment_page.scores_of(root, name, stamp))
 
 
 @st.fragment(run_every=SECONDS_BETWEEN_POLLS)
@@ -43,38 +53,63 @@ def live(name: str) -> None:
         st.rerun()
     try:
         seen = overview(root, name)
+        values, texts = scored(name, experiment_page.stamp_of(root, name))
     except UserError as problem:
-        st.error(plain(problem))
+        st.error(plain(str(problem)))
         return
-    colours = variant_colours(list(seen.spec.variants), seen.spec.baseline)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        known = {run_id(run) for run in seen.runs}
-        marked = [run for run in st.query_params.get_all("run") if run in known]
-        words = f"**{plain(seen.sentence)}**" + (" · live" if seen.active else "")
-        st.markdown(words + (f" · {len(marked)} selected" if marked else ""), width="stretch")
-        run_buttons(root, name, seen, marked)
-    show_alarms(root, name)
-    wished = st.query_params.get_all("run")
     read = read_curves(name, seen.runs)
-    runs = [{**run, "loss": read[run_id(run)].last} for run in seen.runs]
-    selected = run_table(name, runs, colours, wished, key="runs")
-    if selected != wished:
-        st.query_params["run"] = selected
+    clocks = {(run["variant"], run["train_seed"]): read[run_id(run)].clock for run in seen.runs}
+    with_loss = [{**run, "loss": read[run_id(run)].last} for run in seen.runs]
+    rows = run_rows(root, with_loss, clocks, values)
+    wished = Chosen(st.query_params.get_all("run"), st.query_params.get("show"))
+    known = {run_id(run) for run in rows}
+    with st.container(horizontal=True, vertical_alignment="center"):
+        left = experiment_seconds_left(rows, [row["seconds_left"] for row in rows])
+        words = f"**{plain(seen.sentence)}**" + (" · live" if seen.active else "")
+        words += f" · {seconds_in_words(left)} left" if left is not None and seen.active else ""
+        st.markdown(words, width="stretch")
+        run_buttons(root, name, seen, [run for run in wished.selected if run in known])
+    show_alarms(root, name)
+    for unknown in [run for run in (*wished.selected, wished.focus) if run and run not in known]:
+        near = nearest(unknown, sorted(known))
+        hint = f" Did you mean {plain(near)}?" if near else ""
+        st.warning(f"There is no run {plain(unknown[:80])} in {plain(name)}.{hint}")
+    colours = variant_colours(list(seen.spec.variants), seen.spec.baseline)
+    chosen = run_table(name, rows, variant_rows(rows, texts), colours, wished, key="runs")
+    if chosen.selected != [run for run in wished.selected if run in known]:
+        st.query_params["run"] = chosen.selected
+    if chosen.focus and chosen.focus != wished.focus:
+        st.query_params["show"] = chosen.focus
     if seen.stalled:  # below the rows, which must not move when it comes or goes
         st.warning("Nothing works on the queued runs. Resume them: finished stages are kept.")
-    shown = [run for run in seen.runs if run_id(run) in selected] or seen.runs
+    below(name, seen, rows, read, chosen, colours)
+
+
+def below(
+    name: str,
+    seen: Overview,
+    rows: list[dict[str, Any]],
+    read: dict[str, Curve],
+    chosen: Chosen,
+    colours: dict[str, str],
+) -> None:
+    """Under the table: its files, the curves, the log, and the settings that differ."""
+    picked = [run for run in rows if run_id(run) in chosen.selected]
     last_step = max(seen.spec.recipe_of(variant).training.steps for variant in seen.spec.variants)
     listed = free_table(run_columns(seen.runs), seen.runs, command("runs", "list", name))
     file_row(listed, f"{name} runs", "runs files")
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        draw(read, shown, colours, last_step)
+        draw(read, rows, picked, chosen.focus, colours, last_step)
     with right:
-        log(name, shown)
+        log(name, next((run for run in rows if run_id(run) == chosen.focus), None), picked or rows)
+    if len(seen.spec.variants) > 1:
+        with st.expander("Settings that differ"):
+            st.html(differences_table(differences(seen.spec), seen.spec.baseline, colours))
 
 
 def read_curves(name: str, runs: list[dict[str, Any]]) -> dict[str, Curve]:
-    """The training loss of each run, read on from the last poll."""
+    """What each run reported, read on from the last poll."""
     kept: dict[tuple[str, str], Curve] = st.session_state.setdefault(CURVES, {})
     for run in runs:
         place = (name, run_id(run))
@@ -84,20 +119,43 @@ def read_curves(name: str, runs: list[dict[str, Any]]) -> dict[str, Curve]:
     return {run_id(run): kept[name, run_id(run)] for run in runs}
 
 
-def draw(read: dict[str, Curve], runs: list[dict[str, Any]], colours: dict[str, str], last_step: int) -> None:
-    """The losses of the shown runs over their steps, or what their validations found."""
-    known = [name for name in LOOKED_AT if any(read[run_id(run)].found[name] for run in runs)]
-    what = choose_curve(known) if known else LOSS
-    most = points_of_each(len(runs), MOST_POINTS)
-    lines = []
-    for run in runs:
+def draw(
+    read: dict[str, Curve],
+    runs: list[dict[str, Any]],
+    picked: list[dict[str, Any]],
+    focus: str | None,
+    colours: dict[str, str],
+    last_step: int,
+) -> None:
+    """Each selected run as a line; where none is, every variant as a mean with its band, and the run that was
+    clicked last as a line over them."""
+    known = [name for name in (*LOOKED_AT, *BESIDE) if any(read[run_id(run)].found[name] for run in runs)]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        what = choose_curve(known) if known else LOSS
+        words = "Weight of the past in a moving average: 0 draws what was reported."
+        weight = st.select_slider("smoothing", SMOOTHING, key="smoothing", bind="query-params", help=words,
+                                  width=140)  # fmt: skip
+        logarithmic = st.toggle("log", key="log axis", help="Logarithmic values.")
+
+    def line(run: dict[str, Any], most: int) -> Line:
         curve = read[run_id(run)]
-        points = curve.points(most) if what == LOSS else curve.looked_at(what)
-        lines.append((run["variant"], run["train_seed"], *points))
-    lines = [line for line in lines if line[2]]
+        steps, values = curve.points(most) if what == LOSS else curve.looked_at(what)
+        return run["variant"], run["train_seed"], steps, smoothed(values, weight).tolist()
+
+    singles = picked or [run for run in runs if run_id(run) == focus]
+    most = points_of_each(len(singles or runs), MOST_POINTS)
+    single = [one for one in (line(run, most) for run in singles) if len(one[2])]
+    bands = {}
+    if not picked:
+        of: dict[str, list[tuple[Any, Any]]] = {}
+        for run in runs:
+            _, _, steps, values = line(run, points_of_each(len(runs), MOST_POINTS))
+            if len(steps):
+                of.setdefault(run["variant"], []).append((steps, values))
+        bands = {variant: band(lines, last_step) for variant, lines in of.items()}
     with st.container(height=HEIGHT + 32, border=False):
-        if lines:
-            chart = loss_chart(lines, colours, last_step, what)
+        if single or bands:
+            chart = curve_chart(single, bands, colours, last_step, what, logarithmic=logarithmic)
             st.plotly_chart(chart, key="loss", config={"displayModeBar": False})
             if what == LOSS:
                 sql_links.note("runs", "loss", losses_query(runs[0]["experiment"]))
@@ -106,9 +164,15 @@ def draw(read: dict[str, Curve], runs: list[dict[str, Any]], colours: dict[str, 
 
 
 def choose_curve(known: list[str]) -> str:
-    """What is drawn: the training loss, or something that validations found."""
-    label = st.segmented_control(
-        "curve", [LOSS, *known], default=LOSS, format_func=lambda name: name.replace("_", " "), key="curve"
+    """What is drawn: the training loss, or something else that trainings report."""
+    label = st.selectbox(
+        "curve",
+        [LOSS, *known],
+        format_func=lambda name: NAMES.get(name, name.replace("_", " ")),
+        key="curve",
+        bind="query-params",
+        width=220,
+        label_visibility="collapsed",
     )
     return label or LOSS
 
@@ -117,18 +181,24 @@ def the_run(name: str, run: dict[str, Any]) -> Run:
     return Run(root, name, run["variant"], run["train_seed"])
 
 
-def log(name: str, runs: list[dict[str, Any]]) -> None:
-    """The end of one run's log: the failed one, else the running one, else the last that said anything."""
+def log(name: str, focused: dict[str, Any] | None, runs: list[dict[str, Any]]) -> None:
+    """The whole log of the run that was clicked last; before any click of the failed one, else the running
+    one, else the first that is done."""
     urgency = {"failed": 0, "running": 1, "done": 2, "cancelled": 3, "queued": 4}
-    run = min(runs, key=lambda run: urgency[run["state"]])
-    st.markdown(
-        f"Log of **{plain(run['variant'])} · {run['train_seed']}**"
-        + (f": {plain(run['error'])}" if run["error"] else "")
-    )
-    lines = COLOUR_CODES.sub("", log_tail(the_run(name, run))).split("\n")
-    text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)  # bars redraw their line
+    run = focused or min(runs, key=lambda run: urgency[run["state"]])
+    title = f"Log of **{plain(run_id(run))}**"
+    st.markdown(title + (f": {plain(run['error'])}" if run["error"] else ""))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        search = st.text_input("search the log", key="log search", placeholder="search the log",
+                               label_visibility="collapsed", width=220)  # fmt: skip
+        warnings = st.toggle("library warnings", key="log warnings")
+        found = read_log(the_run(name, run), search or "", warnings=warnings)
+        counts = [f"{len(found.lines):,} of {found.total:,} lines"]
+        counts += [f"{found.folded} warnings folded"] if found.folded else []
+        st.caption(" · ".join(counts))
     with st.container(key="log"):  # styled so that its end is what is seen
-        st.code(text or "Nothing has been written yet.", language=None, height=LOG_HEIGHT, wrap_lines=True)
+        text = found.text or ("No line holds it." if search else "Nothing has been written yet.")
+        st.code(text, language=None, height=LOG_HEIGHT, wrap_lines=True)
 
 
 def empty() -> None:

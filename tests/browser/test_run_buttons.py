@@ -86,7 +86,7 @@ def test_retry_is_for_the_failed_and_resume_for_the_selected(page: Page, served:
     expect(cell(page, "plain/0", "note")).to_have_text("")
     expect(button(page, "retry")).to_be_disabled()
     assert state_of(failed).state == "done" and cancelled.stop_file.exists()
-    page.locator('tr[data-run="plain/1"]').click()
+    page.get_by_role("checkbox", name="select plain/1").check()
     page.wait_for_url("**run=plain%2F1**")
     button(page, "resume").click()
     expect(cell(page, "plain/1", "state")).to_have_text("done")

@@ -1,0 +1,117 @@
+"""The runs of an experiment as people compare them: with score, times and owner, and summed up by variant.
+
+In come the records of `core.runs.listing`, the clocks of `core.runs.clock` and the scores; owners are kept
+until a run's record changes.
+"""
+
+import functools
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from core.curation.stored import Stamp, file_stamp
+from core.errors import UserError
+from core.results.loading import Scores
+from core.results.number_format import mean_and_std
+from core.results.tables import records_of
+from core.results.tables import run_records as scored_records
+from core.runs.clock import Clock, experiment_seconds_left, seconds_left, share_of_all, typical_seconds
+from core.runs.layout import Run
+from core.runs.progress import share_done
+from core.storage.files import read_json
+
+_MOST_KEPT = 20_000
+
+Name = tuple[str, int]
+"""A variant and a training seed."""
+
+
+def run_scores(scores: Scores) -> tuple[dict[Name, float | None], dict[str, str]]:
+    """The main metric of every run (a fraction), and of every variant as text: "41.2 ± 0.8 (n = 3)"."""
+    metric = scores.experiment.metrics[0]
+    if not scores.evaluations:
+        return {}, {}
+    values = {(one["variant"], one["train_seed"]): one["value"] for one in scored_records(scores, metric)}
+    return values, {one["variant"]: mean_and_std(one) for one in records_of(scores, [metric]) if one["n"]}
+
+
+def run_rows(
+    root: Path,
+    records: Sequence[Mapping[str, Any]],
+    clocks: Mapping[Name, Clock],
+    scores: Mapping[Name, float | None],
+) -> list[dict[str, Any]]:
+    """The records with score, share (of all stages, 0 to 1), seconds (from the first report to the last),
+    seconds_left (over all stages), started (seconds since the epoch), tries and owner; None is unknown."""
+    nothing = Clock()
+    done = [
+        clocks.get((one["variant"], one["train_seed"]), nothing) for one in records if one["state"] == "done"
+    ]
+    typical = typical_seconds(done)
+    rows = []
+    for record in records:
+        name = (record["variant"], record["train_seed"])
+        clock, stage = clocks.get(name, nothing), share_done(record)
+        rows.append(
+            {
+                **record,
+                "score": scores.get(name),
+                "share": share_of_all(record, stage, typical),
+                "seconds": clock.seconds,
+                "seconds_left": seconds_left(record, stage, typical),
+                "started": clock.started,
+                "tries": clock.tries,
+                "owner": owner_of(Run(root, record["experiment"], *name)),
+            }
+        )
+    return rows
+
+
+def owner_of(run: Run) -> str:
+    """Who launched a run, by its record; empty where that does not say."""
+    try:
+        return _owner(run.record_file, file_stamp(run.record_file))
+    except OSError:
+        return ""
+
+
+@functools.lru_cache(maxsize=_MOST_KEPT)
+def _owner(path: Path, _: Stamp) -> str:
+    try:
+        return str(read_json(path).get("launched_by") or "")
+    except (UserError, AttributeError):
+        return ""
+
+
+def variant_rows(rows: Sequence[Mapping[str, Any]], score_texts: Mapping[str, str]) -> list[dict[str, Any]]:
+    """One record per variant in the order of the rows: variant, runs, done, state (of the most urgent run),
+    share, score, score_text, loss, tokens_per_second, seconds (medians), seconds_left and started."""
+    urgency = ("failed", "running", "queued", "cancelled", "done")
+    found = []
+    for variant in dict.fromkeys(row["variant"] for row in rows):
+        own = [row for row in rows if row["variant"] == variant]
+        states = {row["state"] for row in own}
+        values = [row["score"] for row in own if row["score"] is not None]
+        found.append(
+            {
+                "variant": variant,
+                "runs": len(own),
+                "done": sum(row["state"] == "done" for row in own),
+                "state": next((state for state in urgency if state in states), "queued"),
+                "share": statistics.fmean(row["share"] for row in own),
+                "score": statistics.fmean(values) if values else None,
+                "score_text": score_texts.get(variant, ""),
+                "loss": _median(own, "loss"),
+                "tokens_per_second": _median(own, "tokens_per_second"),
+                "seconds": _median(own, "seconds"),
+                "seconds_left": experiment_seconds_left(own, [row["seconds_left"] for row in own]),
+                "started": min((row["started"] for row in own if row["started"]), default=None),
+            }
+        )
+    return found
+
+
+def _median(rows: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    known = [row[name] for row in rows if row[name] is not None]
+    return statistics.median(known) if known else None

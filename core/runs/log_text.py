@@ -1,0 +1,59 @@
+"""The log of a run for people: whole, searched, progress bars redrawn, library warnings folded away."""
+
+import re
+from dataclasses import dataclass
+
+from core.runs.layout import Run
+
+MOST_BYTES = 4 * 2**20
+MOST_LINES = 5_000
+_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_WARNING = re.compile(r"\.py:\d+: \w*Warning: |^\s*warnings\.warn\(|^W\d{4} |\bWARNING\b.*\[[\w.]+:\d+\]")
+
+
+@dataclass(frozen=True)
+class Log:
+    """The lines to show, how many warnings of libraries are folded away, how many lines there are in all, and
+    whether the beginning was left out for its size."""
+
+    lines: tuple[str, ...]
+    folded: int
+    total: int
+    cut: bool
+
+    @property
+    def text(self) -> str:
+        """The lines as one text."""
+        return "\n".join(self.lines)
+
+
+def read_log(run: Run, search: str = "", *, warnings: bool = False) -> Log:
+    """The log of a run: lines that hold `search` (in any case), without library warnings unless asked for.
+
+    Of a log beyond `MOST_BYTES` the end is read; of very many lines the last `MOST_LINES` are kept.
+    """
+    try:
+        with run.log_file.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - MOST_BYTES))
+            data = file.read()
+    except FileNotFoundError:
+        return Log((), 0, 0, False)
+    text = _COLOURS.sub("", data.decode(errors="replace"))
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]  # bars redraw their line
+    if lines and not lines[-1]:
+        lines.pop()
+    quiet = [_is_warning(lines, place) for place in range(len(lines))]
+    kept = [line for line, folded in zip(lines, quiet, strict=True) if warnings or not folded]
+    wanted = search.casefold()
+    found = [line for line in kept if wanted in line.casefold()] if wanted else kept
+    cut = size > MOST_BYTES or len(found) > MOST_LINES
+    return Log(tuple(found[-MOST_LINES:]), 0 if warnings else sum(quiet), len(lines), cut)
+
+
+def _is_warning(lines: list[str], place: int) -> bool:
+    """Whether a line is a library's warning, or the line of code that Python prints below one."""
+    if _WARNING.search(lines[place]):
+        return True
+    above = lines[place - 1] if place else ""
+    return lines[place].startswith("  ") and bool(re.search(r"\.py:\d+: \w*Warning: ", above))

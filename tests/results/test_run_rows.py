@@ -1,0 +1,32 @@
+"""Rows of runs carry the numbers of the results, and variants sum up their own runs."""
+
+from pathlib import Path
+
+import pytest
+
+from core.bench.synthetic import make_experiment
+from core.results.loading import load_scores
+from core.results.run_rows import run_rows, run_scores, variant_rows
+from core.results.tables import result_records
+from core.runs.clock import Clock
+from core.runs.listing import run_records
+
+
+def test_rows_carry_scores_and_variants_sum_them_up(tmp_path: Path) -> None:
+    make_experiment(tmp_path, "trial", {"plain": 0, "longer": 2}, runs=3, evaluations=1, tasks=10)
+    values, texts = run_scores(load_scores(tmp_path, "trial"))
+    clock = Clock()
+    clock.note({"stage": "train", "time": 10.0, "step": 1})
+    clock.note({"stage": "train", "time": 25.0, "step": 2})
+    rows = run_rows(tmp_path, run_records(tmp_path, "trial"), {("plain", 0): clock}, values)
+    assert len(rows) == 6 and all(row["score"] is not None and row["share"] == 1.0 for row in rows)
+    plain = next(row for row in rows if (row["variant"], row["train_seed"]) == ("plain", 0))
+    assert (plain["seconds"], plain["started"], plain["tries"]) == (15.0, 10.0, 1)
+    (mean,) = {
+        record["mean"]
+        for record in result_records(tmp_path, "trial", ["accuracy"])
+        if record["variant"] == "longer"
+    }
+    longer = next(row for row in variant_rows(rows, texts) if row["variant"] == "longer")
+    assert (longer["runs"], longer["done"], longer["state"]) == (3, 3, "done")
+    assert longer["score"] == pytest.approx(mean) and "(n = 3)" in longer["score_text"]
