@@ -17,6 +17,12 @@ Grid = npt.NDArray[np.uint8]
 MAX_SIDE = 30
 COLOURS = 10
 
+ARC_COLOURS = (
+    *("#000000", "#0074D9", "#FF4136", "#2ECC40", "#FFDC00"),
+    *("#AAAAAA", "#F012BE", "#FF851B", "#7FDBFF", "#870C25"),
+)
+"""The colours 0 to 9 as ARC's own editor shows them."""
+
 
 def parse_grid(rows: Any, where: str) -> Grid:
     """Check rows of integers and return them as a grid of shape (height, width).

@@ -28,13 +28,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 
 
-# ARC's palette, colours 0–9.
-PALETTE = (
-    "#000000", "#0074D9", "#FF4136", "#2ECC40", "#FFDC00",
-    "#AAAAAA", "#F012BE", "#FF851B", "#7FDBFF", "#870C25",
-)  # fmt: skip
-
-
 @app.command("import")
 def import_(
     name: Annotated[
@@ -307,11 +300,13 @@ def _picture(grid: "Grid") -> Any:
     """The grid as text: two cells of width for each cell, the digit shown for readers without colours."""
     from rich.text import Text
 
+    from core.arc.grids import ARC_COLOURS
+
     text = Text()
     for y, row in enumerate(grid.tolist()):
         for colour in row:
             ink = "#FFFFFF" if colour in (0, 1, 9) else "#000000"
-            text.append(f"{colour} ", style=f"{ink} on {PALETTE[colour]}")
+            text.append(f"{colour} ", style=f"{ink} on {ARC_COLOURS[colour]}")
         if y < grid.shape[0] - 1:
             text.append("\n")
     return text

@@ -1,7 +1,7 @@
 """Every name and path below `runs/`, once: experiments, their runs, and the evaluations of a run.
 
-Whoever reads or writes below `runs/` asks here where a file lies. Names of tables that rooms further up write
-as well (predictions, scores, candidates) stand beside their columns in `core.storage.schemas`.
+Whoever reads or writes below `runs/` asks here where a file lies. The tables that rooms further up write
+(predictions, scores, candidates) have their names from `core.storage.evaluation_files`.
 """
 
 from dataclasses import dataclass

@@ -13,14 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from core.arc.grids import Grid
+from core.arc.grids import ARC_COLOURS, Grid
 from core.arc.tasks import Pair, Task
-
-# Colours 0 to 9, as the ARC site paints them.
-ARC_COLOURS = (
-    *("#000000", "#0074D9", "#FF4136", "#2ECC40", "#FFDC00"),
-    *("#AAAAAA", "#F012BE", "#FF851B", "#7FDBFF", "#870C25"),
-)
 
 STRIP_HEIGHT = 120
 _LARGEST_CELL = 22

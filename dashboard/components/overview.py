@@ -15,13 +15,8 @@ import streamlit as st
 from core.curation.overlaps import Overlap
 from core.curation.stored import SourceInfo
 from core.prompts.lengths import WINDOWS, Drawn, Lengths, share_fitting
-from core.results.figures import chart_text
+from core.results.figures import GRID, PALETTE, chart_text
 from dashboard.components.grids import task_html
-
-# Okabe & Ito (2008), without the two that vanish on one of the themes; sources beyond begin anew, dashed.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
-
-_GRID = "rgba(128, 128, 128, 0.22)"
 
 _STATIC = Path(__file__).parent / "static"
 _STYLE = f"<style>{(_STATIC / 'overview.css').read_text(encoding='utf-8')}</style>"
@@ -34,7 +29,7 @@ _matrix = st.components.v2.component(
 
 
 def source_colours(sources: Sequence[str]) -> dict[str, str]:
-    """The colour of each source by its place among all of them."""
+    """The colour of each source by its place among all; those beyond the palette begin anew, dashed."""
     return {source: PALETTE[place % len(PALETTE)] for place, source in enumerate(sources)}
 
 
@@ -161,12 +156,12 @@ def fit_chart(lengths: Sequence[Lengths], colours: Mapping[str, str]) -> go.Figu
         type="log",
         tickvals=ticks,
         ticktext=[_short(tick) if tick >= 1024 else str(tick) for tick in ticks],
-        gridcolor=_GRID,
+        gridcolor=GRID,
         title="tokens of a training sample",
     )
     for window in shown:
         figure.add_vline(x=window, line={"color": "rgba(128, 128, 128, 0.6)", "width": 1, "dash": "dot"})
-    figure.update_yaxes(range=[0, 102], ticksuffix=" %", gridcolor=_GRID, title="share that fits")
+    figure.update_yaxes(range=[0, 102], ticksuffix=" %", gridcolor=GRID, title="share that fits")
     figure.update_layout(
         height=330,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},

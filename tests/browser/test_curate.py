@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from core.arc.grids import ARC_COLOURS
 from core.curation.flags import flags_path
 from core.curation.sources import load_tasks
 from core.importing.import_source import import_bundle
-from dashboard.components.grids import ARC_COLOURS
 from tests.browser.conftest import Dashboard, Watch
 
 pytestmark = pytest.mark.browser

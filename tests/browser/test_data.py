@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from core.arc.grids import Grid
+from core.arc.grids import ARC_COLOURS, Grid
 from core.curation.flags import add_flags, flags_path
 from core.curation.mixtures import MixtureSettings, load_mixture
 from core.curation.sources import load_tasks
@@ -18,7 +18,6 @@ from core.curation.suggestions import judge, suggest
 from core.prompts.encoders import GridEncoding
 from core.prompts.lengths import EMBEDDED, embedded_count, source_lengths
 from core.prompts.templates import PromptSettings
-from dashboard.components.grids import ARC_COLOURS
 from dashboard.components.overview import percent
 from tests.browser.conftest import Dashboard
 

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from PIL import Image
 
-from core.arc.grids import Grid
+from core.arc.grids import ARC_COLOURS, Grid
 from core.arc.tasks import Pair, Task
 from dashboard.components.grids import (
-    ARC_COLOURS,
     STRIP_HEIGHT,
     cell_size,
     grid_address,
