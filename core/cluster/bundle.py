@@ -13,6 +13,7 @@ from core.errors import UserError
 from core.runs.layout import SPEC, TASKS, experiment_folder
 from core.specs.spec import ExperimentSpec, read_spec
 from core.storage.files import fingerprint, locked, sha256_of, writing
+from core.storage.model_files import MORE_TEMPLATES
 from core.storage.models import model_location
 from core.storage.stores import Store, place_in
 
@@ -44,8 +45,8 @@ def _needed(root: Path, experiment: str) -> dict[str, Path]:
                 raise UserError(
                     f"A node would not find the base model '{name}'. Move it to data/models and name it so."
                 )
-            files = [path for path in location.iterdir() if path.is_file()]
-            found |= {f"data/models/{name}/{path.name}": path for path in files}
+            files = [path for path in (*location.iterdir(), *location.glob(MORE_TEMPLATES)) if path.is_file()]
+            found |= {f"data/models/{name}/{path.relative_to(location).as_posix()}": path for path in files}
     return found
 
 

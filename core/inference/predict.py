@@ -21,6 +21,7 @@ from core.errors import UserError
 from core.inference.attempts import Attempt, plan_attempts
 from core.inference.requests import Completion, Engine, Request
 from core.inference.settings import InferenceSettings
+from core.prompts.checks import check_prompts
 from core.prompts.grammar import grid_grammar
 from core.prompts.shortening import fitted_prompt
 from core.prompts.templates import PromptSettings, check_tokenizer, longest_answer, read_answer
@@ -177,6 +178,7 @@ class _Work:
         if predictions_path(job.folder).exists():
             return cls(job, [], set())
         check_tokenizer(tokenizer, job.evaluation.prompt)
+        check_prompts(tokenizer, job.evaluation.prompt)
         if job.adapter is not None:
             engine.prepare(job.adapter)
         return cls(job, questions_of(job.evaluation, tokenizer), _finished(job.folder / "parts"))

@@ -12,7 +12,8 @@ from core.errors import UserError
 from core.prompts.shrinking import kept_tokens, write_shrunk_tokenizer
 from core.prompts.vocabulary import load_tokenizer
 from core.storage.files import read_json, write_json, writing
-from core.storage.models import load_model, model_fingerprint
+from core.storage.model_files import model_fingerprint
+from core.storage.models import load_model
 
 if TYPE_CHECKING:
     import torch

@@ -15,7 +15,12 @@ from typing import Any, Self
 from core.arc.tasks import Task
 from core.errors import Stopped, UserError
 from core.inference.predict import Job, answer
-from core.pipeline.shared_engine import engine_record, evaluation_of, what_answers
+from core.pipeline.shared_engine import (
+    check_trained_prompts,
+    engine_record,
+    evaluation_of,
+    what_answers,
+)
 from core.runs.frozen_tasks import frozen_of
 from core.runs.layout import SHARDS, Run
 from core.runs.provenance import add_to_record, check_data
@@ -89,6 +94,8 @@ def _answer(run: Run, spec: ExperimentSpec, shard: Shard, reporter: "_ShardRepor
         return
     merged = run.folder / SHARDS / f"merged-{shard.number}-of-{shard.of}"
     model, adapters = what_answers([run], spec, merged)
+    tokenizer = load_tokenizer(model)
+    check_trained_prompts(run, spec, tokenizer)
     with closing(open_engine(spec.evaluation.inference, model, list(adapters.values()))) as engine:
         if shard.number == 1:
             add_to_record(run, engine=engine_record(run, spec, engine))
@@ -101,7 +108,7 @@ def _answer(run: Run, spec: ExperimentSpec, shard: Shard, reporter: "_ShardRepor
             )
             for seed in left
         ]
-        for _, problem in answer(jobs, engine, load_tokenizer(model)):
+        for _, problem in answer(jobs, engine, tokenizer):
             if problem is not None:
                 raise problem
     shutil.rmtree(merged, ignore_errors=True)

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.arc.tasks import Task
 from core.errors import UserError
@@ -20,10 +21,14 @@ from core.runs.frozen_tasks import frozen_of
 from core.runs.layout import Run
 from core.runs.progress import write_log
 from core.runs.provenance import add_to_record
+from core.runs.record import read_record
 from core.runs.reporter import Reporter
 from core.runs.state import begin
 from core.specs.spec import ExperimentSpec
 from core.storage.models import model_location
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def engine_groups(runs: Iterable[Run], spec: ExperimentSpec) -> list[list[Run]]:
@@ -61,6 +66,8 @@ def answer_runs(
         return
     model, adapters = what_answers([run for run, _ in runs], spec)
     tokenizer = load_tokenizer(model)
+    for run, _ in runs:
+        check_trained_prompts(run, spec, tokenizer)
     with closing(open_engine(spec.evaluation.inference, model, list(adapters.values()))) as engine:
         for run, _ in runs:
             add_to_record(run, engine=engine_record(run, spec, engine))
@@ -76,6 +83,18 @@ def answer_runs(
                 if problem is None:
                     forget_merged(run)
                 yield run, problem
+
+
+def check_trained_prompts(run: Run, spec: ExperimentSpec, tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Raise `UserError` where prompts are not those that the run was trained on, as with another library."""
+    from core.prompts.checks import prompts_fingerprint
+
+    trained = (read_record(run).get("training") or {}).get("prompts")
+    if trained is not None and prompts_fingerprint(tokenizer, spec.recipe_of(run.variant).prompt) != trained:
+        raise UserError(
+            f"The prompts of {run.name} are not those that it was trained on: tokenizer, chat template or the"
+            " library that reads them changed. Restore them, or launch under another name."
+        )
 
 
 def forget_merged(run: Run) -> None:

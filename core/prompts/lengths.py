@@ -20,7 +20,8 @@ from core.prompts.pairs import add_task_tokens, pair_count
 from core.prompts.templates import PromptSettings, answer_text, prompt_text, training_sample
 from core.prompts.vocabulary import VOCABULARY, load_tokenizer
 from core.seeds import generator
-from core.storage.files import fingerprint, read_json, sha256_of, write_json
+from core.storage.files import fingerprint, read_json, write_json
+from core.storage.model_files import tokenizer_fingerprint
 from core.storage.models import list_models, model_location
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ Count = Callable[[Task, PromptSettings], int]
 Progress = Callable[[str, int, int | None], None]
 
 _SEED = 0
-_TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges*", "special_tokens*", "added_tokens*", "chat_template*")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def counter(root: Path, model: str) -> tuple[Count, str]:
     if model == EMBEDDED:
         return embedded_count, fingerprint(VOCABULARY)
     location = model_location(root, model)
-    tokenizer = _tokenizer_fingerprint(location)
+    tokenizer = tokenizer_fingerprint(location)
     return _tokenizer_count(location, tokenizer), tokenizer
 
 
@@ -121,12 +121,6 @@ def embedded_count(task: Task, prompt: PromptSettings) -> int:
     if prompt.template == "pair":
         return pair_count(task, prompt.encoding) + len(answer_text(test.output, prompt)) + 1
     return 1 + len(prompt_text(task, prompt, end=".")) + len(answer_text(test.output, prompt)) + 1
-
-
-def _tokenizer_fingerprint(location: str) -> str:
-    folder = Path(location)
-    files = {path for pattern in _TOKENIZER_FILES for path in folder.glob(pattern) if path.is_file()}
-    return fingerprint({path.name: sha256_of(path) for path in sorted(files)}) if files else location
 
 
 @functools.lru_cache(maxsize=4)

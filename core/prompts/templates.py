@@ -7,6 +7,7 @@ same in both.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 PROMPT = "prompt.json"
+TEMPLATE_DAY = datetime(2024, 7, 26, tzinfo=UTC)
+"""What a chat template gets that asks for the date: a prompt must not change at midnight."""
 
 
 class PromptSettings(Settings):
@@ -137,7 +140,16 @@ def prompt_tokens(task: Task, settings: PromptSettings, tokenizer: "PreTrainedTo
             " Set prompt.template to 'base' or choose a chat model."
         )
     messages = [{"role": "user", "content": prompt_text(task, settings)}]
-    tokens: Any = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+    try:
+        tokens: Any = tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, return_dict=False, strftime_now=TEMPLATE_DAY.strftime
+        )
+    except Exception as problem:  # a template raises whatever its expressions do
+        reason = (str(problem).strip() or type(problem).__name__).split("\n")[0]
+        raise UserError(
+            f"The chat template of {tokenizer.name_or_path} can't be rendered ({reason})."
+            " Correct its chat_template.jinja, or set prompt.template to 'base'."
+        ) from None
     return list(tokens)
 
 
@@ -146,6 +158,9 @@ def _base_prompt(
 ) -> tuple[list[int], list[bool]]:
     """Tokens of the base template, and which of them belong to the outputs of demonstrations 2…"""
     tokens: list[int] = list(tokenizer("")["input_ids"])
+    # Some tokenizers end every text; here that would end the prompt before it begins.
+    while len(tokens) > 1 and tokens[-1] == tokenizer.eos_token_id:
+        tokens.pop()
     counted = [False] * len(tokens)
     outputs = 0
     for text, is_output in _segments(task, settings.encoding):

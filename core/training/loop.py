@@ -19,6 +19,7 @@ from core.modeling.attention import attend_within_samples
 from core.modeling.last_block import shorten_last_block
 from core.modeling.shrinking import carry_mapping
 from core.modeling.vocabulary_rows import grow_vocabulary
+from core.prompts.checks import check_prompts, prompts_fingerprint
 from core.prompts.pairs import add_task_tokens
 from core.prompts.templates import PromptSettings, check_tokenizer, keep_prompt
 from core.prompts.vocabulary import load_tokenizer
@@ -26,6 +27,7 @@ from core.seeds import derived_seed
 from core.storage.files import writing
 from core.storage.models import is_out_of_memory, seal
 from core.training.adapted_layers import coverage, coverage_sentence
+from core.training.base import check_base
 from core.training.batches import MULTIPLE, Batch, Drawing, StepBatches
 from core.training.checkpoints import Position
 from core.training.efficiency import memory_bytes, operations, peak_of
@@ -91,13 +93,16 @@ class Loop:
         keep_freed_memory()
         tokenizer = load_tokenizer(training.base)
         check_tokenizer(tokenizer, training.prompt)
+        check_prompts(tokenizer, training.prompt)
+        prompts = prompts_fingerprint(tokenizer, training.prompt)
         model: Any = load_for_training(training.base, settings, device, numerics.weights)
+        check_base(model, tokenizer, training.prompt)
         learned = _learn_tasks(training, tokenizer, model)
         packed = _is_packed(model, settings)
-        remarks: dict[str, Any] = {}
+        remarks: dict[str, Any] = {"prompts": prompts}
         if settings.method == "lora":
             model = with_adapter(model, settings, derived_seed(training.seed, "adapter"), learned)
-            remarks = _remarks(model)
+            remarks |= _remarks(model)
         if settings.recompute:
             model.enable_input_require_grads()
             model.gradient_checkpointing_enable({"use_reentrant": False})

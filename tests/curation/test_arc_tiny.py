@@ -8,7 +8,8 @@ from core.curation.leaks import key
 from core.curation.mixtures import MixtureSettings, SourceShare, eligible_tasks, mixture_leaks
 from core.curation.sources import load_tasks
 from core.specs.spec import find_spec, read_spec
-from core.storage.models import SHIPPED, check_model_folder, model_fingerprint, model_summary
+from core.storage.model_files import model_fingerprint
+from core.storage.models import SHIPPED, check_model_folder, model_summary
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "arc-tiny"
