@@ -115,7 +115,7 @@ def prompts_fingerprint(tokenizer: "PreTrainedTokenizerBase", settings: PromptSe
 
 
 def probe_samples(tokenizer: "PreTrainedTokenizerBase", settings: PromptSettings) -> list[Sample]:
-    """The probes as training samples; in the pair template, which has no token for them, as in the base one."""
+    """The probes as training samples; those of the pair template, which has no token for them, as of base."""
     if settings.template == "pair":
         settings = settings.model_copy(update={"template": "base", "encoding": GridEncoding()})
     return [training_sample(task, settings, tokenizer) for task in PROBES]

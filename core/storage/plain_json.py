@@ -11,7 +11,7 @@ from typing import Any
 
 from core.errors import UserError
 
-MOST_LISTS = 2_000_000
+MOST_LISTS = 1_000_000
 """Lists and objects of one JSON value. Each takes about 150 bytes; all of ARC-1 as one file has 100,000."""
 
 
