@@ -6,6 +6,7 @@ In comes one row per evaluation (variant, train_seed, eval_seed, and any metrics
 """
 
 import csv
+import io
 import math
 import re
 from collections.abc import Sequence
@@ -17,13 +18,15 @@ import pyarrow as pa
 from core.errors import UserError
 from core.runs.imported import IMPORTED_COLUMNS
 from core.runs.layout import IMPORTED, IMPORTED_FILE, experiment_folder
-from core.storage.files import read_json, sha256_of, write_json
+from core.storage.files import read_bytes, read_json, sha256_of, write_json
+from core.storage.plain_json import decoded
 from core.storage.schemas import write_table
 
 KEYS = ("variant", "train_seed", "eval_seed")
 MOST_BYTES = 50 * 2**20
 
-_METRIC = re.compile(r"[A-Za-z][A-Za-z0-9 ._@+-]{0,63}")
+_METRIC = re.compile(r"[A-Za-z][A-Za-z0-9 ._@+/-]{0,63}")
+_UNKNOWN = frozenset(("", "nan", "na", "n/a", "null", "none", "-"))
 NAME_OF_EXPERIMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -32,7 +35,7 @@ def import_results(
 ) -> int:
     """Import a CSV as an experiment; the number of evaluations in it.
 
-    With `percent` the numbers are divided by 100, as everything here is a fraction. An empty cell is
+    With `percent` the numbers are divided by 100, as everything here is a fraction. An empty cell or NaN is
     unknown. The baseline is the first variant unless one is named. Importing the same name again replaces
     what was imported before. Raises `UserError` naming line and column of what can't be read, and
     where a launched experiment has the name.
@@ -89,7 +92,7 @@ def read_results(file: Path, percent: bool = False) -> tuple[list[str], list[dic
     for name in metrics:
         if not _METRIC.fullmatch(name):
             raise UserError(
-                f"{file}: '{name}' can't name a metric. Use letters, digits, spaces and . _ @ + -"
+                f"{file}: '{name}' can't name a metric. Use letters, digits, spaces and . _ @ + / -"
             )
     records: dict[tuple[Any, ...], dict[str, Any]] = {}
     for number, line in enumerate(lines[1:], 2):
@@ -113,12 +116,16 @@ def _lines(file: Path) -> Sequence[list[str]]:
     try:
         if file.stat().st_size > MOST_BYTES:
             raise UserError(f"{file} is larger than {MOST_BYTES // 2**20} MB. Import a part of it.")
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            return list(csv.reader(opened))
     except FileNotFoundError:
         raise UserError(f"{file} does not exist. Check the name.") from None
-    except (UnicodeDecodeError, csv.Error) as problem:
-        raise UserError(f"{file} is no CSV in UTF-8 ({problem}). Save it as one.") from None
+    text = decoded(read_bytes(file), str(file))
+    sign = max(",;\t", key=text.split("\n", 1)[0].count)
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=sign))
+    except csv.Error as problem:
+        raise UserError(f"{file} is no CSV ({problem}). Save it as one.") from None
+    # Where commas don't part cells, they are those of decimal numbers.
+    return rows if sign == "," else [[cell.replace(",", ".") for cell in row] for row in rows]
 
 
 def _record(file: Path, number: int, cells: dict[str, str], percent: bool) -> dict[str, Any]:
@@ -141,7 +148,7 @@ def _record(file: Path, number: int, cells: dict[str, str], percent: bool) -> di
 
 def _number(where: str, name: str, cell: str, percent: bool) -> float | None:
     text = cell.strip()
-    if not text:
+    if text.lower() in _UNKNOWN:
         return None
     try:
         value = float(text.removesuffix("%"))

@@ -39,6 +39,8 @@ AGGREGATIONS: dict[str, str] = {
 }
 
 LOWER_IS_BETTER = frozenset({"unanswered"})
+_LOSS = re.compile(r"(?i)(?<![a-z])(loss|losses|error|errors|perplexity|ppl|nll)(?![a-z])")
+"""What measures from elsewhere are called of which less is better."""
 
 _NUMBERED = re.compile(r"(pass|vote|rescored|expected_vote)_([1-9][0-9]{0,6})")
 
@@ -161,7 +163,7 @@ def describe(name: str) -> str:
 
 def higher_is_better(name: str) -> bool:
     """Whether more of this metric is good; metrics from elsewhere are taken to be."""
-    return name not in LOWER_IS_BETTER
+    return name not in LOWER_IS_BETTER and _LOSS.search(name) is None
 
 
 def task_values(values: ArrayLike, task_index: ArrayLike, how: str = "by_task") -> Floats:

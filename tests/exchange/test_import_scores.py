@@ -8,10 +8,11 @@ import pytest
 
 from core.bench.synthetic import make_experiment
 from core.errors import UserError
-from core.exchange.import_scores import import_results
+from core.exchange.import_scores import import_results, read_results
 from core.results.loading import load_scores
 from core.results.tables import offered_metrics, result_records
 from core.results.verdicts import compare_records, verdict_rows
+from core.spread.metrics import higher_is_better
 from tests.results.test_tables import REPOSITORY, run_verb
 
 LAB_NOTE = REPOSITORY / "data" / "experiments" / "lab-note" / "results.csv"
@@ -124,3 +125,28 @@ def test_names_are_guarded(tmp_path: Path) -> None:
     (tmp_path / "runs" / "x" / "imported.parquet").write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"imported.parquet is damaged.*Import the results again"):
         result_records(tmp_path, "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "metric", "values"),
+    [
+        ("variant;train_seed;eval_seed;accuracy\na;0;0;0,1\na;1;0;0,25\n", "accuracy", [0.1, 0.25]),
+        ("variant\ttrain_seed\teval_seed\taccuracy\na\t0\t0\t0.1\na\t1\t0\t0,25\n", "accuracy", [0.1, 0.25]),
+        (HEAD + "a,0,0,0.1\na,1,0,NaN\na,2,0,n/a\na,3,0,\n", "accuracy", [0.1]),
+        ("variant,train_seed,eval_seed,eval/accuracy\na,0,0,0.1\n", "eval/accuracy", [0.1]),
+        ("\ufeffvariant,train_seed,eval_seed,accuracy\r\na,0,0,0.1\r\n", "accuracy", [0.1]),
+    ],
+)
+def test_the_tables_that_people_export_are_read(
+    tmp_path: Path, text: str, metric: str, values: list[float]
+) -> None:
+    metrics, records = read_results(write(tmp_path / "x.csv", text))
+    assert metrics == [metric]
+    assert [one[metric] for one in records if one[metric] is not None] == values
+
+
+def test_of_a_loss_less_is_better() -> None:
+    for name in ("val_loss", "eval/loss", "loss", "NLL", "train error", "perplexity"):
+        assert not higher_is_better(name)
+    for name in ("accuracy", "lossless", "eval/accuracy", "vote_2", "terror"):
+        assert higher_is_better(name)
