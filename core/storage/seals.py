@@ -62,8 +62,8 @@ def check_seal(path: Path) -> None:
     if _checked.get(str(path)) == stamp:
         return
     try:
-        sums = _SUM.findall(seal.read_text(encoding="ascii", errors="replace"))
-        whole = sha256_of(path) in sums
+        # Twice, as a writer may replace both files between the two readings.
+        whole = _is_whole(path, seal) or _is_whole(path, seal)
     except OSError as problem:
         raise damaged(path, problem.strerror) from None
     if not whole:
@@ -71,6 +71,10 @@ def check_seal(path: Path) -> None:
     if len(_checked) >= _MOST_CHECKED:
         _checked.clear()
     _checked[str(path)] = stamp
+
+
+def _is_whole(path: Path, seal: Path) -> bool:
+    return sha256_of(path) in _SUM.findall(seal.read_text(encoding="ascii", errors="replace"))
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
