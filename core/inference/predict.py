@@ -52,13 +52,15 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Question:
-    """An attempt with its prompt; `request` is None where the prompt is longer than the context, and
-    `demonstrations` are fewer than the task's where the prompt was shortened."""
+    """An attempt with its prompt; `request` is None where the prompt is longer than the context, or where
+    there is none and `why_not` says why; `demonstrations` are fewer than the task's where the prompt was
+    shortened."""
 
     attempt: Attempt
     prompt_tokens: int
     demonstrations: int
     request: Request | None
+    why_not: str | None = None
 
     @property
     def is_shortened(self) -> bool:
@@ -84,7 +86,8 @@ def questions_of(evaluation: Evaluation, tokenizer: "PreTrainedTokenizerBase") -
         room = min(limit, settings.max_model_len - len(prompt.tokens))
         seed = derived_seed(evaluation.eval_seed, "sampling", *attempt.key[1:])
         request = Request(prompt.tokens, room, seed, grammar=grammar) if prompt.fits else None
-        questions.append(Question(attempt, len(prompt.tokens), prompt.demonstrations, request))
+        asked = Question(attempt, len(prompt.tokens), prompt.demonstrations, request, prompt.why_not)
+        questions.append(asked)
     return questions
 
 
@@ -284,7 +287,7 @@ def _record(evaluation: Evaluation, question: Question, completion: Completion |
         "pair_order": bytes(order[: question.demonstrations]),
         "prompt_tokens": question.prompt_tokens,
         "output_tokens": completion.output_tokens if completion else 0,
-        "finish_reason": completion.finish_reason if completion else TOO_LONG,
+        "finish_reason": completion.finish_reason if completion else question.why_not or TOO_LONG,
         "logprob": completion.logprob if completion else None,
         "text": completion.text if completion else None,
     }

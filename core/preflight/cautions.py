@@ -6,6 +6,7 @@ from pathlib import Path
 from core.curation.mixtures import mixture_tasks
 from core.curation.names import asked_without_demonstrations, is_demonstrations
 from core.errors import UserError
+from core.preflight.pair_tasks import without_token
 from core.prompts.templates import PromptSettings, prompt_of_model
 from core.specs.spec import ExperimentSpec, Recipe, evaluated_tasks
 from core.storage.models import model_location, model_summary
@@ -22,6 +23,7 @@ def cautions_of(root: Path, spec: ExperimentSpec) -> list[str]:
         if folder.is_dir():
             found += [_other_prompts(folder, recipe), *_too_long(folder, recipe, spec)]
     found += _single_demonstrations(root, spec, recipes)
+    found += _without_token(root, spec, recipes)
     return list(dict.fromkeys(sentence for sentence in found if sentence))
 
 
@@ -42,6 +44,24 @@ def _single_demonstrations(root: Path, spec: ExperimentSpec, recipes: Iterable[R
                 found.append(
                     f"{len(single)} tasks of {source} have a single demonstration, which is asked from none:"
                     f" {', '.join(single)}."
+                )
+    return found
+
+
+def _without_token(root: Path, spec: ExperimentSpec, recipes: Iterable[Recipe]) -> list[str]:
+    """Which evaluated tasks a variant with template pair has no token for."""
+    found = []
+    for recipe in recipes:
+        if recipe.prompt.template == "pair":
+            evaluated = evaluated_tasks(root, spec.evaluation)
+            mixture = mixture_tasks(root, recipe.mixture, evaluated)
+            learned = {task.task_id for members in mixture.values() for task in members}
+            location = model_location(root, recipe.base_model)
+            ids = [task.task_id for task in evaluated]
+            if missing := without_token(recipe, location, learned, ids):
+                found.append(
+                    f"{len(missing)} of {len(ids)} evaluated tasks have no token, so their attempts go"
+                    f" unanswered and count as wrong: {', '.join(missing[:8])}."
                 )
     return found
 

@@ -1,9 +1,10 @@
-"""What the pair template needs of a spec: a token for every evaluated task, on the canvas of the model."""
+"""What the pair template needs of a spec: tokens for the evaluated tasks, and the canvas of the model."""
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from core.errors import UserError
-from core.prompts.pairs import task_token
+from core.prompts.pairs import knows
 from core.prompts.templates import prompt_of_model
 from core.prompts.vocabulary import load_tokenizer
 from core.runs.frozen_tasks import Frozen
@@ -12,8 +13,8 @@ from core.storage.models import model_location
 
 
 def check_pairs(root: Path, spec: ExperimentSpec, frozen: Frozen) -> None:
-    """Raise `UserError` where a variant with template pair is evaluated on a task that it does not learn and
-    its base does not know, or where a base with positions on the grid has another canvas."""
+    """Raise `UserError` where a variant with template pair has a token for none of the evaluated tasks, or
+    where a base with positions on the grid has another canvas."""
     for variant in spec.variants:
         recipe = spec.recipe_of(variant)
         if recipe.prompt.template == "pair":
@@ -33,17 +34,24 @@ def _check_canvas(recipe: Recipe, location: str) -> None:
 
 
 def _check_tokens(variant: str, recipe: Recipe, location: str, frozen: Frozen) -> None:
-    learned: set[str] = set()
-    if recipe.training.method != "none":
-        learned = {task_id for one in frozen.trained[variant] for task_id in one.tasks}
-    missing = [task for one in frozen.evaluated for task in one.tasks if task not in learned]
-    if missing:
-        known = load_tokenizer(location).get_added_vocab()
-        missing = [task for task in missing if task_token(task) not in known]
-    if missing:
-        evaluated = sum(len(one.tasks) for one in frozen.evaluated)
+    evaluated = [task_id for one in frozen.evaluated for task_id in one.tasks]
+    learned = [task_id for one in frozen.trained[variant] for task_id in one.tasks]
+    if len(without_token(recipe, location, learned, evaluated)) == len(evaluated):
         sources = ", ".join(f"demos:{one.source}" for one in frozen.evaluated)
         raise UserError(
-            f"Variant '{variant}' knows no token for {len(missing)} of {evaluated} evaluated tasks, such as"
-            f" {missing[0]}. Add their demonstrations to its mixture: {sources}."
+            f"Variant '{variant}' has a token for none of the evaluated tasks. Add their demonstrations to"
+            f" its mixture: {sources}."
         )
+
+
+def without_token(
+    recipe: Recipe, location: str, learned: Collection[str], evaluated: Iterable[str]
+) -> list[str]:
+    """Those of the evaluated tasks that a training on `learned` tasks gives no token and the base has none
+    for: their attempts go unanswered."""
+    trains = recipe.training.method != "none"
+    missing = [task_id for task_id in evaluated if not trains or task_id not in learned]
+    if not missing:
+        return []
+    tokenizer = load_tokenizer(location)
+    return [task_id for task_id in missing if not knows(tokenizer, task_id)]

@@ -45,6 +45,12 @@ def _input_text(task: Task, encoding: GridEncoding) -> str:
     return whole_canvas(test.input, encoding.canvas)
 
 
+def knows(tokenizer: "PreTrainedTokenizerBase", task_id: str) -> bool:
+    """Whether a tokenizer has a token for a task."""
+    number: Any = tokenizer.convert_tokens_to_ids(task_token(task_id))
+    return number is not None and number != tokenizer.unk_token_id
+
+
 def pair_tokens(task: Task, encoding: GridEncoding, tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     """The tokens of that prompt, those that begin any text included.
 
@@ -52,7 +58,7 @@ def pair_tokens(task: Task, encoding: GridEncoding, tokenizer: "PreTrainedTokeni
     """
     names = [task_token(task.task_id), symmetry_token(task.symmetry)]
     place: list[Any] = [tokenizer.convert_tokens_to_ids(name) for name in names]
-    if any(number is None or number == tokenizer.unk_token_id for number in place):
+    if not knows(tokenizer, task.task_id):
         raise UserError(
             f"The model has no token for task '{task.task_id}': it was not trained on it. Add the task's"
             " demonstrations to the mixture, or leave it out of the evaluation."

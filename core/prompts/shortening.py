@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from core.arc.tasks import Task
+from core.prompts.pairs import knows
 from core.prompts.templates import (
     PromptSettings,
     Sample,
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class FittedPrompt:
     """A prompt and how many of the task's demonstrations it shows. `fits` is False where it leaves no
-    room for an answer; then it is the whole prompt."""
+    room for an answer; then it is the whole prompt. Where there is no prompt at all, `why_not` says why:
+    no_token (of the task), over_canvas (the input is)."""
 
     tokens: list[int]
     demonstrations: int
     fits: bool
+    why_not: str | None = None
 
 
 def shorten(task: Task, fits: Callable[[Task], bool]) -> Task | None:
@@ -84,8 +87,10 @@ def fitted_prompt(
     resemble: the task's inputs and demonstrated outputs; at most `longest_output` tokens. Where even one
     demonstration leaves less than that, it stays if one token is left.
     """
+    if settings.template == "pair" and not knows(tokenizer, task.task_id):
+        return FittedPrompt([], len(task.train), False, "no_token")
     if not can_be_written(replace(task, test=(replace(task.test[0], output=None),)), settings):
-        return FittedPrompt([], len(task.train), False)
+        return FittedPrompt([], len(task.train), False, "over_canvas")
     whole = prompt_tokens(task, settings, tokenizer)
     most = longest_output or longest_answer(settings)
     if settings.too_long == "drop" or len(whole) + most <= limit:

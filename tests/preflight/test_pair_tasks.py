@@ -6,16 +6,17 @@ from typing import Any
 import pytest
 
 from core.errors import UserError
+from core.preflight.cautions import cautions_of
 from core.preflight.pair_tasks import check_pairs
 from core.runs.frozen_tasks import freeze
-from core.specs.spec import checked_spec, merged
+from core.specs.spec import ExperimentSpec, checked_spec, merged
 from core.training.models import ModelShape, init_model
 from tests.training.tiny import tiny_root, tiny_spec
 
 SHAPE = ModelShape(hidden_size=32, layers=1, heads=1, mlp_size=32, context=64, positions="grid", canvas=4)
 
 
-def checked(root: Path, **changes: Any) -> None:
+def checked(root: Path, **changes: Any) -> ExperimentSpec:
     recipe = {
         "base_model": "grid",
         "prompt": {"template": "pair", "encoding": {"canvas": 4}},
@@ -24,16 +25,17 @@ def checked(root: Path, **changes: Any) -> None:
     common = merged(tiny_spec()["recipe"], merged(recipe, changes))
     spec = checked_spec(tiny_spec(recipe=common), "test")
     check_pairs(root, spec, freeze(root, spec))
+    return spec
 
 
-def test_every_evaluated_task_needs_a_token(tmp_path: Path) -> None:
+def test_evaluated_tasks_without_a_token_are_named(tmp_path: Path) -> None:
     root = tiny_root(tmp_path, model=False)
     init_model(root / "data" / "models" / "grid", SHAPE, 0)
     checked(root)
     fewer = {"sources": [{"source": "demos:toy", "exclude": ["00000002"]}]}
-    with pytest.raises(UserError, match=r"no token for 1 of 4 .* 00000002. Add .* mixture: demos:toy."):
-        checked(root, mixture=fewer)
-    with pytest.raises(UserError, match="no token for 4 of 4"):
+    (said,) = [one for one in cautions_of(root, checked(root, mixture=fewer)) if "token," in one]
+    assert said.startswith("1 of 4 evaluated tasks have no token") and said.endswith("wrong: 00000002.")
+    with pytest.raises(UserError, match=r"a token for none .* Add .* mixture: demos:toy."):
         checked(root, training={"method": "none"})
 
 

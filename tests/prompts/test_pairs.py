@@ -98,6 +98,8 @@ def test_grids_over_the_canvas_are_dropped_in_training_and_not_asked() -> None:
     add_task_tokens(tokenizer, ["turn-1"])
     assert fitted_sample(turn(1, 2, 8), PAIR, tokenizer, 512) == (None, 0)
     assert not fitted_prompt(turn(1, 2, 8), PAIR, tokenizer, 512).fits
+    assert fitted_prompt(turn(1, 2, 8), PAIR, tokenizer, 512).why_not == "over_canvas"
+    assert fitted_prompt(turn(2), PAIR, tokenizer, 512).why_not == "no_token"
     wide = turn(1)
     hidden = replace(wide, test=(Pair(wide.test[0].input, np.zeros((8, 8), dtype=np.uint8)),))
     assert fitted_prompt(hidden, PAIR, tokenizer, 512).fits, "the output is not known when it is asked"

@@ -1,0 +1,29 @@
+"""Pairs answered by vLLM in a process of its own: `python -m tests.inference.pair_child MODEL TARGET`."""
+
+import sys
+from pathlib import Path
+
+from core.inference.engines import open_engine
+from core.inference.predict import Evaluation, predict
+from core.prompts.encoders import GridEncoding
+from core.prompts.templates import PromptSettings
+from core.prompts.vocabulary import load_tokenizer
+from tests.inference.conftest import tiny_inference
+from tests.training.tiny import copy_task
+
+PAIR = PromptSettings(template="pair", encoding=GridEncoding(canvas=4))
+TASKS = [copy_task(number) for number in range(3)]
+
+
+def pairs_by(engine: str, model: str, target: Path, *, only_grids: bool = False) -> None:
+    """Ask a model about eight views of each task with this engine; predictions go to `target`."""
+    settings = tiny_inference(
+        engine=engine, attempts=8, max_model_len=64, views={"colours": "none"}, only_grids=only_grids
+    )
+    evaluation = Evaluation("trial", "pairs", 0, 0, TASKS, settings, PAIR)
+    predict(evaluation, open_engine(settings, model), load_tokenizer(model), target, lambda record: None)
+
+
+if __name__ == "__main__":
+    for name, grids in (("plain", False), ("grids", True)):
+        pairs_by("vllm", sys.argv[1], Path(sys.argv[2], name), only_grids=grids)

@@ -1,0 +1,63 @@
+"""A model with positions on the grid gives the same answers in vLLM and in transformers."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from core.curation.mixtures import Augmentation, Mixture, MixtureSettings, SourceShare
+from core.training.models import ModelShape, init_model
+from core.training.train import Training, train
+from tests.inference.conftest import Row
+from tests.inference.pair_child import PAIR, TASKS, pairs_by
+from tests.training.conftest import tiny_settings
+
+pytestmark = pytest.mark.engine
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that knows some of the pairs by heart."""
+    folder = tmp_path_factory.mktemp("pairs")
+    shape = ModelShape(hidden_size=32, layers=2, heads=1, mlp_size=64, context=64, positions="grid", canvas=4)
+    init_model(folder / "start", shape, 0)
+    augmentation = Augmentation(colours="none")
+    sources = MixtureSettings(sources=(SourceShare(source="toy"),), augmentation=augmentation)
+    settings = tiny_settings(
+        method="full",
+        optimizer="muon",
+        learning_rate=1e-2,
+        max_seq_len=64,
+        steps=80,
+        samples_per_step=16,
+        checkpoint_every=1000,
+    )
+    mixture = Mixture({"toy": TASKS}, sources, 0)
+    return train(Training(settings, PAIR, mixture, str(folder / "start"), 0), folder, lambda record: None)
+
+
+def rows_in(folder: Path) -> list[Row]:
+    rows: list[Row] = pq.read_table(folder / "predictions.parquet").to_pylist()
+    return rows
+
+
+def test_both_engines_write_the_same_answers(model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("vllm")
+    child = subprocess.run(
+        [sys.executable, "-m", "tests.inference.pair_child", str(model), str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert child.returncode == 0, child.stderr[-2000:]
+    for name, only_grids in (("plain", False), ("grids", True)):
+        pairs_by("transformers", str(model), tmp_path / f"ours-{name}", only_grids=only_grids)
+        theirs, ours = rows_in(tmp_path / name), rows_in(tmp_path / f"ours-{name}")
+        assert [row["text"] for row in theirs] == [row["text"] for row in ours]
+        assert len({row["text"] for row in ours}) > 6, "the model tells pairs and views apart"
+        assert [row["logprob"] for row in theirs] == pytest.approx([row["logprob"] for row in ours], abs=2e-4)
+    assert all(row["output_cells"] is not None for row in rows_in(tmp_path / "grids"))
