@@ -14,6 +14,7 @@ from core.runs.experiment import list_experiments  # noqa: E402
 from dashboard.components.experiment_choice import chosen_experiment, experiment_bar  # noqa: E402
 from dashboard.components.grids import icon  # noqa: E402
 from dashboard.components.rights import banner  # noqa: E402
+from dashboard.components.sentences import sentences  # noqa: E402
 from dashboard.components.wording import plain  # noqa: E402
 from dashboard.root import project_root  # noqa: E402
 
@@ -73,4 +74,5 @@ st.html(STYLE)  # first, or the page moves when it comes; style alone takes no s
 experiment_bar(root, experiment)
 banner()
 keep_alive()
-page.run()
+with sentences():
+    page.run()

@@ -116,7 +116,7 @@ def _records(root: Path) -> Iterator[SourceInfo | UserError]:
     for path in sorted(folder.rglob("*.json")):
         if path.is_file():
             try:
-                yield _read_info(path)
+                yield _read_info(path, path.relative_to(folder).with_suffix("").as_posix())
             except UserError as problem:
                 yield problem
 
@@ -126,11 +126,15 @@ def source_info(root: Path, source: str) -> SourceInfo:
     path = parquet_path(root, source).with_suffix(".json")
     if not path.is_file():
         raise _unknown(root, source)
-    return _read_info(path)
+    return _read_info(path, source)
 
 
-def _read_info(path: Path) -> SourceInfo:
-    return read_as(path, SourceInfo, "Delete it and import the source again.")
+def _read_info(path: Path, source: str) -> SourceInfo:
+    remedy = "Delete it and import the source again."
+    found = read_as(path, SourceInfo, remedy)
+    if found.source != source:
+        raise UserError(f"{path} is damaged (it is the record of {found.source[:80]!r}). {remedy}")
+    return found
 
 
 def store_source(root: Path, info: SourceInfo, tasks: Iterable[Task]) -> SourceInfo:

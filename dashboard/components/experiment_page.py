@@ -16,6 +16,7 @@ from dashboard.components.experiment_choice import bring_to_address, chosen_expe
 from dashboard.components.grids import task_html
 from dashboard.components.leak_notice import leak_notice
 from dashboard.components.picker import NotThereError, choose, say_not_there, task_name
+from dashboard.components.sentences import fragment
 from dashboard.components.wording import plain
 
 Stamp = tuple[int, int, int]
@@ -54,7 +55,7 @@ def page(root: Path, widths: Sequence[float], show: Callable[[str, list[Any]], N
         st.error(plain(problem))
 
 
-@st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
+@fragment(run_every=SECONDS_BETWEEN_LOOKS)
 def follow(root: Path, name: str, stamp: Stamp) -> None:
     """While evaluations are missing, show the page anew when another one is there; selections, which go by
     id, and what the pointer is on stay."""

@@ -9,6 +9,7 @@ from core.errors import UserError
 from core.importing.import_source import import_bundle
 from dashboard.components.deck import deck
 from dashboard.components.rights import may_change, permitted
+from dashboard.components.sentences import fragment
 from dashboard.components.wording import plain
 from dashboard.root import project_root
 
@@ -24,7 +25,7 @@ def by_collection(name: str) -> tuple[str, bool, str]:
     return name.split("/")[0], not name.endswith("training"), name
 
 
-@st.fragment
+@fragment()
 def curate(names: list[str]) -> None:
     """The deck; a key reruns this fragment alone."""
     deck(root, names, source=start, suggest=judge)

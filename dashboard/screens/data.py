@@ -22,6 +22,7 @@ from dashboard.components.files import file_row
 from dashboard.components.grids import task_html
 from dashboard.components.progress import progress_bar
 from dashboard.components.rights import accept_upload, may_change, permitted
+from dashboard.components.sentences import fragment
 from dashboard.components.wording import plain
 from dashboard.root import project_root
 
@@ -163,7 +164,7 @@ def show_fit(names: list[str], colours: dict[str, str], model: str, prompt: Prom
         )
 
 
-@st.fragment
+@fragment()
 def show_leaks(infos: list[SourceInfo]) -> None:
     """The matrix, and the tasks behind the cell that was clicked, side by side."""
     st.subheader("Does it leak?", anchor=False)
@@ -248,7 +249,7 @@ def describe(recipe: Recipe) -> MixtureSettings:
     return recipe.mixture
 
 
-@st.fragment
+@fragment()
 def show_drawn(names: list[str], model: str, prompt: PromptSettings) -> None:
     """The first samples of a mixture, as a training with this seed draws them."""
     st.subheader("What is drawn?", anchor=False)

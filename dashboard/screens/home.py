@@ -33,6 +33,7 @@ from dashboard.components import experiment_list, sql_links
 from dashboard.components.picker import choose, choose_some, pick
 from dashboard.components.rights import may_change, permitted
 from dashboard.components.run_buttons import attempt
+from dashboard.components.sentences import fragment
 from dashboard.components.wording import bytes_in_words, plain
 from dashboard.root import project_root
 
@@ -166,14 +167,14 @@ def show_list() -> bool:
     return not whole or any(record["state"] in ("running", "waiting") for record in records)
 
 
-@st.fragment
+@fragment()
 def still() -> None:
     """The list while nothing goes on."""
     if show_list():
         st.rerun()
 
 
-@st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
+@fragment(run_every=SECONDS_BETWEEN_LOOKS)
 def live() -> None:
     """The list while runs go on or answers are still read."""
     show_list()

@@ -29,6 +29,7 @@ from dashboard.components.launch_card import differences_table
 from dashboard.components.leak_notice import leak_notice
 from dashboard.components.run_buttons import put_away, run_buttons
 from dashboard.components.run_table import Chosen, run_id, run_table
+from dashboard.components.sentences import fragment
 from dashboard.components.wording import plain, seconds_in_words
 from dashboard.root import project_root
 
@@ -45,7 +46,7 @@ def scored(name: str, stamp: experiment_page.Stamp) -> tuple[dict[Any, Any], dic
     return run_scores(experiment_page.scores_of(root, name, stamp))
 
 
-@st.fragment(run_every=SECONDS_BETWEEN_POLLS)
+@fragment(run_every=SECONDS_BETWEEN_POLLS)
 def live(name: str) -> None:
     """Everything that changes while runs go on."""
     if name not in launched_experiments(root):  # deleted, here or elsewhere

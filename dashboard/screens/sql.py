@@ -17,6 +17,7 @@ from core.sql.tables import PHRASES, schema
 from dashboard.components import charts, sql_links
 from dashboard.components.files import file_row
 from dashboard.components.rights import may_change, permitted
+from dashboard.components.sentences import fragment
 from dashboard.components.wording import plain
 from dashboard.root import project_root
 
@@ -115,7 +116,7 @@ def side() -> None:
                 st.html(f'<table style="font-size:0.85rem" class="columns">{items}</table>')
 
 
-@st.fragment(run_every=0.4)
+@fragment(run_every=0.4)
 def waiting(question: Question) -> None:
     """How long it takes so far, and a way out; the page goes on once the answer is there."""
     with st.container(horizontal=True, vertical_alignment="center"):

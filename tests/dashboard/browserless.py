@@ -23,10 +23,16 @@ class Page:
     """One page of a dashboard, opened by a websocket, with or without the cookies of a login."""
 
     def __init__(
-        self, address: str, page: str, cookies: Mapping[str, str] | None = None, *, called: str | None = None
+        self,
+        address: str,
+        page: str,
+        cookies: Mapping[str, str] | None = None,
+        *,
+        called: str | None = None,
+        query: str = "",
     ) -> None:
         """Open a page; `called` is another name under which the server is addressed."""
-        self.page = page
+        self.page, self.query = page, query
         server = urlsplit(address)
         token = httpx.get(f"{address}/_stcore/health").cookies[XSRF]
         origin = address if called is None else f"http://{called}:{server.port}"
@@ -50,6 +56,7 @@ class Page:
         """Run the page with these states of its widgets, and collect what it shows."""
         message = BackMsg()
         message.rerun_script.page_name = self.page
+        message.rerun_script.query_string = self.query
         message.rerun_script.widget_states.widgets.extend(states)
         self._socket.send(message.SerializeToString())
         self.elements = []

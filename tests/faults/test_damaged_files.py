@@ -1,0 +1,159 @@
+"""No damage of any file is a traceback: each verb answers with its result or with one sentence.
+
+A sample runs here. `FUZZ=all` runs every damage of every file with every verb and every page, as
+docs/faults.md says; it takes an hour.
+"""
+
+import contextlib
+import io
+import logging
+import os
+import random
+import re
+import shutil
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core import __main__ as command_line
+from core.bench.pages import served
+from tests.dashboard.browserless import Page
+from tests.faults.damage import Damage, damages
+from tests.faults.project import full_project, pages, reading_verbs, slow_verbs
+from tests.patience import wait_for
+from tests.shown import as_read
+
+ALL = os.environ.get("FUZZ") == "all"
+CASES, VERBS_OF_A_CASE, PAGES_OF_A_CASE = 40, 4, 2
+
+Case = tuple[Path, str, bytes | None]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return full_project(tmp_path_factory.mktemp("damaged") / "project")
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def kinds(root: Path) -> list[Path]:
+    """A file of every kind: of the runs and evaluations, which hold the same, one each."""
+    found: dict[str, Path] = {}
+    for path in sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".")):
+        place = path.relative_to(root)
+        parts = [re.sub(r"^(train|eval)-\d+$", r"\1", part) for part in place.parts]
+        if "train" in parts:
+            parts[parts.index("train") - 1] = "variant"
+        found.setdefault("/".join(parts), path)
+    return list(found.values())
+
+
+def cases(root: Path, seed: int) -> list[Case]:
+    """Damages of files: all of them, or a sample in which every kind of file has its share."""
+    rng = random.Random(seed)
+    by_file: list[list[Case]] = []
+    for path in kinds(root):
+        every: list[Damage] = list(damages(path))
+        rng.shuffle(every)
+        by_file.append([(path, name, data) for name, data in every])
+    if ALL:
+        return [case for every in by_file for case in every]
+    first = [every[0] for every in by_file]
+    rng.shuffle(first)
+    return first[:CASES]
+
+
+@contextlib.contextmanager
+def damaged(case: Case) -> Iterator[str]:
+    """The project with one file damaged; what was done, in words."""
+    path, name, data = case
+    whole = path.read_bytes()
+    path.unlink()
+    if data is None:
+        path.mkdir()
+    else:
+        path.write_bytes(data)
+    try:
+        yield f"{path.name}: {name}"
+    finally:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        path.write_bytes(whole)
+
+
+def problem_of(arguments: list[str]) -> str | None:
+    """The traceback, or the sentence that is none, with which a verb ends; None where all is well."""
+    sys.argv = ["core", *arguments]
+    out, errors = io.StringIO(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+            command_line.main()
+    except SystemExit as end:
+        said = errors.getvalue().strip()
+        return None if end.code != 2 or said else f"{arguments}: nothing was said"
+    except Exception:
+        return f"{arguments}: {traceback.format_exc()[-900:]}"
+    return None
+
+
+def test_every_verb_reads_the_whole_project(root: Path, tmp_path: Path) -> None:
+    found = [*reading_verbs(root, tmp_path), *(slow_verbs(root) if ALL else [])]
+    assert len(found) > 30
+    for arguments in found if ALL else random.Random(0).sample(found, 12):
+        sys.argv = ["core", *arguments]
+        with pytest.raises(SystemExit) as end, contextlib.redirect_stdout(io.StringIO()):
+            command_line.main()
+        assert not end.value.code, arguments
+
+
+def test_no_damage_is_a_traceback_of_a_verb(root: Path, tmp_path: Path) -> None:
+    verbs = reading_verbs(root, tmp_path)
+    light = [verb for verb in verbs if not {"lengths", "--html", "suggest"} & set(verb)]
+    rng = random.Random(1)
+    problems = []
+    tried = cases(root, 1)
+    assert len(tried) > 25
+    for case in tried:
+        with damaged(case) as what:
+            for verb in verbs if ALL else rng.sample(light, VERBS_OF_A_CASE):
+                problem = problem_of(verb)
+                problems += [f"{what}: {problem}"] if problem else []
+    assert problems == []
+
+
+@pytest.mark.skipif(not ALL, reason="the pages run with FUZZ=all")
+def test_no_damage_is_a_traceback_of_a_page(root: Path) -> None:
+    addresses = pages(root)
+    problems = []
+    with served(root) as (port, _):
+        wait_for(lambda: _answers(port))
+        for case in cases(root, 2):
+            with damaged(case) as what:
+                for address in addresses:
+                    problems += [f"{what}, {address}: {one}" for one in exceptions_of(port, address)]
+    assert problems == []
+
+
+def _answers(port: int) -> bool:
+    import socket
+
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def exceptions_of(port: int, address: str) -> list[str]:
+    """The exceptions that a page shows, fragments included."""
+    page, _, query = address.partition("?")
+    opened = Page(f"http://127.0.0.1:{port}", page, query=query)
+    try:
+        shown = [one.exception.message for one in opened.elements if one.WhichOneof("type") == "exception"]
+        return [as_read(text)[:300] for text in shown]
+    finally:
+        opened.close()
