@@ -26,6 +26,7 @@ class Report(Record):
     loss: float | None = None
     learning_rate: float | None = None
     tokens_per_second: float | None = None
+    memory_bytes: float | None = None
     eta_seconds: float | None = None
     validation_loss: float | None = None
     validation_accuracy: float | None = None

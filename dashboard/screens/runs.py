@@ -42,8 +42,12 @@ SMOOTHING = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def scored(name: str, stamp: experiment_page.Stamp) -> tuple[dict[Any, Any], dict[str, str]]:
-    return run_scores(experiment_page.scores_of(root, name, stamp))
+def scored(name: str, stamp: experiment_page.Stamp) -> tuple[dict[Any, Any], dict[str, str], str]:
+    """Scores of runs and variants, and why they can't be read; runs are shown in any case."""
+    try:
+        return *run_scores(experiment_page.scores_of(root, name, stamp)), ""
+    except UserError as problem:
+        return {}, {}, str(problem)
 
 
 @fragment(run_every=SECONDS_BETWEEN_POLLS)
@@ -54,10 +58,10 @@ def live(name: str) -> None:
         st.rerun()
     try:
         seen = overview(root, name)
-        values, texts = scored(name, experiment_page.stamp_of(root, name))
     except UserError as problem:
         st.error(plain(str(problem)))
         return
+    values, texts, problem = scored(name, experiment_page.stamp_of(root, name))
     read = read_curves(name, seen.runs)
     clocks = {(run["variant"], run["train_seed"]): read[run_id(run)].clock for run in seen.runs}
     with_loss = [{**run, "loss": read[run_id(run)].last} for run in seen.runs]
@@ -83,6 +87,8 @@ def live(name: str) -> None:
         st.query_params["show"] = chosen.focus
     if seen.stalled:  # below the rows, which must not move when it comes or goes
         st.warning("Nothing works on the queued runs. Resume them: finished stages are kept.")
+    if problem:
+        st.warning(plain(problem))
     below(name, seen, rows, read, chosen, colours)
 
 
