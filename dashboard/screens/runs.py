@@ -61,7 +61,7 @@ def live(name: str) -> None:
     except UserError as problem:
         st.error(plain(str(problem)))
         return
-    values, texts, problem = scored(name, experiment_page.stamp_of(root, name))
+    values, texts, unread = scored(name, experiment_page.stamp_of(root, name))
     read = read_curves(name, seen.runs)
     clocks = {(run["variant"], run["train_seed"]): read[run_id(run)].clock for run in seen.runs}
     with_loss = [{**run, "loss": read[run_id(run)].last} for run in seen.runs]
@@ -87,8 +87,8 @@ def live(name: str) -> None:
         st.query_params["show"] = chosen.focus
     if seen.stalled:  # below the rows, which must not move when it comes or goes
         st.warning("Nothing works on the queued runs. Resume them: finished stages are kept.")
-    if problem:
-        st.warning(plain(problem))
+    if unread:
+        st.warning(plain(unread))
     below(name, seen, rows, read, chosen, colours)
 
 
