@@ -5,6 +5,7 @@ Each room's settings sit beside the code that reads them; this module only turns
 """
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -51,6 +52,12 @@ def _takes_numbers_only(annotation: Any) -> bool:
 
 
 S = TypeVar("S", bound=Settings)
+
+
+def nearest(name: str, known: Sequence[str]) -> str | None:
+    """The most similar of the known names; None where none is similar."""
+    near = difflib.get_close_matches(name[:200], known, n=1, cutoff=0.5)
+    return near[0] if near else None
 
 
 def validated(kind: type[S], value: Any, where: str) -> S:

@@ -1,12 +1,11 @@
 """What to say of a name that an address or a command gives and that is not there, and what is nearest."""
 
-import difflib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.runs.archive import archived_experiments, trashed
 from core.runs.experiment import list_experiments
+from core.settings import nearest
 
 LONGEST_SHOWN = 80
 
@@ -40,9 +39,3 @@ def absent_experiment(root: Path, name: str) -> Absent | None:
         return None
     entry = next((one.entry for one in trashed(root) if one.run is None and one.experiment == name), None)
     return Absent(name, name in archived_experiments(root), entry, nearest(name, known))
-
-
-def nearest(name: str, known: Sequence[str]) -> str | None:
-    """The most similar of the known names; None where none is similar."""
-    near = difflib.get_close_matches(name[:200], known, n=1, cutoff=0.5)
-    return near[0] if near else None

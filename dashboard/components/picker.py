@@ -19,7 +19,7 @@ from core.results.curves import Solved
 from core.results.differences import TaskDifference
 from core.results.figures import ALWAYS, NEVER, OFTEN, RARELY
 from core.results.number_format import percent
-from core.runs.absent import nearest
+from core.settings import nearest
 from dashboard.components import grids
 from dashboard.components.wording import plain
 

@@ -16,10 +16,23 @@ from core.preflight.missing import needs_of, provide
 from core.preflight.power import Detectable, detectable
 from core.results.figures import variant_colours
 from core.results.leak_warnings import test_time_label
+from core.runs.clone import free_name
 from core.runs.overview import launched_experiments, overview
 from core.settings import validated
 from core.specs.differing_settings import differences
-from core.specs.edit import changed_text, save_spec, stands_in_the_way, write_example
+from core.specs.draft import (
+    Data,
+    Problem,
+    data_of,
+    drop_draft,
+    keep_draft,
+    list_drafts,
+    problems,
+    read_draft,
+    text_with,
+    with_value,
+)
+from core.specs.edit import save_spec, stands_in_the_way, write_example
 from core.specs.spec import (
     ExperimentSpec,
     find_spec,
@@ -27,8 +40,12 @@ from core.specs.spec import (
     spec_from_text,
     specs_folder,
 )
+from core.specs.templates import TEMPLATES, copy_of, from_template
+from dashboard.components import spec_form
+from dashboard.components.experiment_choice import chosen_experiment
 from dashboard.components.launch_card import costs, differences_table
 from dashboard.components.leak_notice import leak_notice
+from dashboard.components.picker import NotThereError, choose, say_not_there
 from dashboard.components.rights import may_change, permitted, rights
 from dashboard.components.settings_form import field_widget, put_state, settings_form
 from dashboard.components.wording import plain
@@ -39,56 +56,71 @@ root = project_root()
 FIRST = "demo"
 HERE, ON_RAY = "this machine", "Ray cluster"
 DRAFTS = "launch drafts"
-REFUSED = "launch refused"
+COPY = "a copy"
 EDITOR_HEIGHT = 480
 
 
-def choose_spec(names: list[str]) -> str:
-    """The spec of the address, else the demo."""
-    first = FIRST if FIRST in names else names[0]
-    chosen = st.selectbox("spec", names, index=names.index(first), key="spec", bind="query-params")
-    return chosen or first
-
-
-def text_on_disk(name: str) -> str:
+def text_on_disk(name: str) -> str | None:
+    """The spec as data/experiments holds it; None where there is only a draft."""
+    if name not in list_specs(root):
+        return None
     return find_spec(root, str(specs_folder(root) / f"{name}.yaml")).read_text(encoding="utf-8")
 
 
 def draft(name: str) -> str:
-    """The text as edited in this session, else as it lies on disk."""
-    return str(st.session_state.setdefault(DRAFTS, {}).get(name, text_on_disk(name)))
+    """The text as a person left it, else as it lies on disk."""
+    drafts = st.session_state.setdefault(DRAFTS, {})
+    if name not in drafts:
+        found = read_draft(root, name)
+        drafts[name] = (text_on_disk(name) or "") if found is None else found
+    return str(drafts[name])
 
 
 def keep(name: str, text: str) -> None:
-    st.session_state[DRAFTS][name] = text
+    """Keep the draft, also for a page that is loaded anew; in this session alone for who may change nothing."""
+    st.session_state.setdefault(DRAFTS, {})[name] = text
+    if may_change():
+        permitted(keep_draft, root, name, text)
+
+
+def forget(name: str) -> None:
+    """Let the spec on disk hold again."""
+    st.session_state.setdefault(DRAFTS, {}).pop(name, None)
+    for key in [key for key in st.session_state if str(key).startswith("wrong:")]:
+        del st.session_state[key]
+    if may_change():
+        permitted(drop_draft, root, name)
 
 
 def change(name: str, key: tuple[str, ...], value: Any) -> None:
-    """Change one setting of the draft; what is refused stays as it was and is said."""
-    try:
-        keep(name, changed_text(draft(name), key, value))
-    except UserError as problem:
-        st.session_state[REFUSED] = str(problem)
+    """Change one setting of the draft, right or wrong."""
+    text = draft(name)
+    keep(name, text_with(text, with_value(data_of(text), key, value)))
 
 
-def form(name: str, spec: ExperimentSpec) -> None:
-    """Question and seeds, what differs between variants, and folded away what they share."""
-    changed = functools.partial(change, name)
-    refused = st.session_state.pop(REFUSED, None)
-    if refused:
-        st.error(f"Not changed. {plain(refused)}")
-    fields = type(spec).model_fields
-    field_widget(fields["question"], spec.question, ("question",), changed)
-    for column, key in zip(st.columns(3), ("name", "train_seeds", "eval_seeds"), strict=True):
-        with column:
-            field_widget(fields[key], getattr(spec, key), (key,), changed)
-    st.markdown("**What differs between variants**")
+def form(name: str, data: Data, found: list[Problem], spec: ExperimentSpec | None) -> None:
+    """Question and seeds, variants and sources as tables, and folded away what variants share."""
+
+    def take(changed: Data) -> None:
+        keep(name, text_with(draft(name), changed))
+
+    spec_form.heads(data, found, take)
+    spec_form.variants_table(data, found, take)
+    spec_form.sources_table(root, data, found, take)
+    if spec is None:
+        st.caption("All other settings follow once the draft is right.")
+        return
     colours = variant_colours(list(spec.variants), spec.baseline)
-    st.html(differences_table(differences(spec), spec.baseline, colours))
-    st.caption("Variants are added and changed in the YAML.")
+    with st.expander("What differs between the variants, all in all"):
+        st.html(differences_table(differences(spec), spec.baseline, colours))
+    common_settings(spec, functools.partial(change, name))
+
+
+def common_settings(spec: ExperimentSpec, changed: Any) -> None:
+    """What the variants share, in four tabs."""
     common = spec.recipe_of(spec.baseline)
     with st.expander("Common settings"):
-        training, inference, data, prompt = st.tabs(["Training", "Inference", "Data", "Prompt"])
+        training, inference, mixture, prompt = st.tabs(["Training", "Inference", "Data", "Prompt"])
         with training:
             field_widget(
                 type(common).model_fields["base_model"], common.base_model, ("recipe", "base_model"), changed
@@ -96,13 +128,37 @@ def form(name: str, spec: ExperimentSpec) -> None:
             settings_form(common.training, ("recipe", "training"), changed)
         with inference:
             settings_form(spec.evaluation.inference, ("evaluation", "inference"), changed)
-        with data:
+        with mixture:
             settings_form(common.mixture, ("recipe", "mixture"), changed)
             evaluated = type(spec.evaluation).model_fields["sources"]
             field_widget(evaluated, spec.evaluation.sources, ("evaluation", "sources"), changed)
         with prompt:
             settings_form(common.prompt, ("recipe", "prompt"), changed)
         st.caption("Shown for the baseline; a variant that differs keeps its own value.")
+
+
+def new_experiment(names: list[str]) -> None:
+    """A new draft: blank, from a template, or a copy of another spec."""
+    with st.popover("New experiment", icon=":material/add:", width="stretch", disabled=not may_change()):
+        kind = st.selectbox("begin with", [*TEMPLATES, COPY], key="new kind")
+        like = st.selectbox(
+            "copy of" if kind == COPY else "base model, sources and evaluation of", names, key="new like"
+        )
+        name = st.text_input(
+            "name of the new experiment", value=free_name(root, like or FIRST), key="new name"
+        )
+        if not st.button("Begin", type="primary", key="begin"):
+            return
+        try:
+            made = copy_of(draft(like), name) if kind == COPY else from_template(root, kind, name, like)
+            if name in names or name in launched_experiments(root):
+                raise UserError(f"'{name}' is taken. Choose another name.")
+            permitted(keep_draft, root, name, made)
+        except UserError as problem:
+            st.error(plain(problem))
+            return
+    st.query_params["spec"] = name
+    st.rerun()
 
 
 def editor(name: str, text: str) -> None:
@@ -245,6 +301,10 @@ def start(name: str, spec: ExperimentSpec, text: str, *, forbidden: bool) -> Non
     if fresh:
         command.append("--fresh")
     st.code(" ".join(command), language="bash")
+    if in_the_way and not replace:
+        st.caption("Confirm above that the file is replaced, or give the experiment another name.")
+    if forbidden:
+        st.caption("Allow the leaks above, or leave these tasks out.")
     pressed = st.button(
         "Launch",
         type="primary",
@@ -257,49 +317,67 @@ def start(name: str, spec: ExperimentSpec, text: str, *, forbidden: bool) -> Non
         with st.spinner("Checking data and starting …"):
             permitted(launch, root, spec, command, by=rights().name, cluster=cluster, fresh_work=fresh)
             permitted(save_spec, root, text, replace=replace)
-        st.session_state[DRAFTS].pop(name, None)
+        forget(name)
         st.switch_page("screens/runs.py", query_params={"experiment": spec.name})
 
 
 def page() -> None:
-    names = list_specs(root)
+    """The chosen draft as a form and as text, and beside it what it will cost."""
+    names = list(dict.fromkeys([*list_specs(root), *list_drafts(root)]))
     if not names:
         empty()
         return
     left, right = st.columns([3, 2], gap="large")
     with left:
-        name = choose_spec(names)
+        box, button = st.columns([3, 2], vertical_alignment="bottom")
+        with box:
+            mine = chosen_experiment(root)
+            first = next((name for name in (mine, FIRST) if name in names), names[0])
+            name = choose("spec", "spec", names, first)
+        with button:
+            new_experiment(names)
     text = draft(name)
-    try:
-        spec = spec_from_text(text, "The spec")
-        problem = None
-    except UserError as found:
-        spec, problem = None, str(found)
+    data, found, spec = read(text)
     with left:
         settings, yaml_text = st.tabs(["Settings", "YAML"])
         with settings:
-            if spec is None:
-                st.info("Correct the YAML first; the form follows.")
+            if data is None:
+                st.info("The text is no YAML, so the form can't show it. Correct it under YAML.")
             else:
-                form(name, spec)
+                form(name, data, found, spec)
         with yaml_text:
             editor(name, text)
     with right:
-        edited = text != text_on_disk(name)
-        if edited and st.button("Discard changes", type="tertiary", icon=":material/undo:"):
-            st.session_state[DRAFTS].pop(name)
-            st.rerun()
-        if spec is None:
-            st.error(plain(problem))
-            return
-        try:
-            if not needs(spec):
-                for sentence in cautions_of(root, spec):
-                    st.warning(plain(sentence))
-                forbidden = cost(name, spec)
-                start(name, spec, text, forbidden=forbidden)
-        except UserError as found:
-            st.error(plain(found))
+        beside(name, text, found, spec)
+
+
+def read(text: str) -> tuple[Data | None, list[Problem], ExperimentSpec | None]:
+    """The data of a draft, what is wrong with it, and the spec where nothing is."""
+    try:
+        data = data_of(text)
+    except UserError as problem:
+        return None, [Problem("", str(problem))], None
+    found = problems(root, data)
+    return data, found, None if found else spec_from_text(text, "The spec")
+
+
+def beside(name: str, text: str, found: list[Problem], spec: ExperimentSpec | None) -> None:
+    """What is wrong, else what it costs and the button that launches it."""
+    edited = text != text_on_disk(name)
+    if st.button("Discard changes", type="tertiary", icon=":material/undo:", disabled=not edited):
+        forget(name)
+        st.rerun()
+    if spec is None:
+        st.error("\n\n".join(plain(one.sentence) for one in found))
+        return
+    try:
+        if not needs(spec):
+            for sentence in cautions_of(root, spec):
+                st.warning(plain(sentence))
+            forbidden = cost(name, spec)
+            start(name, spec, text, forbidden=forbidden)
+    except UserError as problem:
+        st.error(plain(problem))
 
 
 def empty() -> None:
@@ -314,4 +392,7 @@ def empty() -> None:
         st.rerun()
 
 
-page()
+try:
+    page()
+except NotThereError as problem:
+    say_not_there(problem)

@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import UserError
 from core.launching.launch import prepare
-from core.runs.absent import absent_experiment, nearest
+from core.runs.absent import absent_experiment
 from core.runs.archive import (
     archive_experiment,
     archived_experiments,
@@ -19,6 +19,7 @@ from core.runs.archive import (
 from core.runs.experiment import list_experiments
 from core.runs.listing import list_runs
 from core.runs.state import RunState, write_state
+from core.settings import nearest
 from core.storage.files import write_json
 from tests.pipeline.trivial import trivial_root
 from tests.specs.tiny import spec_of
