@@ -220,14 +220,17 @@ def sources_table(root: Path, data: Data, problems: Sequence[Problem], change: C
     infos = {info.source: info for info in list_sources(root)}
     counts = {f"{prefix}{name}": info.tasks for name, info in infos.items() for prefix in PREFIXES}
     listed = list(dict.fromkeys([*(str(share.get("source")) for share in shares), *counts]))
-    rows = [{"tasks": counts.get(str(share.get("source"))), **share} for share in shares]
+    columns: dict[str, list[Any]] = {
+        name: [share.get(name) for share in shares] for name in ("source", "weight", "max_cells", "partition")
+    }
+    columns["tasks"] = [counts.get(str(share.get("source"))) for share in shares]
     key = _key(f"sources {variant}")
 
     def take() -> None:
         _apply(change, with_sources(data, variant, _edited(st.session_state[key], shares)))
 
     st.data_editor(
-        rows or [dict.fromkeys(("source", "tasks", "weight", "max_cells", "partition"))][:0],
+        columns,
         key=key,
         num_rows="dynamic",
         hide_index=True,

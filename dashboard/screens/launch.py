@@ -77,7 +77,7 @@ def draft(name: str) -> str:
 
 
 def keep(name: str, text: str) -> None:
-    """Keep the draft, also for a page that is loaded anew; in this session alone for who may change nothing."""
+    """Keep the draft, also for a page that is loaded anew; who may not change anything keeps it here."""
     st.session_state.setdefault(DRAFTS, {})[name] = text
     if may_change():
         permitted(keep_draft, root, name, text)

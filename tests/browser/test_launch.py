@@ -116,6 +116,7 @@ def test_the_form_and_the_text_are_one_spec(page: Page, own_dashboard: Dashboard
     numbers = page.locator(".costs .number")
     expect(numbers).to_have_text(["2", "4", "8", "≈ 4,703", "not measured yet", "not measured yet"])
     expect(page.get_by_text("No leak: none of the 4 evaluated tasks")).to_be_visible()
+    page.get_by_text("What differs between the variants, all in all").click()
     expect(page.locator("table.differences tr").nth(1)).to_have_text("training › steps612")
     seeds = page.get_by_role("textbox", name="train seeds")
     seeds.fill("0, 1, 2")
@@ -131,6 +132,49 @@ def test_the_form_and_the_text_are_one_spec(page: Page, own_dashboard: Dashboard
     page.get_by_role("button", name="Discard changes").click()
     expect(editor).to_have_value(re.compile("# by hand"))
     expect(numbers.first).to_have_text("2")
+
+
+def test_what_is_typed_is_never_lost_and_a_draft_outlives_the_page(
+    page: Page, own_dashboard: Dashboard
+) -> None:
+    project(own_dashboard.root)
+    own_dashboard.start()
+    page.goto(f"{own_dashboard.address}/launch?spec=trial")
+    seeds = page.get_by_role("textbox", name="train seeds")
+    seeds.fill("0-2, x")
+    seeds.press("Enter")
+    expect(page.get_by_text("'x' is no seed. Write 0-4")).to_be_visible()
+    expect(seeds).to_have_value("0-2, x")
+    seeds.fill("0-4")
+    seeds.press("Enter")
+    expect(page.locator(".costs .number").first).to_have_text("10")
+    name = page.get_by_label("name", exact=True)
+    name.fill("+wrong")
+    name.press("Enter")
+    expect(page.get_by_text("can't be a folder's name").first).to_be_visible()
+    expect(name).to_have_value("+wrong")
+    page.reload()
+    expect(page.get_by_label("name", exact=True)).to_have_value("+wrong")
+    expect(page.get_by_role("textbox", name="train seeds")).to_have_value("0-4")
+    page.get_by_role("button", name="Discard changes").click()
+    expect(page.get_by_label("name", exact=True)).to_have_value("trial")
+    page.get_by_role("combobox", name="duplicate").click()
+    page.get_by_role("option", name="longer").click()
+    expect(page.locator(".costs .number").first).to_have_text("3")
+
+
+def test_an_experiment_begins_with_a_question(page: Page, own_dashboard: Dashboard) -> None:
+    project(own_dashboard.root)
+    own_dashboard.start()
+    page.goto(f"{own_dashboard.address}/launch?spec=trial")
+    page.get_by_role("button", name="New experiment").click()
+    page.get_by_role("combobox", name="begin with").click()
+    page.get_by_role("option", name="how noisy is my recipe?").click()
+    page.get_by_role("button", name="Begin", exact=True).click()
+    page.wait_for_url("**spec=trial-2**")
+    expect(page.get_by_label("name", exact=True)).to_have_value("trial-2")
+    expect(page.get_by_role("textbox", name="train seeds")).to_have_value("0-4")
+    expect(page.locator(".costs .number").first).to_have_text("5")
 
 
 def test_a_leak_or_another_spec_must_be_confirmed(page: Page, own_dashboard: Dashboard) -> None:

@@ -25,6 +25,8 @@ from core.specs.draft import (
     with_value,
     with_variant_rows,
 )
+from core.specs.spec import checked_spec
+from core.specs.templates import TEMPLATES, copy_of, from_template
 from tests.training.tiny import copy_task
 
 TEXT = """# by hand
@@ -127,3 +129,16 @@ def test_what_is_wrong_is_said_at_its_key_and_nothing_is_lost(root: Path) -> Non
     (one,) = problems(root, with_value(data, ("recipe", "training"), {"stepz": 1}))
     assert "Did you mean 'steps'?" in one.sentence
     assert problems(root, with_value(data, ("name",), "a b"))[0].key == "name"
+
+
+def test_a_template_is_a_draft_with_the_recipe_of_a_spec(root: Path) -> None:
+    folder = root / "data" / "experiments"
+    folder.mkdir(parents=True)
+    (folder / "trial.yaml").write_text(TEXT)
+    assert len(TEMPLATES) == 4
+    for template in TEMPLATES:
+        data = data_of(from_template(root, template, "mine", "trial"))
+        spec = checked_spec(data, template)
+        assert spec.name == "mine" and spec.baseline in spec.variants
+        assert spec.recipe_of(spec.baseline).base_model == "tiny"
+    assert data_of(copy_of(TEXT, "mine")) == {**data_of(TEXT), "name": "mine"}
