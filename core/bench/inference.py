@@ -73,7 +73,8 @@ class Side:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "core.bench.answering", *map(str, words)],
                 cwd=CODE,
-                env={"OMP_NUM_THREADS": str(cores), **os.environ},
+                # The rows are about processors, so they hold on machines with a GPU, too.
+                env={"OMP_NUM_THREADS": str(cores), **os.environ, "CUDA_VISIBLE_DEVICES": ""},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -9,15 +9,19 @@ peer faster, too. The rows for a GPU are measured where there is one.
 import importlib.util
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.bench.registry import Benchmark, Measured, Row
 from core.bench.workshop import Workshop
 from core.errors import UserError
+
+if TYPE_CHECKING:
+    from core.arc.tasks import Task
 
 SAMPLES_PER_STEP = 16
 STEPS = 6
@@ -58,20 +62,22 @@ SCRATCH = Row(
 )
 
 
-def training_of(base: Path, **changes: Any) -> Any:
-    """A training on made-up tasks of many sizes, like those of ARC."""
+def training_of(base: Path, tasks: "Sequence[Task] | None" = None, **changes: Any) -> Any:
+    """A training on these tasks, else on made-up ones of many sizes, like those of ARC."""
     from core.curation.mixtures import Mixture, MixtureSettings, SourceShare
     from core.prompts.templates import PromptSettings
     from core.settings import validated
     from core.training.loop import Training
     from core.training.settings import TrainingSettings
+    from core.training.validation import hold_out
 
     values = {"steps": 1000, "samples_per_step": SAMPLES_PER_STEP, "max_seq_len": LONGEST, **changes}
     settings = validated(TrainingSettings, values, "bench")
-    mixture = Mixture(
-        {"made-up": made_up_tasks()}, MixtureSettings(sources=(SourceShare(source="made-up"),)), 0
+    whole = Mixture(
+        {"given": list(tasks or made_up_tasks())}, MixtureSettings(sources=(SourceShare(source="given"),)), 0
     )
-    return Training(settings, PromptSettings(), mixture, str(base), 0)
+    mixture, questions = hold_out(whole, settings.validation)
+    return Training(settings, PromptSettings(), mixture, str(base), 0, questions)
 
 
 def made_up_tasks() -> list[Any]:
@@ -99,15 +105,39 @@ def our_speed(base: Path, **changes: Any) -> tuple[float, float | None]:
 
     loop, position = Loop.start(training_of(base, **changes)), Position()
     records = []
-    for _ in range(WARM_STEPS + STEPS):
-        record, position = loop.step(position)
-        records.append(record)
+    try:
+        for _ in range(WARM_STEPS + STEPS):
+            record, position = loop.step(position)
+            records.append(record)
+    finally:
+        loop.drawing.close()
     found = records[WARM_STEPS:]
     shares = [record["mfu"] for record in found if record["mfu"] is not None]
     return median(record["tokens_per_second"] for record in found), median(shares) if shares else None
 
 
-def peer_speed(base: Path, *, packed: bool, lora: bool = False, on_gpu: bool = False) -> float | None:
+@contextmanager
+def without_gpu() -> Iterator[None]:
+    """Inside, this process sees no GPU: rows about a CPU hold on machines with one, too."""
+    import torch
+
+    honest = torch.cuda.is_available
+    torch.cuda.is_available = lambda: False
+    try:
+        yield
+    finally:
+        torch.cuda.is_available = honest
+
+
+def peer_speed(
+    base: Path,
+    *,
+    packed: bool,
+    lora: bool = False,
+    on_gpu: bool = False,
+    samples: int = SAMPLES_PER_STEP,
+    packing: str = "bfd",
+) -> float | None:
     """Useful tokens per second of TRL's trainer on the same samples; None where it is not installed.
 
     Packed it fills rows of the longest sample's size, which is its best setting here; else it takes one
@@ -115,6 +145,7 @@ def peer_speed(base: Path, *, packed: bool, lora: bool = False, on_gpu: bool = F
     """
     if importlib.util.find_spec("trl") is None or importlib.util.find_spec("datasets") is None:
         return None
+    import torch
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import TrainerCallback
@@ -127,9 +158,9 @@ def peer_speed(base: Path, *, packed: bool, lora: bool = False, on_gpu: bool = F
 
     training = training_of(base)
     tokenizer = load_tokenizer(str(base))
-    count = (WARM_STEPS + STEPS) * SAMPLES_PER_STEP
-    samples = [training_sample(training.mixture.sample(n), training.prompt, tokenizer) for n in range(count)]
-    rows = [_row(one, packed=packed) for one in samples if len(one.tokens) <= LONGEST]
+    count = (WARM_STEPS + STEPS) * samples
+    drawn = [training_sample(training.mixture.sample(n), training.prompt, tokenizer) for n in range(count)]
+    rows = [_row(one, packed=packed) for one in drawn if len(one.tokens) <= LONGEST]
     tokens = sum(len(row["input_ids"]) for row in rows)
     marks: list[float] = []
 
@@ -141,11 +172,13 @@ def peer_speed(base: Path, *, packed: bool, lora: bool = False, on_gpu: bool = F
         settings = SFTConfig(
             output_dir=folder,
             per_device_train_batch_size=1 if not on_gpu else 8,
-            gradient_accumulation_steps=_accumulation(len(rows), tokens, packed=packed) if not on_gpu else 1,
+            gradient_accumulation_steps=_accumulation(
+                len(rows), tokens, packed=packed, at_once=8 if on_gpu else 1
+            ),
             num_train_epochs=1,
             max_length=LONGEST,
             packing=packed,
-            packing_strategy="bfd",
+            packing_strategy=packing,
             completion_only_loss=True,
             shuffle_dataset=False,
             learning_rate=1e-3,
@@ -160,7 +193,7 @@ def peer_speed(base: Path, *, packed: bool, lora: bool = False, on_gpu: bool = F
             dataset_kwargs={"skip_prepare_dataset": not packed},
         )
         trainer = SFTTrainer(
-            model=load_model(str(base)),
+            model=load_model(str(base), dtype=torch.bfloat16 if on_gpu and lora else torch.float32),
             args=settings,
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
@@ -183,21 +216,22 @@ def _row(sample: Any, *, packed: bool) -> dict[str, list[int]]:
     return {"input_ids": sample.tokens, "labels": [token if counts else -100 for token, counts in pairs]}
 
 
-def _accumulation(samples: int, tokens: int, *, packed: bool) -> int:
-    """Rows of a step: as many as hold the samples of one of our steps."""
+def _accumulation(samples: int, tokens: int, *, packed: bool, at_once: int) -> int:
+    """Passes of a step, each over so many rows: as many as hold the samples of one of our steps."""
     rows = tokens / LONGEST if packed else samples
-    return max(1, round(rows / (WARM_STEPS + STEPS)))
+    return max(1, round(rows / (WARM_STEPS + STEPS) / at_once))
 
 
 def measure_cpu(workshop: Workshop) -> Iterator[Measured]:
     """In turns with the peer, so that a machine that is busy for a while slows both down alike."""
-    base = _embedded(workshop.folder, "small", {})
+    base = embedded(workshop.folder, "small", {})
     ours, alone, packs = [], [], []
     for _ in range(min(3, workshop.repeats)):
         workshop.say("training, and the peer's two ways")
-        ours.append(our_speed(base, method="full", devices=1)[0])
-        alone.append(peer_speed(base, packed=False))
-        packs.append(peer_speed(base, packed=True))
+        with without_gpu():
+            ours.append(our_speed(base, method="full", devices=1)[0])
+            alone.append(peer_speed(base, packed=False))
+            packs.append(peer_speed(base, packed=True))
     yield from _against(PADDED, ours, alone)
     yield from _against(PACKED, ours, packs)
 
@@ -218,22 +252,26 @@ def measure_gpu(workshop: Workshop) -> Iterator[Measured]:
     if not torch.cuda.is_available():
         workshop.say("no GPU here: its training rows stay unmeasured")
         return
-    half_billion = partial(_embedded, workshop.folder, "half-billion")
+    half_billion = partial(embedded, workshop.folder, "half-billion")
     base = half_billion(
         {"hidden_size": 896, "layers": 24, "heads": 14, "mlp_size": 4864, "vocabulary": 151_936}
     )
     workshop.say("0.5 B LoRA")
     speed, share = our_speed(base, method="lora", samples_per_step=128)
     workshop.say(f"share of the peak: {share:.1%}" if share is not None else "the peak is not known")
-    yield Measured(LORA.name, speed, peer_speed(base, packed=True, lora=True, on_gpu=True))
-    base = _embedded(
+    theirs = [
+        peer_speed(base, packed=True, lora=True, on_gpu=True, samples=128, packing=packing)
+        for packing in ("bfd", "wrapped")
+    ]
+    yield Measured(LORA.name, speed, max((one for one in theirs if one is not None), default=None))
+    base = embedded(
         workshop.folder, "ten-million", {"hidden_size": 384, "layers": 6, "heads": 6, "mlp_size": 1024}
     )
     workshop.say("10 M from scratch")
     yield Measured(SCRATCH.name, our_speed(base, method="full", samples_per_step=512)[0])
 
 
-def _embedded(folder: Path, name: str, shape: dict[str, int]) -> Path:
+def embedded(folder: Path, name: str, shape: dict[str, int]) -> Path:
     """A model of a shape with random weights; a larger vocabulary than ours is filled up with unused rows."""
     from transformers import Qwen2ForCausalLM
 

@@ -24,14 +24,45 @@ def bench(
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Only this benchmark; repeat for more.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Also keep the records in this JSON file.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also keep the records in this JSON file; of `gpu`: results, logs, weights in a folder."
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="All that `gpu` may take.", min=10)] = 570,
+    tiny: Annotated[
+        bool, typer.Option("--tiny", help="All parts of `gpu` so small that a CPU will do.")
+    ] = False,
     repeats: Annotated[int, typer.Option(help="How often short things are timed.", min=1)] = 5,
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure how fast things are, on experiments made for it; figures are medians of repeats."""
-    if context.invoked_subcommand is None:
+    if context.invoked_subcommand is None and only == ["gpu"]:
+        _measure_gpu(out, seconds, tiny=tiny, as_json=as_json)
+    elif context.invoked_subcommand is None:
         _measure(only or [], out, repeats, folder, as_json)
+
+
+def _measure_gpu(out: Path | None, seconds: float, *, tiny: bool, as_json: bool) -> None:
+    from core.bench.gpu import measure_gpu
+
+    if out is None:
+        raise UserError("Results and weights need a folder. Name one with --out FOLDER.")
+    found = measure_gpu(out, seconds, partial(typer.echo, err=True), tiny=tiny)
+    if as_json:
+        print_records(found, as_json=True)
+    else:
+        lines = [
+            [one["part"], one.get("name", "failed"), f"{one['value']:,.4g} {one['unit']}"]
+            if "value" in one
+            else [one["part"], "failed", one["failed"]]
+            for one in found
+        ]
+        print_texts(["part", "figure", "measured"], lines, names=2)
+    if any("failed" in one for one in found):
+        raise typer.Exit(1)
 
 
 def _measure(only: list[str], out: Path | None, repeats: int, folder: Path | None, as_json: bool) -> None:

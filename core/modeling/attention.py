@@ -41,18 +41,23 @@ def can_pack(model: "PreTrainedModel") -> bool:
 def attend_within_samples(model: "PreTrainedModel") -> bool:
     """Let the model read packed rows: `forward` then takes what `boundaries` returns. Whether it does; a
     model whose samples see each other all the same, through layers of another kind, is left as it was."""
-    from transformers import AttentionInterface, AttentionMaskInterface
-
     if not can_pack(model):
         return False
-    AttentionInterface.register(NAME, _attention)
-    AttentionMaskInterface.register(NAME, _no_mask)
     before = _kind(model)
-    model.set_attn_implementation(NAME)
+    register(model)
     if keeps_samples_apart(model):
         return True
     model.set_attn_implementation(before)
     return False
+
+
+def register(model: "PreTrainedModel") -> None:
+    """Let the model take its attention from here."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+
+    AttentionInterface.register(NAME, _attention)
+    AttentionMaskInterface.register(NAME, _no_mask)
+    model.set_attn_implementation(NAME)
 
 
 def reads_packed_rows(model: Any) -> bool:

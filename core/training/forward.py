@@ -28,13 +28,15 @@ MOST_LOGITS = 2**26
 @dataclass(frozen=True)
 class Forward:
     """What the model says at some places: `states`, from which `head` makes logits of shape (places,
-    vocabulary); their labels, and which sample each place is of."""
+    vocabulary); their labels, and which sample each place is of;
+    `places` counts them from the beginning of a row."""
 
     states: "torch.Tensor"
     head: "Callable[[torch.Tensor], torch.Tensor]"
     vocabulary: int
     labels: "torch.Tensor"
     samples: npt.NDArray[np.int64]
+    places: npt.NDArray[np.int64]
 
     def loss(self) -> "torch.Tensor":
         """The sum of the counted tokens' losses, in nats."""
@@ -148,7 +150,7 @@ class Reader:
             else:
                 states = self.decoder(**places, use_cache=False).last_hidden_state[:, at]
         size = states.shape[-1] if self.head is None else self.head.weight.shape[0]
-        return Forward(states.flatten(0, 1), self._logits, size, labels, _samples(batch, kept))
+        return Forward(states.flatten(0, 1), self._logits, size, labels, _samples(batch, kept), kept)
 
     def _logits(self, states: "torch.Tensor") -> "torch.Tensor":
         if self.head is None:

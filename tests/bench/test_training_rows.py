@@ -18,7 +18,7 @@ def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(training, "STEPS", 1)
     monkeypatch.setattr(training, "SAMPLES_PER_STEP", 3)
     monkeypatch.setattr(training, "LONGEST", 1024)
-    return training._embedded(tmp_path, "small", SMALL)
+    return training.embedded(tmp_path, "small", SMALL)
 
 
 def test_samples_are_as_unequal_as_those_of_arc_and_most_fit() -> None:
