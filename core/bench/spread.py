@@ -34,31 +34,39 @@ def scores() -> dict[str, Any]:
 
 def whole_table(variants: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that is shown of variants (runs, evaluations, tasks); the first is the baseline."""
-    from core.spread.comparisons import against_baseline, compare, pooled_std
     from core.spread.components import components, pooled, run_components
+    from core.spread.crossed import shared_components, shared_run_components
     from core.spread.intervals import SCOPES
-    from core.spread.pairs import all_pairs, letters_of_pairs
     from core.spread.planning import detectable_difference
+    from core.spread.scope_verdicts import compare_scope
     from core.spread.scopes import run_means, summarize_scope, task_means
-    from core.spread.second_opinions import paired_tasks, permutation_test, probability_of_improvement
+    from core.spread.second_opinions import paired_tasks, probability_of_improvement
+    from core.spread.verdict import judge
 
     baseline = next(iter(variants))
     per_run = {name: run_means(runs) for name, runs in variants.items()}
     by_task = {name: task_means(runs) for name, runs in variants.items()}
-    pairs = all_pairs(per_run)
+    verdicts = judge(per_run, baseline)
     return {
-        "summaries": [summarize_scope(runs, scope) for runs in variants.values() for scope in SCOPES],
-        "verdicts": [against_baseline(variants, baseline, scope) for scope in SCOPES],
+        "summaries": [
+            summarize_scope(runs, scope, shared=True) for runs in variants.values() for scope in SCOPES
+        ],
+        "verdicts": [
+            compare_scope(variants[baseline], runs, scope, comparisons=len(variants) - 1, shared=True)
+            for scope in ("checkpoint", "new_tasks")
+            for name, runs in variants.items()
+            if name != baseline
+        ],
         "noise": pooled(components(runs) for runs in variants.values()),
         "noise of runs": pooled(run_components(runs) for runs in variants.values()),
-        "pairs": pairs,
-        "letters": letters_of_pairs(per_run, pairs),
-        "detectable": detectable_difference(pooled_std(per_run.values()) or 0, RUNS),
+        "common noise": pooled(shared_components(runs) for runs in variants.values()),
+        "common noise of runs": pooled(shared_run_components(runs) for runs in variants.values()),
+        "pairs": verdicts.pairs,
+        "letters": verdicts.letters,
+        "detectable": detectable_difference(verdicts.std or 0, RUNS, len(variants)),
         "second opinions": [
             (
-                compare(per_run[first], per_run[second]),
                 paired_tasks(by_task[first], by_task[second]),
-                permutation_test(per_run[first], per_run[second]),
                 probability_of_improvement(per_run[first], per_run[second]),
             )
             for first, second in combinations(variants, 2)

@@ -56,6 +56,10 @@ Metrics = Annotated[
 ]
 Form = Annotated[Aggregation, typer.Option(help="How the outputs of a task are counted.")]
 Level = Annotated[float, typer.Option(help="Level of the intervals.")]
+NoiseOf = Annotated[
+    str | None,
+    typer.Option(help="Judge with the noise between the runs of this experiment, as single runs have none."),
+]
 
 
 @app.command()
@@ -65,6 +69,7 @@ def show(
     aggregation: Form = Aggregation.by_task,
     scope: Annotated[Scope, typer.Option(help="Over what the spread generalises.")] = Scope.recipe,
     level: Level = 0.95,
+    noise_of: NoiseOf = None,
     as_json: AsJson = False,
     output: Format = "table",
     html: Annotated[
@@ -72,18 +77,18 @@ def show(
     ] = None,
     root: Root = HERE,
 ) -> None:
-    """Show mean ± std per variant; the word `show` may be left out."""
+    """Show mean ± std per variant, and which differences are real; the word `show` may be left out."""
     if html is not None:
         _write_note(root, experiment, aggregation, scope, html)
         return
     from core.results.leak_warnings import leaked_by_variant, test_time_by_variant
-    from core.results.number_format import evaluated_sentence, missing_sentence, scope_sentence
-    from core.results.tables import progress_sentence, records_of
+    from core.results.records import records_of
     from core.results.text_tables import results_table
 
     scores, metrics = _opened(root, experiment, metric)
+    lender = _lender(root, noise_of)
     leaked, seen = leaked_by_variant(root, experiment), test_time_by_variant(root, experiment)
-    records = records_of(scores, metrics, aggregation, scope, level)
+    records = records_of(scores, metrics, aggregation, scope, level, lender)
     table = results_table(
         [
             {
@@ -97,11 +102,43 @@ def show(
     for_people = format_of(output, as_json) == "table"
     if for_people:
         say(scores.experiment.question or scores.experiment.name)
+        say(_answer(scores, metrics[0], aggregation, scope, level, lender))
     print_table(table, format_of(output, as_json))
     if for_people:
-        said = [scope_sentence(scores, scope, aggregation), evaluated_sentence(scores)]
-        said += [missing_sentence(scores), progress_sentence(scores)]
-        say("\n".join(sentence.rstrip(".") + "." for sentence in said if sentence))
+        _say_beside(root, scores, metrics[0], aggregation, scope)
+
+
+def _answer(
+    scores: "Scores", metric: str, aggregation: str, scope: str, level: float, lender: "Scores | None"
+) -> str:
+    """The sentence that answers the question by one metric."""
+    from core.results.answer import answer_sentence
+    from core.results.borrowed import borrowed_noise
+    from core.results.verdicts import verdict_rows
+
+    lent = None if lender is None else borrowed_noise(scores, lender, metric, aggregation)
+    rows = verdict_rows(scores, metric, aggregation, scope, None, level, lent)
+    return answer_sentence(rows, metric, scores.experiment.baseline, lent, scope)
+
+
+def _say_beside(root: Path, scores: "Scores", metric: str, aggregation: str, scope: str) -> None:
+    """What a reader must know beside the table."""
+    from core.results.caveats import looks_sentence, warnings
+    from core.results.number_format import evaluated_sentence, noise_sentence, scope_sentence
+    from core.results.verdicts import noise, spreads_sentence
+
+    said = [scope_sentence(scores, scope, aggregation), evaluated_sentence(scores)]
+    said += [spreads_sentence(scores, metric, aggregation)]
+    said += [noise_sentence(noise(scores, metric, aggregation)), *warnings(scores, metric, scope)]
+    said.append(looks_sentence(root, scores))
+    say("\n".join(sentence.rstrip(".") + "." for sentence in said if sentence))
+
+
+def _lender(root: Path, name: str | None) -> "Scores | None":
+    """The experiment whose noise is borrowed."""
+    from core.results.loading import load_scores
+
+    return None if name is None else load_scores(root, name)
 
 
 def _write_note(root: Path, experiment: str, aggregation: str, scope: str, file: Path) -> None:
@@ -145,6 +182,7 @@ def compare(
     scope: Annotated[Scope | None, typer.Option(help="Only this scope; else all that are known.")] = None,
     aggregation: Form = Aggregation.by_task,
     level: Level = 0.95,
+    noise_of: NoiseOf = None,
     tasks: Annotated[bool, typer.Option("--tasks", help="List the tasks by difference instead.")] = False,
     as_json: AsJson = False,
     output: Format = "table",
@@ -162,7 +200,8 @@ def compare(
         table = tasks_table(found, a, b, metrics[0])
     else:
         scopes = [scope] if scope else None
-        table = comparison_table(compare_records(scores, a, b, metrics, scopes, aggregation, level), a, b)
+        records = compare_records(scores, a, b, metrics, scopes, aggregation, level, _lender(root, noise_of))
+        table = comparison_table(records, a, b)
     shown = print_table(table, format_of(output, as_json))
     if shown and not tasks:
         for name in dict.fromkeys(record["scope"] for record in table.records):
@@ -190,22 +229,36 @@ def spread(
 def plan(
     experiment: Experiment,
     points: Annotated[
-        float | None, typer.Option(help="The difference to detect, in percentage points.", min=0)
+        float | None,
+        typer.Option(help="The difference to detect: percentage points, or the metric's own unit.", min=0),
     ] = None,
     power: Annotated[float, typer.Option(help="Wanted chance to detect it.")] = 0.8,
     metric: Metrics = None,
+    variants: Annotated[
+        int | None, typer.Option(help="Variants in the table, baseline included.", min=2)
+    ] = None,
+    tasks: Annotated[int | None, typer.Option(help="Tasks that will be evaluated.", min=1)] = None,
+    evaluations: Annotated[int | None, typer.Option(help="Evaluations of each run.", min=1)] = None,
+    attempts: Annotated[int | None, typer.Option(help="Attempts at each test output.", min=1)] = None,
     aggregation: Form = Aggregation.by_task,
     as_json: AsJson = False,
     output: Format = "table",
     root: Root = HERE,
 ) -> None:
-    """Plan from the spread at hand: what can be detected, or the runs for a wanted difference."""
-    from core.preflight.planning import pilot, plan_records, std_sentence
+    """Plan from the noise at hand: what a design can show, or what a wanted difference needs."""
+    from core.preflight.planning import noise_known, plan_records
     from core.results.text_tables import plan_table
 
     scores, metrics = _opened(root, experiment, metric)
-    wanted = None if points is None else points / 100
-    table = plan_table(plan_records(scores, metrics, wanted, power, aggregation))
+    table = plan_table(
+        plan_records(
+            *(scores, metrics, points, power, aggregation),
+            variants=variants,
+            tasks=tasks,
+            evaluations=evaluations,
+            attempts=attempts,
+        )
+    )
     if print_table(table, format_of(output, as_json)):
         for name in metrics:
-            say(f"{name}: {std_sentence(pilot(scores, name, aggregation))}")
+            say(f"{name}: {noise_known(scores, name, aggregation)}")

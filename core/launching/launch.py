@@ -23,6 +23,7 @@ from core.runs.done import STAGES, stages_left
 from core.runs.frozen_tasks import Frozen, freeze, read_frozen, write_frozen
 from core.runs.layout import LAUNCH_LOCK, LAUNCHES, Run, experiment_folder, runs_folder, spec_path
 from core.runs.listing import list_runs
+from core.runs.looks import note_look
 from core.runs.provenance import describe_run, settings_of
 from core.runs.record import read_record
 from core.runs.state import finish, queue_for, read_state, state_of
@@ -74,6 +75,7 @@ def prepare(
         }
         for run in fresh
     }
+    note_look(experiment_folder(root, spec.name), [run.variant for run in fresh])
     write_text(spec_path(root, spec.name), as_yaml(spec.model_dump(mode="json")))
     if len(fresh) == len(runs) or read_frozen(root, spec.name) is not None:
         write_frozen(root, spec.name, frozen)  # before the first run.json, which makes it hold

@@ -1,45 +1,56 @@
-"""What a launch will be able to show: the smallest difference that its runs detect, by an earlier experiment.
+"""What a launch will be able to show: the smallest difference that its design detects, by an earlier
+experiment.
 
-The std between runs is that of the same experiment, where it was launched before, else of the latest one
-with the same base model that was evaluated on the same sources. Without such a pilot it is unknown.
+The noise is that of the same experiment, where it was launched before, else of the latest one with the same
+base model that was evaluated on the same sources, carried over to the tasks, evaluations, attempts and
+variants of the spec. Without such a pilot it is unknown.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import UserError
-from core.preflight.planning import pilot
+from core.preflight.planning import Design, Pilot, design_sentence, pilot
 from core.results.loading import load_scores
-from core.results.number_format import decimals_for, percent
 from core.runs.experiment import list_experiments
 from core.runs.layout import spec_path
-from core.specs.spec import ExperimentSpec, read_spec
-from core.spread.planning import detectable_difference, runs_needed
+from core.specs.spec import ExperimentSpec, evaluated_tasks, read_spec
+from core.spread.planning import detectable_difference
 
 
 @dataclass(frozen=True)
 class Detectable:
-    """What so many runs per variant detect in a metric with a power of 0.8, as a fraction; `runs_for_half` is
-    how many would detect half of it. `experiment` is the pilot and `std` its std between runs."""
+    """What a design shows in a metric with a power of 0.8; `experiment` is the pilot behind it."""
 
     experiment: str
     metric: str
-    std: float
-    runs: int
-    difference: float | None
-    runs_for_half: int | None
+    pilot: Pilot
+    design: Design
+
+    @property
+    def difference(self) -> float | None:
+        """The smallest difference from the baseline, as a fraction; None with one run per variant."""
+        std, step = self.pilot.std_for(self.design), self.pilot.step_for(self.design)
+        return detectable_difference(std, self.design.runs, self.design.variants, step=step)
 
     @property
     def sentence(self) -> str:
-        """The same in words, in points."""
-        if self.difference is None:
-            return "One run per variant shows no difference: noise is seen between runs. Add train_seeds."
-        points = percent(self.difference, decimals_for(100 * self.difference))
-        half = "" if self.runs_for_half is None else f"; half of that takes {self.runs_for_half} runs"
-        return (
-            f"With {self.runs} runs per variant, differences in {self.metric} from {points} points are found"
-            f" in 4 of 5 cases{half}. (Std between runs as in '{self.experiment}'.)"
-        )
+        """The same in words, and whose noise it rests on."""
+        sentence = design_sentence(self.metric, self.pilot, self.design)
+        if self.design.runs < 2 or self.design.variants < 2:
+            return sentence
+        seen, carried = self.pilot.design, ""
+        if (seen.tasks, seen.evaluations, seen.attempts) != (
+            self.design.tasks,
+            self.design.evaluations,
+            self.design.attempts,
+        ):
+            carried = (
+                f", measured on {seen.tasks} tasks × {seen.evaluations} evaluations × {seen.attempts}"
+                f" attempts and"
+                f" carried over to {self.design.tasks} × {self.design.evaluations} × {self.design.attempts}"
+            )
+        return f"{sentence} (Noise between runs as in '{self.experiment}'{carried}.)"
 
 
 def detectable(root: Path, spec: ExperimentSpec) -> Detectable | None:
@@ -49,26 +60,36 @@ def detectable(root: Path, spec: ExperimentSpec) -> Detectable | None:
         try:
             if name != spec.name and not _is_alike(root, name, spec):
                 continue
-            known = pilot(load_scores(root, name), metric)
-        except UserError:  # another make, or one run per variant: no pilot
+            found = pilot(load_scores(root, name), metric)
+        except UserError:  # another make, one run per variant, or no noise seen: no pilot
             continue
-        if known.std == 0:  # all its runs at the floor, or equal by chance: that says nothing about noise
-            continue
-        runs = len(spec.train_seeds)
-        found = detectable_difference(known.std, runs)
-        half = runs_needed(found / 2, known.std) if found else None
-        return Detectable(name, metric, known.std, runs, found, half)
+        design = Design(
+            len(spec.variants),
+            len(spec.train_seeds),
+            len(spec.eval_seeds),
+            _task_count(root, spec) or found.design.tasks,
+            spec.evaluation.inference.attempts,
+        )
+        return Detectable(name, metric, found, design)
     return None
+
+
+def _task_count(root: Path, spec: ExperimentSpec) -> int | None:
+    """How many tasks the spec evaluates; None where they can't be read yet."""
+    try:
+        return len(evaluated_tasks(root, spec.evaluation))
+    except UserError:
+        return None
 
 
 def _is_alike(root: Path, name: str, spec: ExperimentSpec) -> bool:
     other = read_spec(spec_path(root, name))
-    return (_bases(other), _asked(other)) == (_bases(spec), _asked(spec))
+    return (_bases(other), _evaluated(other)) == (_bases(spec), _evaluated(spec))
 
 
 def _bases(spec: ExperimentSpec) -> set[str]:
     return {spec.recipe_of(variant).base_model for variant in spec.variants}
 
 
-def _asked(spec: ExperimentSpec) -> set[str]:
+def _evaluated(spec: ExperimentSpec) -> set[str]:
     return {share.source for share in spec.evaluation.sources}

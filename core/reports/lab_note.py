@@ -15,10 +15,12 @@ from core.preflight import planning
 from core.reports.svg import svg
 from core.results import caveats, curves, figures, number_format, tables, text_tables, verdicts
 from core.results.alarms import alarm_sentences, check_records
+from core.results.answer import experiment_answer
 from core.results.differences import differing_settings, setting_text
 from core.results.glossary import MORAL, SOURCE, TERMS, judged_sentence, trap
 from core.results.html_table import result_table
 from core.results.loading import Scores, load_scores
+from core.results.records import records_of
 from core.runs.experiment import known_folder
 from core.runs.layout import IMPORTED, SPEC, Run, eval_folders
 from core.runs.listing import list_runs
@@ -87,6 +89,7 @@ def lab_note(root: Path, name: str, aggregation: str = "by_task", scope: str = "
 def _cautions(root: Path, scores: Scores, runs: Sequence[Run]) -> list[str]:
     """What a reader must know before any number: gaps, alarms (leaks among them), failures."""
     found = caveats.warnings(scores, scores.experiment.metrics[0])
+    found += [sentence for sentence in (caveats.looks_sentence(root, scores),) if sentence]
     found += alarm_sentences(check_records(root, scores.experiment.name))
     for run in runs:
         state = state_of(run)
@@ -108,16 +111,17 @@ def _results(scores: Scores, aggregation: str, scope: str) -> list[str]:
     """The table of all metrics; then for each its verdicts and every run's dot."""
     spec = scores.experiment
     colours = figures.variant_colours(scores.variants, spec.baseline)
-    records = tables.records_of(scores, spec.metrics, aggregation, scope)
+    records = records_of(scores, spec.metrics, aggregation, scope)
     cells = {(record["variant"], record["metric"]): record for record in records}
-    parts = ["<h2>Results</h2>", _table(text_tables.results_table(records))]
+    parts = ["<h2>Results</h2>", f"<p><strong>{_text(experiment_answer(scores))}</strong></p>"]
+    parts.append(_table(text_tables.results_table(records)))
     parts.append(_said(number_format.scope_sentence(scores, scope, aggregation)))
     for metric in spec.metrics:
         rows = verdicts.verdict_rows(scores, metric, aggregation, scope)
         parts.append(f"<h3>{_text(metric)}</h3>{_said(number_format.metric_sentence(metric))}")
         parts.append(result_table(rows, cells, [metric], metric, spec.baseline, scope, colours))
-        dots = tables.run_records(scores, metric, aggregation)
-        figure = figures.run_chart(rows, dots, scores.variants, spec.baseline, f"{metric}, %")
+        dots = tables.dot_records(scores, metric, aggregation, scope)
+        figure = figures.run_chart(rows, dots, scores.variants, spec.baseline, metric)
         said = [number_format.noise_sentence(verdicts.noise(scores, metric, aggregation))]
         said += [planning.detectable_sentence(scores, metric, aggregation)]
         caption = "Dots: runs; bar: mean ± std; whisker: 95 % interval of the mean. " + " ".join(said)

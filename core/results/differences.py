@@ -12,16 +12,20 @@ from typing import Any
 import numpy as np
 
 from core.results.loading import Scores
-from core.results.number_format import UNKNOWN, difference
-from core.results.tables import check_variants, variant_values
+from core.results.number_format import UNKNOWN, difference, unit_words
+from core.results.tables import check_variants, measured, variant_values
 from core.results.verdicts import verdict_rows
 from core.runs.experiment import known_folder
 from core.runs.layout import record_of_variant
 from core.runs.record import read_record_file
-from core.spread.comparisons import BETTER, WORSE
-from core.spread.metrics import higher_is_better
 from core.spread.scopes import task_means
-from core.spread.second_opinions import PairedTasks, paired_tasks
+from core.spread.second_opinions import (
+    Improvement,
+    PairedTasks,
+    paired_tasks,
+    probability_of_improvement,
+)
+from core.spread.verdict import BETTER, WORSE
 
 SHOWN = {
     "wins": "B ahead",
@@ -143,8 +147,19 @@ def these_checkpoints(
     """The paired test over tasks of the trained models at hand; it says nothing of the recipes."""
     values = variant_values(scores, metric, aggregation)
     return paired_tasks(
-        task_means(values[a]), task_means(values[b]), higher_is_better=higher_is_better(metric)
+        task_means(values[a]), task_means(values[b]), higher_is_better=scores.higher_is_better(metric)
     )
+
+
+def improvement(scores: Scores, a: str, b: str, metric: str, aggregation: str = "by_task") -> Improvement:
+    """The chance that another training of b beats another one of a; unknown for results without single
+    runs.
+    """
+    found = measured(scores, metric, aggregation)
+    if scores.experiment.summaries:
+        return probability_of_improvement([], [])
+    first, second = found.per_run[a], found.per_run[b]
+    return probability_of_improvement(first, second, higher_is_better=found.higher_is_better)
 
 
 def first_pair(scores: Scores, metric: str) -> tuple[str, str]:
@@ -154,25 +169,32 @@ def first_pair(scores: Scores, metric: str) -> tuple[str, str]:
     return baseline, rows[0].variant if rows else baseline
 
 
-def headline(a: str, b: str, record: dict[str, Any], runs: int = 0) -> str:
-    """One sentence: which is better, by how much, or that nobody can tell and how many runs could.
+def headline(a: str, b: str, record: dict[str, Any]) -> str:
+    """One sentence: which is better, by how much, or why nobody can tell.
 
-    `record` is one of `core.results.verdicts.compare_records` at scope "recipe"; each has `runs` or more.
+    `record` is one of `core.results.verdicts.compare_records` at scope "recipe".
     """
     metric = record["metric"]
     if record["difference"] is None:
         return f"Nothing is known about {metric} of {a} or {b} yet."
-    points = difference(record["difference"], record["low"], record["high"])
+    points = difference(record["difference"], record["low"], record["high"], record["unit"])
+    points = " ".join(filter(None, (points, unit_words(record["unit"], of_difference=True))))
     if record["verdict"] in (BETTER, WORSE):
+        return f"{b} is {record['verdict']} than {a}: {points} of {metric}, more than luck in training."
+    if record["p"] is None:
         return (
-            f"{b} is {record['verdict']} than {a}: {points} points of {metric}, more than luck in training."
+            f"These runs can't tell {b} from {a}: {points} of {metric}, and nothing says how large the"
+            f" noise between"
+            " trainings is. Add train seeds."
         )
-    needed = record["runs_needed"]
-    would = f"About {needed:,} runs" if needed and needed > runs else "More runs"
-    return (
-        f"These runs can't tell {b} from {a}: {points} points of {metric} may be luck of the training."
-        f" {would} of each would."
-    )
+    sentence = f"These runs can't tell {b} from {a}: {points} of {metric} may be luck of the training."
+    if record["p_alone"] < 0.05:
+        sentence += (
+            f" Alone it would count (p = {record['p_alone']:.2g}), but {record['comparisons']} comparisons"
+            f" stand"
+            " side by side here."
+        )
+    return sentence
 
 
 def differing_settings(root: Path, scores: Scores, a: str, b: str) -> list[dict[str, Any]]:

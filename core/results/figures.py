@@ -10,6 +10,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from core.results.loading import SHARE
+from core.results.number_format import scale_of, titled, unit_words
+
 # Okabe & Ito (2008), in an order that is readable on light and on dark; yellow comes last.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B8A900")
 BASELINE = "#8C8C8C"
@@ -47,12 +50,14 @@ def run_chart(
     runs: Iterable[Mapping[str, Any]],
     variants: Sequence[str],
     baseline: str,
-    title: str,
+    metric: str,
 ) -> go.Figure:
     """Every run as a dot, mean ± std as a bar, the interval as a whisker; one line per variant, best on top.
 
-    `rows` are `core.results.verdicts.Row`, in order; `runs` are records of `core.results.tables.run_records`.
+    `rows` are `core.results.verdicts.Row`, in order; `runs` are records of `core.results.tables.dot_records`.
     """
+    unit = rows[0].unit if rows else SHARE
+    scale = scale_of(unit)
     colours, markers = variant_colours(variants, baseline), variant_markers(variants, baseline)
     figure = go.Figure()
     by_variant: dict[str, list[Mapping[str, Any]]] = {}
@@ -61,8 +66,8 @@ def run_chart(
             by_variant.setdefault(run["variant"], []).append(run)
     for place, row in enumerate(rows):
         own = by_variant.get(row.variant, [])
-        add_summary(figure, place, row.summary, colours[row.variant])
-        _add_dots(figure, place, row.variant, own, colours[row.variant], markers[row.variant])
+        add_summary(figure, place, row.summary, colours[row.variant], scale)
+        _add_dots(figure, place, row.variant, own, colours[row.variant], markers[row.variant], unit)
     figure.update_yaxes(
         tickvals=list(range(len(rows))),
         ticktext=[chart_text(row.variant) for row in rows],
@@ -70,8 +75,8 @@ def run_chart(
         showgrid=False,
         zeroline=False,
     )
-    figure.update_xaxes(range=_possible_range(rows, by_variant))
-    return finished(figure, title, 70 + ROW_HEIGHT * max(2, len(rows)))
+    figure.update_xaxes(range=_possible_range(rows, by_variant) if unit == SHARE else None)
+    return finished(figure, titled(metric, unit), 70 + ROW_HEIGHT * max(2, len(rows)))
 
 
 def _possible_range(
@@ -94,14 +99,14 @@ def _possible_range(
     return [low - pad, high + pad]
 
 
-def add_summary(figure: go.Figure, place: int, summary: Any, colour: str) -> None:
+def add_summary(figure: go.Figure, place: int, summary: Any, colour: str, scale: float = 100) -> None:
     """Bar (mean ± std), whisker (interval) and a stroke at the mean, as lines without dots."""
-    mean = 100 * summary.mean
+    mean = scale * summary.mean
     if summary.std is not None:
-        spread = 100 * summary.std
+        spread = scale * summary.std
         _line(figure, [mean - spread, mean + spread], [place, place], colour, 22, 0.28)
     if summary.low is not None and summary.high is not None:
-        low, high = 100 * summary.low, 100 * summary.high
+        low, high = scale * summary.low, scale * summary.high
         cap = 0.13
         x = [low, high, None, low, low, None, high, high]
         y = [place, place, None, place - cap, place + cap, None, place - cap, place + cap]
@@ -122,15 +127,16 @@ def _add_dots(
     runs: Sequence[Mapping[str, Any]],
     colour: str,
     marker: str,
+    unit: str,
 ) -> None:
     spread = [_JITTER * (((2 * number + 1) / len(runs)) - 1) for number in range(len(runs))]
     figure.add_scatter(
-        x=[100 * run["value"] for run in runs],
+        x=[scale_of(unit) * run["value"] for run in runs],
         y=[place + shift for shift in spread],
         mode="markers",
         name=chart_text(variant),
-        customdata=[[run["train_seed"], run["evaluations"]] for run in runs],
-        hovertemplate="%{x:.3f} %<br>train seed %{customdata[0]}, %{customdata[1]} evaluations",
+        customdata=[[run["hint"]] for run in runs],
+        hovertemplate=f"%{{x:.3f}} {unit_words(unit)}<br>%{{customdata[0]}}",
         marker={
             "color": colour,
             "symbol": marker,

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from core.results.number_format import decimals_for, interval, percent
 from core.spread.budgets import expected_vote_curve
-from core.spread.comparisons import Comparison, compare
 from core.spread.intervals import Summary, summarize
 from core.spread.metrics import pass_k
+from core.spread.verdict import Comparison, compare
 
 SOURCE = "“Iteration 17. Revisit external training data”, a lab note of 2 September 2024"
 EVALUATIONS = {"A": (87.36, 87.77, 87.45, 87.53, 87.58), "B": (86.52, 86.81, 86.60, 86.33, 86.36)}
@@ -27,14 +27,22 @@ TERMS = {
     " from it. Evaluations of a training are averaged first. 0.8 is the spread of one training, not the error"
     " of the mean",
     "no ±": "one training: its spread is unknown, which is not 0",
-    "[40.1, 42.3]": "the mean of very many trainings lies in here, in 95 of 100 such intervals",
-    "better, worse": "the difference to the baseline is larger than the noise between trainings explains"
-    " (Welch's test, 5 %; with more than one other variant, corrected for their number by Holm's method)",
-    "cannot tell": "it is not, or there are too few trainings; that is no proof that both are equal. Next to"
-    " it: how many trainings could tell a difference of this size",
-    "letters a, ab, b": "recipes that share a letter can't be told apart (all pairs at once, Games–Howell)",
+    "[40.1, 42.3]": "the mean of very many trainings, evaluated with any seeds, lies in here, in 95 of 100"
+    " such"
+    " intervals",
+    "better, worse": "the difference to the baseline is larger than the noise between trainings explains."
+    " The noise"
+    " is pooled over the variants, the error is shared by all comparisons of the table (Dunnett): where"
+    " nothing"
+    " differs, at most 5 of 100 tables show any difference",
+    "cannot tell": "it is not, or there are too few trainings; that is no proof that both are equal",
+    "+2.2 [+0.9, +3.5]": "a difference to the baseline, with the interval that belongs to the verdict",
+    "letters a, ab, b": "recipes that share a letter can't be told apart, by the same verdict for all pairs",
+    "exploratory": "a metric that is not the first of the spec: who looks at five finds one that differs by"
+    " chance in"
+    " one of six tables",
     "training std, evaluation std": "how much trainings of one recipe differ with evaluation noise taken out,"
-    " and how much evaluations of one trained model differ",
+    " and how much evaluation seeds differ",
 }
 """What stands in a table, and what it means."""
 
@@ -60,7 +68,7 @@ class Judgement:
 
 
 def trap() -> tuple[Judgement, Judgement]:
-    """The same two recipes judged by evaluations of one model each, and by trainings (Welch)."""
+    """The same two recipes judged by evaluations of one model each, and by trainings."""
     return _judged("evaluations", EVALUATIONS), _judged("trainings", TRAININGS)
 
 

@@ -12,18 +12,15 @@ from core.results.number_format import (
     ALONE,
     OVER,
     UNKNOWN,
-    decimals_for,
     difference,
+    interval,
     mean_and_std,
     metric_sentence,
-    percent,
+    spread_text_of,
+    titled,
+    unit_words,
 )
 from core.results.verdicts import Row
-
-MOST_RUNS_NAMED = 10_000
-MORE_WOULD = "a few more runs would"
-"""Said where as many runs as there are would tell in 4 of 5 cases, and this is the fifth, or one of unequal
-spreads or of many variants (Holm), which ask for more."""
 
 STYLE = """<style>
 .results-scroll { overflow-x: auto; }
@@ -63,7 +60,8 @@ def result_table(
 ) -> str:
     """The table: `rows` in order, `cells` the record of each (variant, metric), `metrics` the columns."""
     split = any(row.sd_training is not None for row in rows)
-    head = "".join(_head(rows, metrics, judged, baseline, split))
+    units = {metric: str(record.get("unit", "share")) for (_, metric), record in cells.items()}
+    head = "".join(_head(rows, metrics, units, judged, baseline, split))
     body = "".join(
         f"<tr>{''.join(_line(row, cells, metrics, judged, baseline, scope, colours, split))}</tr>"
         for row in rows
@@ -74,31 +72,41 @@ def result_table(
     )
 
 
-def _head(rows: Sequence[Row], metrics: Sequence[str], judged: str, baseline: str, split: bool) -> list[str]:
+def _head(
+    rows: Sequence[Row],
+    metrics: Sequence[str],
+    units: Mapping[str, str],
+    judged: str,
+    baseline: str,
+    split: bool,
+) -> list[str]:
     """The judged metric with all that is said of it, then the other metrics."""
     heads = [_cell("variant", "One recipe; each dot in the chart is one training of it.", tag="th")]
-    heads.append(_metric_head(judged, "judged"))
+    heads.append(_metric_head(judged, rows[0].unit if rows else "share", "judged"))
     if any(row.letters for row in rows):
         words = (
-            f"Variants that share a letter can't be told apart in {judged}"
-            " (all pairs of trainings at once, Games–Howell)."
+            f"Variants that share a letter can't be told apart in {judged}, by the same verdict as beside it."
         )
         heads.append(_cell("letters", words, tag="th"))
     words = (
-        "Difference from the baseline with its 95 % interval; the verdict (Welch's test) answers for the"
-        " whole table (Holm)."
+        "Difference from the baseline with its 95 % interval, and the verdict on it. Both answer for the"
+        " whole table:"
+        " where nothing differs, at most 5 of 100 tables show any difference."
     )
-    against = f"{html.escape(judged)} against {html.escape(baseline)}, points"
+    unit = unit_words(rows[0].unit, of_difference=True) if rows else ""
+    against = ", ".join(
+        filter(None, (f"{html.escape(judged)} against {html.escape(baseline)}", html.escape(unit)))
+    )
     heads.append(_cell(against, words, tag="th"))
     if split:
         words = f"How much {judged} differs between"
-        heads.append(_cell("training std", f"{words} trainings of this recipe, in points.", tag="th"))
-        heads.append(_cell("evaluation std", f"{words} evaluations of one model, in points.", tag="th"))
-    return [*heads, *(_metric_head(metric) for metric in metrics if metric != judged)]
+        heads.append(_cell("training std", f"{words} trainings of this recipe.", tag="th"))
+        heads.append(_cell("evaluation std", f"{words} evaluation seeds.", tag="th"))
+    return [*heads, *(_metric_head(metric, units[metric]) for metric in metrics if metric != judged)]
 
 
-def _metric_head(metric: str, kind: str = "") -> str:
-    return _cell(html.escape(f"{metric}, %"), metric_sentence(metric), kind, tag="th")
+def _metric_head(metric: str, unit: str, kind: str = "") -> str:
+    return _cell(html.escape(titled(metric, unit)), metric_sentence(metric), kind, tag="th")
 
 
 def _line(
@@ -118,8 +126,10 @@ def _line(
         found.append(_cell(row.letters, "Variants that share a letter can't be told apart."))
     found.append(_against(row, baseline))
     if split:
-        found.append(_cell(_points(row.sd_training), "Between trainings, evaluation noise taken out."))
-        found.append(_cell(_points(row.sd_evaluation), "Between evaluations of one trained model."))
+        found.append(
+            _cell(_deviation(row.sd_training, row), "Between trainings, evaluation noise taken out.")
+        )
+        found.append(_cell(_deviation(row.sd_evaluation, row), "Between evaluation seeds."))
     return [*found, *(_number(cells[row.variant, metric], scope) for metric in metrics if metric != judged)]
 
 
@@ -136,9 +146,12 @@ def _over(record: Mapping[str, Any], scope: str) -> str:
         return "Nothing is evaluated yet, or the metric is undefined for so few attempts."
     if record["low"] is None:
         return f"{ALONE[scope]}: the std is unknown, not 0. Generalises over nothing but what was measured."
-    decimals = decimals_for(50 * (record["high"] - record["low"])) + 1
-    low, high = percent(record["low"], decimals), percent(record["high"], decimals)
-    return f"95 % interval of the mean: {low} to {high}. Generalises over: {OVER[scope]}."
+    ends = (
+        interval(record["low"], record["high"], unit=record.get("unit", "share"))
+        .strip("[]")
+        .replace(", ", " to ")
+    )
+    return f"95 % interval of the mean: {ends}. Generalises over: {OVER[scope]}."
 
 
 def _against(row: Row, baseline: str) -> str:
@@ -148,43 +161,39 @@ def _against(row: Row, baseline: str) -> str:
     if found is None or row.verdict is None:
         return _cell(UNKNOWN, "Not compared.")
     kind = {"better": "better", "worse": "worse"}.get(row.verdict, "cannot")
-    words = difference(found.difference, found.low, found.high)
+    words = difference(found.difference, found.low, found.high, row.unit)
     badge = f'<span class="verdict {kind}">{row.verdict}</span>'
-    return _cell(f"<span>{words}</span> {badge} {_runs_that_would(row)}", _p_sentence(row))
+    reason = f'<span class="quiet">{_reason(row)}</span>' if _reason(row) else ""
+    return _cell(f"<span>{words}</span> {badge} {reason}", _p_sentence(row))
 
 
-def _runs_that_would(row: Row) -> str:
-    """How many runs would tell, where these can't."""
+def _reason(row: Row) -> str:
+    """Why a difference doesn't count that a reader would have counted, or can't be judged at all."""
     found = row.comparison
     if found is None or row.verdict != "cannot tell":
         return ""
-    if found.runs_needed is None:
-        text = "" if min(found.n_a, found.n_b) > 1 else "2 runs or more each are needed"
-    elif found.runs_needed > MOST_RUNS_NAMED:
-        text = f"more than {MOST_RUNS_NAMED:,} runs would"
-    elif found.runs_needed <= min(found.n_a, found.n_b):
-        text = MORE_WOULD
-    else:
-        text = f"{found.runs_needed:,} runs would"
-    return f'<span class="quiet">{text}</span>'
+    if found.lost_by_correction:
+        return "would count alone, not beside the others"
+    if found.p is None:
+        return "2 runs or more each are needed" if min(found.n_a, found.n_b) < 2 else "no noise was seen"
+    return ""
 
 
 def _p_sentence(row: Row) -> str:
     found = row.comparison
-    if found is None or found.p is None:
-        return "Too few runs for a test. Add train seeds to the spec and launch again."
-    single = f"p = {found.p:.2g} for this pair alone"
-    table = "" if found.p_holm is None else f", {found.p_holm:.2g} for the whole table (Holm)"
-    needed = ""
-    if found.runs_needed is not None:
-        needed = f" {found.runs_needed:,} runs per variant find so large a difference in 4 of 5 cases."
-    return f"{single}{table}.{needed} The interval is that of this pair alone."
+    if found is None or found.p is None or found.p_alone is None:
+        return "Nothing tells how large the noise is. Add train seeds, or borrow the noise of another"
+        " experiment."
+    return (
+        f"p = {found.p:.2g} for the whole table, {found.p_alone:.2g} had nothing else been compared;"
+        f" {found.degrees_of_freedom:g} degrees of freedom. The interval is that of the whole table."
+    )
 
 
-def _points(value: float | None) -> str:
+def _deviation(value: float | None, row: Row) -> str:
     if value is None:
         return UNKNOWN
-    return "≈ 0" if value == 0 else percent(value, decimals_for(100 * value))
+    return "≈ 0" if value == 0 else spread_text_of(value, row.unit)
 
 
 def _cell(text: str, title: str, kind: str = "", tag: str = "td") -> str:

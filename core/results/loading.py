@@ -19,12 +19,14 @@ from core.errors import UserError
 from core.runs.experiment import Experiment, known_folder, read_experiment
 from core.runs.imported import imported_table
 from core.runs.layout import evaluation_files, evaluation_place
+from core.spread.metrics import higher_is_better
 from core.storage.evaluation_files import CANDIDATES_FILE, SCORES_FILE
 from core.storage.queries import exact_name, parquet, query
 from core.storage.schemas import CANDIDATES, SCORES
 from core.storage.seals import damaged
 
 Floats = npt.NDArray[np.float64]
+SHARE = "share"
 
 COLUMNS = (
     *("attempts", "correct", "right_size", "pixels_sum", "pixels_max"),
@@ -83,6 +85,16 @@ class Scores:
         for place, evaluation in enumerate(self.evaluations):
             runs[evaluation.variant].setdefault(evaluation.train_seed, []).append(place)
         return runs
+
+    def higher_is_better(self, metric: str) -> bool:
+        """Whether more of a metric is good: as the experiment says, else by the metric's name."""
+        return metric not in self.experiment.lower_is_better and (
+            self.experiment.imported or higher_is_better(metric)
+        )
+
+    def unit(self, metric: str) -> str:
+        """The unit of a metric: "share" (shown in percent), another one, or "number"."""
+        return self.experiment.units.get(metric, SHARE)
 
     @property
     def attempts(self) -> int:

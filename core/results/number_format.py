@@ -1,7 +1,8 @@
 """Numbers as people read them: `41.2 ± 0.8 (n = 3)` in percent, with no more digits than the spread deserves.
 
-In come fractions, out comes text. Digits follow the rule of the Particle Data Group (Review of Particle
-Physics, introduction, §5.3): two of the std where they are at most 35, else one.
+In come fractions and their unit, out comes text: a "share" is shown in percent and its differences in points,
+any other unit (of an imported loss, of seconds) as it is. Digits follow the rule of the Particle Data Group
+(Review of Particle Physics, introduction, §5.3): two of the std where they are at most 35, else one.
 """
 
 import math
@@ -9,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
-from core.results.loading import Scores
+from core.results.loading import SHARE, Scores
 from core.spread.metrics import describe
 
 if TYPE_CHECKING:
@@ -49,14 +50,36 @@ def decimals_for(spread: float | None) -> int:
     return min(MOST_DECIMALS, max(0, digits - 1 - power))
 
 
-def percent(value: float | None, decimals: int = 1, sign: bool = False) -> str:
+def scale_of(unit: str) -> int:
+    """What a number of this unit is multiplied with before it is shown."""
+    return 100 if unit == SHARE else 1
+
+
+def unit_words(unit: str, *, of_difference: bool = False) -> str:
+    """The unit behind a number: "%" ("points" of a difference), "s", or nothing for a plain number."""
+    if unit == SHARE:
+        return "points" if of_difference else "%"
+    return "" if unit == "number" else unit
+
+
+def titled(metric: str, unit: str) -> str:
+    """A metric with its unit, as a heading: `vote_2, %`, `val_loss`."""
+    return ", ".join(filter(None, (metric, unit_words(unit))))
+
+
+def percent(value: float | None, decimals: int = 1, sign: bool = False, unit: str = SHARE) -> str:
     """A fraction in percent (or a difference in points), with a real minus; unknown is a dash."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
-    text = f"{100 * value:{'+' if sign else ''}.{decimals}f}"
+    text = f"{scale_of(unit) * value:{'+' if sign else ''}.{decimals}f}"
     if float(text) == 0:
         text = text.lstrip("+-")
     return text.replace("-", "−")
+
+
+def spread_text_of(value: float | None, unit: str = SHARE) -> str:
+    """A std in its unit with the digits that it deserves, without a sign or a unit."""
+    return percent(value, decimals_for(None if value is None else scale_of(unit) * value), unit=unit)
 
 
 def mean_and_std(record: Mapping[str, Any], with_n: bool = True) -> str:
@@ -64,34 +87,34 @@ def mean_and_std(record: Mapping[str, Any], with_n: bool = True) -> str:
     n = f" (n = {record['n']})" if with_n else ""
     if record["mean"] is None:
         return UNKNOWN
-    std = record["std"]
+    std, unit = record["std"], record.get("unit", SHARE)
     if std is None:
-        return f"{percent(record['mean'])}{n}"
-    decimals = decimals_for(100 * std)
-    return f"{percent(record['mean'], decimals)} ± {percent(std, decimals)}{n}"
+        return f"{percent(record['mean'], 1 if unit == SHARE else 3, unit=unit)}{n}"
+    decimals = decimals_for(scale_of(unit) * std)
+    return f"{percent(record['mean'], decimals, unit=unit)} ± {percent(std, decimals, unit=unit)}{n}"
 
 
-def interval(low: float | None, high: float | None, sign: bool = False) -> str:
+def interval(low: float | None, high: float | None, sign: bool = False, unit: str = SHARE) -> str:
     """`[40.1, 42.3]`; a dash where it is unknown."""
     if low is None or high is None:
         return UNKNOWN
-    decimals = _decimals_of_interval(low, high)
-    return f"[{percent(low, decimals, sign)}, {percent(high, decimals, sign)}]"
+    decimals = _decimals_of_interval(low, high, scale_of(unit))
+    return f"[{percent(low, decimals, sign, unit)}, {percent(high, decimals, sign, unit)}]"
 
 
-def difference(change: float | None, low: float | None, high: float | None) -> str:
+def difference(change: float | None, low: float | None, high: float | None, unit: str = SHARE) -> str:
     """`+2.2 [+0.9, +3.5]` in points; the interval is left out where it is unknown."""
     if low is None or high is None:
-        return percent(change, 1, sign=True)
-    decimals = _decimals_of_interval(low, high)
-    return f"{percent(change, decimals, sign=True)} {interval(low, high, sign=True)}"
+        return percent(change, 1 if unit == SHARE else 3, sign=True, unit=unit)
+    decimals = _decimals_of_interval(low, high, scale_of(unit))
+    return f"{percent(change, decimals, True, unit)} {interval(low, high, True, unit)}"
 
 
-def _decimals_of_interval(low: float, high: float) -> int:
+def _decimals_of_interval(low: float, high: float, scale: int) -> int:
     """Decimals that half its width deserves, and up to two more where an end would be taken for the 0 that
     it is not: an interval that just excludes 0 must not show it."""
-    deserved = decimals_for(50 * (high - low))
-    ends = [abs(100 * end) for end in (low, high) if end]
+    deserved = decimals_for(scale * (high - low) / 2)
+    ends = [abs(scale * end) for end in (low, high) if end]
     enough = (
         decimals
         for decimals in range(deserved, min(deserved + 2, MOST_DECIMALS) + 1)
@@ -114,7 +137,11 @@ def scope_sentence(scores: Scores, scope: str, aggregation: str) -> str:
     each = _range(counts)
     averaged = f", each averaged over {each} evaluations" if each != "1" and scope != "checkpoint" else ""
     form = "" if scores.experiment.imported else f"; {FORMS[aggregation]}"
-    return f"Percent, mean ± std over n {UNITS[scope]}{averaged}{form}. Generalises over: {OVER[scope]}."
+    shares = any(scores.unit(metric) == SHARE for metric in scores.experiment.metrics)
+    return (
+        f"{'Percent, mean' if shares else 'Mean'} ± std over n {UNITS[scope]}{averaged}{form}."
+        f" Generalises over: {OVER[scope]}."
+    )
 
 
 def evaluated_sentence(scores: Scores) -> str:
@@ -140,14 +167,40 @@ def _range(counts: Sequence[int]) -> str:
 
 
 def noise_sentence(noise: "Noise") -> str:
-    """Where the noise of one run's mean comes from, in points."""
-    parts = {"evaluation": noise.evaluation, "training": noise.training, "tasks": noise.tasks}
-    shown = [f"{name} {_points(sd)}" for name, sd in parts.items() if sd is not None]
-    return f"Noise: {' · '.join(shown)} points." if shown else ""
+    """Where the noise of one run's mean comes from, in points, and what common views save."""
+    training = None if noise.training is None else _deviation(noise.training, noise.unit)
+    if training is not None and noise.training == 0 and noise.training_high:
+        training += f" (at most {spread_text_of(noise.training_high, noise.unit)})"
+    parts = {
+        "evaluation": None if noise.evaluation is None else _deviation(noise.evaluation, noise.unit),
+        "training": training,
+        "tasks": None if noise.tasks is None else _deviation(noise.tasks, noise.unit),
+    }
+    shown = [f"{name} {text}" for name, text in parts.items() if text is not None]
+    if not shown:
+        return ""
+    words = " ".join(filter(None, (" · ".join(shown), unit_words(noise.unit, of_difference=True))))
+    return f"Noise: {words}.{_views_sentence(noise)}"
 
 
-def _points(sd: float) -> str:
-    return "≈ 0" if sd == 0 else percent(sd, decimals_for(100 * sd))
+def _views_sentence(noise: "Noise") -> str:
+    """Whether evaluation noise stands in the way of a difference."""
+    if not noise.common:
+        return " Runs were evaluated each with views of its own." if noise.evaluations > 1 else ""
+    common = (
+        " All runs answer the same views, so what a draw of views does to all cancels in every difference"
+    )
+    if noise.saved is None or noise.evaluations < 2:
+        return f"{common}."
+    count = "more than 100" if noise.saved > 100 else f"about {noise.saved:.0f}"
+    return (
+        f"{common}: {noise.evaluations} evaluations per run compare as well as {count} with views"
+        " of their own."
+    )
+
+
+def _deviation(sd: float, unit: str) -> str:
+    return "≈ 0" if sd == 0 else spread_text_of(sd, unit)
 
 
 def spread_text(record: Mapping[str, Any]) -> tuple[str, str]:
@@ -155,5 +208,4 @@ def spread_text(record: Mapping[str, Any]) -> tuple[str, str]:
     freedom = f"{record['degrees_of_freedom']:g}"
     if record["variance"] is None:
         return UNKNOWN, freedom
-    points = 100 * record["sd"]
-    return ("≈ 0" if record["variance"] <= 0 else percent(record["sd"], decimals_for(points))), freedom
+    return ("≈ 0" if record["variance"] <= 0 else spread_text_of(record["sd"], record["unit"])), freedom

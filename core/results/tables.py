@@ -1,70 +1,89 @@
-"""Tables of results: mean ± std per variant and metric, and the number of every run behind them.
+"""Scores put together: variants → runs → evaluations → tasks, and the number of every run.
 
-In come the scores of an experiment, out come flat records. What a number is worth is decided in
-`core.spread`; here it is only put together: variants → runs → evaluations → tasks.
+In come the scores of an experiment, out comes what `core.spread` judges, and flat records of runs.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from core.errors import UserError
-from core.results.loading import Floats, Scores, load_scores
-from core.spread.intervals import Summary
+from core.results.loading import SHARE, Floats, Scores
 from core.spread.metrics import output_metric, parse_metric, task_values
+from core.spread.resolution import Resolution, resolution_of
 from core.spread.scopes import run_means, summarize_scope
 
 
-def result_records(
-    root: Path,
-    experiment: str,
-    metrics: Sequence[str] | None = None,
-    aggregation: str = "by_task",
-    scope: str = "recipe",
-    level: float = 0.95,
-) -> list[dict[str, Any]]:
-    """One record per variant and metric: variant, metric, aggregation, scope, mean, std, n, low, high.
+@dataclass(frozen=True)
+class Measured:
+    """One metric of an experiment, as `core.spread` takes it.
 
-    Variants in the order of the spec, metrics (the spec's where none are named) in the order given.
-    Fractions, None for unknown. Raises `UserError` where nothing is evaluated yet.
+    `values` maps variants to runs, each an array (evaluations, tasks), or (evaluations,) for results from
+    elsewhere. `shared`: all runs have the same evaluation seeds and made the same attempts, hence saw the
+    same views.
     """
-    scores = with_evaluations(load_scores(root, experiment))
-    return records_of(scores, metrics or scores.experiment.metrics, aggregation, scope, level)
+
+    metric: str
+    values: dict[str, list[Any]]
+    shared: bool
+    resolution: Resolution
+    higher_is_better: bool
+    unit: str = SHARE
+
+    @property
+    def per_run(self) -> dict[str, Floats]:
+        """One number per run: its evaluations averaged."""
+        return {variant: run_means(runs) for variant, runs in self.values.items()}
 
 
-def records_of(
-    scores: Scores,
-    metrics: Sequence[str],
-    aggregation: str = "by_task",
-    scope: str = "recipe",
-    level: float = 0.95,
-) -> list[dict[str, Any]]:
-    """The same from scores at hand."""
-    values = {metric: variant_values(scores, metric, aggregation) for metric in dict.fromkeys(metrics)}
-    return [
-        {
-            "variant": variant,
-            "metric": metric,
-            "aggregation": None if scores.experiment.imported else aggregation,
-            "scope": scope,
-            **_numbers(summarize_scope(values[metric][variant], scope, level)),
-        }
-        for variant in scores.variants
-        for metric in values
-    ]
+def measured(scores: Scores, metric: str, aggregation: str = "by_task") -> Measured:
+    """A metric with all that decides how it is judged. Raises `UserError` for a metric that is not there."""
+    values = variant_values(scores, metric, aggregation)
+    per_run = [run_means(runs) for runs in values.values()]
+    found = resolution_of(per_run, _step(scores, metric, aggregation))
+    unit = scores.unit(metric)
+    return Measured(
+        metric,
+        values,
+        has_shared_views(scores) and not any(np.isnan(run).any() for runs in values.values() for run in runs),
+        replace(found, share=found.share and unit == SHARE),
+        scores.higher_is_better(metric),
+        unit,
+    )
 
 
-def _numbers(summary: Summary) -> dict[str, Any]:
-    mean = None if np.isnan(summary.mean) else summary.mean
-    return {
-        "mean": mean,
-        "std": summary.std,
-        "n": summary.n,
-        "low": summary.low,
-        "high": summary.high,
-    }
+def has_shared_views(scores: Scores) -> bool:
+    """Whether all runs answered the same views: the same evaluation seeds, with the same attempts at every
+    output.
+
+    A view depends on evaluation seed, task, output and attempt alone. Results from elsewhere don't say.
+    """
+    runs = [places for runs in scores.runs.values() for places in runs.values()]
+    if scores.experiment.imported or not runs or not scores.columns:
+        return False
+    seeds = [[scores.evaluations[place].eval_seed for place in places] for places in runs]
+    if any(one != seeds[0] for one in seeds):
+        return False
+    attempts = scores.columns["attempts"]
+    return all(np.array_equal(attempts[places], attempts[runs[0]]) for places in runs)
+
+
+def _step(scores: Scores, metric: str, aggregation: str) -> float | None:
+    """How much one task, or one attempt, moves the score of a run; None where only the scores can tell."""
+    if scores.experiment.imported or not scores.columns:
+        return None
+    family, k = parse_metric(metric)
+    counts = [len(places) for runs in scores.runs.values() for places in runs.values()]
+    parts = (len(scores.outputs) if aggregation == "by_output" else len(scores.tasks)) * max(
+        1, min(counts, default=1)
+    )
+    if family in ("pass_n", "vote_k", "rescored_k", "expected_vote_k", "any_correct_size"):
+        return 1 / parts
+    attempts = max(1, scores.attempts)
+    if family in ("accuracy", "correct_size", "unanswered"):
+        return 1 / (parts * attempts)
+    return min(k, attempts) / (parts * attempts) if family == "pass_k" else None
 
 
 def with_evaluations(scores: Scores) -> Scores:
@@ -127,7 +146,10 @@ def run_records(scores: Scores, metric: str, aggregation: str = "by_task") -> li
     """One record per run: variant, train_seed, value, evaluations, std_evaluations.
 
     `value` is the mean over the run's evaluations, `std_evaluations` their std, None where there is one.
+    Empty for results that came as mean, std and n: nobody knows their single runs.
     """
+    if scores.experiment.summaries:
+        return []
     values = variant_values(scores, metric, aggregation)
     records = []
     for variant, runs in scores.runs.items():
@@ -144,6 +166,42 @@ def run_records(scores: Scores, metric: str, aggregation: str = "by_task") -> li
                 }
             )
     return records
+
+
+def dot_records(
+    scores: Scores, metric: str, aggregation: str = "by_task", scope: str = "recipe"
+) -> list[dict[str, Any]]:
+    """What the chart shows as dots, one record each: variant, train_seed, value, evaluations, hint.
+
+    Runs; at scope "checkpoint" evaluations, with what sets their run apart from the others taken out, as bar
+    and whisker there are about evaluations of these models.
+    """
+    runs = run_records(scores, metric, aggregation)
+    if scope != "checkpoint":
+        return [
+            {**run, "hint": f"train seed {run['train_seed']}, {run['evaluations']} evaluations"}
+            for run in runs
+        ]
+    values = evaluation_values(scores, metric, aggregation)
+    means = values if values.ndim == 1 else values.mean(axis=1)
+    level = {(run["variant"], run["train_seed"]): run["value"] for run in runs}
+    known = {
+        variant: np.mean(
+            [run["value"] for run in runs if run["variant"] == variant and run["value"] is not None]
+        )
+        for variant in scores.variants
+    }
+    return [
+        {
+            "variant": one.variant,
+            "train_seed": one.train_seed,
+            "value": float(mean - (level[one.variant, one.train_seed] or 0.0) + known[one.variant]),
+            "evaluations": 1,
+            "hint": f"train seed {one.train_seed}, eval seed {one.eval_seed}, its run's own level taken out",
+        }
+        for one, mean in zip(scores.evaluations, means, strict=True)
+        if not np.isnan(mean) and (one.variant, one.train_seed) in level
+    ]
 
 
 def progress_sentence(scores: Scores) -> str:

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from core.results import exports
-from core.results.number_format import UNKNOWN, difference, percent, spread_text
+from core.results.number_format import (
+    UNKNOWN,
+    difference,
+    percent,
+    scale_of,
+    spread_text,
+    unit_words,
+)
 
 if TYPE_CHECKING:
     from core.results.differences import TaskDifference
@@ -60,25 +67,53 @@ def unless(value: str, default: str) -> str | None:
 
 
 def results_table(records: Records, line: str = "") -> Table:
-    """A line per variant, a column per metric (records of `core.results.tables.records_of`)."""
-    return Table(*exports.table_of(records), list(records), 1, line)
+    """A line per variant, a column per metric, and the verdict by the main one, else by the first shown
+    (records of `core.results.records.records_of`)."""
+    header, rows = exports.table_of(records)
+    shown = list(dict.fromkeys(record["metric"] for record in records))
+    main = next((record["metric"] for record in records if record["main"]), shown[0] if shown else "")
+    judged = {record["variant"]: record for record in records if record["metric"] == main}
+    if any(record["verdict"] for record in judged.values()):
+        header = [*header, f"{main} against the baseline", "verdict"]
+        rows = [[*row, *_verdict_cells(judged[row[0]])] for row in rows]
+    return Table(header, rows, list(records), 1, line)
+
+
+def _verdict_cells(record: Mapping[str, Any]) -> list[str]:
+    if record["verdict"] is None:
+        return ["", "baseline"]
+    ends = record["verdict_low"], record["verdict_high"]
+    return [difference(record["verdict_difference"], *ends, record["unit"]), record["verdict"]]
 
 
 def comparison_table(records: Records, a: str, b: str, line: str = "") -> Table:
     """A line per metric and scope (records of `core.results.verdicts.compare_records`)."""
-    header = ["metric", "generalises over", f"{b} − {a}, points", "p", f"verdict on {b}", "runs needed"]
+    header = ["metric", "generalises over", f"{b} − {a}", "p", f"verdict on {b}", ""]
     rows = [
         [
-            record["metric"],
+            record["metric"] if record["main"] else f"{record['metric']} (exploratory)",
             record["scope"],
-            difference(record["difference"], record["low"], record["high"]),
+            _with_unit(record),
             p_value(record["p"]),
             record["verdict"],
-            UNKNOWN if record["runs_needed"] is None else f"{record['runs_needed']:,}",
+            _reason(record),
         ]
         for record in records
     ]
     return Table(header, rows, list(records), 2, line)
+
+
+def _with_unit(record: Mapping[str, Any]) -> str:
+    text = difference(record["difference"], record["low"], record["high"], record["unit"])
+    return " ".join(filter(None, (text, unit_words(record["unit"], of_difference=True))))
+
+
+def _reason(record: Mapping[str, Any]) -> str:
+    """Why nobody can tell where the pair alone would have."""
+    alone = record["p_alone"]
+    if record["verdict"] != "cannot tell" or alone is None or alone >= 0.05:
+        return ""
+    return f"p = {p_value(alone)} alone, but {record['comparisons']} comparisons"
 
 
 def p_value(p: float | None) -> str:
@@ -90,7 +125,7 @@ def p_value(p: float | None) -> str:
 
 def components_table(records: Records, line: str = "") -> Table:
     """A line per component of the spread (records of `core.results.verdicts.spread_records`)."""
-    header = ["variant", "metric", "component", "std in points", "degrees of freedom"]
+    header = ["variant", "metric", "component", "std", "degrees of freedom"]
     rows = [
         [record["variant"], record["metric"], record["component"], *spread_text(record)] for record in records
     ]
@@ -99,18 +134,32 @@ def components_table(records: Records, line: str = "") -> Table:
 
 def plan_table(records: Records, line: str = "") -> Table:
     """A line per plan (records of `core.preflight.planning.plan_records`)."""
-    header = ["metric", "difference in points", "runs per variant", "evaluations per run", "power"]
-    rows = [
-        [
-            record["metric"],
-            UNKNOWN if record["difference"] is None else f"{100 * record['difference']:.2g}",
-            UNKNOWN if record["runs_per_variant"] is None else f"{record['runs_per_variant']:,}",
-            str(record["evaluations_per_run"]),
-            UNKNOWN if record["power"] is None else f"{record['power']:.2f}",
-        ]
-        for record in records
+    header = [
+        *("metric", "difference", "runs per variant", "possible", "evaluations per run", "tasks", "attempts"),
+        *("variants", "power"),
     ]
-    return Table(header, rows, list(records), 1, line)
+    return Table(header, [_plan_cells(record) for record in records], list(records), 1, line)
+
+
+def _plan_cells(record: Mapping[str, Any]) -> list[str]:
+    def size(value: float | None) -> str:
+        return UNKNOWN if value is None else f"{scale_of(record['unit']) * value:.2g}"
+
+    def count(value: float | None) -> str:
+        return UNKNOWN if value is None else f"{value:,.0f}"
+
+    # Runs are whole numbers, differences are not.
+    of_runs = any(isinstance(record[end], int) for end in ("low", "high"))
+    ends = [(count if of_runs else size)(record[end]) for end in ("low", "high")]
+    words = unit_words(record["unit"], of_difference=True)
+    return [
+        record["metric"],
+        f"{size(record['difference'])} {words}".strip(),
+        count(record["runs_per_variant"]),
+        f"{' to '.join(ends)} {'runs' if of_runs else words}".strip(),
+        *(count(record[name]) for name in ("evaluations_per_run", "tasks", "attempts", "variants")),
+        UNKNOWN if record["power"] is None else f"{record['power']:.2f}",
+    ]
 
 
 def tasks_table(found: "Sequence[TaskDifference]", a: str, b: str, metric: str, line: str = "") -> Table:

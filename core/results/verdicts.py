@@ -1,7 +1,8 @@
 """Which variant is better, and is it real: the verdicts of a table, of a pair, and the noise behind them.
 
 In come scores and one metric, out come rows and flat records. All judging is done in `core.spread`; here
-the variants of an experiment are handed to it.
+the variants of an experiment are handed to it, always as a whole table, so that a pair gets the same verdict
+wherever it is shown.
 """
 
 from collections.abc import Sequence
@@ -11,14 +12,17 @@ from typing import Any
 import numpy as np
 
 from core.errors import UserError
+from core.results.borrowed import borrowed_noise
 from core.results.loading import Scores
-from core.results.tables import check_variants, variant_values
-from core.spread.comparisons import Comparison, against_baseline, compare_scope
+from core.results.number_format import spread_text_of, unit_words
+from core.results.tables import Measured, check_variants, measured
 from core.spread.components import Components, components, pooled, run_components
+from core.spread.crossed import shared_components, shared_run_components
 from core.spread.intervals import SCOPES, Summary
-from core.spread.metrics import higher_is_better
-from core.spread.pairs import all_pairs, letters_of_pairs
-from core.spread.scopes import run_means, summarize_scope
+from core.spread.planning import std_interval
+from core.spread.scope_verdicts import compare_scope, comparisons_beside
+from core.spread.scopes import summarize_scope
+from core.spread.verdict import BorrowedNoise, Comparison, Verdicts, judge
 
 LARGEST_TABLE_WITH_LETTERS = 60
 """Beyond this many variants the letters of a table help nobody and their number may explode."""
@@ -37,13 +41,66 @@ class Row:
     comparison: Comparison | None
     sd_training: float | None
     sd_evaluation: float | None
+    unit: str = "share"
 
     @property
     def verdict(self) -> str | None:
-        """The word that holds for the table as a whole (Holm), where there is one."""
-        if self.comparison is None:
-            return None
-        return self.comparison.verdict_holm or self.comparison.verdict
+        """The word that holds for the table as a whole; None for the baseline."""
+        return None if self.comparison is None else self.comparison.verdict
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One metric of an experiment at a scope, every variant against every other with the whole table in
+    view.
+    """
+
+    measured: Measured
+    scope: str
+    baseline: str
+    level: float
+    verdicts: Verdicts | None
+
+    def between(self, a: str, b: str) -> Comparison:
+        """Variant b against variant a."""
+        if self.verdicts is not None:
+            return self.verdicts.between(a, b)
+        evaluated = [runs for runs in self.measured.values.values() if runs]
+        beside = comparisons_beside(len(evaluated), with_baseline=self.baseline in (a, b))
+        return compare_scope(
+            self.measured.values[a],
+            self.measured.values[b],
+            self.scope,
+            self.level,
+            self.measured.higher_is_better,
+            beside,
+            self.measured.shared,
+            self.measured.resolution,
+        )
+
+    @property
+    def letters(self) -> dict[str, str]:
+        """Grouping letters, where there are any."""
+        few = len(self.measured.values) <= LARGEST_TABLE_WITH_LETTERS
+        return self.verdicts.letters if self.verdicts is not None and few else {}
+
+
+def judged(
+    scores: Scores,
+    metric: str,
+    aggregation: str = "by_task",
+    scope: str = "recipe",
+    baseline: str | None = None,
+    level: float = 0.95,
+    borrowed: BorrowedNoise | None = None,
+) -> Judged:
+    """The verdicts of a table. The baseline is the spec's unless another is named."""
+    found = measured(scores, metric, aggregation)
+    reference = baseline or scores.experiment.baseline
+    verdicts = None
+    if scope == "recipe":
+        verdicts = judge(found.per_run, reference, level, found.higher_is_better, found.resolution, borrowed)
+    return Judged(found, scope, reference, level, verdicts)
 
 
 def verdict_rows(
@@ -53,36 +110,30 @@ def verdict_rows(
     scope: str = "recipe",
     baseline: str | None = None,
     level: float = 0.95,
+    borrowed: BorrowedNoise | None = None,
 ) -> list[Row]:
     """One row per variant, best first, those without a number last.
 
-    The baseline is the spec's unless another is named. `pass_n` is never compared between variants with
-    different numbers of attempts.
+    `pass_n` is never compared between variants with different numbers of attempts.
     """
-    values = variant_values(scores, metric, aggregation)
-    reference = baseline or scores.experiment.baseline
-    upwards = higher_is_better(metric)
-    comparisons: dict[str, Comparison] = {}
-    letters: dict[str, str] = {}
-    if is_comparable(scores, metric):
-        comparisons = against_baseline(values, reference, scope, level, upwards)
-        if scope == "recipe" and len(values) <= LARGEST_TABLE_WITH_LETTERS:
-            per_run = {variant: run_means(runs) for variant, runs in values.items()}
-            letters = letters_of_pairs(per_run, all_pairs(per_run, level, upwards), level, upwards)
+    table = judged(scores, metric, aggregation, scope, baseline, level, borrowed)
+    found, comparable = table.measured, is_comparable(scores, metric)
+    letters = table.letters if comparable else {}
     rows = []
-    for variant, runs in values.items():
-        split = _split(runs)
+    for variant, runs in found.values.items():
+        split = None if scores.experiment.summaries else _split([runs], shared=found.shared)
         rows.append(
             Row(
                 variant,
-                summarize_scope(runs, scope, level),
+                summarize_scope(runs, scope, level, found.shared, found.resolution),
                 letters.get(variant),
-                comparisons.get(variant),
+                table.between(table.baseline, variant) if comparable and variant != table.baseline else None,
                 None if split is None else split["training"].sd,
                 None if split is None else split["evaluation"].sd,
+                found.unit,
             )
         )
-    sign = -1 if upwards else 1
+    sign = -1 if found.higher_is_better else 1
     return sorted(rows, key=lambda row: (bool(np.isnan(row.summary.mean)), sign * row.summary.mean))
 
 
@@ -94,49 +145,84 @@ def is_comparable(scores: Scores, metric: str) -> bool:
     return bool(np.all(most == most[:1]))
 
 
-def _split(runs: Sequence[Any]) -> Components | None:
-    """Training and evaluation components of the run means; None where nothing is known."""
-    try:
-        return run_components(runs)
-    except ValueError:
-        return None
+def _split(variants: Sequence[Sequence[Any]], *, shared: bool, level: float = 0.95) -> Components | None:
+    """Components of the run means, pooled over variants; None where nothing is known."""
+    return _pooled(variants, shared_run_components if shared else run_components, level)
+
+
+def _pooled(variants: Sequence[Sequence[Any]], decompose: Any, level: float) -> Components | None:
+    tables = []
+    for runs in variants:
+        try:
+            tables.append(decompose(runs, level))
+        except ValueError:  # no known score
+            continue
+    return pooled(tables, level) if tables else None
 
 
 @dataclass(frozen=True)
 class Noise:
-    """How much the mean of one run would move: by another evaluation, another training, other tasks.
+    """How much the mean of one run would move: by other evaluation seeds, another training, other tasks.
 
-    Standard deviations as fractions, pooled over the variants; None is unknown.
+    Standard deviations as fractions, pooled over the variants; None is unknown. `common`: evaluations are
+    common to all runs (equal seeds and views), and `own` is the part of one evaluation that is not, which
+    alone disturbs differences. `evaluations` is how many each run has, `training_high` the upper end of a 95
+    % interval.
     """
 
     evaluation: float | None
     training: float | None
     tasks: float | None
+    common: bool = False
+    own: float | None = None
+    evaluations: int = 1
+    training_high: float | None = None
+    unit: str = "share"
+
+    @property
+    def saved(self) -> float | None:
+        """How many evaluations of its own each run would need to compare as well as with the common ones."""
+        if not self.common or not self.own or self.evaluation is None:
+            return None
+        return self.evaluations * (self.evaluation**2 + self.own**2) / self.own**2
 
 
 def noise(scores: Scores, metric: str, aggregation: str = "by_task") -> Noise:
     """The noise of a metric: √ of the evaluation and training variance of run means, and of σ²_task / T."""
-    values = list(variant_values(scores, metric, aggregation).values())
-    tables = [table for table in map(_split, values) if table is not None]
-    if not tables:
-        return Noise(None, None, None)
-    split = pooled(tables)
-    cells = _pooled_cells(scores, values)
-    task = cells["task"].sd if cells else None
-    over_tasks = None if task is None or cells is None else task / cells.tasks**0.5
-    return Noise(split["evaluation"].sd, split["training"].sd, over_tasks)
+    found = measured(scores, metric, aggregation)
+    values = list(found.values.values())
+    split = None if scores.experiment.summaries else _split(values, shared=found.shared)
+    if split is None:
+        return Noise(None, None, None, unit=found.unit)
+    task = None
+    if not scores.experiment.imported:
+        cells = _pooled(values, shared_components if found.shared else components, 0.95)
+        sd = cells["task"].sd if cells else None
+        task = None if sd is None or cells is None else sd / cells.tasks**0.5
+    training = split["training"]
+    seen = training.sd
+    high = None
+    if seen is not None and training.degrees_of_freedom:
+        per_run = (training.mean_square or 0.0) / (split.evaluations / max(1, split.trainings))
+        high = std_interval(per_run**0.5, training.degrees_of_freedom)[1]
+    own = split["training×evaluation"].sd if found.shared else None
+    each = round(split.evaluations / max(1, split.trainings))
+    return Noise(split["evaluation"].sd, seen, task, found.shared, own, each, high, found.unit)
 
 
-def _pooled_cells(scores: Scores, values: Sequence[Sequence[Any]]) -> Components | None:
-    if scores.experiment.imported:
-        return None
-    tables = []
-    for runs in values:
-        try:
-            tables.append(components(runs))
-        except ValueError:
-            continue
-    return pooled(tables) if tables else None
+def spreads_sentence(scores: Scores, metric: str, aggregation: str = "by_task") -> str:
+    """The std that verdicts rest on, pooled over the variants, and how far those of the variants lie
+    apart.
+    """
+    found = judged(scores, metric, aggregation).verdicts
+    if found is None or found.std is None:
+        return ""
+    unit = scores.unit(metric)
+    words = f"{spread_text_of(found.std, unit)} {unit_words(unit, of_difference=True)}".strip()
+    apart = (
+        "" if found.ratio is None else f"; the largest of one variant is {found.ratio:.1f} times the smallest"
+    )
+    return f"Verdicts rest on a std between runs of {words} ({found.freedom:g} degrees of freedom){apart}."
 
 
 def compare_records(
@@ -147,38 +233,47 @@ def compare_records(
     scopes: Sequence[str] | None = None,
     aggregation: str = "by_task",
     level: float = 0.95,
+    lender: Scores | None = None,
 ) -> list[dict[str, Any]]:
-    """Variant b against a: metric, scope, difference (b − a), low, high, p, verdict, runs_needed.
+    """Variant b against a: metric, main, unit, scope, difference (b − a), low, high, p, verdict, p_alone,
+    comparisons.
 
-    For every metric all scopes that the scores allow, unless some are named. Raises `UserError` for an
-    unknown variant and for `pass_n` of different numbers of attempts.
+    low, high, p and verdict are those of the whole table, as in `results`; p_alone is that of the pair, had
+    nothing else been compared, `comparisons` how many stand beside it. For every metric all scopes that the
+    scores allow, unless some are named. Raises `UserError` for an unknown variant and for `pass_n` of
+    different numbers of attempts.
     """
     check_variants(scores, a, b)
     allowed = [scope for scope in SCOPES if scope != "new_tasks" or not scores.experiment.imported]
+    if scores.experiment.summaries:
+        allowed = ["recipe"]
     records = []
     for metric in metrics:
         if not is_comparable(scores, metric):
             raise UserError(
                 "pass_n of runs with different numbers of attempts can't be compared. Use pass_k."
             )
-        values = variant_values(scores, metric, aggregation)
+        borrowed = None if lender is None else borrowed_noise(scores, lender, metric, aggregation)
         for scope in scopes or allowed:
-            found = compare_scope(values[a], values[b], scope, level, higher_is_better(metric))
-            records.append(_comparison_record(metric, scope, found))
+            table = judged(scores, metric, aggregation, scope, None, level, borrowed)
+            found = table.between(a, b)
+            several = sum(bool(runs) for runs in table.measured.values.values())
+            records.append(
+                {
+                    "metric": metric,
+                    "main": metric == scores.experiment.metrics[0],
+                    "unit": table.measured.unit,
+                    "scope": scope,
+                    "difference": None if np.isnan(found.difference) else found.difference,
+                    "low": found.low,
+                    "high": found.high,
+                    "p": found.p,
+                    "verdict": found.verdict,
+                    "p_alone": found.p_alone,
+                    "comparisons": several - 1 if table.baseline in (a, b) else several * (several - 1) // 2,
+                }
+            )
     return records
-
-
-def _comparison_record(metric: str, scope: str, found: Comparison) -> dict[str, Any]:
-    return {
-        "metric": metric,
-        "scope": scope,
-        "difference": None if np.isnan(found.difference) else found.difference,
-        "low": found.low,
-        "high": found.high,
-        "p": found.p,
-        "verdict": found.verdict,
-        "runs_needed": found.runs_needed,
-    }
 
 
 ALL_VARIANTS = "(all)"
@@ -188,45 +283,40 @@ OF_RUN_MEANS = " of run means"
 def spread_records(
     scores: Scores, metrics: Sequence[str], aggregation: str = "by_task", level: float = 0.95
 ) -> list[dict[str, Any]]:
-    """Where the spread comes from: variant, metric, component, variance, sd, degrees_of_freedom.
+    """Where the spread comes from: variant, metric, unit, component, variance, sd, degrees_of_freedom.
 
-    Components "training of run means" and "evaluation of run means" come from one number per evaluation;
-    task, training, task×training, evaluation and residual from single tasks, where they are known. The
-    variant "(all)" pools what varies within variants.
+    Components "training of run means", "evaluation of run means" and, where all runs have the same views,
+    "training×evaluation of run means" come from one number per evaluation; task, training, task×training and
+    so on from single tasks, where they are known. The variant "(all)" pools what varies within variants.
     """
     records = []
     for metric in metrics:
-        values = variant_values(scores, metric, aggregation)
-        kept = {variant: table for variant, runs in values.items() if (table := _split(runs)) is not None}
-        tables: dict[str, list[tuple[Components, str]]] = {
-            variant: [(table, OF_RUN_MEANS)] for variant, table in kept.items()
-        }
-        if kept:
-            tables[ALL_VARIANTS] = [(pooled(kept.values(), level), OF_RUN_MEANS)]
-        if kept and not scores.experiment.imported:
-            cells = {variant: components(values[variant], level) for variant in kept}
-            for variant, table in cells.items():
-                tables[variant].append((table, ""))
-            tables[ALL_VARIANTS].append((pooled(cells.values(), level), ""))
-        records += [
-            record
-            for variant, found in tables.items()
-            for table, ending in found
-            for record in _component_records(variant, metric, table, ending)
-        ]
+        found = measured(scores, metric, aggregation)
+        groups = {variant: [runs] for variant, runs in found.values.items()}
+        groups[ALL_VARIANTS] = list(found.values.values())
+        for variant, group in groups.items():
+            table = None if scores.experiment.summaries else _split(group, shared=found.shared, level=level)
+            if table is None:
+                continue
+            records += _component_records(variant, found, table, OF_RUN_MEANS)
+            if not scores.experiment.imported:
+                cells = _pooled(group, shared_components if found.shared else components, level)
+                records += _component_records(variant, found, cells, "") if cells else []
     return records
 
 
-def _component_records(variant: str, metric: str, table: Components, ending: str) -> list[dict[str, Any]]:
-    shown = [part for part in table.parts if not ending or part.name in ("training", "evaluation")]
+def _component_records(variant: str, found: Measured, table: Components, ending: str) -> list[dict[str, Any]]:
+    of_runs = ("training", "evaluation", "training×evaluation")
     return [
         {
             "variant": variant,
-            "metric": metric,
+            "metric": found.metric,
+            "unit": found.unit,
             "component": f"{part.name}{ending}",
             "variance": part.variance,
             "sd": part.sd,
             "degrees_of_freedom": part.degrees_of_freedom,
         }
-        for part in shown
+        for part in table.parts
+        if not ending or part.name in of_runs
     ]

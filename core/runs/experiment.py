@@ -30,6 +30,9 @@ class Experiment(Settings):
     eval_seeds: tuple[Seed, ...] = Field((), description="Evaluations of each training that were asked for.")
     imported: bool = Field(False, description="Whether the numbers come from elsewhere.")
     origin: str = Field("", description="Where imported numbers come from.")
+    lower_is_better: tuple[str, ...] = Field((), description="Imported metrics of which less is better.")
+    units: dict[str, str] = Field({}, description="Units of imported metrics; a share is shown in percent.")
+    summaries: bool = Field(False, description="Whether mean, std and n came instead of single runs.")
 
     @model_validator(mode="after")
     def _baseline_exists(self) -> Self:

@@ -1,7 +1,8 @@
 """Where the spread comes from: tasks, trainings, their interplay, evaluations, the rest.
 
-Tasks are crossed with trainings, evaluations are nested in trainings:
-y[task, training, evaluation] = mean + task + training + task×training + evaluation(training) + residual.
+Tasks are crossed with trainings. Evaluations are nested in trainings here,
+y[task, training, evaluation] = mean + task + training + task×training + evaluation(training) + residual;
+where all trainings have the same evaluation seeds and views, `core.spread.crossed` has the sources.
 In come cells, or runs of evaluations; out come mean squares and, by the method of moments, a variance for
 each source. Negative estimates are kept: they say "not distinguishable from 0".
 """
@@ -19,6 +20,12 @@ from core.spread.scopes import Runs, cells_of
 
 Sizes = tuple[int, int, int, int]
 SOURCES = ("task", "training", "task×training", "evaluation", "residual")
+CROSSED_SOURCES = (
+    *("task", "training", "task×training", "evaluation"),
+    *("task×evaluation", "training×evaluation", "residual"),
+)
+SHARED_DRAWS = frozenset({"evaluation", "task×evaluation"})
+"""Sources of which all variants of an experiment show the same draws."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +57,10 @@ class Component:
 
 @dataclass(frozen=True)
 class Components:
-    """The five sources by name, `components["training"].sd`, with the sizes behind them.
+    """The sources by name, `components["training"].sd`, with the sizes behind them.
 
-    `sums`, `freedoms` (5,) and `expected` (5, 5) are the sums of squares, their degrees of freedom and the
-    coefficients of the expected mean squares, in the order of `SOURCES`; `pooled` needs them.
+    `sums`, `freedoms` (n,) and `expected` (n, n) are the sums of squares, their degrees of freedom and the
+    coefficients of the expected mean squares, in the order of `parts`; `pooled` needs them.
     """
 
     parts: tuple[Component, ...]
@@ -66,7 +73,10 @@ class Components:
     expected: tuple[tuple[float, ...], ...]
 
     def __getitem__(self, name: str) -> Component:
-        return self.parts[SOURCES.index(name)]
+        return next(part for part in self.parts if part.name == name)
+
+    def __contains__(self, name: str) -> bool:
+        return any(part.name == name for part in self.parts)
 
 
 def crossed_components(cells: Sequence[Sequence[Any]] | Floats, level: float = 0.95) -> Components:
@@ -120,22 +130,29 @@ def pooled(many: Iterable[Components], level: float = 0.95) -> Components:
 
     Variants differ in their means; only what varies within a variant enters. Exact for unequal sizes: the
     coefficients of the expected mean squares are averaged with the degrees of freedom as weights. Give
-    either run tables or crossed cells, not a mixture.
+    one kind of table, not a mixture. Evaluations that are shared by all variants are the same draws in each
+    of them, and keep the degrees of freedom of one.
     """
     every = list(many)
     if not every:
         raise ValueError("nothing to pool")
     sums = np.sum([one.sums for one in every], axis=0)
     freedoms = np.sum([one.freedoms for one in every], axis=0)
-    weighted = sum(np.array(one.freedoms)[:, None] * np.array(one.expected) for one in every)
-    expected = np.divide(weighted, freedoms[:, None], out=np.zeros((5, 5)), where=freedoms[:, None] > 0)
+    weighted = np.sum([np.array(one.freedoms)[:, None] * np.array(one.expected) for one in every], axis=0)
+    expected = np.divide(
+        weighted, freedoms[:, None], out=np.zeros_like(weighted), where=freedoms[:, None] > 0
+    )
+    names = tuple(part.name for part in every[0].parts)
+    if names == CROSSED_SOURCES:
+        again = np.array([len(every) if name in SHARED_DRAWS else 1 for name in names])
+        sums, freedoms = sums / again, freedoms / again
     sizes = (
         max(one.tasks for one in every),
         sum(one.trainings for one in every),
         sum(one.evaluations for one in every),
         max(one.tasks_left_out for one in every),
     )
-    return _solved(sums, freedoms, expected, sizes, level)
+    return solved(names, sums, freedoms, expected, sizes, level)
 
 
 def variance_interval(variance: float, freedom: float, level: float = 0.95) -> tuple[float, float]:
@@ -160,7 +177,7 @@ def _components(tables: Sequence[Floats], level: float) -> Components:
     sizes = (int(sound.sum()), len(runs), int(counts.sum()), int((~sound).sum()))
     if sizes[0] == 0:
         raise ValueError("every task has an unknown score; nothing is left to decompose")
-    return _solved(*_analysis(runs, counts), sizes, level)
+    return solved(SOURCES, *_analysis(runs, counts), sizes, level)
 
 
 def _analysis(runs: list[Floats], counts: Floats) -> tuple[Floats, Floats, Floats]:
@@ -200,14 +217,16 @@ def _analysis(runs: list[Floats], counts: Floats) -> tuple[Floats, Floats, Float
     return sums, freedoms, expected
 
 
-def _solved(sums: Floats, freedoms: Floats, expected: Floats, sizes: Sizes, level: float) -> Components:
-    """Variances from mean squares: the triangular system of those sources that have degrees of freedom."""
+def solved(
+    names: Sequence[str], sums: Floats, freedoms: Floats, expected: Floats, sizes: Sizes, level: float
+) -> Components:
+    """Variances from mean squares: the linear system of those sources that have degrees of freedom."""
     present = np.flatnonzero(freedoms > 0)
     weights = np.linalg.inv(expected[np.ix_(present, present)]) if present.size else np.zeros((0, 0))
     squares = sums[present] / freedoms[present]
-    absorbed = _absorbed(set(present.tolist()), sizes)
+    absorbed = _absorbed(set(present.tolist()), sizes) if len(names) == len(SOURCES) else {}
     parts = []
-    for place, name in enumerate(SOURCES):
+    for place, name in enumerate(names):
         if place not in present:
             parts.append(Component(name, 0.0, None, None, None))
             continue

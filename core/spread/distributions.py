@@ -8,7 +8,8 @@ importing `scipy.stats` makes a hundred distributions that nobody asks for, whil
 same reason this room writes `scipy.optimize`, which loads itself when it is first used.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -61,6 +62,60 @@ def studentized_range_quantile(level: float, groups: int, freedom: ArrayLike) ->
         above = (weights * tail(np.exp(middle)[..., None] * scale)).sum(axis=-1) > 1 - level
         low, high = np.where(above, middle, low), np.where(above, high, middle)
     return np.asarray(np.exp((low + high) / 2))
+
+
+def dunnett_tail(t: ArrayLike, shares: Sequence[float], freedom: float) -> Floats:
+    """P(max |T_i| > t) where several means are compared with one control (Dunnett 1955); shape of `t`.
+
+    T_i = (√(1 − λ_i²)·Z_i − λ_i·Z_0) / S with independent normal Z and one common S on `freedom` degrees of
+    freedom. `shares` holds λ_i² = n_i / (n_0 + n_i), the control's share of the variance of difference i. The
+    mean over Z_0 (Gauss–Hermite) and S (trapezoid) of the product of the chances to stay within ±t·S.
+    """
+    bounds = np.asarray(t, dtype=np.float64)
+    control, heights = np.polynomial.hermite_e.hermegauss(32)
+    scale, weights = _scaled_chi(np.asarray(freedom, dtype=np.float64), 64 if freedom >= 3 else 200)
+    reach = np.minimum(bounds[..., None, None], 1e9) * scale
+    inside = np.ones((*bounds.shape, control.size, scale.size))
+    for share, count in Counter(shares).items():
+        shift, own = share**0.5 * control[:, None], (1 - share) ** 0.5
+        chance = special.ndtr((shift + reach) / own) - special.ndtr((shift - reach) / own)
+        inside *= chance**count
+    within = np.einsum("...zs,z,s->...", inside, heights / heights.sum(), weights)
+    return np.asarray(np.clip(1 - within, 0, 1))
+
+
+@lru_cache(maxsize=4096)
+def dunnett_quantile(level: float, shares: tuple[float, ...], freedom: float) -> float:
+    """The t with P(max |T_i| ≤ t) = level, see `dunnett_tail`; Student's for a single comparison."""
+    student = float(special.stdtrit(freedom, (1 + level) / 2))
+    if len(shares) == 1:
+        return student
+    bonferroni = float(special.stdtrit(freedom, 1 - (1 - level) / 2 / len(shares)))
+    return _root(
+        lambda t: float(dunnett_tail(t, shares, freedom)) - (1 - level), 0.999 * student, 1.001 * bonferroni
+    )
+
+
+def _root(falling: Callable[[float], float], low: float, high: float) -> float:
+    """Where a falling function is 0, between two points on either side of it, to 1e-9 in the value: the
+    Illinois method.
+
+    `scipy.optimize` has better ones, and takes a second to import while a first page waits.
+    """
+    above, below, side = falling(low), falling(high), 0
+    middle = low
+    for _ in range(100):
+        middle = (low * below - high * above) / (below - above)
+        value = falling(middle)
+        if abs(value) < 1e-9:
+            break
+        if value > 0:
+            low, above, below = middle, value, below / 2 if side == 1 else below
+            side = 1
+        else:
+            high, below, above = middle, value, above / 2 if side == -1 else above
+            side = -1
+    return middle
 
 
 def _scaled_chi(freedom: Floats, nodes: int) -> tuple[Floats, Floats]:

@@ -7,7 +7,6 @@ comes a `Summary`. Unknown scores (NaN) are left out and counted; with one unit 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,6 +24,8 @@ SCOPES: dict[str, str] = {
 
 ROUNDING = 1e-13
 """Differences below this share of the values are rounding, not spread."""
+SKEWED = 0.2
+"""A share whose std exceeds this part of its distance to an end of the scale is taken to be skewed."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,13 @@ class Estimate:
     """A mean with the mean squares that make up its variance: the common coin of all intervals.
 
     `terms` are (contribution to the variance of the mean, degrees of freedom); contributions may be
-    negative as long as their sum isn't. No terms: the variance is unknown.
+    negative as long as their sum isn't. No terms: the variance is unknown. `apart`: each term keeps its own
+    quantile in the interval, as Satterthwaite's single one falls short where two evaluation seeds are shared.
     """
 
     mean: float
     terms: tuple[tuple[float, float], ...] = ()
+    apart: bool = False
 
     @property
     def variance(self) -> float | None:
@@ -70,12 +73,22 @@ class Estimate:
 
     def interval(self, level: float = 0.95) -> tuple[float | None, float | None]:
         """Student t interval of the mean; (None, None) where the variance is unknown."""
+        half = self.half_width(level)
+        return (None, None) if half is None else (self.mean - half, self.mean + half)
+
+    def half_width(self, level: float = 0.95) -> float | None:
+        """t·√variance; where terms are `apart` √Σ t_i²·term_i, which covers at least `level` (Banerjee
+        1960).
+        """
         _check_level(level)
         variance, freedom = self.variance, self.degrees_of_freedom
         if variance is None or freedom is None:
-            return None, None
-        half = float(special.stdtrit(freedom, (1 + level) / 2)) * variance**0.5
-        return self.mean - half, self.mean + half
+            return None
+        if not self.apart:
+            return float(special.stdtrit(freedom, (1 + level) / 2)) * variance**0.5
+        quantiles = special.stdtrit([term[1] for term in self.terms], (1 + level) / 2)
+        parts = (q**2 * part for q, (part, _) in zip(quantiles.tolist(), self.terms, strict=True))
+        return float(sum(parts)) ** 0.5
 
 
 def satterthwaite(terms: Sequence[tuple[float, float]]) -> float | None:
@@ -161,43 +174,28 @@ def wilson(successes: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[Flo
     return np.asarray(low), np.asarray(high)
 
 
-def clustered_standard_error(values: ArrayLike, clusters: ArrayLike, correct: bool = True) -> Any:
-    """Standard error of the flat mean over outputs when outputs of one task go together.
+def share_interval(
+    over: Estimate, units: int, level: float = 0.95, step: float | None = None
+) -> tuple[float | None, float | None]:
+    """Interval for the mean of a share over `units` runs, within 0…1; (None, None) where it is unknown.
 
-    √(Σ over clusters of (Σ within of (x − mean))²) / n, times √(G / (G − 1)) for G clusters unless
-    `correct` is off (Cameron & Miller 2015; the form for evaluations is Miller 2024, "Adding error bars to
-    evals"). With one output per cluster it is s/√n. Values (..., outputs), clusters (outputs,); the answer
-    has shape (...). NaN where fewer than two clusters or an unknown value leave it unknown.
+    Student's t; and where one unit's std exceeds a fifth of the distance to an end of the scale, scores are
+    skewed, and the interval reaches as far as one whose variance grows with the mean: all μ with
+    (mean − μ)² ≤ half²·μ/mean, at half the error. Simulated coverage near 0 of a nominal .95: counts of 29
+    tasks .957 or more, exponential scores .945 or more, where Student's has .93 and .88 (docs/statistics.md).
     """
-    array = np.asarray(values, dtype=np.float64)
-    _, index, sizes = np.unique(np.asarray(clusters), return_inverse=True, return_counts=True)
-    if index.shape != array.shape[-1:]:
-        raise ValueError(f"{index.size} cluster numbers for values of shape {array.shape}")
-    if sizes.size < 2:
-        return np.full(array.shape[:-1], np.nan)[()]
-    order = np.argsort(index, kind="stable")
-    centred = (array - array.mean(axis=-1, keepdims=True))[..., order]
-    sums = np.add.reduceat(centred, np.concatenate([[0], np.cumsum(sizes)[:-1]]), axis=-1)
-    error = np.sqrt((sums**2).sum(axis=-1)) / index.size
-    return (error * (np.sqrt(sizes.size / (sizes.size - 1)) if correct else 1.0))[()]
-
-
-def summarize_clustered(values: ArrayLike, clusters: ArrayLike, level: float = 0.95) -> Summary:
-    """Flat mean over the outputs of one checkpoint with an interval over *its* tasks.
-
-    Student t on G − 1 degrees of freedom with the clustered standard error; n is the number of clusters
-    and std the standard error · √G. Says nothing about other trainings.
-    """
-    array = np.asarray(values, dtype=np.float64)
-    groups = np.unique(np.asarray(clusters)).size
-    error = float(clustered_standard_error(array, clusters))
-    mean = float(array.mean()) if array.size else float("nan")
-    if np.isnan(error):
-        return Summary(mean, None, groups, None, None, scope="tasks of this checkpoint", tasks=groups)
-    over_tasks = Estimate(mean, ((error**2, groups - 1.0),))
-    low, high = over_tasks.interval(level)
-    std = error * groups**0.5
-    return Summary(mean, std, groups, low, high, groups - 1.0, "tasks of this checkpoint", tasks=groups)
+    half, wide = over.half_width(level), over.half_width((1 + level) / 2)
+    if half is None or wide is None or not units:
+        return None, None
+    low, high = over.mean - half, over.mean + half
+    deviation, least = ((over.variance or 0.0) * units) ** 0.5, (step or 0.0) / units
+    for distance, sign in ((max(over.mean, least), 1), (max(1 - over.mean, least), -1)):
+        if distance > 0 and deviation > SKEWED * distance:
+            shift = wide**2 / distance / 2
+            reach = (wide**2 + shift**2) ** 0.5
+            low = min(low, over.mean + sign * shift - reach)
+            high = max(high, over.mean + sign * shift + reach)
+    return max(0.0, low), min(1.0, high)
 
 
 def _check_level(level: float) -> None:

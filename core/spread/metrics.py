@@ -38,9 +38,14 @@ AGGREGATIONS: dict[str, str] = {
     "all_outputs": "A task counts only if every one of its outputs is right.",
 }
 
-LOWER_IS_BETTER = frozenset({"unanswered"})
-_LOSS = re.compile(r"(?i)(?<![a-z])(loss|losses|error|errors|perplexity|ppl|nll)(?![a-z])")
-"""What measures from elsewhere are called of which less is better."""
+LOWER_IS_BETTER = frozenset(
+    {
+        *("unanswered", "loss", "losses", "perplexity", "ppl", "nll", "bpb", "entropy", "error", "errors"),
+        *("err", "wer", "cer", "mse", "rmse", "mae", "seconds", "sec", "secs", "minutes", "hours", "time"),
+        *("latency", "duration", "cost", "memory"),
+    }
+)
+"""Words in the name of a metric of which less is better."""
 
 _NUMBERED = re.compile(r"(pass|vote|rescored|expected_vote)_([1-9][0-9]{0,6})")
 
@@ -162,8 +167,10 @@ def describe(name: str) -> str:
 
 
 def higher_is_better(name: str) -> bool:
-    """Whether more of this metric is good; metrics from elsewhere are taken to be."""
-    return name not in LOWER_IS_BETTER and _LOSS.search(name) is None
+    """Whether more of this metric is good; those from elsewhere are known by a word in their name, as in
+    `val_loss`, `eval/perplexity`, `error_rate` and `seconds_per_task`."""
+    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
+    return LOWER_IS_BETTER.isdisjoint(words)
 
 
 def task_values(values: ArrayLike, task_index: ArrayLike, how: str = "by_task") -> Floats:

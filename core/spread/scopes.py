@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from core.errors import UserError
-from core.spread.intervals import SCOPES, Estimate, Summary, mean_and_variance, summarize
+from core.spread.intervals import SCOPES, Estimate, Summary, mean_and_variance, share_interval
 from core.spread.metrics import Floats
+from core.spread.resolution import Resolution
 
 Runs = Sequence[Any]
 """Runs of one variant: each a sequence of evaluations, each a number or an array of one number per task."""
@@ -66,39 +67,57 @@ def task_means(values: Runs) -> Floats:
     return np.asarray(np.mean([run.mean(axis=0) for run in cells.runs], axis=0))
 
 
-def scope_estimate(values: Runs, scope: str = "recipe") -> Estimate:
+def scope_estimate(
+    values: Runs, scope: str = "recipe", shared: bool = False, resolution: Resolution | None = None
+) -> Estimate:
     """The mean of a variant and the variance of that mean at a scope.
 
-    checkpoint: pooled variance within runs s_w² (Σ(e_r − 1) degrees of freedom) · Σ(1/e_r) / R².
-    recipe: sample variance of run means / R (R − 1 degrees of freedom).
+    `shared` says that all runs have the same evaluations in the same order (evaluation seeds are crossed with
+    runs); they are nested otherwise.
+    checkpoint: pooled variance within runs s_w² (Σ(e_r − 1) degrees of freedom) · Σ(1/e_r) / R²; shared: the
+    sample variance of the means of each evaluation seed over the runs, / E.
+    recipe: sample variance of run means / R (R − 1 degrees of freedom); shared: random evaluations crossed
+    with random trainings, Var ≤ (MS_training + MS_evaluation) / (R·E), each with its own quantile.
     new_tasks: random tasks crossed with random trainings. With mean squares of the runs × tasks table
-    (evaluations averaged), Var = (MS_task + MS_training − MS_interaction) / (R·T), where a mean square
-    below the interaction's is replaced by it (a component is no less than 0), so that this variance is
-    never below that of "recipe"; degrees of freedom by Satterthwaite. Unknown with one run or one task.
+    (evaluations averaged), Var = (MS_task + MS_training − MS_interaction) / (R·T).
+    In a crossed sum a mean square below the interaction's is replaced by it (a component is no less than 0),
+    so that this variance is never below that of the runs alone; degrees of freedom by Satterthwaite. Unknown
+    with one run or one task, and where nothing varies and no `resolution` says how much at least may.
     """
-    return _estimate(cells_of(values), _check_scope(scope))
+    return _estimate(cells_of(values), _check_scope(scope), shared, resolution)
 
 
-def summarize_scope(values: Runs, scope: str = "recipe", level: float = 0.95) -> Summary:
+def summarize_scope(
+    values: Runs,
+    scope: str = "recipe",
+    level: float = 0.95,
+    shared: bool = False,
+    resolution: Resolution | None = None,
+) -> Summary:
     """Mean ± std and interval of one variant at a scope, from runs → evaluations (→ tasks).
 
     std is what one more unit would show: at "checkpoint" one evaluation of the same model (n counts
-    evaluations), at "recipe" one training (n counts runs), at "new_tasks" one training on as many new
-    tasks (n counts runs, `tasks` the tasks). Unknown evaluations are left out and counted. Raises
-    `UserError` for an unknown scope and for "new_tasks" where the values have no tasks.
+    evaluations, seeds where they are shared), at "recipe" one training (n counts runs), at "new_tasks" one
+    training on as many new tasks (n counts runs, `tasks` the tasks). Unknown evaluations are left out and
+    counted. A share's interval stays within 0…1 and knows its skewness near the ends. Raises `UserError` for
+    an unknown scope and for "new_tasks" where the values have no tasks.
     """
     cells = cells_of(values)
-    over = _estimate(cells, _check_scope(scope))
-    low, high = over.interval(level)
+    over = _estimate(cells, _check_scope(scope), shared, resolution)
     tasks = cells.runs[0].shape[1] if cells.has_tasks and cells.runs else None
     if scope == "recipe":
-        per_run = summarize([run.mean() for run in cells.runs], level)
-        std, n = per_run.std, per_run.n
+        _, variance = mean_and_variance([run.mean() for run in cells.runs])
+        std, n = None if variance is None else variance**0.5, len(cells.runs)
     elif scope == "checkpoint":
-        variance, _ = _within(cells)
-        std, n = None if variance is None else variance**0.5, sum(len(run) for run in cells.runs)
+        within, _ = _within(cells)
+        crossed = _evaluations(cells) if shared else None
+        std = None if within is None else within**0.5
+        n = sum(len(run) for run in cells.runs) if crossed is None else crossed.shape[1]
     else:
         std, n = _new_tasks_std(cells), len(cells.runs)
+    low, high = over.interval(level)
+    if resolution is not None and resolution.share:
+        low, high = share_interval(over, n, level, resolution.step)
     shown = tasks if scope == "new_tasks" else None
     return Summary(over.mean, std, n, low, high, over.degrees_of_freedom, scope, cells.unknown, shown)
 
@@ -125,28 +144,69 @@ def exceeds(square: float, noise: float) -> bool:
     return square - noise > 1e-9 * abs(noise)
 
 
-def _estimate(cells: Cells, scope: str) -> Estimate:
+def _estimate(cells: Cells, scope: str, shared: bool, resolution: Resolution | None) -> Estimate:
     per_run = np.array([run.mean() for run in cells.runs])
     mean, variance = mean_and_variance(per_run)
-    if scope == "recipe":
-        return Estimate(mean, () if variance is None else ((variance / len(per_run), len(per_run) - 1.0),))
+    crossed = _evaluations(cells) if shared else None
     if scope == "checkpoint":
-        within, freedom = _within(cells)
-        if within is None:
-            return Estimate(mean)
-        return Estimate(
-            mean, ((within * sum(1 / len(run) for run in cells.runs) / len(per_run) ** 2, freedom),)
-        )
-    table = _table(cells)
-    if table is None:
+        return _over_evaluations(cells, mean, crossed, resolution)
+    if scope == "new_tasks":
+        table = _table(cells)
+        return _known(Estimate(mean, () if table is None else _crossed_terms(table)))
+    if variance is None:
         return Estimate(mean)
-    (runs, tasks), (task, training, rest) = table.shape, mean_squares(table)
-    parts = [(task, tasks - 1.0)] if exceeds(task, rest) else []
+    runs = len(per_run)
+    least = 0.0 if resolution is None else float(resolution.least_variance(mean, runs))
+    if crossed is not None and crossed.shape[1] > 1:
+        evaluations = crossed.shape[1]
+        _, over_seeds = mean_and_variance(crossed.mean(axis=0))
+        terms = (
+            (max(variance, least) / runs, runs - 1.0),
+            ((over_seeds or 0.0) / evaluations, evaluations - 1.0),
+        )
+        return _known(Estimate(mean, terms, apart=True))
+    return _known(Estimate(mean, ((max(variance, least) / runs, runs - 1.0),)))
+
+
+def _over_evaluations(
+    cells: Cells, mean: float, crossed: Floats | None, resolution: Resolution | None
+) -> Estimate:
+    """The mean of these trained models over new evaluations."""
+    if crossed is not None:
+        _, variance = mean_and_variance(crossed.mean(axis=0))
+        variance = None if variance is None else variance / crossed.shape[1]
+        freedom = crossed.shape[1] - 1.0
+    else:
+        within, freedom = _within(cells)
+        shares = sum(1 / len(run) for run in cells.runs) / max(1, len(cells.runs)) ** 2
+        variance = None if within is None else within * shares
+    if variance is None:
+        return Estimate(mean)
+    units = sum(len(run) for run in cells.runs)
+    least = 0.0 if resolution is None else float(resolution.least_variance(mean, units)) / units
+    return _known(Estimate(mean, ((max(variance, least), freedom),)))
+
+
+def _known(over: Estimate) -> Estimate:
+    """The estimate, without its variance where that is 0: equal scores are no certainty."""
+    return over if over.variance else Estimate(over.mean)
+
+
+def _crossed_terms(table: Floats) -> tuple[tuple[float, float], ...]:
+    """Mean squares that make up the variance of the mean of a runs × columns table, both random."""
+    (runs, columns), (column, training, rest) = table.shape, mean_squares(table)
+    parts = [(column, columns - 1.0)] if exceeds(column, rest) else []
     parts += [(training, runs - 1.0)] if exceeds(training, rest) else []
     sign = 1 if not parts else 1 - len(parts)
     if sign:
-        parts.append((sign * rest, (runs - 1.0) * (tasks - 1.0)))
-    return Estimate(mean, tuple((part / (runs * tasks), freedom) for part, freedom in parts))
+        parts.append((sign * rest, (runs - 1.0) * (columns - 1.0)))
+    return tuple((part / (runs * columns), freedom) for part, freedom in parts)
+
+
+def _evaluations(cells: Cells) -> Floats | None:
+    """Runs × evaluations, tasks averaged; None where runs have different numbers of evaluations."""
+    counts = {len(run) for run in cells.runs}
+    return np.array([run.mean(axis=1) for run in cells.runs]) if len(counts) == 1 else None
 
 
 def _within(cells: Cells) -> tuple[float | None, float]:

@@ -1,10 +1,9 @@
 """Tests that stand beside the verdict, each under a label that says what it generalises over.
 
-The paired task test is sharp and answers another question; the permutation test assumes nothing and
-reaches only coarse p values; the probability of improvement says how often, not how much.
+The paired task test is sharp and answers another question; the probability of improvement says how often, not
+how much.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,13 +11,11 @@ import scipy
 from numpy.typing import ArrayLike
 from scipy import special
 
-from core.spread.comparisons import two_sided_p
 from core.spread.intervals import ROUNDING, Estimate, known, mean_and_variance
-from core.spread.metrics import Floats
+from core.spread.verdict import two_sided_p
 
 THESE_CHECKPOINTS = "these checkpoints only, not the recipes: another training may turn it round"
 OVER_TRAININGS = "new trainings of both recipes, on the same tasks"
-MOST_ARRANGEMENTS = 200_000
 
 
 @dataclass(frozen=True)
@@ -39,22 +36,6 @@ class PairedTasks:
     losses: int
     ties: int
     unknown: int
-
-
-@dataclass(frozen=True)
-class Permutation:
-    """Exact test over runs: `p`, and `smallest_p`, the least that so few runs can reach.
-
-    `arrangements` is the number of ways to deal the runs to the variants; `exact` is False where only a
-    sample of them was drawn. p is None without a run in either variant.
-    """
-
-    label: str
-    difference: float
-    p: float | None
-    smallest_p: float | None
-    arrangements: int
-    exact: bool
 
 
 @dataclass(frozen=True)
@@ -85,9 +66,9 @@ def paired_tasks(
     change[np.abs(change) <= ROUNDING * np.maximum(np.abs(first[both]), np.abs(second[both]))] = 0.0
     mean, variance = mean_and_variance(change)
     tasks = change.size
-    over_tasks = Estimate(mean, () if variance is None else ((variance / tasks, tasks - 1.0),))
+    over_tasks = Estimate(mean, ((variance / tasks, tasks - 1.0),) if variance else ())
     low, high = over_tasks.interval(level)
-    p = None if variance is None else two_sided_p(mean, variance / tasks, tasks - 1.0)
+    p = two_sided_p(mean, variance / tasks, tasks - 1.0) if variance else None
     up, down = int((change > 0).sum()), int((change < 0).sum())
     wins, losses = (up, down) if higher_is_better else (down, up)
     sign = sign_test(wins, losses) if wins + losses else (1.0 if tasks else None)
@@ -98,39 +79,6 @@ def paired_tasks(
 def sign_test(wins: int, losses: int) -> float:
     """Exact two-sided p of so many wins and losses where both are as likely: min(1, 2·P(X ≤ the fewer))."""
     return min(1.0, 2 * float(special.bdtr(min(wins, losses), wins + losses, 0.5)))
-
-
-def permutation_test(a: ArrayLike, b: ArrayLike, rng: np.random.Generator | None = None) -> Permutation:
-    """Two-sided permutation test of the difference of means over runs, one number per run (Fisher 1935).
-
-    Every way to deal the runs to the variants is tried; p is the share with a difference at least as large
-    as the one seen. `smallest_p` is 1 / C(n_a + n_b, n_a), or twice that for equal numbers of runs, where
-    swapping the variants gives the same size of difference: 3 runs against 3 never reach below .1. With
-    more than 200,000 ways as many are drawn with `rng`, and p = (1 + hits) / (1 + draws); ValueError
-    without an `rng` then.
-    """
-    first, second = known(a)[0], known(b)[0]
-    n_a, n_b = first.size, second.size
-    if not n_a or not n_b:
-        return Permutation(OVER_TRAININGS, float("nan"), None, None, 0, True)
-    every = np.concatenate([first, second])
-    every = every - every.mean()
-    ways = math.comb(n_a + n_b, n_a)
-    seen = float(second.mean() - first.mean())
-    exact = ways <= MOST_ARRANGEMENTS
-    if exact:
-        total = _sums_of(every, n_a)
-    elif rng is None:
-        raise ValueError(f"{ways} arrangements are too many to try; pass a generator to draw from them")
-    else:
-        total = rng.permuted(np.tile(every, (MOST_ARRANGEMENTS, 1)), axis=1)[:, :n_a].sum(axis=1)
-    # The scores add up to 0, so b's sum is minus a's.
-    differences = np.abs(total / n_a + total / n_b)
-    hits = int((differences >= abs(seen) - 1e-12 * np.abs(every).max()).sum())
-    if not exact:
-        tried = 1 + MOST_ARRANGEMENTS
-        return Permutation(OVER_TRAININGS, seen, (1 + hits) / tried, 1 / tried, ways, exact)
-    return Permutation(OVER_TRAININGS, seen, hits / total.size, (2 if n_a == n_b else 1) / ways, ways, exact)
 
 
 def probability_of_improvement(
@@ -174,19 +122,3 @@ def _score_limit(share: float, end: float, z: float, n_a: int, n_b: int) -> floa
     # At the end itself the variance is 0; just inside the share the variance wins.
     inner = share if 0 < share < 1 else abs(share - 1e-9)
     return float(scipy.optimize.brentq(excess, end, inner, xtol=1e-12))
-
-
-def _sums_of(values: Floats, chosen: int) -> Floats:
-    """The sums of all choices of so many values: those of one half added to those of the other."""
-    first, second = (_sums_by_size(part, chosen) for part in np.array_split(values, 2))
-    pairs = ((first[size], second[chosen - size]) for size in range(chosen + 1))
-    return np.concatenate([np.add.outer(*pair).ravel() for pair in pairs])
-
-
-def _sums_by_size(values: Floats, most: int) -> list[Floats]:
-    """For each size 0…most, the sums of all subsets of that size."""
-    sums = [np.zeros(1), *(np.zeros(0) for _ in range(most))]
-    for value in values:
-        grown = [np.concatenate([sums[size], sums[size - 1] + value]) for size in range(1, most + 1)]
-        sums = [sums[0], *grown]
-    return sums

@@ -13,6 +13,7 @@ from core.results.differences import ORDERS, SHOWN, TaskDifference
 from core.results.figures import variant_colours
 from core.results.loading import Scores
 from core.results.tables import offered_metrics
+from core.spread.intervals import wilson
 from core.spread.metrics import AGGREGATIONS
 from core.sql.chart_queries import differences_query
 from dashboard.components import charts, experiment_page, sql_links
@@ -83,8 +84,7 @@ def show_experiment(name: str, boxes: list[Any]) -> None:
         return
     records = records_of(name, stamp, a, b, metric, form)
     record = next(one for one in records if one["scope"] == "recipe")
-    fewest = min(len(scores.runs[variant]) for variant in (a, b))
-    st.subheader(plain(core_differences.headline(a, b, record, fewest)))
+    st.subheader(plain(core_differences.headline(a, b, record)))
     if imported:
         show_imported(scores, a, b, records)
         return
@@ -112,7 +112,7 @@ def show_numbers(
     """The verdict over recipes, the tasks won and lost, and the test of these checkpoints apart from it."""
     over, tasks, these = st.columns([3, 3, 3], border=True)
     with over:
-        show_recipes(scores, a, b, record)
+        show_recipes(scores, a, b, record, form)
     paired = core_differences.these_checkpoints(scores, a, b, metric, form)
     tasks.markdown("**Tasks**", help=f"A task is won where the mean {plain(metric)} of B's runs is higher.")
     tasks.markdown(f"B wins **{paired.wins}**, loses **{paired.losses}**, ties **{paired.ties}**")
@@ -123,24 +123,41 @@ def show_numbers(
         f"Solved by B alone: {alone['A wrong, B right']}, by A alone: {alone['A right, B wrong']},"
         f" in any attempt of any run."
     )
+    if paired.wins + paired.losses:
+        share = paired.wins / (paired.wins + paired.losses)
+        low, high = (float(end) for end in wilson(paired.wins, paired.wins + paired.losses))
+        ends = " to ".join(number_format.percent(end, 0) for end in (low, high))
+        tasks.caption(
+            f"Of tasks like these that the two answer differently, B wins {number_format.percent(share, 0)} %"
+            f" ({ends} %)."
+        )
     these.markdown("**These checkpoints**", help=f"Holds for {plain(paired.label)}.")
     points = number_format.difference(paired.difference, paired.low, paired.high)
     these.markdown(f"{points} points, paired over tasks, {p_text(paired.p)}")
     these.caption(f"Holds for {plain(paired.label)}.")
 
 
-def show_recipes(scores: Scores, a: str, b: str, record: dict[str, Any]) -> None:
-    """The verdict that generalises over trainings."""
+def show_recipes(scores: Scores, a: str, b: str, record: dict[str, Any], form: str) -> None:
+    """The verdict that generalises over trainings, and how often a training of B beats one of A."""
     st.markdown("**These recipes**", help=f"Generalises over: {number_format.OVER['recipe']}.")
-    points = number_format.difference(record["difference"], record["low"], record["high"])
-    st.markdown(f"{points} points of {plain(record['metric'])}: **{record['verdict']}**")
+    words = number_format.unit_words(record["unit"], of_difference=True)
+    points = number_format.difference(record["difference"], record["low"], record["high"], record["unit"])
+    st.markdown(f"{points} {words} of {plain(record['metric'])}: **{record['verdict']}**")
     runs = " and ".join(str(len(scores.runs[variant])) for variant in (a, b))
     if record["p"] is None:
-        st.caption(f"B − A of {runs} trainings. A test needs 2 or more of each.")
+        st.caption(f"B − A of {runs} trainings. A test needs 2 or more of each, and some noise.")
     else:
+        count = record["comparisons"]
+        beside = "the only comparison" if count == 1 else f"one of {count} comparisons of this table"
+        alone = "" if count == 1 else f" ({p_text(record['p_alone'])} had it been the only one)"
         st.caption(
-            f"B − A with its 95 % interval; Welch's test over {runs} trainings, {p_text(record['p'])}."
+            f"B − A of {runs} trainings with its 95 % interval, {beside}, {p_text(record['p'])}{alone}."
         )
+    found = core_differences.improvement(scores, a, b, record["metric"], form)
+    if found.probability is not None and found.low is not None and found.high is not None:
+        low, high = (number_format.percent(end, 0) for end in (found.low, found.high))
+        share = number_format.percent(found.probability, 0)
+        st.caption(f"Another training of B beats one of A with a chance of {share} % ({low} to {high} %).")
 
 
 def show_imported(scores: Scores, a: str, b: str, records: list[dict[str, Any]]) -> None:
@@ -148,12 +165,16 @@ def show_imported(scores: Scores, a: str, b: str, records: list[dict[str, Any]])
     over, these = st.columns(2, border=True)
     found = {record["scope"]: record for record in records}
     with over:
-        show_recipes(scores, a, b, found["recipe"])
-    record = found["checkpoint"]
+        show_recipes(scores, a, b, found["recipe"], "by_task")
     these.markdown("**These models**", help=f"Holds for {number_format.OVER['checkpoint']}.")
-    points = number_format.difference(record["difference"], record["low"], record["high"])
-    these.markdown(f"{points} points, by the spread of their evaluations, {p_text(record['p'])}")
-    these.caption(f"Holds for {number_format.OVER['checkpoint']}.")
+    if "checkpoint" in found:
+        record = found["checkpoint"]
+        words = number_format.unit_words(record["unit"], of_difference=True)
+        points = number_format.difference(record["difference"], record["low"], record["high"], record["unit"])
+        these.markdown(f"{points} {words}, by the spread of their evaluations, {p_text(record['p'])}")
+        these.caption(f"Holds for {number_format.OVER['checkpoint']}.")
+    else:
+        these.caption("Mean, std and n came without single runs: nothing is known of evaluations.")
     name, metrics = scores.experiment.name, offered_metrics(scores)
     every = verdicts.compare_records(scores, a, b, metrics)
     table = text_tables.comparison_table(

@@ -6,11 +6,15 @@ import streamlit as st
 
 from core.preflight import planning
 from core.reports.lab_note import lab_note
-from core.results import caveats, curves, figures, number_format, tables, text_tables, verdicts
+from core.results import caveats, curves, figures, number_format, records, tables, text_tables, verdicts
+from core.results.answer import answer_sentence
+from core.results.borrowed import borrowed_noise
 from core.results.html_table import result_table
 from core.results.loading import Scores
+from core.runs.experiment import list_experiments
 from core.spread.intervals import SCOPES
 from core.spread.metrics import AGGREGATIONS
+from core.spread.verdict import BorrowedNoise
 from core.sql import chart_queries
 from dashboard.components import experiment_page, picker, sql_links
 from dashboard.components.alarms import show_alarms
@@ -22,17 +26,52 @@ from dashboard.root import project_root
 root = project_root()
 
 
+Lender = tuple[str, Stamp] | None
+"""The experiment whose noise is borrowed, with its stamp."""
+
+
+def lender_scores(lender: Lender) -> Scores | None:
+    return None if lender is None else experiment_page.scores_of(root, *lender)
+
+
+def lent(name: str, stamp: Stamp, metric: str, form: str, lender: Lender) -> BorrowedNoise | None:
+    scores, others = experiment_page.scores_of(root, name, stamp), lender_scores(lender)
+    return None if others is None else borrowed_noise(scores, others, metric, form)
+
+
 @st.cache_data(max_entries=64, show_spinner=False)
-def rows_of(name: str, stamp: Stamp, metric: str, form: str, scope: str, baseline: str) -> list[verdicts.Row]:
+def rows_of(
+    name: str, stamp: Stamp, metric: str, form: str, scope: str, baseline: str, lender: Lender
+) -> list[verdicts.Row]:
     scores = experiment_page.scores_of(root, name, stamp)
-    return verdicts.verdict_rows(scores, metric, form, scope, baseline)
+    borrowed = lent(name, stamp, metric, form, lender)
+    return verdicts.verdict_rows(scores, metric, form, scope, baseline, borrowed=borrowed)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def records_of(
-    name: str, stamp: Stamp, metrics: tuple[str, ...], form: str, scope: str
+    name: str, stamp: Stamp, metrics: tuple[str, ...], form: str, scope: str, baseline: str, lender: Lender
 ) -> list[dict[str, Any]]:
-    return tables.records_of(experiment_page.scores_of(root, name, stamp), metrics, form, scope)
+    scores = experiment_page.scores_of(root, name, stamp)
+    return records.records_of(scores, metrics, form, scope, lender=lender_scores(lender), baseline=baseline)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def answer_of(
+    name: str, stamp: Stamp, metric: str, form: str, scope: str, baseline: str, lender: Lender
+) -> str:
+    rows = rows_of(name, stamp, metric, form, scope, baseline, lender)
+    return answer_sentence(rows, metric, baseline, lent(name, stamp, metric, form, lender), scope)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def spreads_of(name: str, stamp: Stamp, metric: str, form: str) -> str:
+    return verdicts.spreads_sentence(experiment_page.scores_of(root, name, stamp), metric, form)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def looks_of(name: str, stamp: Stamp) -> str:
+    return caveats.looks_sentence(root, experiment_page.scores_of(root, name, stamp))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -49,9 +88,9 @@ def detectable_of(name: str, stamp: Stamp, metric: str, form: str) -> str:
 @st.cache_resource(max_entries=64, show_spinner=False)
 def runs_figure(name: str, stamp: Stamp, metric: str, form: str, scope: str, baseline: str) -> Any:
     scores = experiment_page.scores_of(root, name, stamp)
-    rows = rows_of(name, stamp, metric, form, scope, baseline)
-    runs = tables.run_records(scores, metric, form)
-    return figures.run_chart(rows, runs, scores.variants, scores.experiment.baseline, f"{metric}, %")
+    rows = rows_of(name, stamp, metric, form, scope, baseline, None)
+    runs = tables.dot_records(scores, metric, form, scope)
+    return figures.run_chart(rows, runs, scores.variants, scores.experiment.baseline, metric)
 
 
 @st.cache_resource(max_entries=16, show_spinner="Counting votes …")
@@ -114,9 +153,13 @@ def show_experiment(name: str, boxes: list[Any]) -> None:
     if experiment_page.waiting(scores):
         return
     metric, scope, form, baseline = choose(scores, boxes)
-    heading(scores, metric)
-    rows = rows_of(name, stamp, metric, form, scope, baseline)
-    show_table(scores, stamp, rows, metric, scope, form, baseline)
+    place = st.container()
+    lender = choose_lender(scores, scope)
+    rows = rows_of(name, stamp, metric, form, scope, baseline, lender)
+    with place:
+        answer = answer_of(name, stamp, metric, form, scope, baseline, lender)
+        heading(scores, stamp, metric, scope, answer)
+    show_table(scores, stamp, rows, metric, scope, form, baseline, lender)
     left, right = st.columns([3, 2], gap="large") if scores.columns else (st.container(), None)
     with left:
         show_runs(scores, stamp, metric, form, scope, baseline)
@@ -126,12 +169,33 @@ def show_experiment(name: str, boxes: list[Any]) -> None:
         show_solved(scores, stamp)
 
 
-def heading(scores: Scores, metric: str) -> None:
-    """The question, what was evaluated, and what to be careful with."""
-    st.subheader(plain(scores.experiment.question or scores.experiment.name))
+def choose_lender(scores: Scores, scope: str) -> Lender:
+    """Another experiment whose noise judges this one, for runs that have none of their own; usually none."""
+    if scope != "recipe":
+        return None
+    own = "these runs"
+    names = [own, *list_experiments(root)]
+    with st.expander("Borrow the noise", expanded=False):
+        chosen = st.selectbox(
+            "noise between trainings from",
+            names,
+            key="noise_of",
+            bind="query-params",
+            help="A single run per variant can be judged with the noise between the runs of another"
+            " experiment with"
+            " the same metric. That the noise is alike is your judgement, and is said beside the verdict.",
+        )
+    return None if chosen in (None, own) else (chosen, experiment_page.stamp_of(root, chosen))
+
+
+def heading(scores: Scores, stamp: Stamp, metric: str, scope: str, answer: str) -> None:
+    """The question, the sentence that answers it, what was evaluated, and what to be careful with."""
+    name = scores.experiment.name
+    st.subheader(plain(scores.experiment.question or name))
+    st.markdown(f"**{plain(answer)}**")
     st.caption(plain(caveats.honest_sentence(root, scores)))
-    show_alarms(root, scores.experiment.name)
-    cautions = caveats.warnings(scores, metric)
+    show_alarms(root, name)
+    cautions = [*caveats.warnings(scores, metric, scope), *filter(None, (looks_of(name, stamp),))]
     if cautions:
         st.warning("  \n".join(map(plain, cautions)), icon=":material/info:")
 
@@ -144,6 +208,7 @@ def show_table(
     scope: str,
     form: str,
     baseline: str,
+    lender: Lender,
 ) -> None:
     """The table, over what its numbers generalise, and its files."""
     name = scores.experiment.name
@@ -151,18 +216,19 @@ def show_table(
     left, right = st.columns([5, 1], vertical_alignment="center")
     with right, st.popover("Columns", width="stretch", help="Which metrics stand in the table."):
         columns = choose_columns(scores, metric)
-    records = records_of(name, stamp, tuple(columns), form, scope)
-    cells = {(record["variant"], record["metric"]): record for record in records}
+    found = records_of(name, stamp, tuple(columns), form, scope, baseline, lender)
+    cells = {(record["variant"], record["metric"]): record for record in found}
     colours = figures.variant_colours(scores.variants, scores.experiment.baseline)
     with place:
         st.html(result_table(rows, cells, columns, metric, baseline, scope, colours))
         st.caption(plain(number_format.scope_sentence(scores, scope, form)))
+        st.caption(plain(spreads_of(name, stamp, metric, form)))
     order = {row.variant: number for number, row in enumerate(rows)}
     line = text_tables.command(
         "results", name, metric=columns, aggregation=text_tables.unless(form, "by_task"),
-        scope=text_tables.unless(scope, "recipe"),
+        scope=text_tables.unless(scope, "recipe"), noise_of=None if lender is None else lender[0],
     )  # fmt: skip
-    best_first = sorted(records, key=lambda record: order[record["variant"]])
+    best_first = sorted(found, key=lambda record: order[record["variant"]])
     with left:
         table = text_tables.results_table(best_first, line)
         file_row(table, name, "results", lambda: lab_note(root, name, form, scope))
@@ -170,9 +236,10 @@ def show_table(
 
 def show_runs(scores: Scores, stamp: Stamp, metric: str, form: str, scope: str, baseline: str) -> None:
     """Every run's dot; below it, where the noise comes from and what so many runs can detect."""
+    dots = "evaluation" if scope == "checkpoint" else "run"
     st.markdown(
-        f"**{plain(metric)}** of every run",
-        help="Dots are runs, the bar is mean ± std, the whisker the 95 % interval of the mean.",
+        f"**{plain(metric)}** of every {dots}",
+        help=f"Dots are {dots}s, the bar is mean ± std, the whisker the 95 % interval of the mean.",
     )
     name = scores.experiment.name
     sql_links.chart(

@@ -1,0 +1,137 @@
+"""The sentence that answers the question: which variant is better, by how much, or why nobody can tell.
+
+In come the rows of the main metric, judged with the whole table in view; out comes one sentence in plain
+text, the same on Results, on Home, on the command line and in a lab note.
+"""
+
+from collections.abc import Sequence
+
+from core.results.loading import Scores
+from core.results.number_format import decimals_for, percent, scale_of, unit_words
+from core.results.verdicts import Row, verdict_rows
+from core.spread.verdict import BETTER, CANNOT_TELL, WORSE, BorrowedNoise
+
+MOST_NAMED = 3
+
+
+def experiment_answer(scores: Scores, borrowed: BorrowedNoise | None = None) -> str:
+    """The answer of an experiment by its main metric; empty where nothing is evaluated yet."""
+    if not scores.evaluations:
+        return ""
+    metric, baseline = scores.experiment.metrics[0], scores.experiment.baseline
+    return answer_sentence(verdict_rows(scores, metric, borrowed=borrowed), metric, baseline, borrowed)
+
+
+def answer_sentence(
+    rows: Sequence[Row],
+    metric: str,
+    baseline: str,
+    borrowed: BorrowedNoise | None = None,
+    scope: str = "recipe",
+) -> str:
+    """One sentence about the rows of a metric (`core.results.verdicts.verdict_rows`, best first)."""
+    others = [row for row in rows if row.variant != baseline and row.summary.n]
+    known = next((row.summary.n for row in rows if row.variant == baseline), 0)
+    if not others or not known:
+        return (
+            f"Only {'the baseline' if known else 'a variant'} is evaluated so far: nothing is compared yet."
+        )
+    unit = "evaluations" if scope == "checkpoint" else "trainings"
+    lent = f" Judged with the noise between runs of '{borrowed.experiment}'." if borrowed else ""
+    told = [row for row in others if row.verdict in (BETTER, WORSE)]
+    if told:
+        better = [row for row in told if row.verdict == BETTER]
+        return _told(better or told[::-1], metric, baseline, known, unit) + lent
+    return _untold(others, metric, baseline, known, unit) + lent
+
+
+def _told(rows: Sequence[Row], metric: str, baseline: str, known: int, unit: str) -> str:
+    """The clearest first: the best of the better ones, the worst of the worse ones."""
+    first = rows[0]
+    found = first.comparison
+    assert found is not None
+    counts = _counts(known, first.summary.n, unit)
+    sentence = (
+        f"{first.variant} is {first.verdict} than {baseline} by {_size(first, abs(found.difference))} of"
+        f" {metric}"
+        f" ({_interval(first, towards=found.difference)}; {counts})."
+    )
+    more = [row.variant for row in rows[1:]]
+    if more:
+        named = ", ".join(more[:MOST_NAMED]) + (
+            f" and {len(more) - MOST_NAMED} more" if len(more) > MOST_NAMED else ""
+        )
+        sentence += f" So {'is' if len(more) == 1 else 'are'} {named}."
+    return sentence
+
+
+def _untold(others: Sequence[Row], metric: str, baseline: str, known: int, unit: str) -> str:
+    compared = [row for row in others if row.comparison is not None and row.comparison.p is not None]
+    if not compared:
+        if known < 2 or max(row.summary.n for row in others) < 2:
+            return (
+                f"One {unit.removesuffix('s')} of a variant can't tell: how far another would lie from it"
+                " is unknown. Add train seeds, or judge with the noise of another experiment."
+            )
+        return (
+            f"These {unit} can't tell how large the noise of {metric} is: add train seeds, or choose a finer"
+            " metric."
+        )
+    lost = [row for row in compared if row.comparison is not None and row.comparison.lost_by_correction]
+    row = (
+        lost[0]
+        if lost
+        else max(compared, key=lambda one: abs(one.comparison.difference if one.comparison else 0))
+    )
+    found = row.comparison
+    assert found is not None
+    each = f"These {known} {unit}" if row.summary.n == known else f"{_counts(known, row.summary.n, unit)}"
+    if known == 1:
+        each = f"One {unit.removesuffix('s')} each"
+    start = f"{each} can't tell"
+    shown = f"{row.variant} − {baseline} is {_signed(row)} of {metric} ({_interval(row)})"
+    if lost:
+        return (
+            f"{start}; {shown}. Alone it would count (p = {found.p_alone:.2g}), but {len(compared)}"
+            f" comparisons were made, and one of them looks so by chance with p = {found.p:.2g}."
+        )
+    return f"{start}; {shown if len(others) == 1 else f'the largest difference, {shown}, may be chance'}."
+
+
+def _counts(baseline: int, other: int, unit: str) -> str:
+    return f"{other} {unit} each" if baseline == other else f"{other} {unit} against {baseline}"
+
+
+def _size(row: Row, value: float) -> str:
+    return " ".join(filter(None, (percent(value, _decimals(row), unit=row.unit), _points(row))))
+
+
+def _signed(row: Row) -> str:
+    found = row.comparison
+    value = percent(None if found is None else found.difference, _decimals(row), True, row.unit)
+    return " ".join(filter(None, (value, _points(row))))
+
+
+def _interval(row: Row, towards: float = 1.0) -> str:
+    """`95 % 1.2 to 5.0`, seen in the direction of the difference."""
+    found = row.comparison
+    if found is None or found.low is None or found.high is None:
+        return "no interval"
+    ends = (found.low, found.high) if towards >= 0 else (-found.high, -found.low)
+    low, high = (percent(end, _decimals(row), unit=row.unit) for end in ends)
+    return f"95 % {low} to {high}"
+
+
+def _decimals(row: Row) -> int:
+    found = row.comparison
+    if found is None or found.low is None or found.high is None:
+        return 1
+    ends = [abs(scale_of(row.unit) * end) for end in (found.low, found.high)]
+    decimals = decimals_for(scale_of(row.unit) * (found.high - found.low) / 2)
+    if row.verdict != CANNOT_TELL and not all(round(end, decimals) for end in ends):
+        decimals += 1
+    return decimals
+
+
+def _points(row: Row) -> str:
+    return unit_words(row.unit, of_difference=True)

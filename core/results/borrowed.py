@@ -1,0 +1,47 @@
+"""The noise of another experiment, to judge runs that have none of their own.
+
+A single run per variant can be held against others with the std between runs that an earlier experiment
+showed, if whoever reads it says so. In come two experiments' scores, out comes the noise of the one for a
+metric of the other.
+"""
+
+import numpy as np
+
+from core.errors import UserError
+from core.results.loading import Scores
+from core.results.tables import measured
+from core.spread.intervals import known, mean_and_variance
+from core.spread.verdict import BorrowedNoise, pooled_noise
+
+
+def borrowed_noise(
+    scores: Scores, lender: Scores, metric: str, aggregation: str = "by_task"
+) -> BorrowedNoise:
+    """The variance between runs of another experiment (or of this one), pooled over its variants.
+
+    It must have measured the metric on as many evaluations per run, so that its runs vary as these do. Raises
+    `UserError` where it has not, where none of its variants has two runs, and where its runs are all equal.
+    """
+    name = lender.experiment.name
+    counts = [
+        {len(places) for runs in one.runs.values() for places in runs.values()} for one in (scores, lender)
+    ]
+    if lender.experiment.name != scores.experiment.name and min(counts[0], default=1) < min(
+        counts[1], default=1
+    ):
+        raise UserError(
+            f"The runs of '{name}' have more evaluations each than these, so they vary less. Borrow the"
+            f" noise of"
+            " an experiment with as many."
+        )
+    runs = [known(own)[0] for own in measured(lender, metric, aggregation).per_run.values()]
+    variances = [mean_and_variance(own)[1] for own in runs]
+    found = pooled_noise(
+        [np.nan if variance is None else variance for variance in variances], [own.size for own in runs]
+    )
+    if found is None or not found.variance > 0:
+        raise UserError(
+            f"'{name}' tells nothing of the noise between trainings of {metric}: no variant has two runs with"
+            " different scores. Name another experiment."
+        )
+    return BorrowedNoise(found.variance, found.freedom, name)
