@@ -219,8 +219,10 @@ def plan_records(
             from_runs.design, **{name: value for name, value in given.items() if value is not None}
         )
         if points is None:
-            for runs in sorted({*RUNS_SHOWN, max(2, base.runs)}):
-                records.append(_detectable_record(metric, from_runs, replace(base, runs=runs), wanted, level))
+            records += [
+                _detectable_record(metric, from_runs, replace(base, runs=runs), wanted, level)
+                for runs in sorted({*RUNS_SHOWN, max(2, base.runs)})
+            ]
             continue
         for design in _designs(from_runs, base):
             difference = points / scale_of(from_runs.unit)

@@ -13,7 +13,8 @@ from core.results.number_format import decimals_for, interval, percent
 from core.spread.budgets import expected_vote_curve
 from core.spread.intervals import Summary, summarize
 from core.spread.metrics import pass_k
-from core.spread.verdict import Comparison, compare
+from core.spread.scope_verdicts import compare_scope
+from core.spread.verdict import Comparison
 
 SOURCE = "“Iteration 17. Revisit external training data”, a lab note of 2 September 2024"
 EVALUATIONS = {"A": (87.36, 87.77, 87.45, 87.53, 87.58), "B": (86.52, 86.81, 86.60, 86.33, 86.36)}
@@ -68,14 +69,16 @@ class Judgement:
 
 
 def trap() -> tuple[Judgement, Judgement]:
-    """The same two recipes judged by evaluations of one model each, and by trainings."""
+    """The same two recipes judged by evaluations of one model each, and by trainings, each by Welch's
+    test.
+    """
     return _judged("evaluations", EVALUATIONS), _judged("trainings", TRAININGS)
 
 
 def _judged(unit: str, percent: Mapping[str, tuple[float, ...]]) -> Judgement:
     shares = {name: [value / 100 for value in values] for name, values in percent.items()}
     summaries = {name: summarize(values) for name, values in shares.items()}
-    return Judgement(unit, percent, summaries, compare(shares["A"], shares["B"]))
+    return Judgement(unit, percent, summaries, compare_scope([shares["A"]], [shares["B"]], "checkpoint"))
 
 
 def judged_sentence(judgement: Judgement) -> str:

@@ -190,7 +190,7 @@ def _views_sentence(noise: "Noise") -> str:
     common = (
         " All runs answer the same views, so what a draw of views does to all cancels in every difference"
     )
-    if noise.saved is None or noise.evaluations < 2:
+    if noise.saved is None or noise.evaluations < 2 or noise.saved < 1.5 * noise.evaluations:
         return f"{common}."
     count = "more than 100" if noise.saved > 100 else f"about {noise.saved:.0f}"
     return (

@@ -19,7 +19,8 @@ from core.results.tables import Measured, check_variants, measured
 from core.spread.components import Components, components, pooled, run_components
 from core.spread.crossed import shared_components, shared_run_components
 from core.spread.intervals import SCOPES, Summary
-from core.spread.planning import std_interval
+from core.spread.likelihood import reml
+from core.spread.planning import runs_needed, std_interval
 from core.spread.scope_verdicts import compare_scope, comparisons_beside
 from core.spread.scopes import summarize_scope
 from core.spread.verdict import BorrowedNoise, Comparison, Verdicts, judge
@@ -235,8 +236,8 @@ def compare_records(
     level: float = 0.95,
     lender: Scores | None = None,
 ) -> list[dict[str, Any]]:
-    """Variant b against a: metric, main, unit, scope, difference (b − a), low, high, p, verdict, p_alone,
-    comparisons.
+    """Variant b against a: metric, main, unit, scope, difference (b − a), low, high, p, verdict, runs_needed,
+    runs_needed_low, runs_needed_high, p_alone, comparisons.
 
     low, high, p and verdict are those of the whole table, as in `results`; p_alone is that of the pair, had
     nothing else been compared, `comparisons` how many stand beside it. For every metric all scopes that the
@@ -269,6 +270,7 @@ def compare_records(
                     "high": found.high,
                     "p": found.p,
                     "verdict": found.verdict,
+                    **_runs_needed(found, table, several),
                     "p_alone": found.p_alone,
                     "comparisons": several - 1 if table.baseline in (a, b) else several * (several - 1) // 2,
                 }
@@ -276,8 +278,27 @@ def compare_records(
     return records
 
 
+def _runs_needed(found: Comparison, table: Judged, variants: int) -> dict[str, int | None]:
+    """The runs per variant that find the difference seen, and those for the ends of its interval.
+
+    The difference seen is no more than a guess at the true one, so the number alone would promise too much:
+    where the interval holds 0, no number of runs is enough, and `runs_needed_high` is None.
+    """
+    std = None if table.verdicts is None else table.verdicts.std
+    if std is None or found.low is None or found.high is None:
+        return dict.fromkeys(("runs_needed", "runs_needed_low", "runs_needed_high"))
+    far = max(abs(found.low), abs(found.high))
+    near = 0.0 if found.low <= 0 <= found.high else min(abs(found.low), abs(found.high))
+    sizes = {"runs_needed": found.difference, "runs_needed_low": far, "runs_needed_high": near}
+    return {
+        name: runs_needed(size, std, max(2, variants), level=table.level, step=table.measured.resolution.step)
+        for name, size in sizes.items()
+    }
+
+
 ALL_VARIANTS = "(all)"
 OF_RUN_MEANS = " of run means"
+BY_LIKELIHOOD = ", by likelihood"
 
 
 def spread_records(
@@ -299,10 +320,31 @@ def spread_records(
             if table is None:
                 continue
             records += _component_records(variant, found, table, OF_RUN_MEANS)
+            if variant == ALL_VARIANTS and not found.shared:
+                records += _likelihood_records(found, group)
             if not scores.experiment.imported:
                 cells = _pooled(group, shared_components if found.shared else components, level)
                 records += _component_records(variant, found, cells, "") if cells else []
     return records
+
+
+def _likelihood_records(found: Measured, group: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+    """The same by restricted maximum likelihood, which weighs runs with few evaluations less."""
+    likely = reml(group)
+    parts = {"training": (likely.training, likely.training_freedom)}
+    parts["evaluation"] = (likely.evaluation, likely.evaluation_freedom)
+    return [
+        {
+            "variant": ALL_VARIANTS,
+            "metric": found.metric,
+            "unit": found.unit,
+            "component": f"{name}{OF_RUN_MEANS}{BY_LIKELIHOOD}",
+            "variance": variance,
+            "sd": None if variance is None else variance**0.5,
+            "degrees_of_freedom": freedom,
+        }
+        for name, (variance, freedom) in parts.items()
+    ]
 
 
 def _component_records(variant: str, found: Measured, table: Components, ending: str) -> list[dict[str, Any]]:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
-import scipy
 from numpy.typing import ArrayLike
 from scipy import special
 
@@ -135,7 +134,7 @@ def _scaled_chi(freedom: Floats, nodes: int) -> tuple[Floats, Floats]:
 
 @lru_cache(maxsize=64)
 def _range_tail(groups: int) -> Callable[[Floats], Floats]:
-    """R(w) as a spline through exact points up to w = 40, where it is 0 to the last digit."""
+    """R(w) between exact points up to w = 40, where it is 0 to the last digit."""
     z, weight = np.polynomial.legendre.leggauss(200)
     z, weight = 9 * z, 9 * weight * np.exp(-((9 * z) ** 2) / 2) / np.sqrt(2 * np.pi)
     w = np.linspace(0, 40, 3201)[:, None]
@@ -143,5 +142,16 @@ def _range_tail(groups: int) -> Callable[[Floats], Floats]:
     with np.errstate(divide="ignore"):
         left = np.log1p(-np.exp(special.log_ndtr(z - w) - below))
     tail = groups * (weight * np.exp((groups - 1) * below) * -np.expm1((groups - 1) * left)).sum(axis=1)
-    spline = scipy.interpolate.CubicSpline(w[:, 0], tail)
-    return lambda x: np.where(x < 40, np.clip(spline(np.minimum(x, 40)), 0, 1), 0.0)
+    return lambda x: np.where(x < 40, np.clip(_interpolated(np.minimum(x, 40) / 0.0125, tail), 0, 1), 0.0)
+
+
+def _interpolated(x: Floats, values: Floats) -> Floats:
+    """Values at 0, 1, 2, … in between: Lagrange's polynomial through the six nearest."""
+    first = np.clip(np.floor(x).astype(np.int64) - 2, 0, len(values) - 6)
+    places = np.arange(6)
+    found = np.zeros(x.shape)
+    for place in places:
+        others = places[places != place]
+        weight = np.prod([(x - first - other) / (place - other) for other in others], axis=0)
+        found += weight * values[first + place]
+    return found

@@ -85,10 +85,10 @@ class Estimate:
         if variance is None or freedom is None:
             return None
         if not self.apart:
-            return float(special.stdtrit(freedom, (1 + level) / 2)) * variance**0.5
+            return float(special.stdtrit(freedom, (1 + level) / 2) * np.sqrt(variance))
         quantiles = special.stdtrit([term[1] for term in self.terms], (1 + level) / 2)
         parts = (q**2 * part for q, (part, _) in zip(quantiles.tolist(), self.terms, strict=True))
-        return float(sum(parts)) ** 0.5
+        return float(np.sqrt(sum(parts)))
 
 
 def satterthwaite(terms: Sequence[tuple[float, float]]) -> float | None:
@@ -175,9 +175,11 @@ def wilson(successes: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[Flo
 
 
 def share_interval(
-    over: Estimate, units: int, level: float = 0.95, step: float | None = None
+    over: Estimate, units: int | None, level: float = 0.95, step: float | None = None
 ) -> tuple[float | None, float | None]:
     """Interval for the mean of a share over `units` runs, within 0…1; (None, None) where it is unknown.
+
+    With `units` None it is only kept within 0…1.
 
     Student's t; and where one unit's std exceeds a fifth of the distance to an end of the scale, scores are
     skewed, and the interval reaches as far as one whose variance grows with the mean: all μ with
@@ -185,9 +187,11 @@ def share_interval(
     tasks .957 or more, exponential scores .945 or more, where Student's has .93 and .88 (docs/statistics.md).
     """
     half, wide = over.half_width(level), over.half_width((1 + level) / 2)
-    if half is None or wide is None or not units:
+    if half is None or wide is None or units == 0:
         return None, None
     low, high = over.mean - half, over.mean + half
+    if units is None:
+        return max(0.0, low), min(1.0, high)
     deviation, least = ((over.variance or 0.0) * units) ** 0.5, (step or 0.0) / units
     for distance, sign in ((max(over.mean, least), 1), (max(1 - over.mean, least), -1)):
         if distance > 0 and deviation > SKEWED * distance:

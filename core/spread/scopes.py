@@ -117,7 +117,8 @@ def summarize_scope(
         std, n = _new_tasks_std(cells), len(cells.runs)
     low, high = over.interval(level)
     if resolution is not None and resolution.share:
-        low, high = share_interval(over, n, level, resolution.step)
+        units = None if scope == "new_tasks" else n
+        low, high = share_interval(over, units, level, resolution.step)
     shown = tasks if scope == "new_tasks" else None
     return Summary(over.mean, std, n, low, high, over.degrees_of_freedom, scope, cells.unknown, shown)
 

@@ -10,7 +10,8 @@ from core.bench.synthetic import make_experiment
 from core.errors import UserError
 from core.exchange.import_scores import import_results, read_results
 from core.results.loading import load_scores
-from core.results.tables import offered_metrics, result_records
+from core.results.records import result_records
+from core.results.tables import offered_metrics
 from core.results.verdicts import compare_records, verdict_rows
 from core.spread.metrics import higher_is_better
 from tests.results.test_tables import REPOSITORY, run_verb
@@ -41,7 +42,7 @@ def test_the_trap_of_the_lab_note(tmp_path: Path) -> None:
     records = {r["scope"]: r for r in compare_records(scores, "A", "B", ["correct_size"])}
     assert set(records) == {"checkpoint", "recipe"}
     assert records["checkpoint"]["p"] < 1e-5 and records["checkpoint"]["verdict"] == "worse"
-    assert 0.1 < records["recipe"]["p"] < 0.15 and records["recipe"]["verdict"] == "cannot tell"
+    assert records["recipe"]["p"] > 0.1 and records["recipe"]["verdict"] == "cannot tell"
     with pytest.raises(UserError, match="Choose scope 'recipe'"):
         result_records(tmp_path, "lab-note", scope="new_tasks")
 

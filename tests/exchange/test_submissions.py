@@ -19,7 +19,7 @@ from core.exchange.import_scores import import_results
 from core.exchange.submissions import all_attempts, problems_of, read_attempts, submission
 from core.results import attempt_prompt
 from core.results.loading import Evaluation, load_scores
-from core.results.tables import records_of
+from core.results.records import records_of
 from core.sql.ask import ask
 from core.storage.schemas import PREDICTIONS, write_table
 from tests.results.test_tables import REPOSITORY

@@ -5,25 +5,34 @@ from pathlib import Path
 import pytest
 
 from core.bench.synthetic import make_experiment
+from core.errors import UserError
 from core.preflight.planning import pilot
 from core.preflight.power import detectable
 from core.results.loading import load_scores
 from core.specs.spec import read_spec
-from core.spread.planning import detectable_difference, power
+from core.spread.planning import detectable_difference
 
 
 def test_an_earlier_experiment_of_the_same_kind_is_the_pilot(project: Path) -> None:
     spec = read_spec(project / "runs" / "my-question" / "experiment.yaml")
     metric = spec.metrics[0]
-    std = pilot(load_scores(project, "my-question"), metric).std
+    known = pilot(load_scores(project, "my-question"), metric)
     next_one = spec.model_copy(update={"name": "next", "train_seeds": (0, 1, 2, 3, 4)})
     found = detectable(project, next_one)
-    assert found is not None and (found.experiment, found.metric, found.runs) == ("my-question", metric, 5)
-    assert found.std == std and found.difference == detectable_difference(std, 5)
-    assert found.difference and found.runs_for_half and found.runs_for_half > 5
-    assert float(power(found.difference / 2, std, found.runs_for_half)) >= 0.8
-    assert f"With 5 runs per variant, differences in {metric} from " in found.sentence
-    assert f"takes {found.runs_for_half} runs" in found.sentence
+    assert found is not None and (found.experiment, found.metric) == ("my-question", metric)
+    assert (found.design.runs, found.design.variants, found.pilot) == (5, len(spec.variants), known)
+    std, step = known.std_for(found.design), known.step_for(found.design)
+    assert found.difference == detectable_difference(std, 5, len(spec.variants), step=step)
+    assert f"With 5 runs of each of {len(spec.variants)} variants" in found.sentence
+    assert "with 10 runs" in found.sentence and "degrees of freedom tell the noise" in found.sentence
+
+
+def test_the_noise_is_carried_over_to_the_design_that_is_launched(project: Path) -> None:
+    spec = read_spec(project / "runs" / "my-question" / "experiment.yaml")
+    here = detectable(project, spec)
+    once = detectable(project, spec.model_copy(update={"name": "next", "eval_seeds": (0,)}))
+    assert here is not None and once is not None and here.difference and once.difference
+    assert once.difference >= here.difference and "carried over to" in once.sentence
 
 
 def test_one_run_detects_nothing_and_says_so(project: Path) -> None:
@@ -35,7 +44,8 @@ def test_one_run_detects_nothing_and_says_so(project: Path) -> None:
 
 def test_runs_that_all_scored_the_same_tell_nothing_of_noise(tmp_path: Path) -> None:
     spec = make_experiment(tmp_path, runs=2, evaluations=1, tasks=4, skills={"plain": -60})
-    assert pilot(load_scores(tmp_path, spec.name), "accuracy").std == 0
+    with pytest.raises(UserError, match="can't tell how large the noise of accuracy is"):
+        pilot(load_scores(tmp_path, spec.name), "accuracy")
     assert detectable(tmp_path, spec) is None
 
 

@@ -16,7 +16,7 @@ from core.exchange.import_scores import import_results
 from core.reports.lab_note import lab_note
 from core.results.alarms import alarm_sentences, check_records
 from core.results.number_format import mean_and_std
-from core.results.tables import result_records
+from core.results.records import result_records
 from core.runs.layout import Run
 from core.runs.state import RunState, write_state
 from core.storage.files import read_json, write_json, write_text
@@ -74,7 +74,7 @@ def test_everything_that_a_reader_needs_is_in_it(root: Path, note: str) -> None:
         "One GPU",
         "made up 1",
         "attempts: 4",
-        "twice-as-long − plain, points",
+        "twice-as-long − plain",
     )
     assert [part for part in wanted if part not in said] == []
     assert "p = 0.00002. The verdict on B: worse." in said

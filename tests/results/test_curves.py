@@ -14,7 +14,7 @@ from core.errors import UserError
 from core.results import figures
 from core.results.curves import budgets_up_to, pass_curves, solved, vote_curves
 from core.results.loading import load_scores
-from core.results.tables import records_of
+from core.results.records import records_of
 from core.storage.seals import seal_path
 from tests.results.test_tables import NAME
 

@@ -8,7 +8,7 @@ import pytest
 
 from core.results.exports import csv_text, latex, markdown, table_of
 from core.results.number_format import decimals_for, difference, interval, mean_and_std, percent
-from core.results.tables import result_records
+from core.results.records import result_records
 
 
 @pytest.mark.parametrize(

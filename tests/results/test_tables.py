@@ -16,13 +16,8 @@ from core.bench import by_hand
 from core.bench.synthetic import SKILLS, make_experiment, make_tasks
 from core.errors import UserError
 from core.results.loading import load_scores
-from core.results.tables import (
-    evaluation_values,
-    offered_metrics,
-    progress_sentence,
-    result_records,
-    run_records,
-)
+from core.results.records import result_records
+from core.results.tables import evaluation_values, offered_metrics, progress_sentence, run_records
 from core.runs.experiment import list_experiments
 from core.spread.metrics import aggregate, output_metric
 from core.storage.seals import seal_path
@@ -66,11 +61,11 @@ def test_the_verb_agrees_with_a_computation_by_hand(project: Path, how: str) -> 
         assert n == 3 and {len(run) for run in runs} == {2}
 
 
-def test_the_interval_is_students(project: Path) -> None:
+def test_the_interval_holds_students_and_the_seeds_noise(project: Path) -> None:
     record = result_records(project, NAME, ["accuracy"])[0]
     half = 4.30265 * record["std"] / 3**0.5
-    assert record["low"] == pytest.approx(record["mean"] - half, abs=1e-6)
-    assert record["high"] == pytest.approx(record["mean"] + half, abs=1e-6)
+    assert record["low"] < record["mean"] - half and record["high"] > record["mean"] + half
+    assert record["low"] >= 0 and record["high"] <= 1
 
 
 def test_metrics_are_those_of_the_spec_unless_named(project: Path) -> None:

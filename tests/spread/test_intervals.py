@@ -10,10 +10,8 @@ from statsmodels.stats.proportion import proportion_confint
 from core.errors import UserError
 from core.spread.intervals import (
     Estimate,
-    clustered_standard_error,
     satterthwaite,
     summarize,
-    summarize_clustered,
     wilson,
 )
 from core.spread.scopes import run_means, scope_estimate, summarize_scope, task_means
@@ -82,27 +80,6 @@ def test_wilson_broadcasts_and_knows_nothing_from_nothing() -> None:
     assert np.isnan([low[0], high[0]]).all() and 0 < low[1] < 0.5 < high[1] < 1
     with pytest.raises(ValueError, match="between"):
         wilson(3, 2)
-
-
-def test_clustered_errors_agree_with_the_library() -> None:
-    import statsmodels.api as sm
-
-    values, tasks = crossed_scores("clusters", 1, 1, 60)[0, 0, 0], np.arange(60) // 7
-    fit = sm.OLS(values, np.ones(60)).fit(cov_type="cluster", cov_kwds={"groups": tasks})
-    assert clustered_standard_error(values, tasks) == pytest.approx(fit.bse[0])
-    summary = summarize_clustered(values, tasks)
-    assert (summary.n, summary.degrees_of_freedom) == (9, 8)
-    # The published form has no factor for few clusters: s²-free sums over clusters, by hand.
-    sums = np.array([(values - values.mean())[tasks == task].sum() for task in range(9)])
-    plain = clustered_standard_error(values, tasks, correct=False)
-    assert plain == pytest.approx(np.sqrt((sums**2).sum()) / 60)
-
-
-def test_clusters_of_one_give_the_usual_standard_error_and_one_cluster_none() -> None:
-    values = np.array([[0.0, 1, 1, 0, 1], [1, 1, 1, 0, 1]])
-    assert clustered_standard_error(values, np.arange(5)) == pytest.approx(stats.sem(values, axis=1))
-    assert np.isnan(clustered_standard_error(values, np.zeros(5))).all()
-    assert summarize_clustered(values[0], np.zeros(5)).low is None
 
 
 def test_scopes_by_hand_on_unbalanced_runs() -> None:

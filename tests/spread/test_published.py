@@ -9,13 +9,8 @@ Dyestuff: yields of five preparations from each of six batches (Davies & Goldsmi
 lme4's). Data: D. Bates, github.com/dmbates/slides, 2014-10-01-Ithaca, "lmm Examples". REML by MixedModels.jl
 and lme4: batch 1764.05 (std 42.001), residual 2451.25 (std 49.510), mean 1527.5, standard error 19.383.
 
-Penguins: body mass in g by species (Gorman, Williams & Fraser 2014). The docstring of Pingouin's
-`pairwise_gameshowell` prints differences, standard errors, T, degrees of freedom and p (since it takes p from
-scipy's studentized range; older versions, by Gleason's approximation, printed .834). They follow from the
-sizes, means and stds alone.
-
 Welch: the three examples of Wikipedia's "Welch's t-test", the first with the further digits that tests of
-several libraries repeat. Holm: what R's `p.adjust(…, "holm")` prints.
+several libraries repeat.
 
 Ticks: widths of larvae's scuta from four rabbits, unequal in number (Sokal & Rohlf, "Biometry", box 9.1); the
 book was not at hand, so a library's analysis of variance is the oracle.
@@ -23,13 +18,11 @@ book was not at hand, so a library's analysis of variance is the oracle.
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from core.spread.comparisons import compare, holm
 from core.spread.components import crossed_components, run_components
 from core.spread.intervals import summarize
 from core.spread.likelihood import reml
-from core.spread.pairs import all_pairs, letters_of_pairs
+from core.spread.scope_verdicts import compare_scope
 
 DIAMETERS = """
 27 23 26 23 23 21  27 23 26 23 23 21  25 21 25 24 24 20  26 23 25 23 23 20  25 22 26 22 23 20
@@ -101,16 +94,12 @@ def test_ticks_of_unequal_litters() -> None:
 def test_welch(example: str) -> None:
     first, second, (t, freedom, p) = WELCH[example]
     a, b = (np.array(numbers.split(), dtype=float) for numbers in (first, second))
-    found = compare(b, a)
+    found = compare_scope([b], [a], "checkpoint")
     digits = 1e-9 if abs(t) > 2.4 else 0.06
     assert found.degrees_of_freedom == pytest.approx(freedom, abs=digits)
     assert found.p == pytest.approx(p, abs=1e-9 if abs(t) > 2.4 else 6e-4)
     error = np.sqrt(a.var(ddof=1) / a.size + b.var(ddof=1) / b.size)
     assert found.difference / error == pytest.approx(t, abs=1e-9 if abs(t) > 2.4 else 6e-3)
-
-
-def test_holm_as_r_prints_it() -> None:
-    assert holm([0.01, 0.02, 0.03, 0.04, 0.05]) == pytest.approx([0.05, 0.08, 0.09, 0.09, 0.09])
 
 
 def test_penicillin_samples_crossed_with_plates() -> None:
@@ -120,33 +109,3 @@ def test_penicillin_samples_crossed_with_plates() -> None:
     assert found["training"].sd == pytest.approx(1.9316, abs=6e-5)
     assert found["task×training"].sd == pytest.approx(0.5499, abs=6e-5)
     assert found["residual"].variance is None
-
-
-def sample_of(size: int, mean: float, std: float) -> NDArray[np.float64]:
-    """Numbers with exactly this mean and sample std."""
-    line = np.linspace(-1, 1, size)
-    return np.asarray(mean + std * line / line.std(ddof=1))
-
-
-def test_games_howell_of_penguins() -> None:
-    species = {
-        "Adelie": sample_of(151, 3700.662, 458.566),
-        "Chinstrap": sample_of(68, 3733.088, 384.335),
-        "Gentoo": sample_of(123, 5076.016, 504.116),
-    }
-    pairs = {(pair.first, pair.second): pair for pair in all_pairs(species)}
-    printed = {
-        ("Adelie", "Chinstrap"): (32.426, 59.706, 152.455, 0.85),
-        ("Adelie", "Gentoo"): (1375.354, 58.811, 249.643, 0.0),
-        ("Chinstrap", "Gentoo"): (1342.928, 65.103, 170.404, 0.0),
-    }
-    assert pairs.keys() == printed.keys()
-    for names, (difference, error, freedom, p) in printed.items():
-        pair = pairs[names]
-        assert pair.difference == pytest.approx(difference, abs=6e-4)
-        assert pair.degrees_of_freedom == pytest.approx(freedom, abs=1e-3)
-        assert pair.p == pytest.approx(p, abs=1e-3)
-        spread = sum(species[name].var(ddof=1) / species[name].size for name in names)
-        assert spread**0.5 == pytest.approx(error, abs=1e-3)
-    letters = letters_of_pairs(species, list(pairs.values()))
-    assert letters["Adelie"] == letters["Chinstrap"] != letters["Gentoo"]

@@ -14,7 +14,7 @@ from core.curation.flags import add_flag
 from core.curation.sources import load_tasks
 from core.errors import UserError
 from core.exchange.import_scores import import_results
-from core.results.tables import result_records
+from core.results.records import result_records
 from core.runs.layout import Run
 from core.sql.ask import ask, first_query, known_variants, records, views_of
 from core.sql.saved import list_queries, read_query, save_query
