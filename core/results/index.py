@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.results.differences import first_pair, headline
+from core.results.answer import experiment_answer
 from core.results.loading import Scores
 from core.results.number_format import mean_and_std
-from core.results.tables import records_of
-from core.results.verdicts import compare_records, verdict_rows
+from core.results.records import records_of
+from core.results.verdicts import verdict_rows
 from core.runs.experiment import list_experiments, read_experiment
 from core.runs.layout import IMPORTED, LAUNCHES, SPEC, experiment_folder
 from core.runs.notes import read_notes
@@ -99,12 +99,7 @@ def answer_of(scores: Scores) -> Answered:
     metric = scores.experiment.metrics[0]
     if not scores.evaluations:
         return Answered("", metric, None, None, "")
-    a, b = first_pair(scores, metric)
-    fewest = min((len(scores.runs[variant]) for variant in {a, b}), default=0)
-    sentence = ""
-    if a != b:
-        record = compare_records(scores, a, b, [metric], ["recipe"])[0]
-        sentence = headline(a, b, record, fewest)
+    sentence = experiment_answer(scores) if len(scores.variants) > 1 else ""
     best = verdict_rows(scores, metric)[0].variant
     cell = next(one for one in records_of(scores, [metric]) if one["variant"] == best)
     return Answered(sentence, metric, best, cell["mean"], mean_and_std(cell))

@@ -14,7 +14,7 @@ from core.curation.stored import Stamp, file_stamp
 from core.errors import UserError
 from core.results.loading import Scores
 from core.results.number_format import mean_and_std
-from core.results.tables import records_of
+from core.results.records import records_of
 from core.results.tables import run_records as scored_records
 from core.runs.clock import Clock, experiment_seconds_left, seconds_left, share_of_all, typical_seconds
 from core.runs.layout import Run

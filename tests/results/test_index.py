@@ -7,7 +7,7 @@ import pytest
 from core.bench.synthetic import make_experiment
 from core.results.index import answer_of, experiment_records, wanted_records
 from core.results.loading import load_scores
-from core.results.tables import result_records
+from core.results.records import result_records
 from core.runs.layout import Run
 from core.runs.notes import Notes, write_notes
 from core.runs.state import RunState, write_state

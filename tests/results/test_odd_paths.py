@@ -10,7 +10,7 @@ from core.results.alarms import check_records
 from core.results.answers import answers_of
 from core.results.curves import curve_records
 from core.results.loading import load_scores
-from core.results.tables import result_records
+from core.results.records import result_records
 from core.sql.ask import ask, records
 
 NAME = "my-question"

@@ -6,8 +6,8 @@ import pytest
 
 from core.bench.synthetic import make_experiment
 from core.results.loading import load_scores
+from core.results.records import result_records
 from core.results.run_rows import run_rows, run_scores, variant_rows
-from core.results.tables import result_records
 from core.runs.clock import Clock
 from core.runs.listing import run_records
 
