@@ -88,9 +88,9 @@ class Scores:
 
     def higher_is_better(self, metric: str) -> bool:
         """Whether more of a metric is good: as the experiment says, else by the metric's name."""
-        return metric not in self.experiment.lower_is_better and (
-            self.experiment.imported or higher_is_better(metric)
-        )
+        if metric in self.experiment.lower_is_better:
+            return False
+        return metric in self.experiment.higher_is_better or higher_is_better(metric)
 
     def unit(self, metric: str) -> str:
         """The unit of a metric: "share" (shown in percent), another one, or "number"."""

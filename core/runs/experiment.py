@@ -31,6 +31,7 @@ class Experiment(Settings):
     imported: bool = Field(False, description="Whether the numbers come from elsewhere.")
     origin: str = Field("", description="Where imported numbers come from.")
     lower_is_better: tuple[str, ...] = Field((), description="Imported metrics of which less is better.")
+    higher_is_better: tuple[str, ...] = Field((), description="Imported metrics of which more is better.")
     units: dict[str, str] = Field({}, description="Units of imported metrics; a share is shown in percent.")
     summaries: bool = Field(False, description="Whether mean, std and n came instead of single runs.")
 
