@@ -123,9 +123,9 @@ def _answer(
 
 def _say_beside(root: Path, scores: "Scores", metric: str, aggregation: str, scope: str) -> None:
     """What a reader must know beside the table."""
-    from core.results.caveats import looks_sentence, warnings
+    from core.results.caveats import looks_sentence, spreads_sentence, warnings
     from core.results.number_format import evaluated_sentence, noise_sentence, scope_sentence
-    from core.results.verdicts import noise, spreads_sentence
+    from core.results.verdicts import noise
 
     said = [scope_sentence(scores, scope, aggregation), evaluated_sentence(scores)]
     said += [spreads_sentence(scores, metric, aggregation)]

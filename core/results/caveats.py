@@ -8,9 +8,9 @@ from pathlib import Path
 
 from core.results.leak_warnings import facts
 from core.results.loading import Scores
-from core.results.number_format import evaluated_sentence, missing_sentence
+from core.results.number_format import evaluated_sentence, missing_sentence, spread_text_of, unit_words
 from core.results.tables import is_binary, progress_sentence
-from core.results.verdicts import is_comparable
+from core.results.verdicts import is_comparable, judged
 from core.runs.experiment import known_folder
 from core.runs.layout import record_of_variant
 from core.runs.looks import looks_of
@@ -56,6 +56,21 @@ def warnings(scores: Scores, metric: str, scope: str = "recipe") -> list[str]:
     if scores.columns:
         found += _near_the_ends(scores, metric)
     return [sentence.rstrip(".") + "." for sentence in found if sentence]
+
+
+def spreads_sentence(scores: Scores, metric: str, aggregation: str = "by_task") -> str:
+    """The std that verdicts rest on, pooled over the variants, and how far those of the variants lie
+    apart.
+    """
+    found = judged(scores, metric, aggregation).verdicts
+    if found is None or found.std is None:
+        return ""
+    unit = scores.unit(metric)
+    words = f"{spread_text_of(found.std, unit)} {unit_words(unit, of_difference=True)}".strip()
+    apart = (
+        "" if found.ratio is None else f"; the largest of one variant is {found.ratio:.1f} times the smallest"
+    )
+    return f"Verdicts rest on a std between runs of {words} ({found.freedom:g} degrees of freedom){apart}."
 
 
 def looks_sentence(root: Path, scores: Scores) -> str:

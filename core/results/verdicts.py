@@ -14,7 +14,6 @@ import numpy as np
 from core.errors import UserError
 from core.results.borrowed import borrowed_noise
 from core.results.loading import Scores
-from core.results.number_format import spread_text_of, unit_words
 from core.results.tables import Measured, check_variants, measured
 from core.spread.components import Components, components, pooled, run_components
 from core.spread.crossed import shared_components, shared_run_components
@@ -209,21 +208,6 @@ def noise(scores: Scores, metric: str, aggregation: str = "by_task") -> Noise:
     own = split["training×evaluation"].sd if found.shared else None
     each = round(split.evaluations / max(1, split.trainings))
     return Noise(split["evaluation"].sd, seen, task, found.shared, own, each, high, found.unit)
-
-
-def spreads_sentence(scores: Scores, metric: str, aggregation: str = "by_task") -> str:
-    """The std that verdicts rest on, pooled over the variants, and how far those of the variants lie
-    apart.
-    """
-    found = judged(scores, metric, aggregation).verdicts
-    if found is None or found.std is None:
-        return ""
-    unit = scores.unit(metric)
-    words = f"{spread_text_of(found.std, unit)} {unit_words(unit, of_difference=True)}".strip()
-    apart = (
-        "" if found.ratio is None else f"; the largest of one variant is {found.ratio:.1f} times the smallest"
-    )
-    return f"Verdicts rest on a std between runs of {words} ({found.freedom:g} degrees of freedom){apart}."
 
 
 def compare_records(

@@ -66,7 +66,7 @@ def answer_of(
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def spreads_of(name: str, stamp: Stamp, metric: str, form: str) -> str:
-    return verdicts.spreads_sentence(experiment_page.scores_of(root, name, stamp), metric, form)
+    return caveats.spreads_sentence(experiment_page.scores_of(root, name, stamp), metric, form)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
