@@ -7,7 +7,6 @@ its processor time as a share of the time from the launch to the end of the last
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +14,12 @@ import psutil
 
 from core.bench.registry import Benchmark, Measured, Row
 from core.bench.synthetic import SOURCE, make_tasks
-from core.bench.trivial import MODULE
 from core.bench.workshop import Workshop
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
 from core.launching.launch import launch
-from core.machine import processes
 from core.machine.processes import end_group
+from core.pipeline.pretended_work import PRETENDED_WORK
 from core.runs.state import state_of
 from core.runs.workers import worker_of
 from core.settings import validated
@@ -76,24 +74,12 @@ def spec_of(runs: int) -> ExperimentSpec:
     return validated(ExperimentSpec, data, "bench")
 
 
-@contextmanager
-def _trivial_stages() -> Iterator[None]:
-    """Processes that are started meanwhile have trivial stages."""
-    before = processes.MODULE
-    processes.MODULE = MODULE
-    try:
-        yield
-    finally:
-        processes.MODULE = before
-
-
 def cost_of(root: Path, runs: int) -> Cost:
     """Launch so many runs in a new project and see them through. Raises `UserError` where one fails."""
     shutil.rmtree(root, ignore_errors=True)
     store_source(root, SourceInfo(SOURCE, "made up", "1", "none", "0"), make_tasks(4))
     began = time.monotonic()
-    with _trivial_stages():
-        launched = waiting = launch(root, spec_of(runs), ["bench"])
+    launched = waiting = launch(root, spec_of(runs), ["bench"], work=PRETENDED_WORK.name)
     memory, processor, worker = 0, 0.0, None
     while waiting:
         worker = worker_of(root)

@@ -17,6 +17,7 @@ from core.cluster.snapshot import (
     Carried,
     Pusher,
     Snapshot,
+    attempts_in,
     fetch,
     last_snapshot,
     prefix_of,
@@ -49,9 +50,7 @@ class Mirror:
     def __init__(self, store: Store, run: Run) -> None:
         """Take over what a node pushed after the last driver's end, unless the run went on here since."""
         self.store, self.run, self.place = store, run, place_of(run)
-        self.attempt = max(
-            (int(name.removeprefix("attempt-")) for name in store.names(self.place)), default=-1
-        )
+        self.attempt = max(attempts_in(store.names(self.place)), default=-1)
         self._push, self._asked_to_stop = 0, False
         self._have: dict[str, Carried] = {}
         last = last_snapshot(store, self.place, self.attempt)
@@ -108,14 +107,15 @@ class Mirror:
             shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
 
     def _fetch_state(self, snapshot: Snapshot) -> None:
-        """What the node says of the run, as said by another machine even where it is this one: it is seconds
+        """The node's state of the run, as another machine's even where it is this one: it is seconds
         old, so the heartbeat tells whether its process lives, and the process's number does not."""
         one = snapshot.files.get(STATE)
         if one is None or self._have.get(STATE) == one:
             return
-        said = self.store.get_json(one.at)
-        host = said.get("host")
-        write_json(self.run.folder / STATE, {**said, "host": host and f"{host} (store)"})
+        written = self.store.get_json(one.at)
+        if isinstance(written, dict):
+            host = written.get("host")
+            write_json(self.run.state_file, {**written, "host": host and f"{host} (store)"})
         self._have[STATE] = one
 
 
@@ -145,9 +145,15 @@ class Mirrors:
     def _opened(self, run: Run) -> Mirror | None:
         try:
             return Mirror(self.store, run)
-        except UserError as problem:
+        except (UserError, OSError) as problem:
             fail(run, str(problem))
-            return None
+        except IncompleteError as problem:
+            fail(
+                run,
+                f"{self.store.url} lacks {problem} of this run. Restore it, or delete the run's folder there;"
+                " then: python -m core runs retry",
+            )
+        return None
 
     def errand(self, mirror: Mirror) -> Errand:
         """What the task of the next attempt at a run needs to know."""
@@ -181,6 +187,6 @@ def _pulled(mirror: Mirror) -> str | None:
     """Pull one; the problem where that can't be done."""
     try:
         mirror.pull()
-    except UserError as problem:
+    except (UserError, OSError) as problem:
         return f"{mirror.run.name}: {problem}"
     return None

@@ -17,8 +17,9 @@ from core.cluster.bundle import unpack
 from core.cluster.shared_node import work_through
 from core.cluster.snapshot import Pusher, fetch_last, prefix_of
 from core.errors import UserError
-from core.pipeline.stages import launched_spec, mark_next
+from core.pipeline.stages import mark_next
 from core.runs.done import Stage
+from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import STOP, Run, experiment_folder
 from core.runs.progress import write_log
 from core.runs.provenance import code_version
@@ -55,7 +56,7 @@ def work_apart(errand: Errand, stages: Sequence[Stage]) -> str | None:
     run = _run_in(_folder_of(errand, shelf), shelf, errand)
     try:
         before = fetch_last(store, errand.place, errand.attempt, run.folder)
-        mark_next(run, launched_spec(run))  # not what a process said that is gone
+        mark_next(LaunchedExperiment.of(run), run)  # not what a process said that is gone
         pusher = Pusher(store, prefix_of(errand.place, errand.attempt), run.folder, before)
         with _Pushing(errand, store, pusher, run):
             return work_through(run, stages)

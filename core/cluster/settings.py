@@ -1,4 +1,4 @@
-"""Experiments on a Ray cluster: what is asked of it, and which process drives an experiment there.
+"""Experiments on a Ray cluster: what is requested of it, and which process drives an experiment there.
 
 One driver per experiment, a detached process on the machine of the launch, hands each run to the cluster as
 one task. The nodes share the project's folder, or a store lies between them; states, progress and logs are
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from core.errors import UserError
 from core.machine.processes import start_detached
@@ -25,10 +26,12 @@ from core.storage.files import locked, read_json, write_json
 
 GIGABYTE = 2**30
 LOCAL = "local"
+PRIVATE = {"memory", "data"}
+"""Kinds of address that no other process sees."""
 
 
 class ClusterSettings(Settings):
-    """What an experiment asks of a cluster."""
+    """What an experiment requests of a cluster."""
 
     address: str | None = Field(
         None, description="Address of the Ray cluster; empty: RAY_ADDRESS, else this machine alone."
@@ -43,7 +46,7 @@ class ClusterSettings(Settings):
         description="Cores of a run; empty: its share of a node, by GPUs or else all of it.",
     )
     memory_gigabytes: float | None = Field(
-        None, gt=0, le=1e6, description="Memory of a run; empty: not asked for."
+        None, gt=0, le=1e6, description="Memory of a run; empty: no request."
     )
     shards: int = Field(
         1, ge=1, le=1000, description="Parts in which a run's evaluations are answered at the same time."
@@ -60,6 +63,8 @@ class ClusterSettings(Settings):
     def _is_an_address(cls, store: str | None) -> str | None:
         if store and "://" not in store:
             raise ValueError("a store is an address: s3://bucket/folder, gs://… or file:///folder")
+        if store and PRIVATE & {part.split("://")[0].lower() for part in store.split("::")}:
+            raise ValueError("a store must outlive its process; write s3://bucket/folder or file:///folder")
         return store or None
 
     @model_validator(mode="after")
@@ -71,52 +76,61 @@ class ClusterSettings(Settings):
 
 @dataclass(frozen=True)
 class Share:
-    """What one task gets: GPUs, cores and bytes of memory (None: not asked for)."""
+    """What one task gets: GPUs, cores and bytes of memory (None: no request)."""
 
     gpus: float
     cpus: float
     memory: int | None
 
 
-def cluster_asked(
-    on: str | None, asked: Mapping[str, Any], before: ClusterSettings | None = None
+OPTIONS = {"memory_gigabytes": "--memory-gb"}
+"""Options that are not named like their field."""
+
+
+def option_fields() -> dict[str, tuple[str, FieldInfo]]:
+    """The fields that are options of `launch`: for each its option and the field."""
+    fields = ClusterSettings.model_fields
+    return {name: (OPTIONS.get(name, f"--{name.replace('_', '-')}"), field) for name, field in fields.items()}
+
+
+def requested_cluster(
+    on: str | None, options: Mapping[str, Any], before: ClusterSettings | None = None
 ) -> ClusterSettings | None:
-    """What a launch asks of a cluster, from where it shall run and what was given of the settings; None for
+    """The cluster that a launch requests, from where it shall run and the options that were given; None for
     this machine. Where no place is named it is as `before`.
 
     Raises `UserError` for another place, or settings of a cluster without one.
     """
-    given = {name: value for name, value in asked.items() if value is not None}
+    given = {name: value for name, value in options.items() if value is not None}
     if on == "ray" or (on is None and before is not None):
         kept = before.model_dump(exclude_none=True) if before is not None else {}
         return validated(ClusterSettings, kept | given, "The cluster")
     if on not in (None, "local"):
-        raise UserError(f"'{on}' is no place to run. Use --on local or --on ray.")
+        raise UserError(f"Unknown target '{on}'. Use --on local or --on ray.")
     if given:
         raise UserError(f"{', '.join(given)} are for a cluster. Add --on ray, or leave them away.")
     return None
 
 
 def options_of(settings: ClusterSettings | None) -> list[str]:
-    """The options of `launch` that ask for this."""
+    """The options of `launch` that request this."""
     if settings is None:
         return []
-    names = {"gpus": "--gpus", "cpus": "--cpus", "memory_gigabytes": "--memory-gb"}
-    names |= {"shards": "--shards", "retries": "--retries", "store": "--store"}
-    fresh = ClusterSettings()
-    changed = [name for name in names if getattr(settings, name) != getattr(fresh, name)]
-    values = {name: getattr(settings, name) for name in changed}
-    options = [(names[name], one if isinstance(one, str) else f"{one:g}") for name, one in values.items()]
-    return ["--on", "ray", *(part for option in options for part in option)]
+    fresh, options = ClusterSettings(), ["--on", "ray"]
+    for name, (option, _) in option_fields().items():
+        value = getattr(settings, name)
+        if value != getattr(fresh, name):
+            options += [option, value if isinstance(value, str) else f"{value:g}"]
+    return options
 
 
 def cluster_of(root: Path, experiment: str) -> ClusterSettings | None:
-    """What an experiment asks of a cluster; None for one of this machine."""
+    """What an experiment requests of a cluster; None for one of this machine."""
     path = experiment_folder(root, experiment) / CLUSTER
     return validated(ClusterSettings, read_json(path), str(path)) if path.exists() else None
 
 
-def say_cluster(root: Path, experiment: str, settings: ClusterSettings | None) -> None:
+def set_cluster(root: Path, experiment: str, settings: ClusterSettings | None) -> None:
     """Make an experiment the cluster's, or this machine's. Raises `UserError` while a driver works on it."""
     if cluster_of(root, experiment) == settings:
         return
@@ -152,7 +166,7 @@ def address_of(settings: ClusterSettings, environment: Mapping[str, str] = os.en
 
 
 def share_of(settings: ClusterSettings, nodes: Sequence[Mapping[str, Any]]) -> Share:
-    """What a task gets, from what is asked and what the living nodes have (as `ray.nodes()` tells).
+    """What a task gets, from what is requested and what the living nodes have (as `ray.nodes()` tells).
 
     A run gets a GPU where there are any, and of a node's cores as large a share as of its GPUs; without
     GPUs it gets all cores of the smallest node. Raises `UserError` where no node can ever give that.

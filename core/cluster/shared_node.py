@@ -5,7 +5,6 @@ working on a run that has begun anew elsewhere.
 """
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -14,8 +13,9 @@ from pathlib import Path
 
 from core.errors import UserError
 from core.machine.processes import CODE, MODULE
-from core.pipeline.stages import launched_spec
-from core.runs.done import Stage, stages_left
+from core.pipeline.executor import end_of
+from core.runs.done import Stage
+from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import DRIVER_LOCK, Run, experiment_folder
 from core.runs.listing import named_run
 from core.runs.progress import write_log
@@ -40,14 +40,14 @@ def work_through(run: Run, stages: Sequence[Stage], shard: str | None = None) ->
     for stage in stages:
         if run.stop_file.exists():
             return None
-        if stage not in stages_left(run, launched_spec(run)):  # done before the task lost its node
+        if stage not in LaunchedExperiment.of(run).stages_left(run):  # done before the task lost its node
             continue
         part = ["--shard", shard] if shard else []
         verb = ["run", run.experiment, "--of", run.name, "--stage", stage, *part]
         write_log(run, f"{stage}{f' {shard}' if shard else ''} on {socket.gethostname()}")
         code = run_process(verb, run.root, log)
         if code:
-            return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            return end_of(code)
     return None
 
 

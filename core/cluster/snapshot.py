@@ -7,11 +7,13 @@ turn, so that a whole one is always there.
 """
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from core.errors import UserError
 from core.runs.layout import ADAPTER, CHECKPOINT, MERGED, MODEL, STATE, STOP
@@ -22,6 +24,7 @@ LISTS = ("files-0.json", "files-1.json")
 WHOLE = {ADAPTER: 1, MODEL: 1, CHECKPOINT: 2}
 """Folders that appear whole, and of how many names theirs consists."""
 AT_HOME = {STOP, MERGED}
+_ATTEMPT = re.compile(r"attempt-([0-9]{1,9})")
 TRIES, SECONDS_BETWEEN_TRIES = 20, 0.5
 
 
@@ -51,19 +54,36 @@ def read_snapshot(store: Store, prefix: str) -> Snapshot | None:
     found = []
     for name in LISTS:
         try:
-            record = store.get_json(f"{prefix}/{name}")
+            found.append(_parsed(store.get_json(f"{prefix}/{name}"), f"{store.url}/{prefix}/{name}"))
         except IncompleteError:
             continue
-        files = {name: Carried(**one) for name, one in record["files"].items()}
-        for name in files:
-            place_in(Path(), name)
-        found.append(Snapshot(record["push"], files))
     return max(found, key=lambda one: one.push, default=None)
+
+
+def _parsed(record: Any, where: str) -> Snapshot:
+    """A list of files as it was put. Raises `UserError` for anything else, or a file out of its folder."""
+    try:
+        files = {str(name): Carried(**one) for name, one in record["files"].items()}
+        push = int(record["push"])
+        whole = all(isinstance(one.at, str) and isinstance(one.sha256, str) for one in files.values())
+    except (AttributeError, KeyError, TypeError, ValueError):
+        whole = False
+    if not whole:
+        raise UserError(f"{where} is no list of a run's files. Delete it, then: python -m core runs retry")
+    for name, one in files.items():
+        place_in(Path(), name)
+        place_in(Path(), one.at)
+    return Snapshot(push, files)
 
 
 def prefix_of(place: str, attempt: int) -> str:
     """Below which an attempt at the run of this place writes."""
     return f"{place}/attempt-{attempt:04d}"
+
+
+def attempts_in(names: Iterable[str]) -> list[int]:
+    """The numbers of the attempts among the names in a run's place; other names are left alone."""
+    return [int(one.group(1)) for name in names if (one := _ATTEMPT.fullmatch(name))]
 
 
 def last_snapshot(store: Store, place: str, attempt: int) -> Snapshot | None:

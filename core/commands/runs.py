@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from core.commands.cluster_options import cluster_options
 from core.commands.printing import (
     HERE,
     AsJson,
@@ -30,6 +31,7 @@ Of = Annotated[
 ]
 
 
+@cluster_options
 def launch(
     spec: Annotated[str, typer.Argument(help="A YAML file, or the name of one in data/experiments.")],
     wait: Annotated[bool, typer.Option("--wait", help="Stay and show progress until all runs end.")] = False,
@@ -40,37 +42,24 @@ def launch(
         str | None,
         typer.Option(help="Where: local (this machine) or ray (a cluster); else as before."),
     ] = None,
-    gpus: Annotated[float | None, typer.Option(help="On ray: GPUs of a run.")] = None,
-    cpus: Annotated[float | None, typer.Option(help="On ray: cores of a run.")] = None,
-    memory_gb: Annotated[float | None, typer.Option(help="On ray: gigabytes of memory of a run.")] = None,
-    shards: Annotated[
-        int | None, typer.Option(help="On ray: parts in which evaluations are answered at the same time.")
-    ] = None,
-    retries: Annotated[
-        int | None, typer.Option(help="On ray: how often a run that lost its node goes on elsewhere.")
-    ] = None,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            help="On ray, where nodes share no folder: a store for them, s3://…, gs://…, file:///…."
-        ),
+    work: Annotated[
+        str | None, typer.Option(help="The kind of work: real, or pretended, which computes nothing.")
     ] = None,
     root: Root = HERE,
+    **options: float | str | None,
 ) -> None:
     """Start all runs of an experiment in the background; finished stages are not repeated."""
-    from core.cluster.settings import cluster_asked, cluster_of
+    from core.cluster.settings import cluster_of, requested_cluster
     from core.commands.following import follow
     from core.launching.launch import launch as launch_spec
     from core.preflight.cautions import cautions_of
     from core.specs.spec import find_spec, read_spec
 
     experiment = read_spec(find_spec(root, spec))
-    asked: dict[str, float | str | None] = {"gpus": gpus, "cpus": cpus, "memory_gigabytes": memory_gb}
-    asked |= {"shards": shards, "retries": retries, "store": store}
-    cluster = cluster_asked(on, asked, before=cluster_of(root, experiment.name))
+    cluster = requested_cluster(on, options, before=cluster_of(root, experiment.name))
     for sentence in cautions_of(root, experiment):
         say(f"CAUTION: {sentence}", err=True)
-    runs = launch_spec(root, experiment, sys.argv, by=account(), cluster=cluster, fresh_work=fresh)
+    runs = launch_spec(root, experiment, sys.argv, by=account(), cluster=cluster, fresh_work=fresh, work=work)
     if wait:
         if not follow(root, experiment.name):
             raise typer.Exit(1)
@@ -151,9 +140,11 @@ def run(
     from core.launching.worker import ensure_worker
     from core.machine.processes import end_with_parent
     from core.machine.slots import all_slots, find_slots
+    from core.pipeline.kinds_of_work import work_of
     from core.pipeline.shards import Shard, infer_shard
-    from core.pipeline.stages import launched_spec, run_stage_of
+    from core.pipeline.stages import run_stage_of
     from core.runs.done import STAGES
+    from core.runs.launched_experiment import LaunchedExperiment
     from core.runs.listing import chosen_runs
 
     if not spec_path(root, experiment).exists():
@@ -172,9 +163,10 @@ def run(
     )
     with alone:
         if shard is not None:
-            done = infer_shard(chosen[0], launched_spec(chosen[0]), Shard.parse(shard))
+            launched = LaunchedExperiment.open(root, experiment)
+            done = infer_shard(launched, chosen[0], Shard.parse(shard))
         else:
-            done = run_stage_of(chosen, stage)
+            done = run_stage_of(chosen, stage, work_of(chosen[0]))
     if go_on:
         ensure_worker(root)
     raise typer.Exit(0 if done else 1)

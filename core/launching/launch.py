@@ -9,24 +9,25 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from core.cluster.settings import ClusterSettings, check_ray, ensure_driver, say_cluster
+from core.cluster.settings import ClusterSettings, check_ray, ensure_driver, set_cluster
 from core.curation.leaks import Leak
 from core.curation.mixtures import Gate, mixture_leaks, training_leaks
 from core.errors import UserError
-from core.launching.queue import open_queue
 from core.launching.worker import ensure_worker
-from core.machine.processes import Identity, end_group
-from core.pipeline.schedule import priority_of, wants_work
+from core.machine.processes import end_group
+from core.pipeline.kinds_of_work import wanted_work, work_named
+from core.pipeline.order import wants_work
 from core.preflight.pair_tasks import check_pairs
 from core.runs.archive import put_aside
-from core.runs.done import STAGES, stages_left
-from core.runs.frozen_tasks import Frozen, freeze, read_frozen, write_frozen
+from core.runs.done import STAGES
+from core.runs.frozen_tasks import FrozenTasks, freeze, write_frozen
+from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import LAUNCH_LOCK, LAUNCHES, Run, experiment_folder, runs_folder, spec_path
 from core.runs.listing import list_runs
 from core.runs.looks import note_look
 from core.runs.provenance import describe_run, settings_of
 from core.runs.record import read_record
-from core.runs.state import finish, queue_for, read_state, state_of
+from core.runs.state import RunState, corrected, finish, queue_for, read_state
 from core.runs.workers import is_on_cluster
 from core.specs.edit import as_yaml
 from core.specs.spec import ExperimentSpec, evaluated_tasks
@@ -42,16 +43,24 @@ def runs_of(root: Path, spec: ExperimentSpec) -> list[Run]:
 
 
 def prepare(
-    root: Path, spec: ExperimentSpec, command: list[str], by: str | None = None, *, fresh_work: bool = False
+    root: Path,
+    spec: ExperimentSpec,
+    command: list[str],
+    by: str | None = None,
+    *,
+    fresh_work: bool = False,
+    work: str | None = None,
 ) -> list[Run]:
     """Check the spec against the data and freeze it: `experiment.yaml` and a folder for each run.
 
     `by` is who launches; it goes into the records of the runs that are new. With `fresh_work` these take
-    nothing over from runs that did the same work.
+    nothing over from runs that did the same work. `work` names the kind of their work (None: what this
+    process launches, see `kinds_of_work`).
 
     Folders that exist stay as they are. Raises `UserError` where one of them was made with other
     settings, where data or base model are missing, or where the disk has too little room.
     """
+    work = wanted_work() if work is None else work_named(work).name
     runs = runs_of(root, spec)
     fresh = [run for run in runs if not run.record_file.exists()]
     _check_room(root, len(fresh))
@@ -67,6 +76,7 @@ def prepare(
     records = {
         run: {
             **describe_run(run, spec, frozen, command),
+            "work": work,
             "launched_by": by,
             "fresh": fresh_work,
             "leaks": [asdict(leak) for leak in gates[run.variant].leaks],
@@ -77,8 +87,7 @@ def prepare(
     }
     note_look(experiment_folder(root, spec.name), [run.variant for run in fresh])
     write_text(spec_path(root, spec.name), as_yaml(spec.model_dump(mode="json")))
-    if len(fresh) == len(runs) or read_frozen(root, spec.name) is not None:
-        write_frozen(root, spec.name, frozen)  # before the first run.json, which makes it hold
+    write_frozen(root, spec.name, frozen)  # before the first run.json, which makes it hold
     for run in fresh:
         put_aside(root, run)
         queue_for(run, STAGES[0])
@@ -89,20 +98,17 @@ def prepare(
 def _check_settings(run: Run, spec: ExperimentSpec) -> None:
     """Raise `UserError` where a run's folder was made with other settings than the spec has now."""
     try:
-        same = settings_of(read_record(run)) == (
-            spec.recipe_of(run.variant),
-            spec.evaluation,
-        )
+        made = settings_of(read_record(run))
     except (UserError, KeyError, TypeError):
-        same = False
-    if not same:
+        made = None
+    if made != (spec.recipe_of(run.variant), spec.evaluation):
         raise UserError(
             f"{run.folder.relative_to(run.root)} was made with other settings. Give the spec another name,"
             f" or delete the old runs first: python -m core runs delete {spec.name}"
         )
 
 
-def _frozen_leaks(root: Path, spec: ExperimentSpec, frozen: Frozen, variant: str) -> Gate:
+def _frozen_leaks(root: Path, spec: ExperimentSpec, frozen: FrozenTasks, variant: str) -> Gate:
     by_source = frozen.load_trained(root, variant, spec.recipe_of(variant).mixture)
     trained = [task for tasks in by_source.values() for task in tasks]
     return training_leaks(root, trained, frozen.load_evaluated(root))
@@ -146,6 +152,7 @@ def launch(
     cluster: ClusterSettings | None = None,
     *,
     fresh_work: bool = False,
+    work: str | None = None,
 ) -> list[Run]:
     """Prepare an experiment, queue what is left of its runs, and see that a worker takes them.
 
@@ -156,13 +163,13 @@ def launch(
     if cluster is not None:
         check_ray()
         if cluster.store is not None:
-            Store(cluster.store)  # which says what is not installed
+            Store(cluster.store)  # raises where a library for it is not installed
     with locked(runs_folder(root) / LAUNCH_LOCK):
-        runs = prepare(root, spec, command, by, fresh_work=fresh_work)
-        say_cluster(root, spec.name, cluster)
-        said = {"time": round(time.time(), 3), "by": by, "command": command}
-        append_record(experiment_folder(root, spec.name) / LAUNCHES, said)
-        enqueue(root, runs, spec)
+        runs = prepare(root, spec, command, by, fresh_work=fresh_work, work=work)
+        set_cluster(root, spec.name, cluster)
+        record = {"time": round(time.time(), 3), "by": by, "command": command}
+        append_record(experiment_folder(root, spec.name) / LAUNCHES, record)
+        enqueue(LaunchedExperiment(root, spec), runs)
     see_to(root, spec.name)
     return list_runs(root, spec.name)
 
@@ -171,12 +178,12 @@ def see_to(root: Path, experiment: str) -> None:
     """See that something works on an experiment: a worker of this machine, or a driver of its cluster."""
     if not is_on_cluster(root, experiment):
         ensure_worker(root)
-    elif any(wants_work(run) for run in list_runs(root, experiment)):
+    elif any(wants_work(run, read_state(run)) for run in list_runs(root, experiment)):
         ensure_driver(root, experiment)
 
 
-def enqueue(root: Path, runs: Iterable[Run], spec: ExperimentSpec) -> list[Run]:
-    """Let runs go on from where they are, whatever they said last; those that had something left to do.
+def enqueue(experiment: LaunchedExperiment, runs: Iterable[Run]) -> list[Run]:
+    """Let runs go on from where they are, whatever their state; those that had something left to do.
 
     A run whose files are all there is done, whatever became of its `state.json`. One that lives just goes
     on; a process that gives no sign of life any more is ended.
@@ -184,26 +191,21 @@ def enqueue(root: Path, runs: Iterable[Run], spec: ExperimentSpec) -> list[Run]:
     queued = []
     for run in runs:
         run.stop_file.unlink(missing_ok=True)
-        left = stages_left(run, spec)
-        state = state_of(run)
+        left, written = experiment.stages_left(run), read_state(run)
+        state = corrected(run, written)
         if not left:
             if state.state != "done":
                 finish(run)
         elif state.state != "running":
-            silent = _silent_process(run)
             if (state.state, state.stage) != ("queued", left[0]):
                 queue_for(run, left[0])
-            if silent is not None:  # last, or its worker might say that it failed over what was just said
-                end_group(silent)
+            _end_silent_process(written)  # last: its worker would otherwise overwrite "queued" with "failed"
             queued.append(run)
-    waiting = {run: priority_of(run) for run in queued if wants_work(run)}
-    if waiting and not is_on_cluster(root, spec.name):
-        open_queue(root).put(waiting)
     return queued
 
 
-def _silent_process(run: Run) -> Identity | None:
-    """The process of this machine that says that it works on a run which counts as failed."""
-    said = read_state(run)
-    process = said.process if said is not None and said.state == "running" else None
-    return process if process is not None and process.is_here else None
+def _end_silent_process(written: RunState | None) -> None:
+    """End the process of this machine that works, by this state, on a run which counts as failed."""
+    process = written.process if written is not None and written.state == "running" else None
+    if process is not None and process.is_here:
+        end_group(process)

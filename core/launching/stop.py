@@ -12,10 +12,10 @@ from pathlib import Path
 from core.errors import UserError
 from core.launching.launch import enqueue, see_to
 from core.machine.processes import Identity, end_group, exists
-from core.runs.layout import LAUNCH_LOCK, Run, runs_folder, spec_path
+from core.runs.launched_experiment import LaunchedExperiment
+from core.runs.layout import LAUNCH_LOCK, Run, runs_folder
 from core.runs.listing import chosen_runs
-from core.runs.state import read_state, seconds_silent, state_of, stop
-from core.specs.spec import read_spec
+from core.runs.state import corrected, is_alive, read_state, seconds_silent, state_of, stop
 from core.storage.files import locked, write_json
 
 SECONDS_TO_CHECKPOINT = 8.0
@@ -39,40 +39,48 @@ def stop_runs(root: Path, experiment: str, names: Sequence[str] = ()) -> list[Ru
     for run in runs:
         _end(run)
         stop(run)
-    for process in processes:  # one may have said that it stops, and still hold memory
+    for process in processes:  # one may have stopped its run and still hold memory
         end_group(process)
     return runs
 
 
 def _can_be_stopped(run: Run) -> bool:
-    return state_of(run).state in ("running", "queued") or seconds_silent(run, read_state(run)) is not None
+    written = read_state(run)
+    return corrected(run, written).state in ("running", "queued") or seconds_silent(run, written) is not None
 
 
 def _works(run: Run) -> bool:
-    said = read_state(run)
-    return said is not None and said.state == "running" and state_of(run).state == "running"
+    written = read_state(run)
+    return written is not None and written.state == "running" and is_alive(run, written)
 
 
 def _process_here(run: Run) -> Identity | None:
     """The process of this machine that works on a run."""
-    said = read_state(run)
-    works = _works(run) or seconds_silent(run, said) is not None
-    return said.process if said is not None and works and said.process and said.process.is_here else None
+    written = read_state(run)
+    if (
+        written is None
+        or written.state != "running"
+        or written.process is None
+        or not written.process.is_here
+    ):
+        return None
+    works = is_alive(run, written) or seconds_silent(run, written) is not None
+    return written.process if works else None
 
 
 def _end(run: Run) -> None:
-    """End the process that says that it works on a run, if it is there, by force."""
-    said = read_state(run)
-    if said is None or said.state != "running" or said.process is None:
+    """End the process that works on a run by its state, if it is there, by force."""
+    written = read_state(run)
+    if written is None or written.state != "running" or written.process is None:
         return
-    if said.process.is_here:
-        end_group(said.process)
+    if written.process.is_here:
+        end_group(written.process)
         return
     end = time.monotonic() + SECONDS_ELSEWHERE - SECONDS_TO_CHECKPOINT
     while _works(run):
         if time.monotonic() > end:
             raise UserError(
-                f"{run.name} was asked to stop, but its process on the machine {said.host} has not done so"
+                f"{run.name} was asked to stop, but its process on the machine {written.host} has not done so"
                 " yet. Give the same command there."
             )
         time.sleep(0.2)
@@ -83,8 +91,7 @@ def resume_runs(root: Path, experiment: str, names: Sequence[str] = ()) -> list[
     those that had something left to do. Finished stages are kept. Raises `UserError` for unknown ones."""
     runs = chosen_runs(root, experiment, names)
     with locked(runs_folder(root) / LAUNCH_LOCK):
-        spec = read_spec(spec_path(root, experiment))
-        queued = enqueue(root, runs, spec)
+        queued = enqueue(LaunchedExperiment.open(root, experiment), runs)
     see_to(root, experiment)
     return queued
 

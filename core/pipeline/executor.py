@@ -1,17 +1,19 @@
-"""Executors: where a job runs. One starts a job, says whether it lives, and stops it.
+"""Executors: where jobs run. One starts jobs, tells whether they live and how they ended, and stops them.
 
-A job is one stage of one run, or of several runs that share an engine. Whoever schedules jobs knows no more
-of the machine than this; whoever executes them knows nothing of queues. What became of a job stands in
-the folders of its runs.
+A job is stages of one run, or one stage of several runs that share a process. Whoever conducts jobs knows no
+more of a machine or a cluster than this; whoever executes them knows nothing of their order. What became of a
+job stands in the folders of its runs.
 """
 
 import signal
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from core.machine.processes import end_group, exit_code, start_detached
+from core.machine.slots import Slot
 from core.runs.done import Stage
 from core.runs.layout import Run
 from core.runs.state import is_alive, read_state
@@ -19,10 +21,11 @@ from core.runs.state import is_alive, read_state
 
 @dataclass(frozen=True)
 class Job:
-    """One stage of runs of one experiment."""
+    """Stages of runs of one experiment; the inference of a single run may be answered in `parts`."""
 
-    stage: Stage
+    stages: tuple[Stage, ...]
     runs: tuple[Run, ...]
+    parts: int = 1
 
     @property
     def root(self) -> Path:
@@ -34,70 +37,102 @@ class Job:
         """The experiment that all runs of the job belong to."""
         return self.runs[0].experiment
 
-    @property
-    def command(self) -> list[str]:
-        """The verb, with its arguments, that does the job."""
-        chosen = [part for run in self.runs for part in ("--of", run.name)]
-        return ["run", self.experiment, *chosen, "--stage", self.stage, "--go-on"]
+    def __str__(self) -> str:
+        names = ", ".join(run.name for run in self.runs)
+        return f"{self.experiment} {names}: {', '.join(self.stages)}"
 
 
 class Executor(Protocol):
     """Where jobs run."""
 
-    def start(self, job: Job) -> None:
-        """Start a job that does not live; it outlives whoever started it."""
+    seconds_to_stop: float | None
+    """For how long a run that a person stopped may go on before its job is ended by force; None where whoever
+    stops it ends its processes."""
+
+    def room(self) -> int:
+        """How many jobs can begin now."""
+        ...
+
+    def start(self, jobs: Sequence[Job]) -> None:
+        """Start jobs, or see to those that live already."""
         ...
 
     def is_alive(self, job: Job) -> bool:
-        """Whether somebody works on the job, whoever started it."""
+        """Whether somebody works on the job."""
+        ...
+
+    def ask_to_stop(self, job: Job) -> None:
+        """Pass on that a person wants the job's runs to stand still."""
         ...
 
     def stop(self, job: Job) -> None:
-        """End the job's processes at once; what is finished stays."""
+        """End the job at once; what is finished stays."""
         ...
 
     def how_it_ended(self, job: Job) -> str | None:
-        """In words, such as "SIGKILL" or "exit code 1"; None for a good end, or where nobody knows."""
+        """In words, such as "SIGKILL" or "exit code 1"; None for a good end, or where nobody knows. Once,
+        when the job lives no more."""
         ...
 
 
 class LocalExecutor:
-    """Jobs as detached process groups on this machine, in one slot of it."""
+    """Jobs as detached process groups on this machine, one in each of its slots."""
 
-    def __init__(self, environment: dict[str, str] | None = None) -> None:
-        """`environment` is what marks the slot, such as CUDA_VISIBLE_DEVICES."""
-        self._environment = environment or {}
+    seconds_to_stop: float | None = None
+
+    def __init__(self, slots: Sequence[Slot]) -> None:
+        self._free = list(slots)
+        self._slots: dict[Job, Slot] = {}
         self._children: dict[Job, subprocess.Popen[bytes]] = {}
 
-    def start(self, job: Job) -> None:
-        """Start the job as a detached process that writes into its first run's log."""
-        log = job.runs[0].folder / "log.txt"
-        self._children[job] = start_detached(job.command, job.root, log, **self._environment)
+    def room(self) -> int:
+        """How many slots are free."""
+        return len(self._free)
+
+    def start(self, jobs: Sequence[Job]) -> None:
+        """Give each job a slot, and start those that do not live as processes that write into their first
+        run's log."""
+        for job in jobs:
+            slot = self._slots[job] = self._free.pop(0)
+            if not _is_worked_on(job):
+                (stage,) = job.stages
+                chosen = [part for run in job.runs for part in ("--of", run.name)]
+                verb = ["run", job.experiment, *chosen, "--stage", stage, "--go-on"]
+                log = job.runs[0].log_file
+                self._children[job] = start_detached(verb, job.root, log, **slot.environment)
 
     def is_alive(self, job: Job) -> bool:
         """Whether a process of this job, started here or before, still works."""
         child = self._children.get(job)
-        if child is not None and exit_code(child) is None:
-            return True
-        return any(_works(run) for run in job.runs)
+        return (child is not None and exit_code(child) is None) or _is_worked_on(job)
+
+    def ask_to_stop(self, job: Job) -> None:
+        """Processes of this machine see for themselves that their run is to stop."""
 
     def stop(self, job: Job) -> None:
         """End the process groups that work on the job's runs."""
         for run in job.runs:
-            said = read_state(run)
-            if said is not None and said.process is not None and said.process.is_here:
-                end_group(said.process)
+            state = read_state(run)
+            if state is not None and state.process is not None and state.process.is_here:
+                end_group(state.process)
 
     def how_it_ended(self, job: Job) -> str | None:
-        """The reason why the job's process ended without success; None where there is none to tell."""
-        child = self._children.get(job)
-        if child is None or not child.returncode:
-            return None
-        code = child.returncode
-        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        """How the job's process ended; its slot is free again."""
+        self._free.append(self._slots.pop(job))
+        child = self._children.pop(job, None)
+        return None if child is None else end_of(child.returncode)
 
 
-def _works(run: Run) -> bool:
-    """Whether a living process says that it works on a run."""
-    said = read_state(run)
-    return said is not None and said.state == "running" and is_alive(run, said)
+def end_of(code: int | None) -> str | None:
+    """How a process ended that had this exit code, in words; None for a good end."""
+    if not code:
+        return None
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def _is_worked_on(job: Job) -> bool:
+    """Whether a living process names itself in a run of the job."""
+    states = ((run, read_state(run)) for run in job.runs)
+    return any(
+        state is not None and state.state == "running" and is_alive(run, state) for run, state in states
+    )

@@ -38,6 +38,7 @@ def train_fingerprint(record: dict[str, Any]) -> str:
             "tasks": record["trained"],
             "held_out": record.get("held_out"),
             "train_seed": record["train_seed"],
+            "work": record.get("work"),
             "code": record["code"]["sha256"],
             "libraries": record["libraries"],
         }

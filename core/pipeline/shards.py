@@ -21,11 +21,10 @@ from core.pipeline.shared_engine import (
     evaluation_of,
     what_answers,
 )
-from core.runs.frozen_tasks import frozen_of
+from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import SHARDS, Run
-from core.runs.provenance import add_to_record, check_data
+from core.runs.provenance import add_to_record
 from core.runs.reporter import failure_message
-from core.specs.spec import ExperimentSpec
 from core.storage.evaluation_files import PREDICTIONS_FILE
 from core.storage.files import locked, read_json, write_json
 from core.storage.schemas import PREDICTIONS, read_table, write_table
@@ -53,8 +52,8 @@ class Shard:
         """Where its predictions lie below the folder of an evaluation."""
         return evaluation / SHARDS / f"{self.number}-of-{self.of}"
 
-    def said(self, run: Run) -> Path:
-        """Where it says how far it is."""
+    def report_file(self, run: Run) -> Path:
+        """Where it reports how far it is."""
         return run.folder / SHARDS / f"{self.number}-of-{self.of}.json"
 
 
@@ -63,17 +62,17 @@ def shards(of: int) -> list[Shard]:
     return [Shard(number, of) for number in range(1, of + 1)]
 
 
-def infer_shard(run: Run, spec: ExperimentSpec, shard: Shard) -> bool:
+def infer_shard(experiment: LaunchedExperiment, run: Run, shard: Shard) -> bool:
     """Answer one part of all evaluations of a trained run; whether it is done now.
 
-    How far it is, and why it failed, stands in a file of its own: of the run's state speaks its driver.
+    How far it is, and why it failed, is written into a file of its own: the run's state is its driver's.
     """
     with locked(run.folder / SHARDS / f".{shard.number}-of-{shard.of}.lock"):
-        reporter = _ShardReporter(run, shard, total=_attempts(run, spec, shard))
+        reporter = _ShardReporter(run, shard, total=_attempts(experiment, shard))
         try:
-            check_data(run, spec, "infer")
-            _answer(run, spec, shard, reporter)
-            put_together(run, spec, shard.of)
+            experiment.check_data(run, "infer")
+            _answer(experiment, run, shard, reporter)
+            put_together(experiment, run, shard.of)
             reporter.done()
         except Exception as error:
             reporter.say(error=failure_message(run, error))
@@ -83,25 +82,25 @@ def infer_shard(run: Run, spec: ExperimentSpec, shard: Shard) -> bool:
     return True
 
 
-def _answer(run: Run, spec: ExperimentSpec, shard: Shard, reporter: "_ShardReporter") -> None:
+def _answer(experiment: LaunchedExperiment, run: Run, shard: Shard, reporter: "_ShardReporter") -> None:
     """The part's predictions of every evaluation that is not whole yet, by one engine."""
     from core.inference.engines import open_engine
     from core.prompts.vocabulary import load_tokenizer
 
-    tasks = _tasks(run, spec, shard)
-    left = [seed for seed in spec.eval_seeds if not run.predictions(seed).exists()]
+    tasks = _tasks(experiment, shard)
+    left = [seed for seed in experiment.spec.eval_seeds if not run.predictions(seed).exists()]
     if not left:
         return
     merged = run.folder / SHARDS / f"merged-{shard.number}-of-{shard.of}"
-    model, adapters = what_answers([run], spec, merged)
+    model, adapters = what_answers(experiment, [run], merged)
     tokenizer = load_tokenizer(model)
-    check_trained_prompts(run, spec, tokenizer)
-    with closing(open_engine(spec.evaluation.inference, model, list(adapters.values()))) as engine:
+    check_trained_prompts(experiment, run, tokenizer)
+    with closing(open_engine(experiment.spec.evaluation.inference, model, list(adapters.values()))) as engine:
         if shard.number == 1:
-            add_to_record(run, engine=engine_record(run, spec, engine))
+            add_to_record(run, engine=engine_record(experiment, run, engine))
         jobs = [
             Job(
-                evaluation_of(run, spec, seed, tasks),
+                evaluation_of(experiment, run, seed, tasks),
                 shard.folder(run.eval_folder(seed)),
                 reporter,
                 adapters.get(run),
@@ -114,22 +113,22 @@ def _answer(run: Run, spec: ExperimentSpec, shard: Shard, reporter: "_ShardRepor
     shutil.rmtree(merged, ignore_errors=True)
 
 
-def _tasks(run: Run, spec: ExperimentSpec, shard: Shard) -> list[Task]:
+def _tasks(experiment: LaunchedExperiment, shard: Shard) -> list[Task]:
     """The tasks of a part: every so many-th one, so that large ones are spread."""
-    return frozen_of(run, spec).load_evaluated(run.root)[shard.number - 1 :: shard.of]
+    return experiment.evaluated[shard.number - 1 :: shard.of]
 
 
-def _attempts(run: Run, spec: ExperimentSpec, shard: Shard) -> int:
+def _attempts(experiment: LaunchedExperiment, shard: Shard) -> int:
     """How many attempts a part makes, over all evaluations."""
-    outputs = sum(len(task.test) for task in _tasks(run, spec, shard))
-    return outputs * spec.evaluation.inference.attempts * len(spec.eval_seeds)
+    outputs = sum(len(task.test) for task in _tasks(experiment, shard))
+    return outputs * experiment.spec.evaluation.inference.attempts * len(experiment.spec.eval_seeds)
 
 
 class _ShardReporter:
     """Keeps the file fresh in which a part says how far it is."""
 
     def __init__(self, run: Run, shard: Shard, total: int) -> None:
-        self.run, self.path, self.total = run, shard.said(run), total
+        self.run, self.path, self.total = run, shard.report_file(run), total
         self.steps: dict[Any, int] = {}
         self.speed: float | None = None
         self.say()
@@ -158,20 +157,20 @@ class _ShardReporter:
         )
 
 
-def shard_is_done(run: Run, spec: ExperimentSpec, shard: Shard) -> bool:
+def shard_is_done(experiment: LaunchedExperiment, run: Run, shard: Shard) -> bool:
     """Whether a part's predictions are there, alone or put together with the others."""
-    folders = [run.eval_folder(seed) for seed in spec.eval_seeds]
+    folders = [run.eval_folder(seed) for seed in experiment.spec.eval_seeds]
     return all(
         (folder / PREDICTIONS_FILE).exists() or (shard.folder(folder) / PREDICTIONS_FILE).exists()
         for folder in folders
     )
 
 
-def put_together(run: Run, spec: ExperimentSpec, of: int) -> None:
+def put_together(experiment: LaunchedExperiment, run: Run, of: int) -> None:
     """Make `predictions.parquet` of each evaluation whose parts are all there; the parts go."""
     import pyarrow as pa
 
-    for seed in spec.eval_seeds:
+    for seed in experiment.spec.eval_seeds:
         folder = run.eval_folder(seed)
         with locked(folder / ".shards.lock"):
             paths = [shard.folder(folder) / PREDICTIONS_FILE for shard in shards(of)]
@@ -187,7 +186,7 @@ def put_together(run: Run, spec: ExperimentSpec, of: int) -> None:
 def progress_of_shards(run: Run, of: int) -> dict[str, Any]:
     """The parts' progress as one record: step, total and tokens_per_second summed over them, and the first
     error, if any; nothing but None where no part has begun."""
-    said = [read_json(shard.said(run)) for shard in shards(of) if shard.said(run).exists()]
+    said = [read_json(shard.report_file(run)) for shard in shards(of) if shard.report_file(run).exists()]
     speeds = [one["tokens_per_second"] for one in said if one["tokens_per_second"] is not None]
     return {
         "step": sum(one["step"] for one in said) if said else None,

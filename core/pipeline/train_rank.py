@@ -10,7 +10,8 @@ import traceback
 from pathlib import Path
 
 from core.errors import UserError
-from core.pipeline.stages import launched_spec, train_here
+from core.pipeline.real_work import train_here
+from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
 from core.training.workers import join_workers, tell
 
@@ -19,7 +20,7 @@ def main(root: str, experiment: str, variant: str, train_seed: str) -> None:
     """Take part in the training of a run."""
     run = Run(Path(root), experiment, variant, int(train_seed))
     try:
-        train_here(run, launched_spec(run), tell, join_workers())
+        train_here(LaunchedExperiment.of(run), run, tell, join_workers())
     except UserError as problem:
         tell({"error": str(problem)})
         sys.exit(2)

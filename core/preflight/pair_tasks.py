@@ -7,12 +7,12 @@ from core.errors import UserError
 from core.prompts.pairs import knows
 from core.prompts.templates import prompt_of_model
 from core.prompts.vocabulary import load_tokenizer
-from core.runs.frozen_tasks import Frozen
+from core.runs.frozen_tasks import FrozenTasks
 from core.specs.spec import ExperimentSpec, Recipe
 from core.storage.models import model_location
 
 
-def check_pairs(root: Path, spec: ExperimentSpec, frozen: Frozen) -> None:
+def check_pairs(root: Path, spec: ExperimentSpec, frozen: FrozenTasks) -> None:
     """Raise `UserError` where a variant with template pair has a token for none of the evaluated tasks, or
     where a base with positions on the grid has another canvas."""
     for variant in spec.variants:
@@ -33,7 +33,7 @@ def _check_canvas(recipe: Recipe, location: str) -> None:
     )
 
 
-def _check_tokens(variant: str, recipe: Recipe, location: str, frozen: Frozen) -> None:
+def _check_tokens(variant: str, recipe: Recipe, location: str, frozen: FrozenTasks) -> None:
     evaluated = [task_id for one in frozen.evaluated for task_id in one.tasks]
     learned = [task_id for one in frozen.trained[variant] for task_id in one.tasks]
     if len(without_token(recipe, location, learned, evaluated)) == len(evaluated):

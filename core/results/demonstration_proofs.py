@@ -12,10 +12,7 @@ from typing import Any
 
 from core.curation.demonstrations import pair_forms
 from core.results.leak_warnings import test_time_by_variant, test_time_label
-from core.runs.experiment import known_folder
-from core.runs.frozen_tasks import read_frozen
-from core.runs.layout import SPEC
-from core.specs.spec import read_spec
+from core.runs.launched_experiment import LaunchedExperiment
 
 
 def demonstration_proofs(root: Path, experiment: str) -> list[dict[str, Any]]:
@@ -24,16 +21,15 @@ def demonstration_proofs(root: Path, experiment: str) -> list[dict[str, Any]]:
 
     Raises `UserError` where the tasks have changed since the launch.
     """
-    frozen = read_frozen(root, experiment)
     seen = {name: count for name, count in test_time_by_variant(root, experiment).items() if count}
-    if frozen is None or not seen:
+    if not seen:
         return []
-    spec = read_spec(known_folder(root, experiment) / SPEC)
-    evaluated = frozen.load_evaluated(root)
+    launched = LaunchedExperiment.open(root, experiment)
+    evaluated = launched.evaluated
     tested = pair_forms(evaluated, tests_only=True).keys()
     records = []
     for variant, count in seen.items():
-        by_source = frozen.load_trained(root, variant, spec.recipe_of(variant).mixture)
+        by_source = launched.trained(variant)
         trained = pair_forms(task for tasks in by_source.values() for task in tasks).keys()
         common = len(trained & tested)
         label = test_time_label(count, len(evaluated))

@@ -17,7 +17,7 @@ from core.curation.names import is_drawn
 from core.curation.sources import tasks_fingerprint, tasks_named
 from core.curation.stored import UnknownTaskError
 from core.errors import UserError
-from core.runs.layout import TASKS, Run, experiment_folder
+from core.runs.layout import TASKS, experiment_folder
 from core.runs.listing import list_runs
 from core.specs.spec import ExperimentSpec, Recipe, evaluated_tasks
 from core.storage.files import write_json
@@ -62,7 +62,7 @@ class TaskList:
 
 
 @dataclass(frozen=True)
-class Frozen:
+class FrozenTasks:
     """The lists of an experiment: those evaluated, and for each variant those of its mixture. `held_out`
     names the families that a partition keeps out of a variant's mixture; variants without one are not in it.
     """
@@ -84,34 +84,38 @@ class Frozen:
             one.source: [
                 small_pairs(task, shares[one.source]) for task in without_drawn(one.load(root), drawn)
             ]
-            for one in self.trained[variant]
+            for one in self.trained_of(variant)
         }
 
-    def families_held_out(self, root: Path, variant: str, recipe: Recipe) -> tuple[str, ...] | None:
-        """The families on the list that a variant's validation names; None where it names none. What was
-        launched before they were frozen works with the partition as it is."""
-        return self.held_out[variant] if variant in self.held_out else _listed(root, recipe)
+    def trained_of(self, variant: str) -> tuple[TaskList, ...]:
+        """The lists of a variant's mixture. Raises `UserError` where there are none."""
+        if variant not in self.trained:
+            raise UserError(
+                f"{TASKS} holds no tasks of variant '{variant}'. Restore it, or launch under another name."
+            )
+        return self.trained[variant]
 
 
-def freeze(root: Path, spec: ExperimentSpec) -> Frozen:
-    """The lists of a spec: kept where runs of it exist already, else made of the data as they are now."""
-    kept = read_frozen(root, spec.name)
+def freeze(root: Path, spec: ExperimentSpec) -> FrozenTasks:
+    """The lists of a spec: kept where runs of it exist already, else made of the data as they are now.
+
+    Raises `UserError` where runs exist without their lists, or a mixture has nothing to draw from.
+    """
     launched = {run.variant for run in list_runs(root, spec.name)}
-    evaluated = kept.evaluated if kept and launched else _lists(evaluated_tasks(root, spec.evaluation))
+    kept = read_frozen(root, spec.name) if launched else None
+    evaluated = kept.evaluated if kept else _lists(evaluated_tasks(root, spec.evaluation))
     tasks = [task for one in evaluated for task in one.load(root)]
-    trained = {
-        variant: kept.trained[variant]
-        if kept and variant in launched and variant in kept.trained
-        else mixture_lists(root, spec.recipe_of(variant).mixture, tasks)
-        for variant in spec.variants
-    }
-    held_out = {
-        variant: kept.held_out[variant]
-        if kept and variant in launched and variant in kept.held_out
-        else _listed(root, spec.recipe_of(variant))
-        for variant in spec.variants
-    }
-    return Frozen(evaluated, trained, {name: one for name, one in held_out.items() if one is not None})
+    trained, held_out = {}, {}
+    for variant in spec.variants:
+        if kept and variant in launched:
+            trained[variant], families = kept.trained_of(variant), kept.held_out.get(variant)
+        else:
+            recipe = spec.recipe_of(variant)
+            trained[variant] = mixture_lists(root, recipe.mixture, tasks)
+            families = _listed(root, recipe)
+        if families is not None:
+            held_out[variant] = families
+    return FrozenTasks(evaluated, trained, held_out)
 
 
 def _listed(root: Path, recipe: Recipe) -> tuple[str, ...] | None:
@@ -136,7 +140,7 @@ def _lists(tasks: Iterable[Task]) -> tuple[TaskList, ...]:
     return tuple(TaskList.of(source, members) for source, members in by_source.items())
 
 
-def write_frozen(root: Path, experiment: str, frozen: Frozen) -> None:
+def write_frozen(root: Path, experiment: str, frozen: FrozenTasks) -> None:
     """Write the lists beside the frozen spec."""
     record = {
         "evaluated": [_record(one) for one in frozen.evaluated],
@@ -150,18 +154,9 @@ def _record(one: TaskList) -> dict[str, Any]:
     return {"source": one.source, "sha256": one.sha256, "tasks": list(one.tasks)}
 
 
-def read_frozen(root: Path, experiment: str) -> Frozen | None:
-    """The lists of a launched experiment; None where it has none (it was launched by an older version).
-
-    Raises `UserError` where the file is broken.
-    """
+def read_frozen(root: Path, experiment: str) -> FrozenTasks:
+    """The lists of a launched experiment. Raises `UserError` where the file is gone or broken."""
     path = experiment_folder(root, experiment) / TASKS
     if not path.exists():
-        return None
-    return read_as(path, Frozen, "Restore it, or launch under another name.")
-
-
-def frozen_of(run: Run, spec: ExperimentSpec) -> Frozen:
-    """The lists that a run works with. One that was launched before there were lists works with the data as
-    they are, which `check_data` has found unchanged."""
-    return read_frozen(run.root, run.experiment) or freeze(run.root, spec)
+        raise UserError(f"{path} is gone. Restore it, or launch under another name.")
+    return read_as(path, FrozenTasks, "Restore it, or launch under another name.")

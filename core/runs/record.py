@@ -71,6 +71,7 @@ class RunRecord(Record):
     engine: _Engine | None = None
     launched_by: Text | None = None
     fresh: bool = False
+    work: Text | None = None
     reused: dict[Text, Any] = Field(default_factory=dict)
 
 

@@ -1,5 +1,6 @@
 """Who sees to it that waiting runs begin: the worker of this machine, or an experiment's driver."""
 
+import shutil
 from pathlib import Path
 
 from core.errors import UserError
@@ -16,8 +17,15 @@ from core.runs.layout import (
 )
 from core.storage.records import read_as
 
+LEAST_FREE_BYTES = 64 * 2**20
+"""With less room on the disk no job begins."""
 SECONDS_TO_BEGIN = 8.0
 """How long a run may wait until somebody begins it."""
+
+
+def has_room(root: Path) -> bool:
+    """Whether the disk has room for a job to begin; where it has not, runs wait."""
+    return shutil.disk_usage(root).free >= LEAST_FREE_BYTES
 
 
 def is_on_cluster(root: Path, experiment: str) -> bool:

@@ -4,8 +4,9 @@ A spec is YAML. `recipe` holds what all variants share; each variant states only
 settings that differ" are what a person wrote. Every variant is checked when the spec is read.
 """
 
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -128,12 +129,23 @@ class ExperimentSpec(Settings):
             raise ValueError(f"baseline '{self.baseline}' is none of {', '.join(self.variants)}")
         return self
 
+    @cached_property
+    def _recipes(self) -> dict[str, Recipe]:
+        return {}
+
+    def __copy__(self) -> Self:
+        """A copy may get other settings, so it forgets the recipes that were resolved."""
+        copied = super().__copy__()
+        copied.__dict__.pop("_recipes", None)
+        return copied
+
     def recipe_of(self, variant: str) -> Recipe:
-        """The whole recipe of a variant. Raises `UserError` for unknown or unfit keys in it."""
-        changes = self.variants[variant] or {}
-        return validated(
-            Recipe, merged(self.recipe, changes), f"Experiment '{self.name}', variant '{variant}'"
-        )
+        """The whole recipe of a variant, validated once. Raises `UserError` for unknown or unfit keys."""
+        if variant not in self._recipes:
+            changes = self.variants[variant] or {}
+            where = f"Experiment '{self.name}', variant '{variant}'"
+            self._recipes[variant] = validated(Recipe, merged(self.recipe, changes), where)
+        return self._recipes[variant]
 
 
 def merged(common: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

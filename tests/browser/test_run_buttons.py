@@ -23,7 +23,7 @@ from core.storage.files import write_json
 from tests.browser.conftest import Dashboard
 from tests.browser.test_launch import cell
 from tests.patience import patience, wait_for
-from tests.pipeline.trivial import end_all, trivial_root, witnessed
+from tests.pipeline.trivial import TRIVIAL_WORK, end_all, trivial_root, witnessed
 from tests.training.tiny import tiny_spec
 
 pytestmark = pytest.mark.browser
@@ -51,7 +51,7 @@ def prepared(root: Path, name: str, **changes: object) -> list[Run]:
     path = root / "data" / "experiments" / f"{name}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(tiny_spec(name=name, **changes)))
-    return prepare(root, read_spec(path), ["launch"], fresh_work=True)
+    return prepare(root, read_spec(path), ["launch"], fresh_work=True, work=TRIVIAL_WORK.name)
 
 
 def stopped(run: Run) -> None:

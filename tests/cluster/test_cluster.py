@@ -20,16 +20,16 @@ from core.cluster.settings import (
     Share,
     address_of,
     check_ray,
-    cluster_asked,
     cluster_of,
     options_of,
+    requested_cluster,
     share_of,
 )
 from core.cluster.shared_node import check_shared
 from core.errors import UserError
 from core.launching import launch as launch_module
 from core.launching.launch import launch, prepare
-from core.pipeline.schedule import runs_to_go_on
+from core.pipeline.order import runs_to_go_on
 from core.pipeline.stages import run_stage
 from core.runs.done import STAGES
 from core.runs.layout import DRIVER_LOCK, Run, experiment_folder
@@ -85,25 +85,25 @@ def test_where_the_cluster_is() -> None:
 
 
 def test_a_launch_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert cluster_asked("local", {"shards": None}) is None
-    asked = cluster_asked("ray", {"shards": 4, "gpus": None})
+    assert requested_cluster("local", {"shards": None}) is None
+    asked = requested_cluster("ray", {"shards": 4, "gpus": None})
     assert asked == ClusterSettings(shards=4)
     assert options_of(asked) == ["--on", "ray", "--shards", "4"] and options_of(None) == []
-    assert cluster_asked(None, {"gpus": 0.5}, before=asked) == ClusterSettings(shards=4, gpus=0.5)
-    assert cluster_asked("local", {}, before=asked) is None
-    with pytest.raises(UserError, match=r"'slurm' is no place to run"):
-        cluster_asked("slurm", {})
+    assert requested_cluster(None, {"gpus": 0.5}, before=asked) == ClusterSettings(shards=4, gpus=0.5)
+    assert requested_cluster("local", {}, before=asked) is None
+    with pytest.raises(UserError, match=r"Unknown target 'slurm'. Use --on local or --on ray."):
+        requested_cluster("slurm", {})
     with pytest.raises(UserError, match=r"shards are for a cluster"):
-        cluster_asked("local", {"shards": 4})
+        requested_cluster("local", {"shards": 4})
     with pytest.raises(UserError, match=r"shards"):
-        cluster_asked("ray", {"shards": 0})
-    asked = cluster_asked("ray", {"store": "s3://bucket/arc"})
+        requested_cluster("ray", {"shards": 0})
+    asked = requested_cluster("ray", {"store": "s3://bucket/arc"})
     assert options_of(asked) == ["--on", "ray", "--store", "s3://bucket/arc"]
-    assert cluster_asked(None, {"store": ""}, before=asked) == ClusterSettings(), "given up again"
+    assert requested_cluster(None, {"store": ""}, before=asked) == ClusterSettings(), "given up again"
     with pytest.raises(UserError, match=r"a store is an address: s3://"):
-        cluster_asked("ray", {"store": "/mnt/bucket"})
+        requested_cluster("ray", {"store": "/mnt/bucket"})
     with pytest.raises(UserError, match=r"shards need a folder that all nodes share"):
-        cluster_asked("ray", {"store": "s3://bucket", "shards": 2})
+        requested_cluster("ray", {"store": "s3://bucket", "shards": 2})
     monkeypatch.setattr(cluster_module, "find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"Ray is not installed here"):
         check_ray()

@@ -14,7 +14,6 @@ import psutil
 import pytest
 
 from core.launching.launch import launch, prepare
-from core.launching.queue import queue_path
 from core.launching.stop import resume_runs, retry_runs, stop_runs
 from core.runs.listing import list_runs, run_records
 from core.runs.state import state_of
@@ -72,13 +71,13 @@ def test_a_queue_that_is_lost_is_made_anew(root: Path, damage: str) -> None:
     spec, held = spec_in(root, seeds=(0, 1, 2)), hold(root, "train")
     runs = launch(root, spec, ["launch"])
     wait_for(lambda: at_work(runs[0], "train"))
-    path = queue_path(root)
-    if damage == "deleted":
-        path.unlink()
-    elif damage == "cut":
-        os.truncate(path, path.stat().st_size // 2 + 100)
-    else:
-        path.write_bytes(b"no database at all " * 500)
+    for path in (root / "runs").glob(".worker*"):  # all that stands beside the run folders
+        if damage == "deleted":
+            path.unlink()
+        elif damage == "cut":
+            os.truncate(path, path.stat().st_size // 2)
+        else:
+            path.write_bytes(b"no record at all " * 500)
     held.unlink()
     wait_for(lambda: all_done(runs))
     check_whole(runs, spec)

@@ -45,7 +45,7 @@ def test_each_takes_a_free_slot_and_who_finds_none_waits_and_says_so(
 
 
 def test_on_a_machine_without_gpus_heavy_work_takes_turns(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, trivial: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A rescoring, a repetition, a stage by hand and the queue at the same moment."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")

@@ -7,9 +7,18 @@ import pytest
 
 from core.launching.launch import prepare
 from core.machine import processes
+from core.pipeline.kinds_of_work import VARIABLE
 from core.runs.layout import Run
 from tests.pipeline.driving import QUICK
-from tests.pipeline.trivial import CHANGED, MODULE, SECONDS, end_all, make_trivial, trivial_root
+from tests.pipeline.trivial import (
+    MODULE,
+    PACES,
+    SECONDS,
+    TRIVIAL_WORK,
+    end_all,
+    make_trivial,
+    trivial_root,
+)
 from tests.results.conftest import project
 from tests.specs.tiny import spec_of
 from tests.training.conftest import one_thread
@@ -35,11 +44,10 @@ def run(root: Path) -> Run:
 def trivial(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trivial stages in this process too, and in all that it starts."""
     monkeypatch.setattr(processes, "MODULE", MODULE)
-    for module, names in CHANGED.items():
-        for name in names:
-            value = getattr(module, name)
-            monkeypatch.setattr(module, name, dict(value) if isinstance(value, dict) else value)
+    for module, name, seconds in PACES:
+        monkeypatch.setattr(module, name, seconds)
     monkeypatch.setenv(SECONDS, QUICK)
+    monkeypatch.setenv(VARIABLE, TRIVIAL_WORK.name)
     make_trivial()
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
 from core.launching import worker
 from core.launching.launch import launch, prepare
-from core.pipeline import stages
-from core.pipeline.stages import launched_spec, run_stage
+from core.pipeline.real_work import REAL_WORK
+from core.pipeline.stages import run_stage
+from core.pipeline.work import Work, one_by_one
 from core.runs.done import Stage
+from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
 from core.runs.listing import run_records
 from core.runs.state import state_of
@@ -44,13 +47,18 @@ def test_a_run_whose_files_are_there_is_done_whatever_its_state_says(
     monkeypatch.setattr(worker, "start_detached", lambda *_: pytest.fail("there is nothing to do"))
     pretend_done(run)
     (run.folder / "state.json").write_text(state)
-    launch(run.root, launched_spec(run), ["launch"])
+    launch(run.root, LaunchedExperiment.of(run).spec, ["launch"])
     assert state_of(run).state == "done"
 
 
-def failed_stage(run: Run, stage: Stage) -> str:
+def working(train: Any) -> Work:
+    """The real work with another training."""
+    return replace(REAL_WORK, stages={**REAL_WORK.stages, "train": one_by_one(train)})
+
+
+def failed_stage(run: Run, stage: Stage, work: Work = REAL_WORK) -> str:
     """The sentence that a failed stage leaves in the list of runs."""
-    assert run_stage(run, stage) is False
+    assert run_stage(run, stage, work) is False
     (record,) = run_records(run.root, run.experiment)
     assert record["state"] == "failed" and record["stage"] == stage
     return str(record["error"])
@@ -86,19 +94,17 @@ def test_a_source_that_changed_since_the_launch_is_named(run: Run, stage: Stage)
         RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
     ],
 )
-def test_a_full_disk_is_one_sentence(run: Run, monkeypatch: pytest.MonkeyPatch, problem: Exception) -> None:
+def test_a_full_disk_is_one_sentence(run: Run, problem: Exception) -> None:
     def fill(*_: Any) -> None:
         raise problem
 
-    monkeypatch.setitem(stages._WORK, "train", fill)
-    assert failed_stage(run, "train") == (
+    assert failed_stage(run, "train", working(fill)) == (
         "The disk is full. Free some space and launch again; finished stages are kept."
     )
 
 
-def test_a_defect_says_where_its_details_are(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(stages._WORK, "train", lambda *_: 1 // 0)
-    assert failed_stage(run, "train").endswith(
+def test_a_defect_says_where_its_details_are(run: Run) -> None:
+    assert failed_stage(run, "train", working(lambda *_: 1 // 0)).endswith(
         "ZeroDivisionError: integer division or modulo by zero. The log holds the details."
     )
 

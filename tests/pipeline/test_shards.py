@@ -20,7 +20,8 @@ from core.pipeline.shards import (
     shard_is_done,
     shards,
 )
-from core.pipeline.stages import launched_spec, run_stage
+from core.pipeline.stages import run_stage
+from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import SHARDS, Run
 from core.storage.files import read_json
 from tests.specs.tiny import spec_of
@@ -72,15 +73,15 @@ def test_parts_together_are_the_identical_file(
 ) -> None:
     monkeypatch.setattr(engines, "open_engine", lambda *_: Parrot())
     whole, parts = copy_of(trained, tmp_path / "whole"), copy_of(trained, tmp_path / "parts")
-    spec = launched_spec(whole)
+    launched = LaunchedExperiment.of(parts)
     assert run_stage(whole, "infer")
     for number in order:
         assert not (parts.eval_folder(0) / "predictions.parquet").exists()
-        assert infer_shard(parts, spec, Shard(number, 3))
+        assert infer_shard(launched, parts, Shard(number, 3))
     assert answered(parts) == answered(whole)
     assert pq.read_metadata(parts.eval_folder(0) / "predictions.parquet").num_rows == 18
     assert not (parts.eval_folder(0) / SHARDS).exists()
-    assert all(shard_is_done(parts, spec, part) for part in shards(3))
+    assert all(shard_is_done(launched, parts, part) for part in shards(3))
 
 
 @pytest.mark.engine
@@ -88,7 +89,7 @@ def test_a_real_engine_answers_the_same_in_parts(trained: Run, tmp_path: Path) -
     """Apart from the last bits of the log-probabilities, which depend on what shares a batch."""
     whole, parts = copy_of(trained, tmp_path / "whole"), copy_of(trained, tmp_path / "parts")
     assert run_stage(whole, "infer")
-    assert all(infer_shard(parts, launched_spec(parts), part) for part in shards(2))
+    assert all(infer_shard(LaunchedExperiment.of(parts), parts, part) for part in shards(2))
     for seed in (0, 1):
         one, other = (pq.read_table(run.eval_folder(seed) / "predictions.parquet") for run in (whole, parts))
         assert one.drop(["logprob"]) == other.drop(["logprob"])
@@ -102,15 +103,15 @@ def test_a_part_that_is_done_is_not_asked_again(
     parrot = Parrot()
     monkeypatch.setattr(engines, "open_engine", lambda *_: parrot)
     run = copy_of(trained, tmp_path)
-    spec = launched_spec(run)
-    assert infer_shard(run, spec, Shard(1, 2))
+    launched = LaunchedExperiment.of(run)
+    assert infer_shard(launched, run, Shard(1, 2))
     asked = parrot.asked
     assert asked == 2 * 3 * 4  # evaluations × attempts × outputs of the tasks 0 (two tests), 2 and 4
-    assert infer_shard(run, spec, Shard(1, 2))
+    assert infer_shard(launched, run, Shard(1, 2))
     assert parrot.asked == asked
     said = progress_of_shards(run, 2)
     assert (said["step"], said["total"], said["error"]) == (24, None, None)
-    put_together(run, spec, 2)
+    put_together(launched, run, 2)
     assert not (run.eval_folder(0) / "predictions.parquet").exists()
 
 
@@ -120,7 +121,7 @@ def test_a_part_says_why_it_failed(trained: Run, tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(engines, "open_engine", refuse)
     run = copy_of(trained, tmp_path)
-    assert not infer_shard(run, launched_spec(run), Shard(2, 2))
+    assert not infer_shard(LaunchedExperiment.of(run), run, Shard(2, 2))
     assert progress_of_shards(run, 2)["error"] == "The engine is out of order. Mend it."
 
 

@@ -12,9 +12,10 @@ import pytest
 
 from core.commands.following import follow
 from core.launching.launch import launch, prepare
-from core.pipeline.schedule import next_job
+from core.pipeline.order import jobs_of
 from core.pipeline.shared_engine import engine_groups
-from core.pipeline.stages import launched_spec, run_stage, run_stage_of
+from core.pipeline.stages import run_stage, run_stage_of
+from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
 from core.runs.listing import list_runs
 from core.runs.progress import log_tail
@@ -52,9 +53,9 @@ def named(runs: list[Run]) -> list[str]:
 
 @pytest.mark.engine
 def test_adapters_share_an_engine_and_full_models_do_not(runs: list[Run]) -> None:
-    groups = engine_groups(runs, launched_spec(runs[0]))
+    groups = engine_groups(runs, LaunchedExperiment.of(runs[0]))
     assert [named(group) for group in groups] == [["full"], ["plain", "wide"]]
-    jobs = {job.runs for run in runs if (job := next_job(run)) is not None and job.stage == "infer"}
+    jobs = {job.runs for job in jobs_of(runs) if job.stages == ("infer",)}
     assert sorted(named(list(job)) for job in jobs) == [["full"], ["plain", "wide"]]
 
 
@@ -126,7 +127,7 @@ def test_a_kill_is_told_of_every_run_and_repeats_nothing(runs: list[Run]) -> Non
 @pytest.mark.engine
 def test_the_worker_lets_one_process_answer_what_shares_a_base(runs: list[Run]) -> None:
     full, plain, wide = runs
-    launch(full.root, launched_spec(full), ["launch"])
+    launch(full.root, LaunchedExperiment.of(full).spec, ["launch"])
     assert follow(full.root, "trial")
     assert {state_of(run).state for run in runs} == {"done"}
     assert "One process answers several" in log_tail(plain) and "One process answers several" in log_tail(

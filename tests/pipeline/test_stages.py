@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.launching.launch import prepare
-from core.pipeline.stages import launched_spec, run_stage
+from core.pipeline.stages import run_stage
 from core.preflight.cost import size_of
 from core.runs.done import STAGES, Stage, stages_left
+from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
 from core.runs.listing import list_runs
 from core.runs.progress import progress_of
@@ -84,11 +85,11 @@ def test_a_kill_in_any_stage_loses_and_repeats_nothing(
         assert one == other and len(one) == 15
 
     killed(run, "score", 1)
-    assert stages_left(run, launched_spec(run)) == ["score"]
+    assert LaunchedExperiment.of(run).stages_left(run) == ["score"]
     half = files_of(run)
     assert run_stage(run, "score")
     assert half.items() <= files_of(run).items() and len(files_of(run)) == 5
-    assert state_of(run).state == "done" and stages_left(run, launched_spec(run)) == []
+    assert state_of(run).state == "done" and LaunchedExperiment.of(run).stages_left(run) == []
     assert read_json(run.folder / "run.json")["engine"]["name"] == "transformers"
 
 

@@ -20,26 +20,25 @@ from core.__main__ import main
 from core.errors import Stopped
 from core.launching import worker
 from core.machine import processes
-from core.pipeline import recheck, schedule, stages
+from core.pipeline.kinds_of_work import VARIABLE, register_work
+from core.pipeline.work import Work, all_together, one_by_one
 from core.runs import reporter
 from core.runs.done import Stage
+from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
 from core.runs.reporter import Reporter
-from core.specs.spec import ExperimentSpec
 from core.storage.files import append_record, read_records, write_text, writing
 from tests.training.tiny import tiny_root
 
 MODULE = "tests.pipeline.trivial"
 SECONDS = "TRIVIAL_SECONDS_PER_STEP"
 HOLDS_AT = 2
-CHANGED: dict[Any, tuple[str, ...]] = {
-    stages: ("_WORK", "_infer_together"),
-    recheck: ("_rescore", "_repeat"),
-    worker: ("SECONDS_BETWEEN_ROUNDS",),
-    schedule: ("SECONDS_BETWEEN_LOOKS",),
-    reporter: ("SECONDS_BETWEEN_STATES",),
-}
-"""What `make_trivial` puts others in the place of, beside the module that processes are started with."""
+PACES: tuple[tuple[Any, str, float], ...] = (
+    (worker, "SECONDS_BETWEEN_ROUNDS", 0.5),
+    (worker, "SECONDS_BETWEEN_LOOKS", 0.05),
+    (reporter, "SECONDS_BETWEEN_STATES", 0.0),
+)
+"""How often this project looks, so that nobody waits."""
 
 
 def trivial_root(root: Path) -> Path:
@@ -72,7 +71,7 @@ def end_all(root: Path) -> None:
 
 
 def _trivial(stage: Stage, results: Any) -> Any:
-    def work(run: Run, spec: ExperimentSpec, report: Reporter) -> None:
+    def work(experiment: LaunchedExperiment, run: Run, report: Reporter) -> None:
         guard = run.folder / "at-work"
         try:
             descriptor = os.open(guard, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
@@ -85,7 +84,7 @@ def _trivial(stage: Stage, results: Any) -> Any:
             guard.write_text(str(os.getpid()))
         _note(run, "begin", stage)
         checkpoint = run.folder / "checkpoint"
-        total = spec.recipe_of(run.variant).training.steps
+        total = experiment.recipe_of(run).training.steps
         first = int(checkpoint.read_text()) if stage == "train" and checkpoint.exists() else 0
         for step in range(first + 1, total + 1):
             time.sleep(float(os.environ.get(SECONDS, "0.02")))
@@ -104,7 +103,7 @@ def _trivial(stage: Stage, results: Any) -> Any:
             except Stopped:
                 write_text(checkpoint, str(step))
                 raise
-        for name in results(run, spec):
+        for name in results(experiment.spec):
             with writing(run.folder / name) as temporary:
                 if stage == "train":  # a folder, whole or not at all
                     temporary.mkdir()
@@ -113,7 +112,7 @@ def _trivial(stage: Stage, results: Any) -> Any:
         _note(run, "end", stage)
         guard.unlink(missing_ok=True)
 
-    return work
+    return one_by_one(work)
 
 
 def hold(root: Path, stage: str, how: str = "hold") -> Path:
@@ -139,33 +138,40 @@ def _note(run: Run, what: str, stage: str) -> None:
 
 
 def _evaluations(name: str) -> Any:
-    return lambda _, spec: [f"eval-{seed}/{name}.parquet" for seed in spec.eval_seeds]
+    return lambda spec: [f"eval-{seed}/{name}.parquet" for seed in spec.eval_seeds]
 
 
-def _infer_in_turn(runs: Sequence[Run], spec: ExperimentSpec) -> None:
-    for run in runs:
-        stages._run_stage(run, spec, "infer")
+def _once_more(what: str) -> Any:
+    def work(_: LaunchedExperiment, runs: Sequence[Run], *_more: Any) -> None:
+        for run in runs:
+            _note(run, "begin", what)
+            time.sleep(20 * float(os.environ.get(SECONDS, "0.02")))
+            _note(run, "end", what)
+
+    return work
 
 
-def _asked_once_more(runs: Sequence[Run], what: str) -> None:
-    for run in runs:
-        _note(run, "begin", what)
-        time.sleep(20 * float(os.environ.get(SECONDS, "0.02")))
-        _note(run, "end", what)
+TRIVIAL_WORK = register_work(
+    Work(
+        "trivial",
+        {
+            "train": _trivial("train", lambda _: ["adapter"]),
+            "infer": _trivial("infer", _evaluations("predictions")),
+            "score": _trivial("score", _evaluations("scores")),
+        },
+        together={"infer": all_together},
+        repeat=_once_more("repeat"),
+        rescore=_once_more("rescore"),
+    )
+)
 
 
 def make_trivial() -> None:
-    """Put the trivial stages in the place of the real ones, in this process and those that it starts."""
+    """Let this process, and those that it starts, launch trivial work, and look often."""
     processes.MODULE = MODULE
-    worker.SECONDS_BETWEEN_ROUNDS = 0.5
-    schedule.SECONDS_BETWEEN_LOOKS = 0.05
-    reporter.SECONDS_BETWEEN_STATES = 0.0
-    stages._WORK["train"] = _trivial("train", lambda *_: ["adapter"])
-    stages._WORK["infer"] = _trivial("infer", _evaluations("predictions"))
-    stages._WORK["score"] = _trivial("score", _evaluations("scores"))
-    stages._infer_together = _infer_in_turn
-    recheck._rescore = lambda runs, *_: _asked_once_more(runs, "rescore")  # type: ignore[assignment]
-    recheck._repeat = lambda runs, _: _asked_once_more(runs, "repeat")
+    os.environ[VARIABLE] = TRIVIAL_WORK.name
+    for module, name, seconds in PACES:
+        setattr(module, name, seconds)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from core.errors import UserError
 from core.launching.launch import prepare
 from core.pipeline.reuse import train_fingerprint
 from core.pipeline.stages import run_stage
-from core.runs.frozen_tasks import Frozen, frozen_of, read_frozen
+from core.runs.frozen_tasks import FrozenTasks, read_frozen
 from core.runs.layout import TASKS, Run, experiment_folder
 from core.runs.state import state_of
 from core.specs.spec import ExperimentSpec, checked_spec, evaluated_tasks
@@ -41,7 +41,7 @@ def spec_of(**changes: Any) -> ExperimentSpec:
     return checked_spec(tiny_spec(**{"recipe": recipe, "allow_leaks": False, **changes}), "The spec")
 
 
-def frozen(root: Path, name: str = "trial") -> Frozen:
+def frozen(root: Path, name: str = "trial") -> FrozenTasks:
     found = read_frozen(root, name)
     assert found is not None
     return found
@@ -149,19 +149,13 @@ def test_nothing_to_train_on_is_said_at_the_launch(root: Path) -> None:
     assert not (root / "runs" / "trial").exists()
 
 
-def test_an_experiment_of_an_older_version_works_with_its_data_unless_they_changed(root: Path) -> None:
+def test_a_list_that_is_gone_is_a_sentence(root: Path) -> None:
     (run,) = prepare(root, spec_of(), ["launch"])
     (experiment_folder(root, "trial") / TASKS).unlink()
-    record = read_json(run.folder / "run.json")
-    del record["trained"]
-    record["evaluation"]["sources"] = [{"source": "toy", "max_cells": None}]  # before there was `partition`
-    write_json(run.folder / "run.json", record)
-    assert prepare(root, spec_of(), ["launch"]) == [run]
-    assert read_frozen(root, "trial") is None
-    assert [one.source for one in frozen_of(run, spec_of()).evaluated] == ["toy"]
-    add_flag(root, "t2", "other", "yes", "me")
+    with pytest.raises(UserError, match=r"tasks.json is gone. Restore it, or launch under another name"):
+        prepare(root, spec_of(), ["launch"])
     assert not run_stage(run, "train")
-    assert "has changed since the launch" in (state_of(run).error or "")
+    assert "tasks.json is gone" in (state_of(run).error or "")
 
 
 def test_a_broken_list_is_a_sentence(root: Path) -> None:

@@ -1,0 +1,75 @@
+"""The real work of each stage: train, infer, score."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from core.pipeline.ask_again import repeat, rescore_answers
+from core.pipeline.shared_engine import answer_runs, engine_groups
+from core.pipeline.work import Work, one_by_one
+from core.runs.launched_experiment import LaunchedExperiment
+from core.runs.layout import Run
+from core.runs.provenance import add_to_record
+from core.runs.reporter import Reporter
+from core.storage.models import model_location
+
+if TYPE_CHECKING:
+    from core.training.workers import Workers
+
+
+def _train(experiment: LaunchedExperiment, run: Run, report: Reporter) -> None:
+    """Train in this process, or in several where there are several GPUs."""
+    from core.training.workers import Workers, share_work, wanted_workers
+
+    count = wanted_workers(experiment.recipe_of(run).training.devices)
+    if count == 1:
+        train_here(experiment, run, report, Workers())
+    else:
+        place = [str(run.root.resolve()), run.experiment, run.variant, str(run.train_seed)]
+        share_work(["-m", "core.pipeline.train_rank", *place], count, report)
+    shutil.rmtree(run.checkpoint, ignore_errors=True)
+
+
+def train_here(
+    experiment: LaunchedExperiment,
+    run: Run,
+    report: Callable[[dict[str, Any]], None],
+    workers: "Workers",
+) -> None:
+    """Train the model of a run in this process, alone or as one of several."""
+    from core.curation.mixtures import Mixture
+    from core.training.train import Training, train
+    from core.training.validation import hold_out, questions_about
+
+    recipe = experiment.recipe_of(run)
+    whole = Mixture(experiment.trained(run.variant), recipe.mixture, run.train_seed)
+    mixture, questions = hold_out(whole, recipe.training.validation, experiment.held_out(run.variant))
+    evaluated = questions_about(experiment.evaluated, mixture, recipe.training.validation)
+    questions = replace(questions, evaluated=evaluated)
+    base = model_location(run.root, recipe.base_model)
+    training = Training(recipe.training, recipe.prompt, mixture, base, run.train_seed, questions)
+    train(training, run.folder, report, workers, note=lambda numerics: add_to_record(run, training=numerics))
+
+
+def _score(experiment: LaunchedExperiment, run: Run, report: Reporter) -> None:
+    from core.scoring.scores import Scoring, score_each, truths_of
+
+    seeds = experiment.spec.eval_seeds
+    left = [seed for seed in seeds if not run.scores(seed).exists()]
+    evaluations = [
+        Scoring(run.eval_folder(seed), run.experiment, run.variant, run.train_seed, seed) for seed in left
+    ]
+    done = len(seeds) - len(left)
+    report({"step": done, "total": len(seeds)})
+    for number, _ in enumerate(score_each(evaluations, truths_of(experiment.evaluated)), done + 1):
+        report({"step": number, "total": len(seeds)})
+
+
+REAL_WORK = Work(
+    "real",
+    {"train": one_by_one(_train), "infer": answer_runs, "score": one_by_one(_score)},
+    together={"infer": engine_groups},
+    repeat=repeat,
+    rescore=rescore_answers,
+)
