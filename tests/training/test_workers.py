@@ -105,7 +105,7 @@ def test_one_that_dies_ends_all_the_others_at_once(way: str) -> None:
 def test_any_error_of_a_process_is_told(tmp_path: Path) -> None:
     code = (
         "import sys; from core.pipeline import train_rank;"
-        " train_rank.train_here = lambda *_: 1 / 0; train_rank.main(sys.argv[1], 'a', 'b', '0')"
+        " train_rank.LaunchedExperiment.of = lambda run: 1 / 0; train_rank.main(sys.argv[1], 'a', 'b', '0')"
     )
     with pytest.raises(
         UserError, match=r"Process \d of those .* failed \(ZeroDivisionError: division by zero"
