@@ -5,18 +5,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from core.__main__ import app
 from core.errors import UserError
 from core.launching.launch import prepare
-from core.pipeline.recheck import repeat_evaluations
+from core.pipeline.recheck import repeat_evaluations, rescore_experiment
 from core.pipeline.stages import run_stage
 from core.results.alarms import alarm_sentences, check_records
 from core.runs.layout import Run
 from core.runs.listing import list_runs
 from core.storage.files import append_record, read_json, write_json
+from tests.specs.partitioned import deal_out_anew, partitioned
 from tests.specs.tiny import spec_of
 from tests.training.tiny import tiny_root
 
@@ -119,3 +121,19 @@ def test_rescored_answers_stand_beside_the_voted_ones(runs: list[Run]) -> None:
     files = ["--kaggle", str(submitted), "--rescored"]
     said = invoke(app, ["predictions", "export", "trial", "plain", *files, *root])
     assert said.exit_code == 0 and "two attempts at 5 outputs of 4 tasks" in said.output
+
+
+def test_a_partition_that_is_dealt_out_anew_changes_no_question(tmp_path: Path) -> None:
+    """The tasks are those of the launch: rescored are their answers, and repeated is what was answered."""
+    root = tiny_root(tmp_path)
+    spec, asked = partitioned(root)
+    (run,) = prepare(root, spec, ["launch"])
+    assert all(run_stage(run, stage) for stage in ("train", "infer"))
+    assert not set(deal_out_anew(root)) & set(asked)
+    assert repeat_evaluations(root, "trial") == 1
+    record = read_json(run.check_file)
+    outputs = len(pq.read_table(run.predictions(0)))
+    assert record["equal"] == record["asked"] == outputs > 0
+    assert rescore_experiment(root, "trial", 2, 8, lambda *_: None) == 2
+    rescored = pq.read_table(run.candidates(0))["task_id"].unique().to_pylist()
+    assert set(rescored) <= set(asked)
