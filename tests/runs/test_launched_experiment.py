@@ -1,4 +1,4 @@
-"""The door after a launch: what is read and validated how often, and that nothing behind it looks at today."""
+"""The door after a launch: how often anything is read and validated, and that it does not look at today."""
 
 import json
 from collections import Counter

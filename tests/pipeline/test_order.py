@@ -1,0 +1,151 @@
+"""The order of runs: scores of each variant soon, then seeds across all variants, and never a free slot."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from core.launching.launch import prepare
+from core.pipeline import order
+from core.pipeline.conductor import Conductor
+from core.pipeline.executor import Job
+from core.pipeline.order import jobs_of, planned_jobs
+from core.runs.layout import Run
+from core.runs.state import begin, fail, finish, queue_for, read_state
+from tests.pipeline.trivial import trivial_root
+from tests.specs.tiny import spec_of
+
+VARIANTS = {"a": None, "b": {"training": {"steps": 7}}, "c": {"training": {"steps": 8}}, "plain": None}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return trivial_root(tmp_path)
+
+
+@pytest.fixture
+def runs(root: Path) -> list[Run]:
+    """Four variants with three seeds each, queued for their trainings."""
+    return prepare(root, spec_of(root, variants=VARIANTS, train_seeds=[0, 1, 2]), ["launch"])
+
+
+@dataclass
+class Clockwork:
+    """An executor of so many slots in which a job takes the time of its stage, and the jobs as begun."""
+
+    slots: int
+    seconds: dict[str, float]
+    now: float = 0.0
+    ends: dict[Job, float] = field(default_factory=dict)
+    begun: list[tuple[float, Job]] = field(default_factory=list)
+    scored: dict[Run, float] = field(default_factory=dict)
+    idle_with_work: list[float] = field(default_factory=list)
+    seconds_to_stop: float | None = None
+
+    def room(self) -> int:
+        return self.slots - len(self.ends)
+
+    def start(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self.ends[job] = self.now + self.seconds[job.stages[0]]
+            self.begun.append((self.now, job))
+            for run in job.runs:
+                begin(run, job.stages[0])
+
+    def is_alive(self, job: Job) -> bool:
+        return self.ends[job] > self.now
+
+    def ask_to_stop(self, job: Job) -> None: ...
+
+    def stop(self, job: Job) -> None: ...
+
+    def how_it_ended(self, job: Job) -> str | None:
+        del self.ends[job]
+        for run in job.runs:
+            if job.stages[0] == "train":
+                queue_for(run, "infer")
+            else:  # an inference scores at once
+                finish(run)
+                self.scored[run] = self.now
+        return None
+
+
+def worked_through(runs: list[Run], clock: Clockwork) -> None:
+    """Let the conductor see all runs through, from end to end of jobs."""
+    conductor = Conductor(lambda taken: list(jobs_of(runs, taken)), clock, lambda _: None)
+    while conductor.begin_jobs() or conductor.busy:
+        taken = {run for job in clock.ends for run in job.runs}
+        if clock.room() and any(True for _ in jobs_of(runs, taken.__contains__)):
+            clock.idle_with_work.append(clock.now)
+        clock.now = min(clock.ends.values())
+        conductor.look()
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3, 8])
+@pytest.mark.parametrize("short", [True, False])
+def test_every_run_is_done_and_no_slot_is_free_while_something_can_run(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch, slots: int, short: bool
+) -> None:
+    monkeypatch.setattr(order, "is_short_training", lambda _: short)
+    clock = Clockwork(slots, {"train": 3.0, "infer": 2.0})
+    worked_through(runs, clock)
+    assert set(clock.scored) == set(runs) and clock.idle_with_work == []
+
+
+def test_after_long_trainings_each_variant_has_scores_before_any_second_seed(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order, "is_short_training", lambda _: False)
+    clock = Clockwork(1, {"train": 100.0, "infer": 5.0})
+    worked_through(runs, clock)
+    first = {variant: min(at for run, at in clock.scored.items() if run.variant == variant) for variant in
+             {run.variant for run in runs}}  # fmt: skip
+    assert sorted(first.values()) == [105.0, 210.0, 315.0, 420.0], (
+        "one training and its answers after another"
+    )
+    seeds = [seed for _, seed in sorted((at, run.train_seed) for run, at in clock.scored.items())]
+    assert seeds == sorted(seeds), "a seed is finished across all variants before the next"
+
+
+def test_short_trainings_share_an_engine_that_takes_as_long_to_start(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order, "is_short_training", lambda _: True)
+    clock = Clockwork(1, {"train": 3.0, "infer": 10.0})
+    worked_through(runs, clock)
+    inferences = [len(job.runs) for _, job in clock.begun if job.stages == ("infer",)]
+    assert inferences == [4, 8], "first scores of four variants at once, and then all others"
+
+
+def test_a_run_that_trained_early_does_not_wait_for_seven_others(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is trained, and a slot is free: its inference begins, though others still train."""
+    monkeypatch.setattr(order, "is_short_training", lambda _: True)
+    eight = runs[:8]
+    for run in eight[1:]:
+        begin(run, "train")
+    queue_for(eight[0], "infer")
+    busy = set(eight[1:])
+    (job,) = jobs_of(eight, busy.__contains__)
+    assert job == Job(("infer",), (eight[0],))
+
+
+def test_living_runs_come_first_and_then_the_earlier_launch(root: Path, runs: list[Run]) -> None:
+    (later,) = prepare(root, spec_of(root, name="later"), ["launch"])
+    begin(later, "train")
+    later.heartbeat.touch()
+    jobs = planned_jobs(root)
+    assert jobs[0].runs == (later,) and {run for job in jobs for run in job.runs} == {later, *runs}
+    queue_for(later, "train")
+    assert planned_jobs(root)[-1].runs == (later,)
+
+
+def test_what_failed_or_was_stopped_is_not_planned(runs: list[Run]) -> None:
+    fail(runs[0], "Why.")
+    runs[1].stop_file.write_text("{}")
+    finish(runs[2])
+    assert {run for job in jobs_of(runs) for run in job.runs} == set(runs[3:])
+    state = read_state(runs[0])
+    assert state is not None and state.error == "Why."
