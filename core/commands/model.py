@@ -26,6 +26,7 @@ def init(
 ) -> None:
     """Make an embedded model (Qwen2 architecture, character tokens) with random weights."""
     from core.settings import validated
+    from core.storage.models import new_model_folder
     from core.training.models import ModelShape, init_model
 
     values = {
@@ -39,7 +40,7 @@ def init(
         "canvas": canvas,
     }
     shape = validated(ModelShape, values, "model init")
-    weights = init_model(root / "data" / "models" / name, shape, seed)
+    weights = init_model(new_model_folder(root, name), shape, seed)
     say(f"data/models/{name}: {weights:,} random weights. Train it in an experiment: base_model: {name}")
 
 
@@ -54,9 +55,9 @@ def shrink(
     Adapters trained on it fit the whole model as they are.
     """
     from core.modeling.shrinking import shrink_model
-    from core.storage.models import model_location
+    from core.storage.models import model_location, new_model_folder
 
-    before, after = shrink_model(model_location(root, base), root / "data" / "models" / name)
+    before, after = shrink_model(model_location(root, base), new_model_folder(root, name))
     say(f"data/models/{name}: {after:,} of {before:,} tokens. Train it: base_model: {name}")
 
 
@@ -69,9 +70,9 @@ def expand(
 ) -> None:
     """Put the weights of a model with a small vocabulary back into the whole model."""
     from core.modeling.shrinking import expand_model
-    from core.storage.models import model_location
+    from core.storage.models import model_location, new_model_folder
 
-    expand_model(shrunk, model_location(root, base), root / "data" / "models" / name)
+    expand_model(shrunk, model_location(root, base), new_model_folder(root, name))
     say(f"data/models/{name}: the whole vocabulary, the weights of {shrunk}.")
 
 

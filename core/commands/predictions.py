@@ -19,6 +19,7 @@ from core.commands.printing import (
     say,
     say_json,
 )
+from core.settings import LARGEST_SEED
 
 if TYPE_CHECKING:
     from core.results.loading import Scores
@@ -140,8 +141,10 @@ def import_(
     source: Annotated[str, typer.Option(help="The source whose tasks it answers, such as arc1/evaluation.")],
     experiment: Annotated[str, typer.Option(help="The experiment that it enters, new or not.")],
     variant: Annotated[str, typer.Option(help="The variant that it becomes.")],
-    train_seed: Annotated[int, typer.Option(help="The training that it belongs to.", min=0)] = 0,
-    eval_seed: Annotated[int, typer.Option(help="The evaluation that it is.", min=0)] = 0,
+    train_seed: Annotated[
+        int, typer.Option(help="The training that it belongs to.", min=0, max=LARGEST_SEED)
+    ] = 0,
+    eval_seed: Annotated[int, typer.Option(help="The evaluation that it is.", min=0, max=LARGEST_SEED)] = 0,
     root: Root = HERE,
 ) -> None:
     """Import predictions from elsewhere, and score them, so that they stand in tables and on the pages."""

@@ -18,6 +18,7 @@ import pyarrow as pa
 from core.errors import UserError
 from core.runs.imported import IMPORTED_COLUMNS
 from core.runs.layout import IMPORTED, IMPORTED_FILE, experiment_folder
+from core.settings import LARGEST_SEED
 from core.storage.files import read_bytes, read_json, sha256_of, write_json
 from core.storage.plain_json import decoded
 from core.storage.schemas import write_table
@@ -138,8 +139,8 @@ def _record(file: Path, number: int, cells: dict[str, str], percent: bool) -> di
     record: dict[str, Any] = {"variant": variant}
     for name in ("train_seed", "eval_seed"):
         text = cells[name].strip()
-        if not text.isdecimal() or len(text) > 18:
-            raise UserError(f"{where}: {name} '{text}' is no whole number from 0 on. Mend it.")
+        if not text.isdecimal() or len(text) > 19 or int(text) > LARGEST_SEED:
+            raise UserError(f"{where}: {name} '{text[:40]}' is no whole number from 0 to 2^63 - 1. Mend it.")
         record[name] = int(text)
     for name in cells.keys() - set(KEYS):
         record[name] = _number(where, name, cells[name], percent)

@@ -6,6 +6,7 @@ a model is never run.
 """
 
 import logging
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from core.storage.model_files import SUMS
 from core.storage.records import Count, Record, Text, read_as
 
 CONFIG = "config.json"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +60,13 @@ def found_model(root: Path, name: str) -> str:
     if not Path(location).is_dir():
         check_hub_model(location)
     return location
+
+
+def new_model_folder(root: Path, name: str) -> Path:
+    """Where a new base model of that name goes. Raises `UserError` for what can't name a folder."""
+    if not _NAME.fullmatch(name):
+        raise UserError(f"'{name[:100]}' can't name a model. Use letters, digits, '.', '_' and '-'.")
+    return root / "data" / "models" / name
 
 
 def list_models(root: Path) -> list[str]:
