@@ -25,6 +25,9 @@ app.add_typer(flags.app, name="flags", help="Judgements of tasks: add, list, exp
 app.add_typer(model.app, name="model", help="Base models: make one with random weights, list them.")
 app.add_typer(runs.app, name="runs", help="Runs: list, show, stop, resume, retry, put away.")
 app.add_typer(results.app, name="results", help="Results: mean ± std per variant, import from elsewhere.")
+app.add_typer(
+    results.spread_app, name="spread", help="Where the spread comes from; what verdicts promise."
+)
 app.add_typer(predictions.app, name="predictions", help="Predictions: the answers to a task by votes.")
 app.add_typer(bench.app, name="bench", help="Measure: how fast, how much memory, against whom.")
 app.command()(runs.launch)
@@ -32,7 +35,6 @@ app.command()(runs.worker)
 app.command()(runs.drive)
 app.command()(runs.run)
 app.command()(results.compare)
-app.command()(results.spread)
 app.command()(results.plan)
 app.command()(check.check)
 app.command()(check.rescore)

@@ -33,6 +33,7 @@ class _ShowFirst(TyperGroup):
 
 
 app = typer.Typer(no_args_is_help=True, cls=_ShowFirst)
+spread_app = typer.Typer(no_args_is_help=True, cls=_ShowFirst)
 
 
 class Scope(StrEnum):
@@ -208,6 +209,7 @@ def compare(
             say(f"{name}: {OVER[name]}.")
 
 
+@spread_app.command("show")
 def spread(
     experiment: Experiment,
     metric: Metrics = None,
@@ -224,6 +226,22 @@ def spread(
     table = components_table(spread_records(scores, metrics, aggregation))
     if print_table(table, format_of(output, as_json)):
         say('"of run means": from one number per evaluation; the others from single tasks.')
+
+
+@spread_app.command()
+def simulate(
+    tables: Annotated[int, typer.Option(help="Simulated tables of each design.", min=100)] = 4000,
+    level: Level = 0.95,
+    output: Format = "table",
+    as_json: AsJson = False,
+) -> None:
+    """Simulate what the verdict promises: false alarms, power and coverage over usual designs."""
+    from core.results.text_tables import free_table
+    from core.spread.simulate import designs
+    from core.spread.simulate import simulate as simulated
+
+    records = list(simulated(designs(), tables, level))
+    print_table(free_table(list(records[0]), records), format_of(output, as_json))
 
 
 def plan(

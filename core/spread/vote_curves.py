@@ -2,7 +2,7 @@
 
 `budgets.expected_vote_curve` counts the draws of one output, which takes milliseconds; here thousands of
 outputs share the work. In come the votes of every output, out come the same curves: to five digits for half
-of the attempts and fewer; beyond, where dozens of answers tie with one vote each, to two.
+of the attempts and fewer; beyond, where dozens of answers tie with one vote each, to .003.
 
 How: let every attempt be drawn with chance p = s / n on its own. Then the answers' votes are independent and
 the probability generating function of "the truth wins with s' draws" is, with z on a circle,
