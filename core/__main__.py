@@ -25,9 +25,7 @@ app.add_typer(flags.app, name="flags", help="Judgements of tasks: add, list, exp
 app.add_typer(model.app, name="model", help="Base models: make one with random weights, list them.")
 app.add_typer(runs.app, name="runs", help="Runs: list, show, stop, resume, retry, put away.")
 app.add_typer(results.app, name="results", help="Results: mean ± std per variant, import from elsewhere.")
-app.add_typer(
-    results.spread_app, name="spread", help="Where the spread comes from; what verdicts promise."
-)
+app.add_typer(results.spread_app, name="spread", help="Where the spread comes from; what verdicts promise.")
 app.add_typer(predictions.app, name="predictions", help="Predictions: the answers to a task by votes.")
 app.add_typer(bench.app, name="bench", help="Measure: how fast, how much memory, against whom.")
 app.command()(runs.launch)

@@ -162,16 +162,39 @@ def _opened(root: Path, experiment: str, metrics: list[str] | None) -> tuple["Sc
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="A CSV with variant, train_seed, eval_seed and any metrics.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A CSV with variant, train_seed, eval_seed and metrics, or variant, mean, std, n."
+        ),
+    ],
     experiment: Annotated[str, typer.Option(help="Name of the experiment that it becomes.")],
     percent: Annotated[bool, typer.Option("--percent", help="The numbers are percent, not shares.")] = False,
     baseline: Annotated[str | None, typer.Option(help="Variant to hold the others against.")] = None,
+    lower_is_better: Annotated[
+        list[str] | None, typer.Option(help="A metric of which less is better; repeat for more.")
+    ] = None,
+    higher_is_better: Annotated[
+        list[str] | None, typer.Option(help="A metric of which more is better, whatever its name says.")
+    ] = None,
+    unit: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="METRIC=UNIT for a metric that is no share, as in val_loss=number; repeat for more."
+        ),
+    ] = None,
     root: Root = HERE,
 ) -> None:
     """Import results from elsewhere as an experiment."""
     from core.exchange.import_scores import import_results
 
-    count = import_results(root, file, experiment, percent, baseline)
+    pairs = [one.rpartition("=") for one in unit or ()]
+    if any(not name or not of for name, _, of in pairs):
+        raise typer.BadParameter("Give METRIC=UNIT, as in val_loss=number.")
+    units = {name: of for name, _, of in pairs}
+    count = import_results(
+        *(root, file, experiment, percent, baseline, lower_is_better or (), higher_is_better or (), units)
+    )
     say(f"{count} evaluations imported. See them with: python -m core results {experiment}")
 
 

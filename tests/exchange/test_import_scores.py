@@ -3,17 +3,20 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.bench.synthetic import make_experiment
 from core.errors import UserError
 from core.exchange.import_scores import import_results, read_results
+from core.results.answer import experiment_answer
 from core.results.loading import load_scores
 from core.results.records import result_records
-from core.results.tables import offered_metrics
+from core.results.tables import offered_metrics, run_records
 from core.results.verdicts import compare_records, verdict_rows
 from core.spread.metrics import higher_is_better
+from core.spread.verdict import judge
 from tests.results.test_tables import REPOSITORY, run_verb
 
 LAB_NOTE = REPOSITORY / "data" / "experiments" / "lab-note" / "results.csv"
@@ -151,3 +154,58 @@ def test_of_a_loss_less_is_better() -> None:
         assert not higher_is_better(name)
     for name in ("accuracy", "lossless", "eval/accuracy", "vote_2", "terror"):
         assert higher_is_better(name)
+
+
+def imported(tmp_path: Path, text: str, **options: Any) -> dict[tuple[str, str], dict[str, Any]]:
+    import_results(tmp_path, write(tmp_path / "x.csv", text), "x", **options)
+    return {(r["variant"], r["metric"]): r for r in result_records(tmp_path, "x")}
+
+
+def test_a_loss_that_falls_is_better_and_is_no_percentage(tmp_path: Path) -> None:
+    rows = [
+        ("base", 2.51),
+        ("base", 2.48),
+        ("base", 2.53),
+        ("longer", 2.11),
+        ("longer", 2.09),
+        ("longer", 2.1),
+    ]
+    lines = [f"{name},{seed},0,{value}" for seed, (name, value) in enumerate(rows)]
+    text = "\n".join(["variant,train_seed,eval_seed,val_loss", *lines])
+    found = imported(tmp_path, text)["longer", "val_loss"]
+    assert (found["verdict"], found["unit"], found["mean"]) == ("better", "number", pytest.approx(2.1))
+    sentence = experiment_answer(load_scores(tmp_path, "x"))
+    assert sentence.startswith("longer is better than base by 0.4") and "points" not in sentence
+    turned = imported(tmp_path, text, higher_is_better=["val_loss"])["longer", "val_loss"]
+    assert turned["verdict"] == "worse"
+
+
+def test_a_share_above_one_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"accuracy is 43.5 for a.*--percent, or give its unit"):
+        imported(tmp_path, HEAD + "a,0,0,43.5\n")
+    assert imported(tmp_path, HEAD + "a,0,0,43.5\n", percent=True)["a", "accuracy"]["mean"] == 0.435
+    kept = imported(tmp_path, HEAD + "a,0,0,43.5\n", units={"accuracy": "number"})["a", "accuracy"]
+    assert (kept["mean"], kept["unit"]) == (43.5, "number")
+    with pytest.raises(UserError, match="no metric 'loss'"):
+        imported(tmp_path, HEAD + "a,0,0,1\n", lower_is_better=["loss"])
+
+
+def test_rows_of_mean_std_and_n_are_judged_like_runs(tmp_path: Path) -> None:
+    text = (
+        "variant,metric,mean,std,n\nplain (lr 1e-4),acc,40.0,1.5,4\nours,acc,45.0,1.5,4\nours,loss,2.0,,1\n"
+    )
+    found = imported(tmp_path, text, percent=True)
+    ours = found["ours", "acc"]
+    assert (ours["mean"], ours["std"], ours["n"]) == (pytest.approx(0.45), pytest.approx(0.015), 4)
+    assert ours["verdict"] == "better" and found["ours", "loss"]["mean"] == 2.0
+    single = judge({"a": [0.385, 0.4, 0.415], "b": [0.435, 0.45, 0.465]}, "a").between("a", "b")
+    assert single.verdict == "better"
+    assert run_records(load_scores(tmp_path, "x"), "acc") == []
+    with pytest.raises(UserError, match="line 2: mean, std and n need a number"):
+        imported(tmp_path, "variant,mean,std,n\na,0.4,0.1,0\n")
+
+
+@pytest.mark.parametrize("name", ["eval/accuracy", "acc@1", "acc, top-1", "pass@8 (greedy)"])
+def test_metrics_keep_the_names_of_trackers(tmp_path: Path, name: str) -> None:
+    text = f'variant,train_seed,eval_seed,"{name}"\nQwen 7B + TTT,0,0,0.5\n'
+    assert imported(tmp_path, text)["Qwen 7B + TTT", name]["mean"] == 0.5
