@@ -33,6 +33,7 @@ from core.specs.edit import as_yaml
 from core.specs.spec import ExperimentSpec, evaluated_tasks
 from core.storage.files import append_record, locked, write_json, write_text
 from core.storage.stores import Store
+from core.training.adaptation import demonstrations_to_learn
 
 BYTES_PER_RUN = 200 * 2**20
 
@@ -109,9 +110,12 @@ def _check_settings(run: Run, spec: ExperimentSpec) -> None:
 
 
 def _frozen_leaks(root: Path, spec: ExperimentSpec, frozen: FrozenTasks, variant: str) -> Gate:
-    by_source = frozen.load_trained(root, variant, spec.recipe_of(variant).mixture)
+    recipe, evaluated = spec.recipe_of(variant), frozen.load_evaluated(root)
+    by_source = frozen.load_trained(root, variant, recipe.mixture)
     trained = [task for tasks in by_source.values() for task in tasks]
-    return training_leaks(root, trained, frozen.load_evaluated(root))
+    if recipe.test_time is not None:
+        trained += demonstrations_to_learn(evaluated, evaluated)
+    return training_leaks(root, trained, evaluated)
 
 
 def leaks_of(root: Path, spec: ExperimentSpec) -> dict[str, Gate]:

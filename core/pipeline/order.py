@@ -142,6 +142,7 @@ def _engine_key(run: Run) -> str | None:
     """The base model whose engine can serve a run's adapter; None for a model of its own."""
     try:
         recipe = read_record(run)["recipe"]
-        return str(recipe["base_model"]) if recipe["training"]["method"] == "lora" else None
+        shared = recipe["training"]["method"] == "lora" and recipe.get("test_time") is None
+        return str(recipe["base_model"]) if shared else None
     except (UserError, KeyError, TypeError):
         return None

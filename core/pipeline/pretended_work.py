@@ -23,6 +23,11 @@ def _train(experiment: LaunchedExperiment, run: Run, report: Reporter) -> None:
     write_text(weights / "pretended.json", "{}")
 
 
+def _adapt(experiment: LaunchedExperiment, run: Run, report: Reporter) -> None:
+    _report(experiment, run, report)
+    write_text(run.adapted_file, "[]")
+
+
 def _infer(experiment: LaunchedExperiment, run: Run, report: Reporter) -> None:
     _report(experiment, run, report)
     for seed in experiment.spec.eval_seeds:
@@ -37,6 +42,11 @@ def _score(experiment: LaunchedExperiment, run: Run, report: Reporter) -> None:
 
 PRETENDED_WORK = Work(
     "pretended",
-    {"train": one_by_one(_train), "infer": one_by_one(_infer), "score": one_by_one(_score)},
+    {
+        "train": one_by_one(_train),
+        "adapt": one_by_one(_adapt),
+        "infer": one_by_one(_infer),
+        "score": one_by_one(_score),
+    },
     together={"infer": all_together},
 )

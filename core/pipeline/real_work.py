@@ -1,13 +1,15 @@
-"""The real work of each stage: train, infer, score."""
+"""The real work of each stage: train, adapt, infer, score."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from core.errors import UserError
+from core.pipeline.adapt import adapt, answer_adapted
 from core.pipeline.ask_again import repeat, rescore_answers
 from core.pipeline.shared_engine import answer_runs, engine_groups
-from core.pipeline.work import Work, one_by_one
+from core.pipeline.work import Reporting, Work, one_by_one
 from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
 from core.runs.provenance import add_to_record
@@ -66,9 +68,22 @@ def _score(experiment: LaunchedExperiment, run: Run, report: Reporter) -> None:
         report({"step": number, "total": len(seeds)})
 
 
+def _infer(experiment: LaunchedExperiment, runs: Reporting) -> Iterator[tuple[Run, UserError | None]]:
+    """Answer runs that share an engine; a run with test-time training by task comes alone."""
+    if len(runs) == 1 and experiment.recipe_of(runs[0][0]).test_time is not None:
+        yield from one_by_one(answer_adapted)(experiment, runs)
+    else:
+        yield from answer_runs(experiment, runs)
+
+
 REAL_WORK = Work(
     "real",
-    {"train": one_by_one(_train), "infer": answer_runs, "score": one_by_one(_score)},
+    {
+        "train": one_by_one(_train),
+        "adapt": one_by_one(adapt),
+        "infer": _infer,
+        "score": one_by_one(_score),
+    },
     together={"infer": engine_groups},
     repeat=repeat,
     rescore=rescore_answers,

@@ -33,7 +33,10 @@ def train_fingerprint(record: dict[str, Any]) -> str:
     return fingerprint(
         {
             # Where the base model lies does not matter, what it is does.
-            "recipe": {name: value for name, value in recipe.items() if name != "base_model"},
+            # What follows at test time does not change the training, so variants of it train once.
+            "recipe": {
+                name: value for name, value in recipe.items() if name not in ("base_model", "test_time")
+            },
             "base_model": record["base_model"],
             "tasks": record["trained"],
             "held_out": record.get("held_out"),
@@ -52,6 +55,7 @@ def eval_fingerprint(record: dict[str, Any], eval_seed: int) -> str:
     return fingerprint(
         {
             "training": train_fingerprint(record),
+            "test_time": record["recipe"].get("test_time"),
             "evaluation": evaluation,
             "data": {source: record["data"][source] for source in sources},
             "evaluated": record["evaluated"]["sha256"],
@@ -64,7 +68,7 @@ def take_over(run: Run, stage: Stage, eval_seeds: tuple[int, ...]) -> None:
     """Fill in what is missing of a stage from runs that did the same work, unless the run was launched to be
     fresh. What no other run has is left to be done."""
     record = read_record(run)
-    if stage == "score" or record.get("fresh"):
+    if stage not in ("train", "infer") or record.get("fresh"):
         return
     wanted = _known(train_fingerprint, record)
     alike = [one for one in _others(run) if wanted and _known(train_fingerprint, one[1]) == wanted]

@@ -44,6 +44,8 @@ def engine_groups(runs: Iterable[Run], experiment: LaunchedExperiment) -> list[l
 def needs_own_engine(experiment: LaunchedExperiment, run: Run) -> bool:
     """Whether a trained run has weights that no other run has, or an adapter that can't be read (which its
     own process shall say)."""
+    if experiment.recipe_of(run).test_time is not None:
+        return True
     try:
         return _adapter(experiment, run) is None or _why_merged(experiment, run) is not None
     except UserError:
@@ -128,6 +130,11 @@ def what_answers(
     """The model that an engine loads for these runs, and the adapters that it serves with it. An adapter that
     can't be served is merged into a copy of its base, in the folder `merged`, else in the first run's."""
     first = runs[0]
+    if experiment.recipe_of(first).test_time is not None:
+        raise UserError(
+            f"'{first.variant}' answers each task by an adapter of test-time training, so its evaluations are"
+            " neither split into parts nor asked again. Launch it anew instead."
+        )
     base = model_location(first.root, experiment.recipe_of(first).base_model)
     if experiment.recipe_of(first).training.method == "none":
         return base, {}

@@ -13,6 +13,7 @@ from typing import Any
 from core.curation.demonstrations import pair_forms
 from core.results.leak_warnings import test_time_by_variant, test_time_label
 from core.runs.launched_experiment import LaunchedExperiment
+from core.training.adaptation import demonstrations_to_learn
 
 
 def demonstration_proofs(root: Path, experiment: str) -> list[dict[str, Any]]:
@@ -29,8 +30,10 @@ def demonstration_proofs(root: Path, experiment: str) -> list[dict[str, Any]]:
     tested = pair_forms(evaluated, tests_only=True).keys()
     records = []
     for variant, count in seen.items():
-        by_source = launched.trained(variant)
-        trained = pair_forms(task for tasks in by_source.values() for task in tasks).keys()
+        tasks = [task for members in launched.trained(variant).values() for task in members]
+        if launched.spec.recipe_of(variant).test_time is not None:
+            tasks += demonstrations_to_learn(evaluated, evaluated)
+        trained = pair_forms(tasks).keys()
         common = len(trained & tested)
         label = test_time_label(count, len(evaluated))
         records.append(

@@ -18,6 +18,10 @@ def _trained(run: Run, spec: ExperimentSpec) -> list[Path]:
     return {"none": [], "lora": [run.adapter]}.get(method, [run.model])
 
 
+def _adapted(run: Run, spec: ExperimentSpec) -> list[Path]:
+    return [] if spec.recipe_of(run.variant).test_time is None else [run.adapted_file]
+
+
 def _answered(run: Run, spec: ExperimentSpec) -> list[Path]:
     return [run.predictions(seed) for seed in spec.eval_seeds]
 
@@ -28,6 +32,7 @@ def _scored(run: Run, spec: ExperimentSpec) -> list[Path]:
 
 _RESULTS: dict[Stage, Callable[[Run, ExperimentSpec], list[Path]]] = {
     "train": _trained,
+    "adapt": _adapted,
     "infer": _answered,
     "score": _scored,
 }

@@ -34,6 +34,7 @@ CHECK = "check.json"
 HEARTBEAT, RUN_LOCK = ".heartbeat", ".lock"
 ADAPTER, MODEL, CHECKPOINT, MERGED = "adapter", "model", "checkpoint", "merged"
 SHARDS = "shards"
+ADAPT, ADAPTED = "adapt", "adapted.json"
 
 _TRAIN, _EVAL = "train-", "eval-"
 
@@ -131,6 +132,16 @@ class Run:
     def merged(self) -> Path:
         """A merged model, while it is needed."""
         return self.folder / MERGED
+
+    @property
+    def adapt(self) -> Path:
+        """The adapters of test-time training, a folder for each group of tasks."""
+        return self.folder / ADAPT
+
+    @property
+    def adapted_file(self) -> Path:
+        """`adapted.json`: how the test-time training of each group went, written when all are done."""
+        return self.folder / ADAPTED
 
     def eval_folder(self, eval_seed: int) -> Path:
         """The folder of one evaluation."""

@@ -20,6 +20,7 @@ from core.inference.settings import InferenceSettings
 from core.prompts.templates import PromptSettings
 from core.settings import Seed, Settings, parse_yaml, read_yaml, validated
 from core.spread.metrics import parse_metric
+from core.training.adaptation import AdaptationSettings
 from core.training.settings import TrainingSettings
 
 FILES = (".yaml", ".json", ".jsonl", ".log", ".tmp")
@@ -33,6 +34,11 @@ class Recipe(Settings):
     mixture: MixtureSettings = Field(description="What the training samples are drawn from.")
     prompt: PromptSettings = Field(PromptSettings(), description="How a task becomes a prompt.")
     training: TrainingSettings = Field(TrainingSettings(), description="How the model is trained.")
+    test_time: AdaptationSettings | None = Field(
+        None,
+        description="Test-time training per group of evaluated tasks, on their demonstrations, from the model"
+        " that the run has trained; empty: none.",
+    )
 
     @model_validator(mode="after")
     def _pairs_ask_for_one_rule(self) -> "Recipe":
@@ -180,7 +186,8 @@ def checked_spec(value: Any, where: str) -> ExperimentSpec:
                 f"{where}: the variant '{variant}' is named like a file of the experiment's folder."
                 " Choose another name."
             )
-        trains = spec.recipe_of(variant).training.method != "none"
+        recipe = spec.recipe_of(variant)
+        trains = recipe.training.method != "none" or recipe.test_time is not None
         if not trains and len(spec.train_seeds) > 1:  # equal runs would pose as a spread of trainings
             raise UserError(
                 f"{where}: variant '{variant}' trains nothing, so its runs would all be the same."
