@@ -88,7 +88,7 @@ def _adapt_group(experiment: LaunchedExperiment, run: Run, group: Group, base: s
         seed = group.seed(run.train_seed)
         mixture = mixture_of(learned, settings, recipe.mixture, own, seed)
         prompt = recipe.prompt.model_copy(update={"too_long": "shorten"})
-        training = Training(training_of(settings, recipe.training), prompt, mixture, base, seed)
+        training = Training(training_of(settings, recipe.training, len(learned)), prompt, mixture, base, seed)
         train(training, run.adapt / group.name, _stoppable(run, losses))
         shutil.rmtree(run.adapt / group.name / "checkpoint", ignore_errors=True)
     return {

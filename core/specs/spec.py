@@ -54,6 +54,8 @@ class Recipe(Settings):
             raise ValueError("template pair knows trained tasks alone; set validation.hold_out to pairs")
         if training.method == "lora" and training.lora.init != "zero":
             raise ValueError("template pair trains tokens beside the adapter; set training.lora.init to zero")
+        if self.test_time is not None:
+            raise ValueError("template pair shows no demonstrations; leave out test_time")
         return self
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from core.arc.tasks import Task
 from core.curation.augmentations import Augmentation
@@ -30,6 +30,12 @@ class AdaptationSettings(Settings):
         " have one, in the order of the evaluation.",
     )
     steps: int = Field(60, ge=1, le=10**6, description="Optimizer steps for each group.")
+    seconds_per_task: float | None = Field(
+        None,
+        gt=0,
+        le=10**6,
+        description="Instead of steps: train for so long for each task of a group, as contests limit it.",
+    )
     samples_per_step: int = Field(8, ge=1, le=10**6, description="Samples whose gradients make one step.")
     learning_rate: float = Field(2e-3, gt=0, le=10, description="Highest learning rate.")
     optimizer: Literal["adamw", "muon"] = Field("adamw", description="As in the training.")
@@ -40,6 +46,13 @@ class AdaptationSettings(Settings):
         0.0, ge=0, lt=1, description="Share of the samples that come from the run's own mixture."
     )
     keep: bool = Field(False, description="Keep the adapters after they have answered.")
+
+    @field_validator("lora")
+    @classmethod
+    def _can_be_served(cls, lora: LoraSettings) -> LoraSettings:
+        if lora.dora or lora.init != "zero" or lora.four_bit:
+            raise ValueError("one engine serves plain adapters alone; leave out dora, init and four_bit")
+        return lora
 
 
 @dataclass(frozen=True)
@@ -99,13 +112,16 @@ def mixture_of(
     return Mixture(tasks, MixtureSettings(sources=tuple(shares), augmentation=augmentation), seed)
 
 
-def training_of(settings: AdaptationSettings, own: TrainingSettings) -> TrainingSettings:
-    """The settings of a group's training: what is read and counted is as in the run's own training."""
+def training_of(settings: AdaptationSettings, own: TrainingSettings, tasks: int) -> TrainingSettings:
+    """The settings of the training of a group of so many tasks. What is read and counted is as in the run's
+    own training."""
+    seconds = settings.seconds_per_task
     return own.model_copy(
         update={
             "method": "lora",
             "lora": settings.lora,
             "steps": settings.steps,
+            "seconds": None if seconds is None else seconds * tasks,
             "samples_per_step": settings.samples_per_step,
             "tokens_per_step": None,
             "learning_rate": settings.learning_rate,

@@ -25,7 +25,13 @@ from core.runs.progress import progress_of
 from core.runs.state import read_state
 from core.specs.spec import spec_from_text
 from core.storage.files import read_json, sha256_of
-from core.training.adaptation import AdaptationSettings, demonstrations_to_learn, groups_of, mixture_of
+from core.training.adaptation import (
+    AdaptationSettings,
+    demonstrations_to_learn,
+    groups_of,
+    mixture_of,
+    training_of,
+)
 from tests.specs.tiny import spec_of
 from tests.training.tiny import tiny_root, tiny_spec
 
@@ -157,3 +163,13 @@ def test_variants_of_test_time_share_a_training_and_no_answers(root: Path) -> No
     without = {**record, "recipe": {**record["recipe"], "test_time": None}}
     assert train_fingerprint(record) == train_fingerprint(without)
     assert eval_fingerprint(record, 0) != eval_fingerprint(without, 0)
+
+
+def test_seconds_are_for_each_task_and_adapters_must_be_plain() -> None:
+    own = spec_from_text(_text(), "spec").recipe_of("plain").training
+    assert training_of(_settings(5, seconds_per_task=3), own, 5).seconds == 15
+    assert training_of(_settings(5), own, 5).seconds is None
+    with pytest.raises(ValueError, match="plain adapters alone"):
+        _settings("task", lora={"dora": True})
+    with pytest.raises(ValueError):
+        _settings(0)
