@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from core.errors import UserError
@@ -32,11 +33,12 @@ def find_slots(gpus: str | None = None) -> list[Slot]:
     """One slot for each GPU that may be used, else one slot for all cores.
 
     `gpus` names GPUs by number, such as "0,2"; without it, CUDA_VISIBLE_DEVICES of this process decides, and
-    without that the driver's list. Raises `UserError` where the names are none.
+    without that the driver's list, if the installed torch computes on GPUs at all. Raises `UserError` where
+    the names are none.
     """
     named = gpus if gpus is not None else os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is None:
-        found = [str(number) for number in range(len(list_gpus()))]
+        found = [str(number) for number in range(len(list_gpus()))] if _uses_gpus() else []
     else:
         found = [part.strip() for part in named.split(",") if part.strip()]
     if gpus is not None and (not found or any(not part.replace("-", "").isalnum() for part in found)):
@@ -46,6 +48,14 @@ def find_slots(gpus: str | None = None) -> list[Slot]:
     if not found:
         return [Slot("all cores", {})]
     return [Slot(f"GPU {gpu}", {"CUDA_VISIBLE_DEVICES": gpu}) for gpu in found]
+
+
+def _uses_gpus() -> bool:
+    """Whether the installed torch is no build for CPUs alone: its jobs would share the cores unawares."""
+    try:
+        return not metadata.version("torch").endswith("+cpu")
+    except metadata.PackageNotFoundError:
+        return False
 
 
 @contextmanager

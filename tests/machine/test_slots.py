@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from core.launching.launch import prepare
-from core.machine.slots import Slot, all_slots, one_slot
+from core.machine import slots
+from core.machine.slots import Slot, all_slots, find_slots, one_slot
 from core.runs.layout import Run
 from core.runs.state import state_of
 from tests.patience import wait_for
@@ -16,6 +17,18 @@ from tests.pipeline.driving import spec_in, verb
 from tests.pipeline.trivial import end_all, trivial_root, witnessed
 
 GPUS = [Slot("GPU 0", {"CUDA_VISIBLE_DEVICES": "0"}), Slot("GPU 1", {"CUDA_VISIBLE_DEVICES": "1"})]
+
+
+@pytest.mark.parametrize(("version", "count"), [("2.13.0", 2), ("2.13.0+cu130", 2), ("2.13.0+cpu", 0)])
+def test_gpus_are_slots_only_where_the_installed_torch_computes_on_them(
+    monkeypatch: pytest.MonkeyPatch, version: str, count: int
+) -> None:
+    """The CPU engine on a machine with two GPUs would otherwise run two jobs on the same cores."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(slots, "list_gpus", lambda: ["H100, 80 GB", "H100, 80 GB"])
+    monkeypatch.setattr(slots.metadata, "version", lambda _: version)
+    assert find_slots() == (GPUS if count else [Slot("all cores", {})])
+    assert find_slots("0,1") == GPUS, "what is named is taken"
 
 
 def test_each_takes_a_free_slot_and_who_finds_none_waits_and_says_so(
