@@ -6,6 +6,7 @@ nothing (see the dashboard's `rights`); the verb says so before it starts.
 
 import ipaddress
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -30,10 +31,17 @@ CODE = Path(__file__).parents[2]
 SECRETS = "secrets.toml"
 
 
-def dashboard(port: Port = PORT, host: Host = THIS_MACHINE, root: Root = HERE) -> None:
+def dashboard(
+    port: Port = PORT,
+    host: Host = THIS_MACHINE,
+    open_: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the pages in the browser once they answer.")
+    ] = True,
+    root: Root = HERE,
+) -> None:
     """Serve the pages and open them in the browser; on this machine only, unless --host names an address."""
     check_port(port, host)
-    serve(root, port, "", host)
+    serve(root, port, "", host, open_=open_)
 
 
 def check_port(port: int, host: str = THIS_MACHINE) -> None:
@@ -49,8 +57,8 @@ def check_port(port: int, host: str = THIS_MACHINE) -> None:
         ) from problem
 
 
-def serve(root: Path, port: int, page: str, host: str = THIS_MACHINE) -> None:
-    """Run the dashboard's server in the foreground until Ctrl-C; a page opens once it answers."""
+def serve(root: Path, port: int, page: str, host: str = THIS_MACHINE, *, open_: bool = True) -> None:
+    """Run the dashboard's server in the foreground until Ctrl-C or SIGTERM; a page opens once it answers."""
     login = login_settings(CODE)
     if not _is_this_machine(host):
         typer.secho(warning(login is not None), err=True, fg=typer.colors.YELLOW)
@@ -59,9 +67,11 @@ def serve(root: Path, port: int, page: str, host: str = THIS_MACHINE) -> None:
     say(f"The dashboard is at {address} (Ctrl-C ends it; runs go on).")
     command = [sys.executable, "-m", "dashboard.serve", *server_options(host, port, login)]
     environment = {**os.environ, "ARC_WORKBENCH_ROOT": str(root.resolve())}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the server would outlive this process
     server = subprocess.Popen(command, cwd=CODE, env=environment)
     try:
-        _open_when_ready(server, here, port, address)
+        if open_:
+            _open_when_ready(server, here, port, address)
         code = server.wait()
     except KeyboardInterrupt:
         server.terminate()

@@ -4,7 +4,8 @@ The file is Markdown that anybody may edit elsewhere; tags and the pin stand abo
 lines of dashes. Whatever a broken head holds is kept as text.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ _FENCE = "---\n"
 
 @dataclass(frozen=True)
 class Notes:
-    """Tags, whether the experiment is pinned, and the note as Markdown."""
+    """Tags, whether the experiment is pinned, the note as Markdown, and what its references showed when
+    it was written."""
 
     tags: tuple[str, ...] = ()
     pinned: bool = False
     text: str = ""
+    numbers: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_notes(root: Path, experiment: str) -> Notes:
@@ -40,7 +43,9 @@ def read_notes(root: Path, experiment: str) -> Notes:
     except UnicodeDecodeError:
         raise UserError(f"{path.relative_to(root)} is no UTF-8 text. Save it as UTF-8.") from None
     head, below = _split(text)
-    return Notes(_tags(head.get("tags")), head.get("pinned") is True, below)
+    numbers = head.get("numbers")
+    shown = {str(name): str(value) for name, value in numbers.items()} if isinstance(numbers, dict) else {}
+    return Notes(_tags(head.get("tags")), head.get("pinned") is True, below, shown)
 
 
 def write_notes(root: Path, experiment: str, notes: Notes) -> Path:
@@ -65,6 +70,8 @@ def pin(root: Path, experiment: str, *, pinned: bool) -> None:
 def _head(notes: Notes) -> str:
     lines = [f"tags: [{', '.join(map(_quoted, notes.tags))}]\n"] if notes.tags else []
     lines += ["pinned: true\n"] if notes.pinned else []
+    numbers = [f"  {_quoted(name)}: {_quoted(value)}\n" for name, value in notes.numbers.items()]
+    lines += ["numbers:\n", *numbers] if numbers else []
     needed = bool(lines) or notes.text.startswith(_FENCE)
     return f"{_FENCE}{''.join(lines)}{_FENCE}" if needed else ""
 

@@ -20,6 +20,8 @@ from dashboard.components.grids import STYLE as GRID_STYLE
 from dashboard.components.grids import grid_html
 
 MOST_SHOWN = 8
+MOST_OPENED = 60
+"""So many cards stand behind "and more": far beyond what a person looks through."""
 _HEIGHT = 92
 _LARGEST_CELL = 14
 _OFF, _SAME = (213, 94, 0, 255), (128, 128, 128, 36)
@@ -39,6 +41,9 @@ STYLE = (
 .answer .badge {
   padding: 0 0.4rem; border-radius: 1rem; font-weight: 600; background: rgba(128, 128, 128, 0.18);
 }
+.answer-line details { flex-basis: 100%; }
+.answer-line summary { cursor: pointer; opacity: 0.8; }
+.answer-line details .answers { margin-top: 0.5rem; }
 .answer .badge.right { background: rgba(0, 158, 115, 0.22); }
 .answer .badge.near { background: rgba(230, 159, 0, 0.28); }
 .mask { outline: 1px solid rgba(128, 128, 128, 0.6); }
@@ -72,7 +77,9 @@ def _line(answers: Sequence[Answer], task: Task, colours: dict[str, str], kinds:
     kept = [answer for answer in answers if answer.kind in kinds]
     cards = "".join(_card(answer, truth) for answer in kept[:MOST_SHOWN])
     hidden = len(kept) - MOST_SHOWN
-    more = f'<div class="answer quiet">and {hidden} more with fewer votes</div>' if hidden > 0 else ""
+    rest = "".join(_card(answer, truth) for answer in kept[MOST_SHOWN:MOST_OPENED])
+    words = f"and {hidden} more with fewer votes"
+    more = f'<details><summary>{words}</summary><div class="answers">{rest}</div></details>' if rest else ""
     return (
         f'<div class="answer-line"><div class="answer-owner">{_owner(answers, task, colours)}</div>'
         f'<div class="answers">{cards or "<span>no such answer</span>"}{more}</div></div>'

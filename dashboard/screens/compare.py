@@ -205,7 +205,7 @@ def show_tasks(
     query: str,
 ) -> None:
     """The list of tasks beside the chart, then the answers of both to the chosen one."""
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns(2, gap="large")
     with left:
         counts = {kind: len(core_differences.kept(found, [kind])) for kind in SHOWN}
         words = {kind: f"{text} ({counts[kind]})" for kind, text in SHOWN.items()}
@@ -224,14 +224,15 @@ def show_tasks(
         if len(listed) > MOST_LISTED:
             st.caption(f"The first {MOST_LISTED} of {len(listed)} tasks; the box finds any.")
         file_row(table, f"{name} {a} {b} tasks", "tasks")
-    with right:
         st.markdown(
-            f"**A** {swatch(colours[a])} {a} against **B** {swatch(colours[b])} {b}", unsafe_allow_html=True
+            f"**A** {swatch(colours[a])} {plain(a)} against **B** {swatch(colours[b])} {plain(b)}",
+            unsafe_allow_html=True,
         )
         figure = charts.difference_chart(found, a, b, colours)
         sql_links.chart(figure, "compare", "difference chart", query)
     one = next(one for one in found if (one.source, one.task_id) == chosen)
-    show_answers(name, stamp, one, a, b, colours)
+    with right:
+        show_answers(name, stamp, one, a, b, colours)
 
 
 def orders_help() -> str:
@@ -248,9 +249,9 @@ def show_answers(
     """One task, and what the runs of A and of B answered, beside each other."""
     task = experiment_page.show_task(root, (one.source, one.task_id), one.words)
     found = answers_of(name, stamp, (one.source, one.task_id), a, b)
-    for column, label, variant in zip(st.columns(2, gap="large"), "AB", (a, b), strict=True):
-        column.markdown(f"**{label}** · answers of all runs of {plain(variant)} by votes")
-        column.html(answer_lines([answer for answer in found if answer.variant == variant], task, colours))
+    for label, variant in zip("AB", (a, b), strict=True):
+        st.markdown(f"**{label}** · answers of all runs of {plain(variant)} by votes")
+        st.html(answer_lines([answer for answer in found if answer.variant == variant], task, colours))
 
 
 def show_settings(scores: Scores, a: str, b: str) -> None:

@@ -20,6 +20,7 @@ from dashboard.components import experiment_page, picker, sql_links
 from dashboard.components.alarms import show_alarms
 from dashboard.components.experiment_page import Stamp
 from dashboard.components.files import file_row
+from dashboard.components.note_editor import note_editor
 from dashboard.components.wording import plain
 from dashboard.root import project_root
 
@@ -167,6 +168,7 @@ def show_experiment(name: str, boxes: list[Any]) -> None:
         with right:
             show_curves(scores, stamp, form)
         show_solved(scores, stamp)
+    note_editor(root, scores)
 
 
 def choose_lender(scores: Scores, scope: str) -> Lender:

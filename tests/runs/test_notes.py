@@ -23,6 +23,7 @@ def root(tmp_path: Path) -> Path:
         Notes(text="## Conclusion\nIt helps.\n"),
         Notes(tags=("noise", "it's: [odd]"), pinned=True, text="---\nnot a head\n---\n"),
         Notes(pinned=True),
+        Notes(text="{vote_2 plain}", numbers={"vote_2 plain": "41.2 ± 0.8 (n = 3): it's"}),
         Notes(text="---\ntags: [a]\n---\nlooks like a head\n"),
     ],
 )

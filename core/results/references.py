@@ -1,0 +1,88 @@
+"""Numbers in a lab note: references that show the value of today, and say where that changed.
+
+`{vote_2 reversed}` is a metric of a variant, `{reversed against baseline, vote_2}` a difference.
+Words of judgement in the same sentence ("helps", "hurts") are held against its verdict.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from core.errors import UserError
+from core.results.loading import Scores
+from core.results.number_format import difference, mean_and_std
+from core.results.tables import check_variants, records_of
+from core.results.verdicts import compare_records
+
+_AGAINST = re.compile(r"^(?P<b>\S+) against (?P<a>\S+?),\s*(?P<metric>\S+)$")
+_VALUE = re.compile(r"^(?P<metric>\S+) (?P<variant>\S+)$")
+_REFERENCE = re.compile(r"\{([^{}\n]{3,200})\}")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+CLAIMS = {
+    "better": r"\b(help(s|ed)?|improve[sd]?|is better)\b",
+    "worse": r"\b(hurts?|is worse|harm(s|ed)?)\b",
+}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference, what it shows now (None: it names nothing), what it showed when the note was written
+    (None: it is new), the verdict where it compares, and what is wrong with it, if anything."""
+
+    name: str
+    shown: str | None
+    before: str | None
+    verdict: str | None
+    problem: str | None
+
+
+def references(text: str, scores: Scores, before: Mapping[str, str]) -> list[Reference]:
+    """All references of a note in their order, each once; `before` is what they showed before."""
+    claims = {
+        name: kind
+        for sentence in _SENTENCE.split(text)
+        for name in _REFERENCE.findall(sentence)
+        for kind, words in CLAIMS.items()
+        if re.search(words, _REFERENCE.sub("", sentence))
+    }
+    return [
+        _reference(name, scores, before.get(name), claims.get(name))
+        for name in dict.fromkeys(_REFERENCE.findall(text))
+    ]
+
+
+def _reference(name: str, scores: Scores, before: str | None, claim: str | None) -> Reference:
+    try:
+        shown, verdict = value_of(name, scores)
+    except UserError as unknown:
+        return Reference(name, None, before, None, str(unknown))
+    problem = None
+    if before is not None and before != shown:
+        problem = f"It was {before} when this was written."
+    elif claim is not None and verdict is not None and claim != verdict:
+        problem = f"The verdict is '{verdict}'."
+    return Reference(name, shown, before, verdict, problem)
+
+
+def value_of(name: str, scores: Scores) -> tuple[str, str | None]:
+    """What a reference shows, and its verdict where it compares. `UserError` where it names nothing."""
+    against, value = _AGAINST.match(name), _VALUE.match(name)
+    if against:
+        a, b, metric = against["a"], against["b"], against["metric"]
+        record = compare_records(scores, a, b, [metric], ["recipe"])[0]
+        text = f"{difference(record['difference'], record['low'], record['high'])} points of {metric}"
+        return f"{text}, {record['verdict']}", record["verdict"]
+    if value:
+        check_variants(scores, value["variant"])
+        found = records_of(scores, [value["metric"]])
+        record = next(one for one in found if one["variant"] == value["variant"])
+        return mean_and_std(record), None
+    raise UserError(
+        f"{{{name}}} is no reference. Write {{METRIC VARIANT}} or {{VARIANT against VARIANT, METRIC}}."
+    )
+
+
+def filled(text: str, found: list[Reference]) -> str:
+    """The note with its references replaced by what they show; those that name nothing stay."""
+    shown = {one.name: one.shown for one in found}
+    return _REFERENCE.sub(lambda match: shown.get(match[1]) or match[0], text)

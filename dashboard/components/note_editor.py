@@ -1,0 +1,59 @@
+"""The lab note of an experiment on its page: read with today's numbers, written in place."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from core.errors import UserError
+from core.results.loading import Scores
+from core.results.references import Reference, filled, references
+from core.runs.notes import Notes, read_notes, write_notes
+from dashboard.components.rights import may_change, permitted
+from dashboard.components.wording import plain
+
+BEGIN = "## Conclusion\n\n\n## Next step\n\n"
+HELP = (
+    "Numbers are references: {vote_2 reversed} shows a metric of a variant,"
+    " {reversed against baseline, vote_2} a difference with its verdict. They are red where the runs behind"
+    " them changed, or the verdict is another than the sentence says."
+)
+
+
+def note_editor(root: Path, scores: Scores) -> None:
+    """The note folded away under its first line, with its references and the editor."""
+    name = scores.experiment.name
+    notes = read_notes(root, name)
+    found = references(notes.text, scores, notes.numbers)
+    wrong = [one for one in found if one.problem]
+    first = next((line for line in notes.text.splitlines() if line.strip() and line[0] != "#"), "")
+    title = filled(first, found)[:120] or "none yet"
+    marks = f" :red-badge[{len(wrong)} numbers to look at]" if wrong else ""
+    with st.expander(f"**Lab note**: {plain(title)}{marks}"):
+        show(notes, found)
+        if not may_change():
+            return
+        text = st.text_area("note", notes.text or BEGIN, key=f"note {name}", height=220, help=HELP)
+        tags = st.text_input("tags", ", ".join(notes.tags), key=f"tags {name}", help="Separated by commas.")
+        if st.button("Save the note", key="save note"):
+            save(root, scores, notes, text, tags)
+
+
+def show(notes: Notes, found: list[Reference]) -> None:
+    """The note with the numbers of today, and what is wrong with them."""
+    if notes.text:
+        st.code(filled(notes.text, found), language="markdown", wrap_lines=True)
+    for one in found:
+        if one.problem:
+            st.markdown(f":red[**{plain(one.name)}**: {plain(one.shown or 'nothing')}. {plain(one.problem)}]")
+
+
+def save(root: Path, scores: Scores, notes: Notes, text: str, tags: str) -> None:
+    """Write the note with what its references show now."""
+    shown = {one.name: one.shown for one in references(text, scores, {}) if one.shown is not None}
+    listed = tuple(dict.fromkeys(filter(None, (tag.strip() for tag in tags.split(",")))))
+    try:
+        permitted(write_notes, root, scores.experiment.name, Notes(listed, notes.pinned, text, shown))
+    except UserError as problem:
+        st.error(plain(problem))
+        return
+    st.rerun()

@@ -1,0 +1,32 @@
+"""The end of `dashboard` is the end of its server: the port is free again."""
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.patience import wait_for
+
+CODE = Path(__file__).parents[2]
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_killed_dashboard_leaves_no_server(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    command = [sys.executable, "-m", "core", "dashboard", "--no-open", "--port", str(port)]
+    process = subprocess.Popen([*command, "--root", str(tmp_path)], cwd=CODE, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: answers(port), 60)
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        wait_for(lambda: not answers(port), 10)
+    finally:
+        process.kill()
+        process.wait()

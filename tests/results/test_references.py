@@ -1,0 +1,48 @@
+"""References show the numbers of the table, and say where these or the verdict contradict the note."""
+
+from pathlib import Path
+
+import pytest
+
+from core.bench.synthetic import make_experiment
+from core.results.loading import Scores, load_scores
+from core.results.number_format import mean_and_std
+from core.results.references import filled, references
+from core.results.tables import records_of
+
+NAMES = "{accuracy longer} {longer against plain, accuracy}"
+
+
+@pytest.fixture(scope="module")
+def scores(tmp_path_factory: pytest.TempPathFactory) -> Scores:
+    root = tmp_path_factory.mktemp("references") / "project"
+    Path(root).mkdir()
+    make_experiment(root, "trial", {"plain": 0, "longer": 4}, runs=4, evaluations=1, tasks=20)
+    return load_scores(root, "trial")
+
+
+def test_a_reference_shows_the_number_of_the_table(scores: Scores) -> None:
+    record = next(one for one in records_of(scores, ["accuracy"]) if one["variant"] == "longer")
+    value, against = references(NAMES, scores, {})
+    assert value.shown == mean_and_std(record) and value.verdict is None and value.problem is None
+    assert against.verdict == "better" and against.shown is not None and "better" in against.shown
+    assert filled(NAMES, [value, against]) == f"{value.shown} {against.shown}"
+
+
+def test_a_number_that_changed_is_said(scores: Scores) -> None:
+    value, _ = references(NAMES, scores, {"accuracy longer": "12.0 ± 0.1 (n = 2)"})
+    assert value.problem == "It was 12.0 ± 0.1 (n = 2) when this was written."
+
+
+def test_a_claim_is_held_against_the_verdict(scores: Scores) -> None:
+    (right,) = references("It helps: {longer against plain, accuracy}.", scores, {})
+    (wrong,) = references("Longer hurts {longer against plain, accuracy}.", scores, {})
+    (other,) = references("Cutting hurts. See {longer against plain, accuracy}.", scores, {})
+    assert right.problem is None and wrong.problem == "The verdict is 'better'." and other.problem is None
+
+
+def test_what_names_nothing_is_a_sentence_and_stays(scores: Scores) -> None:
+    text = "{accuracy other} {nothing} {no_metric plain}"
+    found = references(text, scores, {})
+    assert len(found) == 3 and all(one.shown is None and one.problem for one in found)
+    assert filled(text, found) == text
