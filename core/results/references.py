@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from core.errors import UserError
 from core.results.loading import Scores
 from core.results.number_format import difference, mean_and_std
-from core.results.tables import check_variants, records_of
+from core.results.records import records_of
+from core.results.tables import check_variants
 from core.results.verdicts import compare_records
 
 _AGAINST = re.compile(r"^(?P<b>\S+) against (?P<a>\S+?),\s*(?P<metric>\S+)$")
