@@ -27,6 +27,8 @@ SUBMITTED = ("attempt_1", "attempt_2")
 NOTHING = [[0]]
 """What stands in a submission where nobody gave a second, or any, answer."""
 MOST_BYTES = 500 * 2**20
+MOST_LISTS = 8_000_000
+"""Lists of one file of predictions: 64 attempts at all of ARC-1's evaluation have about 500,000."""
 _NUMBERED = re.compile(r"attempt_\d{1,6}")
 
 # In the order of vote_k: votes, then mean log-probability per token, then first appearance.
@@ -232,7 +234,8 @@ def _values_of(origin: Path, skipped: list[str]) -> Iterator[tuple[str, Any]]:
             continue
         if member.problem is not None:
             raise UserError(f"{origin}: {member.path}: {member.problem} Correct or remove it.")
-        yield member.stem, parse_json(member.data, str(origin) if origin.is_file() else member.path)
+        where = str(origin) if origin.is_file() else member.path
+        yield member.stem, parse_json(member.data, where, most_lists=MOST_LISTS)
 
 
 def _by_task(value: Any, name: str, origin: Path) -> Mapping[str, Any]:

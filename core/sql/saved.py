@@ -22,7 +22,7 @@ def read_query(root: Path, name: str) -> str:
         raise UserError(f"There is no saved query '{name}' in data/queries. Known: {known}.")
     path = _folder(root) / f"{name}.sql"
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             return file.read(LONGEST_SQL)
     except (UnicodeDecodeError, OSError):
         raise UserError(f"{path} is no readable text. Restore it or delete it.") from None

@@ -54,16 +54,16 @@ def lines_of(text: str) -> Iterator[tuple[int, str]]:
         begin = end + 1
 
 
-def parse_json(data: bytes | str, where: str, *, repeated: bool = False) -> Any:
+def parse_json(data: bytes | str, where: str, *, repeated: bool = False, most_lists: int = MOST_LISTS) -> Any:
     """The value of a JSON text. Raises `UserError` naming `where` for what is no JSON or too much of it, and
     for a key that stands twice; with `repeated` such an object becomes a `Repeated`."""
     text = data if isinstance(data, str) else decoded(data, where)
     if not text.strip():
         raise UserError(f"{where} is empty. Copy or download it again, or remove it.")
     lists = text.count("[") + text.count("{")
-    if lists > MOST_LISTS:
+    if lists > most_lists:
         raise UserError(
-            f"{where} holds about {lists:,} lists, more than the {MOST_LISTS:,} that one JSON text may have."
+            f"{where} holds about {lists:,} lists, more than the {most_lists:,} that one JSON text may have."
             " Split it: one file for each task, or one line for each (.jsonl)."
         )
 

@@ -190,7 +190,7 @@ def test_what_is_not_read_names_what_is(tmp_path: Path) -> None:
 def test_what_would_not_fit_into_memory_is_refused_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plain_json, "MOST_LISTS", 100)
+    monkeypatch.setattr(plain_json.parse_json, "__kwdefaults__", {"repeated": False, "most_lists": 100})
     archive = tmp_path / "set.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
         opened.writestr("many.json", json.dumps([{"input": [[1]], "output": [[1]]}] * 50))
