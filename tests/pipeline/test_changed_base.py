@@ -1,0 +1,48 @@
+"""A base model that changes after the launch is another one: nothing goes on with it or is taken over."""
+
+from pathlib import Path
+
+import pytest
+
+from core.errors import UserError
+from core.launching.launch import prepare
+from core.pipeline.reuse import train_fingerprint
+from core.pipeline.shared_engine import check_trained_prompts
+from core.prompts.checks import prompts_fingerprint
+from core.prompts.vocabulary import load_tokenizer
+from core.runs.layout import Run
+from core.runs.provenance import add_to_record, check_data
+from core.runs.record import read_record
+from tests.specs.tiny import spec_of
+
+
+def template(root: Path, text: str) -> None:
+    (root / "data" / "models" / "tiny" / "chat_template.jinja").write_text(text)
+
+
+def test_a_template_that_changes_after_the_launch_stops_every_stage(root: Path, run: Run) -> None:
+    spec = spec_of(root)
+    check_data(run, spec, "train")
+    template(root, "{{ messages }}")
+    for stage in ("train", "infer"):
+        with pytest.raises(UserError, match="chat template or settings of tiny changed since the launch"):
+            check_data(run, spec, stage)  # type: ignore[arg-type]
+
+
+def test_another_template_is_another_work(root: Path, run: Run) -> None:
+    before = train_fingerprint(read_record(run))
+    template(root, "{{ messages }}")
+    (other,) = prepare(root, spec_of(root, name="again"), ["launch"])
+    assert train_fingerprint(read_record(other)) != before
+
+
+def test_prompts_must_be_those_of_the_training(root: Path, run: Run) -> None:
+    spec = spec_of(root)
+    tokenizer = load_tokenizer(str(root / "data" / "models" / "tiny"))
+    check_trained_prompts(run, spec, tokenizer)
+    prompt = spec.recipe_of(run.variant).prompt
+    add_to_record(run, training={"prompts": prompts_fingerprint(tokenizer, prompt)})
+    check_trained_prompts(run, spec, tokenizer)
+    add_to_record(run, training={"prompts": "others"})
+    with pytest.raises(UserError, match="are not those that it was trained on"):
+        check_trained_prompts(run, spec, tokenizer)
