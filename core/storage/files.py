@@ -96,8 +96,6 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path} does not exist. Check the name.") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder. Name a file.") from None
 
 
 @contextmanager
