@@ -102,6 +102,9 @@ def test_a_launch_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
     assert requested_cluster(None, {"store": ""}, before=asked) == ClusterSettings(), "given up again"
     with pytest.raises(UserError, match=r"a store is an address: s3://"):
         requested_cluster("ray", {"store": "/mnt/bucket"})
+    for private in ("memory://runs", "simplecache::memory://runs"):
+        with pytest.raises(UserError, match=r"a store must outlive its process; write s3://bucket/folder"):
+            requested_cluster("ray", {"store": private})
     with pytest.raises(UserError, match=r"shards need a folder that all nodes share"):
         requested_cluster("ray", {"store": "s3://bucket", "shards": 2})
     monkeypatch.setattr(cluster_module, "find_spec", lambda _: None)

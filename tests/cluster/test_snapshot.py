@@ -279,3 +279,23 @@ def test_a_list_that_leads_out_of_its_folder_is_refused(store: Store, tmp_path: 
     with pytest.raises(UserError, match="lies outside the folder it belongs to; nothing was fetched"):
         unpack("trial", "project.json", store, tmp_path / "deep" / "run")
     assert files_of(tmp_path / "deep").keys() <= {"run/.unpack.lock"}
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"files-0.json": "[]"},
+        {"files-0.json": '{"push": 1, "files": {"log.txt": {"at": 3}}}'},
+        {"files-0.json": '{"push": "many", "files": {}}'},
+        {"files-0.json": '{"push": 1, "files": null}', "files-1.json": "null"},
+    ],
+)
+def test_a_damaged_run_in_the_store_fails_alone(launched: Run, store: Store, damaged: dict[str, str]) -> None:
+    """The driver goes on with the others, and the run says what is damaged."""
+    mirror = Mirror(store, launched)
+    for name, text in damaged.items():
+        store.put_bytes(text.encode(), f"{prefix_of(mirror.place, mirror.attempt)}/{name}")
+    store.put_bytes(b"x", f"{mirror.place}/attempt-of-somebody/file")
+    assert mirrors_of(launched, store).open([launched]) == {}
+    failed = state_of(launched)
+    assert failed.state == "failed" and "is no list of a run's files. Delete it, then" in str(failed.error)

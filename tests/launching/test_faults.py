@@ -203,8 +203,12 @@ def test_a_disk_that_gets_full_fails_one_run_and_holds_the_others(
     assert "The disk is full" in str(state_of(first).error)
     time.sleep(1.5)  # three rounds of the worker
     assert state_of(second).state == "queued" and witnessed(second, "begin", "train") == []
+    assert retry_runs(small_disk, "trial") == [first], "and nothing is lost where there is no room"
+    waiting = {record["state"]: record["error"] for record in run_records(small_disk, "trial")}
+    assert waiting == {
+        "queued": "The disk is full: less than 64 MB are free. The run waits; free some space."
+    }
     filler.unlink()
-    assert retry_runs(small_disk, "trial") == [first]
     wait_for(lambda: all_done([first, second]))
     check_whole([first, second], spec)
 

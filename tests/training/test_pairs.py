@@ -18,7 +18,8 @@ from core.prompts.encoders import GridEncoding
 from core.prompts.pairs import symmetry_token, task_token
 from core.prompts.templates import PromptSettings, prompt_tokens, read_answer
 from core.prompts.vocabulary import load_tokenizer
-from core.storage.models import load_model, model_fingerprint
+from core.storage.model_files import model_fingerprint
+from core.storage.models import load_model
 from core.training.loop import Loop, Training
 from core.training.models import ModelShape, init_model
 from core.training.train import train
