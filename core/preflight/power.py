@@ -12,6 +12,7 @@ from pathlib import Path
 from core.errors import UserError
 from core.preflight.planning import Design, Pilot, design_sentence, pilot
 from core.results.loading import load_scores
+from core.results.tables import with_evaluations
 from core.runs.experiment import list_experiments
 from core.runs.layout import spec_path
 from core.specs.spec import ExperimentSpec, evaluated_tasks, read_spec
@@ -60,8 +61,8 @@ def detectable(root: Path, spec: ExperimentSpec) -> Detectable | None:
         try:
             if name != spec.name and not _is_alike(root, name, spec):
                 continue
-            found = pilot(load_scores(root, name), metric)
-        except UserError:  # another make, one run per variant, or no noise seen: no pilot
+            found = pilot(with_evaluations(load_scores(root, name)), metric)
+        except UserError:  # another make, nothing evaluated, one run per variant, or no noise: no pilot
             continue
         design = Design(
             len(spec.variants),

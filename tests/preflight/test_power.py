@@ -58,3 +58,10 @@ def test_another_kind_of_experiment_is_no_pilot(project: Path, change: str) -> N
     else:
         plain["evaluation"]["sources"] = [{"source": "elsewhere"}]
     assert detectable(project, type(spec).model_validate({**plain, "name": "next"})) is None
+
+
+def test_an_experiment_without_any_evaluation_is_no_pilot(tmp_path: Path) -> None:
+    spec = make_experiment(tmp_path, runs=1, evaluations=1, tasks=2)
+    for path in (tmp_path / "runs").rglob("scores.parquet"):
+        path.unlink()
+    assert detectable(tmp_path, spec) is None
