@@ -68,9 +68,6 @@ def test_one_run_is_thrown_away_and_comes_back(page: Page, served: Dashboard) ->
     page.get_by_role("button", name="Delete the selected run").click()
     expect(page.get_by_text(f"{2 * RUNS - 1} of {2 * RUNS - 1} runs done, 1 missing")).to_be_visible()
     assert not folder.exists()
-    place = page.get_by_role("button", name="Restore from the trash")
-    if not place.is_visible():
-        page.get_by_role("button", name="Put away").click()
-    place.click()
+    page.get_by_role("button", name="Restore from the trash").click()
     expect(page.get_by_text(f"{2 * RUNS} of {2 * RUNS} runs done")).to_be_visible()
     assert sorted(path.name for path in folder.rglob("*")) == before
