@@ -138,7 +138,7 @@ def test_a_launch_works_through_all_stages_whatever_is_killed(root: Path) -> Non
     for pid in (worker, stage):
         os.killpg(pid, signal.SIGKILL)
     wait_for(lambda: state_of(run).state == "failed")
-    assert worker_of(root) is None
+    wait_for(lambda: worker_of(root) is None)
 
     assert core(root, "launch", "trial").returncode == 0
     wait_for(lambda: state_of(run).state == "running")
