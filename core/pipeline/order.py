@@ -17,7 +17,7 @@ from pathlib import Path
 
 from core.errors import UserError
 from core.pipeline.executor import Job
-from core.runs.done import STAGES, Stage
+from core.runs.done import EVERY_STAGE, STAGES, Stage
 from core.runs.experiment import list_experiments
 from core.runs.layout import Run
 from core.runs.listing import list_runs
@@ -107,7 +107,7 @@ def _stage(state: RunState | None) -> Stage:
 
 
 def _place(state: RunState | None) -> int:
-    return STAGES.index(_stage(state)) if _stage(state) in STAGES else 0
+    return EVERY_STAGE.index(_stage(state)) if _stage(state) in EVERY_STAGE else 0
 
 
 def is_short_training(run: Run) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.runs.done import STAGES
+from core.runs.done import EVERY_STAGE, STAGES
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Clock:
         if stage not in self.spans:
             return None
         first, last = self.spans[stage]
-        before = [self.spans[one][1] for one in STAGES[: STAGES.index(stage)] if one in self.spans]
+        before = [self.spans[one][1] for one in EVERY_STAGE[: EVERY_STAGE.index(stage)] if one in self.spans]
         return last - max([time for time in before if time <= first], default=first)
 
 
@@ -65,7 +65,7 @@ def typical_seconds(finished: Iterable[Clock]) -> dict[str, float]:
     """The median seconds of each stage over finished runs; stages that none of them tells are left out."""
     clocks = list(finished)
     found = {}
-    for stage in STAGES:
+    for stage in EVERY_STAGE:
         known = [seconds for one in clocks if (seconds := one.stage_seconds(stage)) is not None]
         if known:
             found[stage] = statistics.median(known)
@@ -79,12 +79,18 @@ def share_of_all(record: Mapping[str, Any], stage_share: float, typical: Mapping
     """
     if record["state"] == "done":
         return 1.0
-    if record["stage"] not in STAGES:
+    stages = _stages_of(record, typical)
+    if record["stage"] not in stages:
         return 0.0
-    place = STAGES.index(record["stage"])
-    known = all(stage in typical for stage in STAGES) and sum(typical.values()) > 0
-    weights = [typical[stage] if known else 1.0 for stage in STAGES]
+    place = stages.index(record["stage"])
+    known = all(stage in typical for stage in stages) and sum(typical.values()) > 0
+    weights = [typical[stage] if known else 1.0 for stage in stages]
     return (sum(weights[:place]) + stage_share * weights[place]) / sum(weights)
+
+
+def _stages_of(record: Mapping[str, Any], typical: Mapping[str, float]) -> list[str]:
+    """The stages of a run: those of every run, and others that it is in or that runs like it went through."""
+    return [one for one in EVERY_STAGE if one in STAGES or one == record["stage"] or one in typical]
 
 
 def seconds_left(record: Mapping[str, Any], stage_share: float, typical: Mapping[str, float]) -> float | None:
@@ -94,12 +100,13 @@ def seconds_left(record: Mapping[str, Any], stage_share: float, typical: Mapping
     """
     if record["state"] not in ("running", "queued"):
         return None
-    stage = record["stage"] if record["stage"] in STAGES else STAGES[0]
-    place = STAGES.index(stage)
+    stages = _stages_of(record, typical)
+    stage = record["stage"] if record["stage"] in stages else stages[0]
+    place = stages.index(stage)
     own = record["eta_seconds"]
     if own is None and stage in typical:
         own = typical[stage] * (1 - stage_share)
-    later = [typical.get(one) for one in STAGES[place + 1 :]]
+    later = [typical.get(one) for one in stages[place + 1 :]]
     if own is None or any(one is None for one in later):
         return None
     return float(own + sum(one for one in later if one is not None))

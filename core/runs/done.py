@@ -36,7 +36,9 @@ _RESULTS: dict[Stage, Callable[[Run, ExperimentSpec], list[Path]]] = {
     "infer": _answered,
     "score": _scored,
 }
-STAGES: tuple[Stage, ...] = tuple(_RESULTS)
+EVERY_STAGE: tuple[Stage, ...] = tuple(_RESULTS)
+STAGES: tuple[Stage, ...] = tuple(stage for stage in EVERY_STAGE if stage != "adapt")
+"""The stages that every run has; `adapt` is there for runs with test-time training alone."""
 
 
 def results_of(run: Run, spec: ExperimentSpec, stage: Stage) -> list[Path]:
@@ -51,4 +53,4 @@ def is_done(run: Run, spec: ExperimentSpec, stage: Stage) -> bool:
 
 def stages_left(run: Run, spec: ExperimentSpec) -> list[Stage]:
     """The stages whose files are missing, in order."""
-    return [stage for stage in STAGES if not is_done(run, spec, stage)]
+    return [stage for stage in EVERY_STAGE if not is_done(run, spec, stage)]

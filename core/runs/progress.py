@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.runs.done import STAGES, Stage
+from core.runs.done import EVERY_STAGE, Stage
 from core.runs.layout import Run
 from core.storage.files import append_record
 from core.storage.records import Record, Text, Whole, fitting_or_none, read_fitting_from
@@ -70,7 +70,7 @@ def share_done(record: Mapping[str, Any]) -> float:
     """How much of a run's present stage is done, 0 to 1, by its record in a list; 1 for a finished run."""
     if record["state"] == "done":
         return 1.0
-    if record["stage"] not in STAGES or not record["total"]:
+    if record["stage"] not in EVERY_STAGE or not record["total"]:
         return 0.0
     return float(min(1.0, (record["step"] or 0) / record["total"]))
 

@@ -142,7 +142,7 @@ def _clock(moment: float | None) -> str:
 
 def _state_in_words(run: Mapping[str, Any]) -> str:
     if run["state"] == "running":
-        doing = {"train": "training", "infer": "answering", "score": "scoring"}
+        doing = {"train": "training", "adapt": "adapting", "infer": "answering", "score": "scoring"}
         elsewhere = f" on {run['host']}" if run["host"] not in (None, socket.gethostname()) else ""
         return doing.get(run["stage"], "running") + elsewhere + ("" if run["total"] else " …")
     if run["state"] == "queued" and run["stage"] not in (None, "train"):
