@@ -15,16 +15,11 @@ from tests.patience import patience
 
 ROOT = Path(__file__).resolve().parents[2]
 BARE = """
-import importlib.abc, sys
-LACKING = {"vllm", "duckdb", "streamlit", "huey", "ray", "pandas", "scipy", "statsmodels", "sklearn",
-           "plotly", "httpx", "authlib", "trl", "datasets", "tensorboard"}
+import sys
 
-class Lacking(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name.split(".")[0] in LACKING:
-            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
-
-sys.meta_path.insert(0, Lacking())
+LACKING = ["vllm", "duckdb", "streamlit", "huey", "ray", "pandas", "scipy", "statsmodels", "sklearn",
+           "plotly", "httpx", "authlib", "trl", "datasets", "tensorboard"]
+sys.modules.update(dict.fromkeys(LACKING))  # as if they were not installed, to imports and to find_spec
 """
 """What Python runs before anything else: the packages of a workbench that a bare machine does not have."""
 
