@@ -10,8 +10,9 @@ from core.pipeline.reuse import train_fingerprint
 from core.pipeline.shared_engine import check_trained_prompts
 from core.prompts.checks import prompts_fingerprint
 from core.prompts.vocabulary import load_tokenizer
+from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
-from core.runs.provenance import add_to_record, check_data
+from core.runs.provenance import add_to_record
 from core.runs.record import read_record
 from tests.specs.tiny import spec_of
 
@@ -21,12 +22,12 @@ def template(root: Path, text: str) -> None:
 
 
 def test_a_template_that_changes_after_the_launch_stops_every_stage(root: Path, run: Run) -> None:
-    spec = spec_of(root)
-    check_data(run, spec, "train")
+    experiment = LaunchedExperiment.of(run)
+    experiment.check_data(run, "train")
     template(root, "{{ messages }}")
     for stage in ("train", "infer"):
         with pytest.raises(UserError, match="chat template or settings of tiny changed since the launch"):
-            check_data(run, spec, stage)  # type: ignore[arg-type]
+            experiment.check_data(run, stage)  # type: ignore[arg-type]
 
 
 def test_another_template_is_another_work(root: Path, run: Run) -> None:
@@ -37,12 +38,12 @@ def test_another_template_is_another_work(root: Path, run: Run) -> None:
 
 
 def test_prompts_must_be_those_of_the_training(root: Path, run: Run) -> None:
-    spec = spec_of(root)
+    experiment = LaunchedExperiment.of(run)
     tokenizer = load_tokenizer(str(root / "data" / "models" / "tiny"))
-    check_trained_prompts(run, spec, tokenizer)
-    prompt = spec.recipe_of(run.variant).prompt
+    check_trained_prompts(experiment, run, tokenizer)
+    prompt = experiment.recipe_of(run).prompt
     add_to_record(run, training={"prompts": prompts_fingerprint(tokenizer, prompt)})
-    check_trained_prompts(run, spec, tokenizer)
+    check_trained_prompts(experiment, run, tokenizer)
     add_to_record(run, training={"prompts": "others"})
     with pytest.raises(UserError, match="are not those that it was trained on"):
-        check_trained_prompts(run, spec, tokenizer)
+        check_trained_prompts(experiment, run, tokenizer)
