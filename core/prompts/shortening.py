@@ -59,7 +59,8 @@ def fitted_sample(
     """A training sample of at most `limit` tokens, and how many demonstrations it lost; None where the
     task is dropped. Raises `UserError` like `training_sample`."""
     sample: Sample | None = None
-    if not can_be_written(task, settings):
+    unknown = settings.template == "pair" and not knows(tokenizer, task.task_id)
+    if unknown or not can_be_written(task, settings):
         return None, 0
 
     def fits(shorter: Task) -> bool:

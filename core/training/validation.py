@@ -54,7 +54,8 @@ class ValidationSettings(Settings):
     evaluated: bool = Field(
         False,
         description="Also ask about all evaluated tasks, of which nothing is learned by it: the greedy"
-        " accuracy that the evaluation will find, as a curve. Do not choose settings by it.",
+        " accuracy that the evaluation will find, as a curve; tasks without a token and prompts that do not"
+        " fit are left out of it. Do not choose settings by it.",
     )
 
 

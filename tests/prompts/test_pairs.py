@@ -97,6 +97,7 @@ def test_grids_over_the_canvas_are_dropped_in_training_and_not_asked() -> None:
     tokenizer = embedded_tokenizer()
     add_task_tokens(tokenizer, ["turn-1"])
     assert fitted_sample(turn(1, 2, 8), PAIR, tokenizer, 512) == (None, 0)
+    assert fitted_sample(turn(2), PAIR, tokenizer, 512) == (None, 0), "a question about an unknown task"
     assert not fitted_prompt(turn(1, 2, 8), PAIR, tokenizer, 512).fits
     assert fitted_prompt(turn(1, 2, 8), PAIR, tokenizer, 512).why_not == "over_canvas"
     assert fitted_prompt(turn(2), PAIR, tokenizer, 512).why_not == "no_token"
