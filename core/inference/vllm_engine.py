@@ -92,7 +92,7 @@ class VllmEngine:
     def close(self) -> None:
         """Shut the engine down and free the memory that it holds; a GPU has none left for a second one."""
         if self.library is not None:
-            self.library.llm_engine.shutdown()
+            self.library.llm_engine.engine_core.shutdown()
             self.library = None
             release_memory()
 
