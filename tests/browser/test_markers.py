@@ -34,7 +34,7 @@ def test_no_text_is_live_on_any_page(marked: Dashboard, context: BrowserContext)
         assert page.locator(f'svg a[*|href*="{HOST}"]').count() == 0, address
         assert page.locator(".stException").count() == 0, address
         seen += MARKER.split()[0] in page.locator("body").inner_text()
-    assert seen >= 5
+    assert seen >= 3
     assert not [url for url in asked if HOST in url]
 
 
