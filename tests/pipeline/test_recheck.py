@@ -18,6 +18,7 @@ from core.results.alarms import alarm_sentences, check_records
 from core.runs.layout import Run
 from core.runs.listing import list_runs
 from core.storage.files import append_record, read_json, write_json
+from core.storage.seals import ENDING
 from tests.specs.partitioned import deal_out_anew, partitioned
 from tests.specs.tiny import spec_of
 from tests.training.tiny import tiny_root
@@ -54,14 +55,20 @@ def found(run: Run) -> set[tuple[int, int | None, str]]:
     return {(record["train_seed"], record["eval_seed"], record["alarm"]) for record in records}
 
 
+def copy_predictions(source: Path, target: Path) -> None:
+    """Predictions with their seal, as one program that mixes them up would write them."""
+    for path in (source, source.with_name(source.name + ENDING)):
+        shutil.copy(path, target.with_name(path.name))
+
+
 def test_what_is_done_to_the_files_is_found(runs: list[Run]) -> None:
     first, second = runs
     before = found(first)
     weak = {"cut", "unanswered", "leaks", "low_seen_accuracy"}
     assert {alarm for *_, alarm in before} <= weak, "an untrained model is weak, and the spec allows leaks"
-    shutil.copy(first.eval_folder(0) / "predictions.parquet", first.eval_folder(1) / "predictions.parquet")
+    copy_predictions(first.predictions(0), first.predictions(1))
     assert found(first) - before >= {(0, 0, "identical_predictions"), (0, 1, "identical_predictions")}
-    shutil.copy(second.eval_folder(0) / "predictions.parquet", first.eval_folder(0) / "predictions.parquet")
+    copy_predictions(second.predictions(0), first.predictions(0))
     after = found(first)
     assert {(0, 0, "identical_trainings"), (1, 0, "identical_trainings")} <= after
     assert (0, 0, "identical_predictions") not in after
