@@ -50,7 +50,7 @@ def _measure_gpu(out: Path | None, seconds: float, *, tiny: bool, as_json: bool)
 
     if out is None:
         raise UserError("Results and weights need a folder. Name one with --out FOLDER.")
-    found = measure_gpu(out, seconds, partial(typer.echo, err=True), tiny=tiny)
+    found = measure_gpu(out, seconds, partial(say, err=True), tiny=tiny)
     if as_json:
         print_records(found, as_json=True)
     else:

@@ -23,6 +23,7 @@ READS = {
     "core.prompts.lengths.source_lengths": "keeps counted tokens in data/.cache",
     "core.curation.overlaps.overlaps": "keeps what is shared between sources in data/.cache",
     "core.runs.provenance.code_version": "asks git",
+    "core.storage.queries.exact_name": "links odd names among temporary files",
     "core.machine.hardware.list_gpus": "asks the driver",
 }
 
