@@ -20,7 +20,7 @@ from tests.training.test_train import interrupted_at, losses_of, same_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 NUMERICAL = (
-    "tests/training/test_last_block.py",
+    "tests/modeling/test_last_block.py",
     "tests/training/test_batches.py",
     "tests/training/test_efficiency.py",
     "tests/inference/test_cpu_adapters.py",
