@@ -1,11 +1,11 @@
-"""Verbs about base models: `model init`, `model shrink`, `model expand`, `model list`."""
+"""Verbs about base models: `model init`, `model keep`, `model shrink`, `model expand`, `model list`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from core.commands.printing import HERE, AsJson, Root, print_records, say
+from core.commands.printing import HERE, AsJson, Experiment, Root, print_records, say
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -42,6 +42,29 @@ def init(
     shape = validated(ModelShape, values, "model init")
     weights = init_model(new_model_folder(root, name), shape, seed)
     say(f"data/models/{name}: {weights:,} random weights. Train it in an experiment: base_model: {name}")
+
+
+@app.command()
+def keep(
+    experiment: Experiment,
+    variant: Annotated[str, typer.Argument(help="The variant.")],
+    train_seed: Annotated[int, typer.Argument(help="The seed of the training.")],
+    name: Annotated[str, typer.Argument(help="Name of the new folder in data/models.")],
+    root: Root = HERE,
+) -> None:
+    """Make a base model of what a run trained: its finished model, else that of its latest checkpoint.
+
+    The run goes on undisturbed, so a long training can be judged on its way.
+    """
+    from core.pipeline.real_work import save_model_of
+    from core.runs.launched_experiment import LaunchedExperiment
+    from core.runs.listing import one_run
+    from core.storage.models import new_model_folder
+
+    run = one_run(root, experiment, variant, train_seed)
+    steps = save_model_of(LaunchedExperiment.of(run), run, new_model_folder(root, name))
+    of = "the finished model" if steps is None else f"the model after {steps:,} steps"
+    say(f"data/models/{name}: {of} of {experiment}/{run.name}. Train it: base_model: {name}")
 
 
 @app.command()

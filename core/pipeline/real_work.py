@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
@@ -14,9 +15,11 @@ from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
 from core.runs.provenance import add_to_record
 from core.runs.reporter import Reporter
+from core.storage.files import writing
 from core.storage.models import model_location
 
 if TYPE_CHECKING:
+    from core.training.train import Training
     from core.training.workers import Workers
 
 
@@ -40,8 +43,16 @@ def train_here(
     workers: "Workers",
 ) -> None:
     """Train the model of a run in this process, alone or as one of several."""
+    from core.training.train import train
+
+    training = training_of(experiment, run)
+    train(training, run.folder, report, workers, note=lambda numerics: add_to_record(run, training=numerics))
+
+
+def training_of(experiment: LaunchedExperiment, run: Run) -> "Training":
+    """What a run trains: settings, prompt, mixture, base model, seed, and what is held out."""
     from core.curation.mixtures import Mixture
-    from core.training.train import Training, train
+    from core.training.train import Training
     from core.training.validation import hold_out, questions_about
 
     recipe = experiment.recipe_of(run)
@@ -50,8 +61,26 @@ def train_here(
     evaluated = questions_about(experiment.evaluated, mixture, recipe.training.validation)
     questions = replace(questions, evaluated=evaluated)
     base = model_location(run.root, recipe.base_model)
-    training = Training(recipe.training, recipe.prompt, mixture, base, run.train_seed, questions)
-    train(training, run.folder, report, workers, note=lambda numerics: add_to_record(run, training=numerics))
+    return Training(recipe.training, recipe.prompt, mixture, base, run.train_seed, questions)
+
+
+def save_model_of(experiment: LaunchedExperiment, run: Run, target: Path) -> int | None:
+    """Leave the model of a run in a new folder: the finished one, else that of its latest checkpoint, whose
+    steps are returned.
+
+    Raises `UserError` where the run trains an adapter, or has neither.
+    """
+    from core.training.train import save_as_it_stands, trained_folder
+
+    training = training_of(experiment, run)
+    if training.settings.method == "lora":
+        raise UserError(f"'{run.name}' trains an adapter, which is no base model. Set training.method: full.")
+    finished = trained_folder(run.folder, training.settings)
+    if not finished.exists():
+        return save_as_it_stands(training, run.folder, target)
+    with writing(target) as temporary:
+        shutil.copytree(finished, temporary)
+    return None
 
 
 def _score(experiment: LaunchedExperiment, run: Run, report: Reporter) -> None:

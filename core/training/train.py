@@ -22,7 +22,7 @@ from core.training.numerics import Numerics, in_one_order
 from core.training.settings import TrainingSettings
 from core.training.workers import Workers
 
-__all__ = ["Training", "train", "trained_folder"]
+__all__ = ["Training", "save_as_it_stands", "train", "trained_folder"]
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +71,24 @@ def train(
             " set training.recompute, or choose a smaller base_model."
         ) from problem
     return target
+
+
+def save_as_it_stands(training: Training, folder: Path, target: Path) -> int:
+    """Leave the model of a training that is not finished in `target`, as `folder/checkpoint` holds it; the
+    steps it has made. The training goes on undisturbed.
+
+    Raises `UserError` where there is no checkpoint.
+    """
+    checkpoint = latest_checkpoint(folder / "checkpoint")
+    if checkpoint is None:
+        raise UserError("This training has no checkpoint yet. Wait for training.checkpoint_every steps.")
+    loop = Loop.start(training, numerics=checkpoint.numerics)
+    try:
+        checkpoint.restore(loop.trained, loop.optimizer)
+        loop.save(target)
+    finally:
+        loop.drawing.close()
+    return checkpoint.position.steps
 
 
 def _both(first: Report, second: Report) -> Report:

@@ -26,6 +26,7 @@ CHANGING = {
         "flags export",
         "flags import",
         "model init",
+        "model keep",
         "model shrink",
         "model expand",
     ),
