@@ -10,7 +10,7 @@ HERE = Path(__file__).resolve().parent
 if str(HERE.parent) not in sys.path:
     sys.path.insert(0, str(HERE.parent))
 
-from core.runs.experiment import list_experiments  # noqa: E402
+from core.experiments.experiment import list_experiments  # noqa: E402
 from dashboard.components.experiment_choice import chosen_experiment, experiment_bar  # noqa: E402
 from dashboard.components.grids import icon  # noqa: E402
 from dashboard.components.rights import banner  # noqa: E402

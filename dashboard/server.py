@@ -32,19 +32,19 @@ DECK = (
     "PIL.PngImagePlugin",
     "pyarrow.compute",
     "core.importing.import_source",
-    "core.curation.suggestions",
+    "core.reversibility.suggestions",
 )
 """Modules of Curate, which opens first, and of what surrounds every page."""
 
 NEEDED = (
     "core.results.loading",
     "core.results.verdicts",
-    "core.results.figures",
+    "core.reports.figures",
     "dashboard.components.experiment_page",
     "core.results.curves",
     "core.preflight.planning",
     "core.reports.lab_note",
-    "core.runs.overview",
+    "core.monitoring.overview",
     "scipy.optimize",
     "scipy.interpolate",
 )

@@ -1,1 +1,1 @@
-"""What is fast, how fast, and against whom: named measurements on experiments that are made for them."""
+"""What is fast, how fast, and against whom: named measurements."""

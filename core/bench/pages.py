@@ -21,11 +21,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from core.bench.experiments import HUNDRED, SMALL, THOUSAND, hundred_runs, thousand_runs
 from core.bench.registry import Benchmark, Measured, Row
 from core.bench.workshop import Workshop, peak_megabytes
 from core.errors import UserError
 from core.runs.layout import runs_folder
+from core.synthetic.large_projects import HUNDRED, SMALL, THOUSAND, hundred_runs, thousand_runs
 
 CODE = Path(__file__).parents[2]
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
@@ -165,8 +165,8 @@ def measure_start(workshop: Workshop) -> Iterator[Measured]:
 
 def measure_many(workshop: Workshop) -> Iterator[Measured]:
     """A thousand runs: files, the list, the scores, and the pages that show them."""
+    from core.experiments.listing import run_records
     from core.results.loading import load_scores
-    from core.runs.listing import run_records
 
     root = thousand_runs(workshop.folder, workshop.say)
     yield Measured(FILES.name, sum(path.is_file() for path in runs_folder(root).rglob("*")))

@@ -13,7 +13,6 @@ from pathlib import Path
 import psutil
 
 from core.bench.registry import Benchmark, Measured, Row
-from core.bench.synthetic import SOURCE, make_tasks
 from core.bench.workshop import Workshop
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
@@ -24,6 +23,7 @@ from core.runs.state import state_of
 from core.runs.workers import worker_of
 from core.settings import validated
 from core.specs.spec import ExperimentSpec
+from core.synthetic.experiments import SOURCE, make_tasks
 
 RUNS = 50
 SECONDS_BETWEEN_LOOKS = 1.0

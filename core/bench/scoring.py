@@ -55,7 +55,7 @@ def against_plain_python(folder: Path, repeats: int) -> tuple[float, float, floa
 
 def _large(folder: Path) -> tuple[list[Task], list[Path]]:
     """The tasks of the large experiment, and its predictions."""
-    from core.bench.experiments import HUNDRED, hundred_runs, large_tasks
+    from core.synthetic.large_projects import HUNDRED, hundred_runs, large_tasks
 
     runs = hundred_runs(folder, print) / "runs" / HUNDRED
     return large_tasks(), sorted(runs.rglob(PREDICTIONS_FILE))
@@ -72,7 +72,7 @@ def _score(folder: Path, tasks: list[Task], paths: Sequence[Path]) -> None:
 
 def measure(workshop: Workshop) -> Iterator[Measured]:
     """Each in a process of its own, whatever this one has loaded before."""
-    from core.bench.experiments import hundred_runs
+    from core.synthetic.large_projects import hundred_runs
 
     hundred_runs(workshop.folder, workshop.say)
     workshop.say("scoring 2.7 million predictions")

@@ -64,12 +64,12 @@ SCRATCH = Row(
 
 def training_of(base: Path, tasks: "Sequence[Task] | None" = None, **changes: Any) -> Any:
     """A training on these tasks, else on made-up ones of many sizes, like those of ARC."""
-    from core.curation.mixtures import Mixture, MixtureSettings, SourceShare
+    from core.mixing.held_out import hold_out
+    from core.mixing.mixtures import Mixture, MixtureSettings, SourceShare
     from core.prompts.templates import PromptSettings
     from core.settings import validated
     from core.training.loop import Training
     from core.training.settings import TrainingSettings
-    from core.training.validation import hold_out
 
     values = {"steps": 1000, "samples_per_step": SAMPLES_PER_STEP, "max_seq_len": LONGEST, **changes}
     settings = validated(TrainingSettings, values, "bench")

@@ -11,11 +11,12 @@ from core.cluster.ray_executor import RayExecutor
 from core.cluster.ray_session import connect, guard_local_cluster
 from core.cluster.settings import LOCAL, ClusterSettings, address_of, check_ray, cluster_of, share_of
 from core.errors import UserError
+from core.experiments.launched_experiment import LaunchedExperiment
+from core.experiments.listing import list_runs
 from core.machine.processes import Heartbeat, Identity
 from core.pipeline.conductor import Conductor
 from core.pipeline.executor import Job
 from core.pipeline.order import wants_work
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import (
     DRIVER,
     DRIVER_HEARTBEAT,
@@ -24,7 +25,6 @@ from core.runs.layout import (
     Run,
     experiment_folder,
 )
-from core.runs.listing import list_runs
 from core.runs.state import fail, finish, read_state
 from core.runs.workers import driver_of
 from core.storage.files import locked, write_json

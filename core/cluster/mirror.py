@@ -24,9 +24,9 @@ from core.cluster.snapshot import (
     read_snapshot,
 )
 from core.errors import UserError
+from core.experiments.provenance import code_version
 from core.machine.processes import beat
 from core.runs.layout import ADAPTER, CHECKPOINT, MODEL, STATE, STOP, Run
-from core.runs.provenance import code_version
 from core.runs.record import read_record
 from core.runs.state import fail
 from core.storage.files import fingerprint, write_json

@@ -18,11 +18,11 @@ from core.cluster.remote_node import work_apart
 from core.cluster.settings import ClusterSettings, Share
 from core.cluster.shared_node import work_on
 from core.errors import UserError
+from core.experiments.launched_experiment import LaunchedExperiment
 from core.machine.processes import Heartbeat
 from core.pipeline.executor import Job
 from core.pipeline.shards import Shard, progress_of_shards, put_together, shard_is_done, shards
 from core.pipeline.stages import mark_next
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import SHARDS, Run
 from core.runs.progress import append_progress
 from core.runs.state import advance, begin, fail, read_state

@@ -17,12 +17,12 @@ from core.cluster.bundle import unpack
 from core.cluster.shared_node import work_through
 from core.cluster.snapshot import Pusher, fetch_last, prefix_of
 from core.errors import UserError
+from core.experiments.launched_experiment import LaunchedExperiment
+from core.experiments.provenance import code_version
 from core.pipeline.stages import mark_next
 from core.runs.done import Stage
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import STOP, Run, experiment_folder
 from core.runs.progress import write_log
-from core.runs.provenance import code_version
 from core.storage.files import fingerprint, write_json
 from core.storage.stores import Store
 

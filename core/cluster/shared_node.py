@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import UserError
+from core.experiments.launched_experiment import LaunchedExperiment
+from core.experiments.listing import named_run
 from core.machine.processes import CODE, MODULE
 from core.pipeline.executor import end_of
 from core.runs.done import Stage
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import DRIVER_LOCK, Run, experiment_folder
-from core.runs.listing import named_run
 from core.runs.progress import write_log
 from core.storage.files import locked
 

@@ -137,7 +137,7 @@ def make(
     folder: Annotated[Path, typer.Argument(help="Where the projects with made-up experiments go.")],
 ) -> None:
     """Make the large experiments that are measured on, to look at them or to measure again with --in."""
-    from core.bench.experiments import thousand_runs
+    from core.synthetic.large_projects import thousand_runs
 
     thousand_runs(folder, say)
     say(f"Look at them: python -m core dashboard --root {folder / 'hundred-runs'}")

@@ -102,8 +102,8 @@ def suggest(
     from dataclasses import asdict
 
     from core.curation.sources import sources_named
-    from core.curation.suggestions import quality
-    from core.curation.suggestions import suggest as suggestions
+    from core.reversibility.suggestions import quality
+    from core.reversibility.suggestions import suggest as suggestions
 
     if show_quality:
         print_records([asdict(quality(root))], as_json=as_json)
@@ -118,7 +118,7 @@ def suggest(
 
 
 def _quality_in_words(root: Path) -> str:
-    from core.curation.suggestions import FEWEST, quality
+    from core.reversibility.suggestions import FEWEST, quality
 
     found = quality(root)
     if found.auc is None or found.prior_auc is None:

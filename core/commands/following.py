@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from core.runs.listing import run_records
+from core.experiments.listing import run_records
 from core.runs.workers import is_worked_on
 
 SECONDS_BETWEEN_LINES = 15.0

@@ -56,9 +56,9 @@ def keep(
 
     The run goes on undisturbed, so a long training can be judged on its way.
     """
+    from core.experiments.launched_experiment import LaunchedExperiment
+    from core.experiments.listing import one_run
     from core.pipeline.real_work import save_model_of
-    from core.runs.launched_experiment import LaunchedExperiment
-    from core.runs.listing import one_run
     from core.storage.models import new_model_folder
 
     run = one_run(root, experiment, variant, train_seed)

@@ -55,10 +55,10 @@ def show(
     root: Root = HERE,
 ) -> None:
     """Show the distinct answers to a task by votes, for each evaluation, run or variant."""
+    from core.reports.text_tables import answers_table
     from core.results.answers import answer_record, answers_of
     from core.results.loading import load_scores
     from core.results.tables import with_evaluations
-    from core.results.text_tables import answers_table
 
     scores = with_evaluations(load_scores(root, experiment))
     print_leaks(root, experiment)

@@ -15,7 +15,7 @@ from core.errors import UserError
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from core.results.text_tables import Table
+    from core.reports.text_tables import Table
 
 Root = Annotated[
     Path,
@@ -106,7 +106,7 @@ def print_listing(records: Sequence[Mapping[str, Any]], columns: Sequence[str], 
     if output in ("table", "json"):
         print_records(records, as_json=output == "json", columns=columns)
     else:
-        from core.results.text_tables import free_table
+        from core.reports.text_tables import free_table
 
         print_table(free_table(columns, records), output)
 
@@ -158,7 +158,7 @@ def print_problems(sentences: Sequence[str]) -> None:
 
 def print_leaks(root: Path, experiment: str) -> None:
     """Say, on the error output, what the trainings of an experiment saw of its evaluated tasks."""
-    from core.results.leak_warnings import notices
+    from core.warnings.leak_warnings import notices
 
     for sentence in notices(root, experiment):
         say(f"{experiment}: {sentence}", err=True)

@@ -82,9 +82,9 @@ def show(
     if html is not None:
         _write_note(root, experiment, aggregation, scope, html)
         return
-    from core.results.leak_warnings import leaked_by_variant, test_time_by_variant
+    from core.reports.text_tables import results_table
     from core.results.records import records_of
-    from core.results.text_tables import results_table
+    from core.warnings.leak_warnings import leaked_by_variant, test_time_by_variant
 
     scores, metrics = _opened(root, experiment, metric)
     lender = _lender(root, noise_of)
@@ -124,9 +124,9 @@ def _answer(
 
 def _say_beside(root: Path, scores: "Scores", metric: str, aggregation: str, scope: str) -> None:
     """What a reader must know beside the table."""
-    from core.results.caveats import looks_sentence, spreads_sentence, warnings
     from core.results.number_format import evaluated_sentence, noise_sentence, scope_sentence
     from core.results.verdicts import noise
+    from core.warnings.caveats import looks_sentence, spreads_sentence, warnings
 
     said = [scope_sentence(scores, scope, aggregation), evaluated_sentence(scores)]
     said += [spreads_sentence(scores, metric, aggregation)]
@@ -213,9 +213,9 @@ def compare(
     root: Root = HERE,
 ) -> None:
     """Compare two variants: is B better than A, and over what does that hold?"""
+    from core.reports.text_tables import comparison_table, tasks_table
     from core.results.differences import task_differences
     from core.results.number_format import OVER
-    from core.results.text_tables import comparison_table, tasks_table
     from core.results.verdicts import compare_records
 
     scores, metrics = _opened(root, experiment, metric)
@@ -242,7 +242,7 @@ def spread(
     root: Root = HERE,
 ) -> None:
     """Show where the spread comes from: tasks, trainings, evaluations, the rest."""
-    from core.results.text_tables import components_table
+    from core.reports.text_tables import components_table
     from core.results.verdicts import spread_records
 
     scores, metrics = _opened(root, experiment, metric)
@@ -259,7 +259,7 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """Simulate what the verdict promises: false alarms, power and coverage over usual designs."""
-    from core.results.text_tables import free_table
+    from core.reports.text_tables import free_table
     from core.spread.simulate import designs
     from core.spread.simulate import simulate as simulated
 
@@ -288,7 +288,7 @@ def plan(
 ) -> None:
     """Plan from the noise at hand: what a design can show, or what a wanted difference needs."""
     from core.preflight.planning import noise_known, plan_records
-    from core.results.text_tables import plan_table
+    from core.reports.text_tables import plan_table
 
     scores, metrics = _opened(root, experiment, metric)
     table = plan_table(

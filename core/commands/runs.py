@@ -136,6 +136,8 @@ def run(
 
     from core.commands.following import follow
     from core.errors import UserError
+    from core.experiments.launched_experiment import LaunchedExperiment
+    from core.experiments.listing import chosen_runs
     from core.launching.stop import resume_runs
     from core.launching.worker import ensure_worker
     from core.machine.processes import end_with_parent
@@ -144,8 +146,6 @@ def run(
     from core.pipeline.shards import Shard, infer_shard
     from core.pipeline.stages import run_stage_of
     from core.runs.done import STAGES
-    from core.runs.launched_experiment import LaunchedExperiment
-    from core.runs.listing import chosen_runs
 
     if not spec_path(root, experiment).exists():
         raise UserError(f"'{experiment}' was never launched. Launch it: python -m core launch {experiment}")
@@ -181,8 +181,8 @@ def list_(
 ) -> None:
     """List runs with their state, stage and progress."""
     from core.errors import UserError
-    from core.runs.experiment import list_experiments
-    from core.runs.listing import run_columns, run_records
+    from core.experiments.experiment import list_experiments
+    from core.experiments.listing import run_columns, run_records
 
     known = list_experiments(root)
     if experiment is not None and experiment not in known:
@@ -211,11 +211,11 @@ def show(
     """Show one run: its record, its state, its alarms and the end of its log."""
     from dataclasses import asdict
 
-    from core.results.alarms import alarm_sentences, check_records
-    from core.runs.listing import one_run, run_records
+    from core.experiments.listing import one_run, run_records
     from core.runs.progress import log_tail
     from core.runs.record import read_record
     from core.runs.state import state_of
+    from core.warnings.alarms import alarm_sentences, check_records
 
     one = one_run(root, experiment, variant, train_seed)
     record = read_record(one)
@@ -272,7 +272,7 @@ def clone(
     root: Root = HERE,
 ) -> None:
     """Write an experiment's spec under a new name, with changes, to data/experiments."""
-    from core.runs.clone import clone_experiment
+    from core.experiments.clone import clone_experiment
 
     path = clone_experiment(root, experiment, name, changes or ())
     say(f"Wrote {path}. Launch it with: python -m core launch {name}")
@@ -281,7 +281,7 @@ def clone(
 @app.command()
 def archive(experiment: Experiment, root: Root = HERE) -> None:
     """Move an experiment out of all lists, to runs/.archive; nothing of it is lost."""
-    from core.runs.archive import archive_experiment
+    from core.experiments.archive import archive_experiment
 
     archive_experiment(root, experiment)
     say(f"Archived '{experiment}'. Bring it back with: python -m core runs restore {experiment}")
@@ -290,7 +290,7 @@ def archive(experiment: Experiment, root: Root = HERE) -> None:
 @app.command()
 def restore(experiment: Restorable, root: Root = HERE) -> None:
     """Bring an experiment back from the archive or the trash; a deleted run as EXPERIMENT/VARIANT/SEED."""
-    from core.runs.archive import restore_experiment
+    from core.experiments.archive import restore_experiment
 
     restore_experiment(root, experiment)
     say(f"'{experiment}' is back. See: python -m core runs list {experiment}")
@@ -299,7 +299,7 @@ def restore(experiment: Restorable, root: Root = HERE) -> None:
 @app.command()
 def delete(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
     """Move an experiment, or the runs named with --of, to runs/.trash; stop what is running first."""
-    from core.runs.archive import delete_experiment, delete_runs
+    from core.experiments.archive import delete_experiment, delete_runs
 
     if of:
         moved = delete_runs(root, experiment, of)
@@ -314,7 +314,7 @@ def empty_trash(
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False, root: Root = HERE
 ) -> None:
     """Delete what lies in runs/.trash for good."""
-    from core.runs import archive
+    from core.experiments import archive
 
     size = archive.trash_bytes(root) / 2**20
     if not yes:

@@ -1,1 +1,1 @@
-"""Sources become tasks; people's flags, partitions and mixtures say which of them are trained on."""
+"""Sources become tasks; people's flags and partitions say which of them are trained on."""

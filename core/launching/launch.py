@@ -11,21 +11,21 @@ from pathlib import Path
 
 from core.cluster.settings import ClusterSettings, check_ray, ensure_driver, set_cluster
 from core.curation.leaks import Leak
-from core.curation.mixtures import Gate, mixture_leaks, training_leaks
 from core.errors import UserError
+from core.experiments.archive import put_aside
+from core.experiments.frozen_tasks import FrozenTasks, freeze, write_frozen
+from core.experiments.launched_experiment import LaunchedExperiment
+from core.experiments.listing import list_runs
+from core.experiments.looks import note_look
+from core.experiments.provenance import describe_run, settings_of
 from core.launching.worker import ensure_worker
 from core.machine.processes import end_group
+from core.mixing.mixtures import Gate, mixture_leaks, training_leaks
 from core.pipeline.kinds_of_work import wanted_work, work_named
 from core.pipeline.order import wants_work
 from core.preflight.pair_tasks import check_pairs
-from core.runs.archive import put_aside
 from core.runs.done import STAGES
-from core.runs.frozen_tasks import FrozenTasks, freeze, write_frozen
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import LAUNCH_LOCK, LAUNCHES, Run, experiment_folder, runs_folder, spec_path
-from core.runs.listing import list_runs
-from core.runs.looks import note_look
-from core.runs.provenance import describe_run, settings_of
 from core.runs.record import read_record
 from core.runs.state import RunState, corrected, finish, queue_for, read_state
 from core.runs.workers import is_on_cluster

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import UserError
+from core.experiments.launched_experiment import LaunchedExperiment
+from core.experiments.listing import chosen_runs
 from core.launching.launch import enqueue, see_to
 from core.machine.processes import Identity, end_group, exists
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import LAUNCH_LOCK, Run, runs_folder
-from core.runs.listing import chosen_runs
 from core.runs.state import corrected, is_alive, read_state, seconds_silent, state_of, stop
 from core.storage.files import locked, write_json
 

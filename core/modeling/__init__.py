@@ -1,1 +1,1 @@
-"""Changes to how a model computes: attention within packed samples, the last block, a smaller vocabulary."""
+"""Changes to how a model computes: attention in packed samples, adapters, the last block, the vocabulary."""

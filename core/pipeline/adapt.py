@@ -14,11 +14,11 @@ from typing import Any
 import pyarrow as pa
 
 from core.errors import Stopped
+from core.experiments.launched_experiment import LaunchedExperiment
+from core.experiments.provenance import add_to_record
 from core.inference.adapters import write_merged
 from core.inference.predict import Job, answer, predictions_path
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
-from core.runs.provenance import add_to_record
 from core.runs.reporter import Reporter
 from core.specs.spec import Recipe
 from core.storage.files import read_json, write_json

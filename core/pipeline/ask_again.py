@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from core.experiments.launched_experiment import LaunchedExperiment
 from core.inference.engines import open_engine
 from core.inference.predict import Evaluation, Job, answer, predictions_path
 from core.inference.requests import Engine
@@ -19,7 +20,6 @@ from core.inference.rescore import rescore
 from core.pipeline.shared_engine import evaluation_of, forget_merged, what_answers
 from core.pipeline.work import Progress
 from core.prompts.vocabulary import load_tokenizer
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
 from core.seeds import generator
 from core.storage.files import write_json

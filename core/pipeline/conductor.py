@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from core.errors import UserError
+from core.experiments.launched_experiment import LaunchedExperiment
 from core.pipeline.executor import Executor, Job
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
 from core.runs.state import RunState, fail, finish, queue_for, read_state, stop
 

@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from core.errors import UserError
+from core.experiments.experiment import list_experiments
+from core.experiments.listing import list_runs
 from core.pipeline.executor import Job
 from core.runs.done import EVERY_STAGE, STAGES, Stage
-from core.runs.experiment import list_experiments
 from core.runs.layout import Run
-from core.runs.listing import list_runs
 from core.runs.progress import progress_of
 from core.runs.record import read_record
 from core.runs.state import RunState, is_alive, read_state

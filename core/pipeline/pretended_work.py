@@ -3,8 +3,8 @@
 Launch, worker, processes, locks and states are the real ones, so it shows what these cost by themselves.
 """
 
+from core.experiments.launched_experiment import LaunchedExperiment
 from core.pipeline.work import Work, all_together, one_by_one
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
 from core.runs.reporter import Reporter
 from core.storage.files import write_text

@@ -7,25 +7,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
+from core.experiments.launched_experiment import LaunchedExperiment
+from core.experiments.provenance import add_to_record
 from core.pipeline.adapt import adapt, answer_adapted
 from core.pipeline.ask_again import repeat, rescore_answers
 from core.pipeline.shared_engine import answer_runs, engine_groups
 from core.pipeline.work import Reporting, Work, one_by_one
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
-from core.runs.provenance import add_to_record
 from core.runs.reporter import Reporter
 from core.storage.files import writing
 from core.storage.models import model_location
 
 if TYPE_CHECKING:
+    from core.parallel.ranks import Workers
     from core.training.train import Training
-    from core.training.workers import Workers
 
 
 def _train(experiment: LaunchedExperiment, run: Run, report: Reporter) -> None:
     """Train in this process, or in several where there are several GPUs."""
-    from core.training.workers import Workers, share_work, wanted_workers
+    from core.parallel.ranks import Workers, share_work, wanted_workers
 
     count = wanted_workers(experiment.recipe_of(run).training.devices)
     if count == 1:
@@ -51,9 +51,9 @@ def train_here(
 
 def training_of(experiment: LaunchedExperiment, run: Run) -> "Training":
     """What a run trains: settings, prompt, mixture, base model, seed, and what is held out."""
-    from core.curation.mixtures import Mixture
+    from core.mixing.held_out import hold_out, questions_about
+    from core.mixing.mixtures import Mixture
     from core.training.train import Training
-    from core.training.validation import hold_out, questions_about
 
     recipe = experiment.recipe_of(run)
     whole = Mixture(experiment.trained(run.variant), recipe.mixture, run.train_seed)

@@ -7,13 +7,13 @@ adapter that changes nothing is found. Everything is about the tasks that were f
 from pathlib import Path
 
 from core.errors import UserError
+from core.experiments.launched_experiment import LaunchedExperiment
+from core.experiments.listing import chosen_runs
 from core.machine.slots import Say, find_slots, one_slot
 from core.pipeline.kinds_of_work import work_of
 from core.pipeline.shared_engine import engine_groups
 from core.pipeline.work import Progress
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run, runs_folder
-from core.runs.listing import chosen_runs
 
 
 def repeat_evaluations(root: Path, experiment: str, say: Say = lambda _: None) -> int:

@@ -13,12 +13,12 @@ from typing import Any
 import pyarrow as pa
 
 from core.errors import UserError
+from core.experiments.experiment import list_experiments
+from core.experiments.listing import list_runs
+from core.experiments.provenance import add_to_record
 from core.runs.done import Stage
-from core.runs.experiment import list_experiments
 from core.runs.layout import ADAPTER, MODEL, Run
-from core.runs.listing import list_runs
 from core.runs.progress import write_log
-from core.runs.provenance import add_to_record
 from core.runs.record import read_record
 from core.storage.files import fingerprint, writing
 from core.storage.schemas import PREDICTIONS, read_table, write_table

@@ -14,6 +14,8 @@ from typing import Any, Self
 
 from core.arc.tasks import Task
 from core.errors import Stopped, UserError
+from core.experiments.launched_experiment import LaunchedExperiment
+from core.experiments.provenance import add_to_record
 from core.inference.predict import Job, answer
 from core.pipeline.shared_engine import (
     check_trained_prompts,
@@ -21,9 +23,7 @@ from core.pipeline.shared_engine import (
     evaluation_of,
     what_answers,
 )
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import SHARDS, Run
-from core.runs.provenance import add_to_record
 from core.runs.reporter import failure_message
 from core.storage.evaluation_files import PREDICTIONS_FILE
 from core.storage.files import locked, read_json, write_json

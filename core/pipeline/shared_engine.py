@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from core.arc.tasks import Task
 from core.errors import UserError
+from core.experiments.launched_experiment import LaunchedExperiment
+from core.experiments.provenance import add_to_record
 from core.inference.adapters import has_tokens, reason_to_merge, write_merged
 from core.inference.predict import Evaluation, Job, answer
 from core.inference.requests import Engine
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
 from core.runs.progress import write_log
-from core.runs.provenance import add_to_record
 from core.runs.record import read_record
 from core.runs.reporter import Reporter
 from core.runs.state import begin

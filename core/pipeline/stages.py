@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from core.errors import UserError
+from core.experiments.launched_experiment import LaunchedExperiment
 from core.machine.processes import Heartbeat
 from core.pipeline.real_work import REAL_WORK
 from core.pipeline.reuse import take_over
 from core.pipeline.work import Work
 from core.runs.done import Stage
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
 from core.runs.progress import write_log
 from core.runs.reporter import Reporter, failure_message, report_failure

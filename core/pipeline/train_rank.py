@@ -10,10 +10,10 @@ import traceback
 from pathlib import Path
 
 from core.errors import UserError
+from core.experiments.launched_experiment import LaunchedExperiment
+from core.parallel.ranks import join_workers, tell
 from core.pipeline.real_work import train_here
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
-from core.training.workers import join_workers, tell
 
 
 def main(root: str, experiment: str, variant: str, train_seed: str) -> None:

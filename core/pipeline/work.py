@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.errors import UserError
+from core.experiments.launched_experiment import LaunchedExperiment
 from core.runs.done import Stage
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
 from core.runs.reporter import Reporter
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from core.curation.mixtures import mixture_tasks
 from core.curation.names import asked_without_demonstrations, is_demonstrations
 from core.errors import UserError
+from core.mixing.mixtures import mixture_tasks
 from core.preflight.pair_tasks import without_token
 from core.prompts.templates import PromptSettings, prompt_of_model
 from core.specs.spec import ExperimentSpec, Recipe, evaluated_tasks

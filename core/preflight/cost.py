@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from core.arc.tasks import Task
-from core.curation.mixtures import Mixture, load_mixture
 from core.errors import UserError
+from core.experiments.experiment import list_experiments
+from core.experiments.listing import list_runs
 from core.inference.settings import InferenceSettings
+from core.mixing.mixtures import Mixture, load_mixture
 from core.prompts.pairs import pair_count
 from core.prompts.shortening import shorten
 from core.prompts.templates import PromptSettings, answer_text, longest_answer, prompt_text
 from core.runs.done import STAGES
-from core.runs.experiment import list_experiments
 from core.runs.layout import Run
-from core.runs.listing import list_runs
 from core.runs.progress import progress_of
 from core.runs.record import read_record
 from core.runs.state import state_of

@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from core.errors import UserError
+from core.experiments.frozen_tasks import FrozenTasks
 from core.prompts.pairs import knows
 from core.prompts.templates import prompt_of_model
 from core.prompts.vocabulary import load_tokenizer
-from core.runs.frozen_tasks import FrozenTasks
 from core.specs.spec import ExperimentSpec, Recipe
 from core.storage.models import model_location
 

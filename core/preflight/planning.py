@@ -16,10 +16,10 @@ from core.errors import UserError
 from core.results.loading import SHARE, Scores
 from core.results.number_format import scale_of, spread_text_of, unit_words
 from core.results.tables import Measured, measured
+from core.scoring.metrics import parse_metric
 from core.spread.components import Components, components, pooled, run_components
 from core.spread.crossed import shared_components, shared_run_components
 from core.spread.intervals import known, mean_and_variance
-from core.spread.metrics import parse_metric
 from core.spread.planning import detectable_difference, power, runs_needed, std_interval
 from core.spread.verdict import pooled_noise
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import UserError
+from core.experiments.experiment import list_experiments
 from core.preflight.planning import Design, Pilot, design_sentence, pilot
 from core.results.loading import load_scores
 from core.results.tables import with_evaluations
-from core.runs.experiment import list_experiments
 from core.runs.layout import spec_path
 from core.specs.spec import ExperimentSpec, evaluated_tasks, read_spec
 from core.spread.planning import detectable_difference

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.arc.tasks import Task
-from core.curation.augmentations import Augmentation, can_be_asked
-from core.curation.mixtures import Mixture, draw_sample
 from core.curation.sources import content_key, load_tasks
 from core.errors import UserError
+from core.mixing.augmentations import Augmentation, can_be_asked
+from core.mixing.mixtures import Mixture, draw_sample
 from core.prompts.pairs import add_task_tokens, pair_count
 from core.prompts.templates import PromptSettings, answer_text, prompt_text, training_sample
 from core.prompts.vocabulary import VOCABULARY, load_tokenizer

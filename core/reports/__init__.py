@@ -1,1 +1,1 @@
-"""An experiment as files to keep or to mail."""
+"""Results as people keep them: text, tables, figures, exports, one file to mail."""

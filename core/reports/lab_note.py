@@ -11,23 +11,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.experiments.experiment import known_folder
+from core.experiments.listing import list_runs
 from core.preflight import planning
+from core.reports import figures, text_tables
+from core.reports.glossary import MORAL, SOURCE, TERMS, judged_sentence, trap
+from core.reports.html_table import result_table
 from core.reports.svg import svg
-from core.results import caveats, curves, figures, number_format, tables, text_tables, verdicts
-from core.results.alarms import alarm_sentences, check_records
+from core.results import curves, number_format, tables, verdicts
 from core.results.answer import experiment_answer
 from core.results.differences import differing_settings, setting_text
-from core.results.glossary import MORAL, SOURCE, TERMS, judged_sentence, trap
-from core.results.html_table import result_table
 from core.results.loading import Scores, load_scores
 from core.results.records import records_of
-from core.runs.experiment import known_folder
 from core.runs.layout import IMPORTED, SPEC, Run, eval_folders
-from core.runs.listing import list_runs
 from core.runs.record import read_record
 from core.runs.state import state_of
-from core.spread.metrics import AGGREGATIONS
+from core.scoring.metrics import AGGREGATIONS
 from core.storage.evaluation_files import SCORES_FILE
+from core.warnings import caveats
+from core.warnings.alarms import alarm_sentences, check_records
 
 MOST_LEAKS_LISTED = 20
 

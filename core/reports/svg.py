@@ -1,4 +1,4 @@
-"""Figures as still pictures: a figure of `core.results.figures` as SVG, which needs no script and no network.
+"""Figures as still pictures: a figure of `core.reports.figures` as SVG, which needs no script and no network.
 
 In comes a Plotly figure, out comes SVG of a few kilobytes: text takes the colour of the page around it, so
 light and dark both work and it prints; what a pointer would be told stands in `<title>`. Drawn are the marks
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from core.results.figures import GRID
+from core.reports.figures import GRID
 
 WIDTH = 760
 _LETTER, _LINE, _SMALL = 7.0, 18, 11

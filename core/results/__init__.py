@@ -1,1 +1,1 @@
-"""Scores of many evaluations become tables, comparisons and exports."""
+"""Scores of many evaluations become tables, comparisons and verdicts."""

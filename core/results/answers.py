@@ -18,9 +18,9 @@ from core.arc.tasks import Task
 from core.curation.sources import tasks_named
 from core.curation.stored import UnknownTaskError
 from core.errors import UserError
+from core.experiments.experiment import known_folder
 from core.results.curves import Solved
 from core.results.loading import Evaluation, Scores
-from core.runs.experiment import known_folder
 from core.runs.layout import Run
 from core.storage.queries import parquet, query
 from core.storage.schemas import PREDICTIONS, grids_of

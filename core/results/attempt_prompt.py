@@ -12,10 +12,10 @@ from typing import Any
 from core.arc.tasks import Task
 from core.arc.views import IDENTITY_COLOURS, View
 from core.errors import UserError
+from core.experiments.experiment import known_folder
 from core.prompts.templates import PromptSettings, prompt_text
 from core.results.answers import evaluated_task, prediction_paths
 from core.results.loading import Evaluation
-from core.runs.experiment import known_folder
 from core.runs.imported import FROM_ELSEWHERE
 from core.runs.layout import Run
 from core.runs.record import read_record_file

@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserError
+from core.experiments.experiment import known_folder
 from core.results.loading import Floats, Scores
-from core.runs.experiment import known_folder
 from core.runs.layout import Run
-from core.spread.budgets import pass_k_curve
+from core.scoring.budgets import pass_k_curve
+from core.scoring.metrics import task_values
+from core.scoring.vote_curves import expected_vote_curves
 from core.spread.intervals import summarize
-from core.spread.metrics import task_values
 from core.spread.scopes import run_means
-from core.spread.vote_curves import expected_vote_curves
 from core.storage.queries import exact_name, parquet, query
 from core.storage.schemas import SCORES
 

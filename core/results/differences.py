@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from core.experiments.experiment import known_folder
 from core.results.loading import Scores
 from core.results.number_format import UNKNOWN, difference, unit_words
 from core.results.tables import check_variants, measured, variant_values
 from core.results.verdicts import verdict_rows
-from core.runs.experiment import known_folder
 from core.runs.layout import record_of_variant
 from core.runs.record import read_record_file
 from core.spread.scopes import task_means

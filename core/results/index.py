@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from core.experiments.experiment import list_experiments, read_experiment
+from core.experiments.notes import read_notes
+from core.monitoring.overview import overview
 from core.results.answer import experiment_answer
 from core.results.loading import Scores
 from core.results.number_format import mean_and_std
 from core.results.records import records_of
 from core.results.verdicts import verdict_rows
-from core.runs.experiment import list_experiments, read_experiment
 from core.runs.layout import IMPORTED, LAUNCHES, SPEC, experiment_folder
-from core.runs.notes import read_notes
-from core.runs.overview import overview
 from core.storage.files import read_records
 
 ORDERS = ("latest", "name", "state", "best")

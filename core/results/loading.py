@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.errors import UserError
-from core.runs.experiment import Experiment, known_folder, read_experiment
+from core.experiments.experiment import Experiment, known_folder, read_experiment
 from core.runs.imported import imported_table
 from core.runs.layout import evaluation_files, evaluation_place
-from core.spread.metrics import higher_is_better
+from core.scoring.metrics import higher_is_better
 from core.storage.evaluation_files import CANDIDATES_FILE, SCORES_FILE
 from core.storage.queries import exact_name, parquet, query
 from core.storage.schemas import CANDIDATES, SCORES

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
 from core.results.loading import SHARE, Scores
-from core.spread.metrics import describe
+from core.scoring.metrics import describe
 
 if TYPE_CHECKING:
     from core.results.verdicts import Noise

@@ -1,7 +1,7 @@
 """The runs of an experiment as people compare them: with score, times and owner, and summed up by variant.
 
-In come the records of `core.runs.listing`, the clocks of `core.runs.clock` and the scores; owners are kept
-until a run's record changes.
+In come the records of `core.experiments.listing`, the clocks of `core.monitoring.clock` and the scores;
+owners are kept until a run's record changes.
 """
 
 import functools
@@ -12,11 +12,11 @@ from typing import Any
 
 from core.curation.stored import Stamp, file_stamp
 from core.errors import UserError
+from core.monitoring.clock import Clock, experiment_seconds_left, seconds_left, share_of_all, typical_seconds
 from core.results.loading import Scores
 from core.results.number_format import mean_and_std
 from core.results.records import records_of
 from core.results.tables import run_records as scored_records
-from core.runs.clock import Clock, experiment_seconds_left, seconds_left, share_of_all, typical_seconds
 from core.runs.layout import Run
 from core.runs.progress import share_done
 from core.storage.files import read_json

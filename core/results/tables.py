@@ -10,7 +10,7 @@ import numpy as np
 
 from core.errors import UserError
 from core.results.loading import SHARE, Floats, Scores
-from core.spread.metrics import output_metric, parse_metric, task_values
+from core.scoring.metrics import output_metric, parse_metric, task_values
 from core.spread.resolution import Resolution, resolution_of
 from core.spread.scopes import run_means, summarize_scope
 

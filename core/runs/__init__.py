@@ -1,1 +1,1 @@
-"""What lies under `runs/`: folders, states, frozen tasks, records, progress."""
+"""A run under `runs/`: where its files lie, its state, its record, its progress."""

@@ -1,1 +1,1 @@
-"""Attempts become scores: one row per test output, from which every metric follows."""
+"""Attempts become scores: one row per test output, and the metrics that follow from it."""

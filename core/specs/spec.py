@@ -11,15 +11,15 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from core.arc.tasks import Task
-from core.curation.mixtures import MOST_CELLS, MixtureSettings
 from core.curation.names import DRAWN, is_drawn, stored_name
 from core.curation.partitions import listed_tasks
 from core.curation.sources import load_tasks
 from core.errors import UserError
 from core.inference.settings import InferenceSettings
+from core.mixing.mixtures import MOST_CELLS, MixtureSettings
 from core.prompts.templates import PromptSettings
+from core.scoring.metrics import parse_metric
 from core.settings import Seed, Settings, parse_yaml, read_yaml, validated
-from core.spread.metrics import parse_metric
 from core.training.adaptation import AdaptationSettings
 from core.training.settings import TrainingSettings
 

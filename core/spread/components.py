@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from core.scoring.metrics import Floats
 from core.spread.intervals import ROUNDING, satterthwaite
-from core.spread.metrics import Floats
 from core.spread.scopes import Runs, cells_of
 
 Sizes = tuple[int, int, int, int]

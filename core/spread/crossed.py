@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from core.scoring.metrics import Floats
 from core.spread.components import CROSSED_SOURCES, Components, solved
 from core.spread.intervals import ROUNDING
-from core.spread.metrics import Floats
 from core.spread.scopes import Runs, cells_of
 
 

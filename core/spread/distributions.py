@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from core.spread.metrics import Floats
+from core.scoring.metrics import Floats
 
 
 def t_test_power(shift: ArrayLike, freedom: ArrayLike, critical: ArrayLike, nodes: int = 1200) -> Floats:
@@ -28,15 +28,6 @@ def t_test_power(shift: ArrayLike, freedom: ArrayLike, critical: ArrayLike, node
     reach = bound[..., None] * scale
     tails = special.ndtr(move[..., None] - reach) + special.ndtr(-move[..., None] - reach)
     return np.asarray((weights * tails).sum(axis=-1))
-
-
-def binomial(successes: ArrayLike, trials: ArrayLike, chance: float) -> Floats:
-    """P(so many of the trials succeed) = C(n, k)·p^k·(1 − p)^(n − k), by logarithms; 0 for k > n."""
-    k, n = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (successes, trials)))
-    rest = np.maximum(n - k, 0)
-    ways = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(rest + 1)
-    found = np.exp(ways + special.xlogy(k, chance) + special.xlog1py(rest, -chance))
-    return np.asarray(np.where(k <= n, found, 0.0))
 
 
 def studentized_range_tail(q: ArrayLike, groups: int, freedom: ArrayLike) -> Floats:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from core.errors import UserError
-from core.spread.metrics import Floats
+from core.scoring.metrics import Floats
 
 SCOPES: dict[str, str] = {
     "checkpoint": "these trained models, evaluated again with other evaluation seeds",

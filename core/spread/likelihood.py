@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 
-from core.spread.metrics import Floats
+from core.scoring.metrics import Floats
 from core.spread.scopes import Runs, cells_of
 
 

@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from core.errors import UserError
+from core.scoring.metrics import Floats
 from core.seeds import generator
 from core.spread.components import variance_interval
 from core.spread.distributions import t_test_power
-from core.spread.metrics import Floats
 from core.spread.resolution import UNDECIDED
 from core.spread.verdict import critical_against, largest_variance
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from core.spread.metrics import Floats
+from core.scoring.metrics import Floats
 
 UNDECIDED = 0.25
 """Variance of one task that is right in every other run, in squared steps."""

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from core.errors import UserError
+from core.scoring.metrics import Floats
 from core.spread.intervals import ROUNDING, Estimate, mean_and_variance
-from core.spread.metrics import Floats
 from core.spread.resolution import Resolution
 from core.spread.scopes import Cells, Runs, cells_of, exceeds, mean_squares, scope_estimate
 from core.spread.verdict import CANNOT_TELL, OTHERS_SHARE, Comparison, two_sided_p, word

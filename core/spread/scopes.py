@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from core.errors import UserError
+from core.scoring.metrics import Floats
 from core.spread.intervals import SCOPES, Estimate, Summary, mean_and_variance, share_interval
-from core.spread.metrics import Floats
 from core.spread.resolution import Resolution
 
 Runs = Sequence[Any]

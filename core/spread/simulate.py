@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.scoring.metrics import Floats
 from core.seeds import generator
 from core.spread.intervals import share_interval
-from core.spread.metrics import Floats
 from core.spread.resolution import Resolution
 from core.spread.scopes import scope_estimate
 from core.spread.verdict import critical_against, critical_elsewhere, judged_variances

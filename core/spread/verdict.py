@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from core.errors import UserError
+from core.scoring.metrics import Floats
 from core.spread.distributions import (
     dunnett_quantile,
     dunnett_tail,
@@ -28,7 +29,6 @@ from core.spread.distributions import (
 )
 from core.spread.intervals import ROUNDING, known, mean_and_variance
 from core.spread.letters import grouping_letters
-from core.spread.metrics import Floats
 from core.spread.resolution import Resolution, resolution_of
 
 BETTER, WORSE, CANNOT_TELL = "better", "worse", "cannot tell"

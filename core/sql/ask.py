@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from core.experiments.experiment import latest_evaluated, list_experiments, read_experiment
 from core.results.loading import load_scores
-from core.runs.experiment import latest_evaluated, list_experiments, read_experiment
 from core.sql.chart_queries import runs_query
 from core.sql.sandbox import LIMITS, Answer, Limits, Question, Views
 from core.sql.tables import FROM_PARQUET, FROM_RECORDS, PHRASES

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from core.results.curves import budgets_up_to
 from core.results.loading import Scores
-from core.spread.metrics import parse_metric
+from core.scoring.metrics import parse_metric
 
 _GRID = """WITH own AS (
   SELECT * FROM scores WHERE experiment = {experiment}

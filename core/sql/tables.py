@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from core.curation.flags import all_flags
 from core.curation.stored import list_sources, parquet_path
+from core.experiments.experiment import list_experiments
+from core.experiments.listing import list_runs
 from core.results.loading import score_paths
-from core.runs.experiment import list_experiments
 from core.runs.imported import imported_table
 from core.runs.layout import IMPORTED_FILE, experiment_folder
-from core.runs.listing import list_runs
 from core.runs.progress import progress_of
 from core.runs.record import read_record
 from core.runs.recorded_leaks import leaked_tasks, test_time_tasks

@@ -12,10 +12,10 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from core.arc.tasks import Task
-from core.curation.augmentations import Augmentation
-from core.curation.demonstrations import without_pairs
-from core.curation.mixtures import Mixture, MixtureSettings, SourceShare
 from core.curation.names import DEMOS, demonstrations_of
+from core.mixing.augmentations import Augmentation
+from core.mixing.demonstrations import without_pairs
+from core.mixing.mixtures import Mixture, MixtureSettings, SourceShare
 from core.seeds import derived_seed
 from core.settings import Settings
 from core.training.settings import LoraSettings, TrainingSettings

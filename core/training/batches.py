@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from core.arc.tasks import Task
-from core.curation.mixtures import Mixture
+from core.mixing.mixtures import Mixture
+from core.parallel.prefetch import Draws, Following, draws_of
+from core.parallel.ranks import Workers
 from core.prompts.shortening import fitted_sample
 from core.prompts.templates import PromptSettings, Sample
-from core.training.prefetch import Draws, Following, draws_of
 from core.training.settings import TrainingSettings
-from core.training.workers import Workers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.curation.mixtures import Mixture
 from core.errors import UserError
 from core.machine.allocator import keep_freed_memory, release_memory
+from core.mixing.held_out import Questions
+from core.mixing.mixtures import Mixture
+from core.modeling.adapted_layers import coverage, coverage_sentence
 from core.modeling.attention import attend_within_samples
 from core.modeling.last_block import shorten_last_block
 from core.modeling.shrinking import carry_mapping
 from core.modeling.vocabulary_rows import grow_vocabulary
+from core.parallel.ranks import Workers
 from core.prompts.checks import check_prompts, prompts_fingerprint
 from core.prompts.pairs import add_task_tokens
 from core.prompts.templates import PromptSettings, check_tokenizer, keep_prompt
@@ -26,7 +29,6 @@ from core.prompts.vocabulary import load_tokenizer
 from core.seeds import derived_seed
 from core.storage.files import writing
 from core.storage.models import is_out_of_memory, seal
-from core.training.adapted_layers import coverage, coverage_sentence
 from core.training.base import check_base
 from core.training.batches import MULTIPLE, Batch, Drawing, StepBatches
 from core.training.checkpoints import Position
@@ -39,8 +41,6 @@ from core.training.optimizers import Optimizers, make_optimizers, one_thread
 from core.training.row_size import row_that_fits
 from core.training.schedules import learning_rate_at, learning_rate_in_time
 from core.training.settings import TrainingSettings
-from core.training.validation import Questions
-from core.training.workers import Workers
 
 if TYPE_CHECKING:
     import torch

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from core.arc.grids import MAX_SIDE
 from core.errors import UserError
+from core.modeling.adapted_layers import layers_to_adapt
 from core.modeling.grid_positions import grid_positions
 from core.prompts.encoders import GridEncoding
 from core.prompts.templates import PromptSettings, keep_prompt
@@ -20,7 +21,6 @@ from core.prompts.vocabulary import BOS, EOS, PAD, VOCABULARY, embedded_tokenize
 from core.settings import Settings
 from core.storage.files import writing
 from core.storage.models import load_model
-from core.training.adapted_layers import layers_to_adapt
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:

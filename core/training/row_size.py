@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from core.machine.allocator import release_memory
+from core.parallel.ranks import Workers
 from core.training.batches import Drawing
 from core.training.gradients import Gradients
 from core.training.numerics import TOKENS_PER_BATCH
-from core.training.workers import Workers
 
 if TYPE_CHECKING:
     import torch

@@ -4,9 +4,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from core.mixing.held_out import ValidationSettings
 from core.settings import Settings
 from core.training.loggers import Logger
-from core.training.validation import ValidationSettings
 
 MOST_STEPS = 10**9
 MOST_TOKENS = 10**9

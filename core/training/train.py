@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import Stopped, UserError
+from core.parallel.ranks import Workers
 from core.storage.models import is_out_of_memory
 from core.training.checkpoints import Position, latest_checkpoint, save_checkpoint
 from core.training.loggers import logging_to
 from core.training.loop import Loop, Training
 from core.training.numerics import Numerics, in_one_order
 from core.training.settings import TrainingSettings
-from core.training.workers import Workers
 
 __all__ = ["Training", "save_as_it_stands", "train", "trained_folder"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import UserError
-from core.results.alarms import alarm_sentences, check_records
+from core.warnings.alarms import alarm_sentences, check_records
 from dashboard.components.wording import plain
 
 

@@ -1,6 +1,6 @@
 """Charts of single pages: tasks by difference, the trap of "How to read this", any two columns of a query.
 
-In come records from `core.results`, out come Plotly figures in the manner of `core.results.figures`.
+In come records from `core.results`, out come Plotly figures in the manner of `core.reports.figures`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.results.figures import GRID, MARKERS, PALETTE, add_summary, chart_text, finished
+from core.reports.figures import GRID, MARKERS, PALETTE, add_summary, chart_text, finished
 
 MOST_GROUPS = 100
 """So many lines or colours of a free chart: beyond the palette with its markers, and quickly drawn."""
@@ -38,7 +38,7 @@ def difference_chart(differences: Sequence[Any], a: str, b: str, colours: Mappin
 
 
 def trap_chart(judgements: Sequence[Any]) -> go.Figure:
-    """Two ways to judge the same recipes (`core.results.glossary.Judgement`): every figure a dot."""
+    """Two ways to judge the same recipes (`core.reports.glossary.Judgement`): every figure a dot."""
     figure = go.Figure()
     lines: list[str] = []
     for judgement in judgements:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from core.results.figures import chart_text
-from core.runs.curve_bands import Band
+from core.monitoring.curve_bands import Band
+from core.reports.figures import chart_text
 
 HEIGHT = 320
 DASHES = ("solid", "dash", "dot", "dashdot")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from core.results.text_tables import Table
+from core.reports.text_tables import Table
 
 
 def file_row(table: Table, name: str, key: str, note: Callable[[], str] | None = None) -> None:

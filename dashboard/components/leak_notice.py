@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.results.leak_warnings import experiment_leaks, facts
+from core.warnings.leak_warnings import experiment_leaks, facts
 from dashboard.components.wording import plain
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import UserError
+from core.experiments.notes import Notes, read_notes, write_notes
 from core.results.loading import Scores
 from core.results.references import Reference, filled, references
-from core.runs.notes import Notes, read_notes, write_notes
 from dashboard.components.rights import may_change, permitted
 from dashboard.components.wording import plain
 

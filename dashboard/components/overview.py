@@ -15,7 +15,7 @@ import streamlit as st
 from core.curation.overlaps import Overlap
 from core.curation.stored import SourceInfo
 from core.prompts.lengths import WINDOWS, Drawn, Lengths, share_fitting
-from core.results.figures import GRID, PALETTE, chart_text
+from core.reports.figures import GRID, PALETTE, chart_text
 from dashboard.components.grids import task_html
 
 _STATIC = Path(__file__).parent / "static"

@@ -15,9 +15,9 @@ import streamlit as st
 
 from core.arc.tasks import Task
 from core.errors import UserError
+from core.reports.figures import ALWAYS, NEVER, OFTEN, RARELY
 from core.results.curves import Solved
 from core.results.differences import TaskDifference
-from core.results.figures import ALWAYS, NEVER, OFTEN, RARELY
 from core.results.number_format import percent
 from core.settings import nearest
 from dashboard.components import grids

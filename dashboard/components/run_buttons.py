@@ -13,9 +13,7 @@ import streamlit as st
 
 from core.cluster.settings import cluster_of
 from core.errors import UserError
-from core.launching.launch import launch
-from core.launching.stop import resume_runs, retry_runs, stop_runs
-from core.runs.archive import (
+from core.experiments.archive import (
     archive_experiment,
     archived_experiments,
     delete_experiment,
@@ -27,9 +25,11 @@ from core.runs.archive import (
     trash_bytes,
     trashed,
 )
-from core.runs.clone import clone_experiment, free_name
+from core.experiments.clone import clone_experiment, free_name
+from core.launching.launch import launch
+from core.launching.stop import resume_runs, retry_runs, stop_runs
+from core.monitoring.overview import Overview
 from core.runs.layout import experiment_folder
-from core.runs.overview import Overview
 from dashboard.components.experiment_choice import forget
 from dashboard.components.rights import may_change, permitted, rights
 from dashboard.components.wording import bytes_in_words, plain

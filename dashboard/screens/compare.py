@@ -5,16 +5,17 @@ from typing import Any
 
 import streamlit as st
 
+from core.reports import text_tables
+from core.reports.figures import variant_colours
 from core.results import answers as core_answers
 from core.results import differences as core_differences
-from core.results import number_format, text_tables, verdicts
+from core.results import number_format, verdicts
 from core.results.answers import Answer
 from core.results.differences import ORDERS, SHOWN, TaskDifference
-from core.results.figures import variant_colours
 from core.results.loading import Scores
 from core.results.tables import offered_metrics
+from core.scoring.metrics import AGGREGATIONS
 from core.spread.intervals import wilson
-from core.spread.metrics import AGGREGATIONS
 from core.sql.chart_queries import differences_query
 from dashboard.components import charts, experiment_page, sql_links
 from dashboard.components.answer_cards import answer_lines

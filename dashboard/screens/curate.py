@@ -4,9 +4,9 @@ import streamlit as st
 
 from core.curation.sources import list_sources
 from core.curation.stored import source_problems
-from core.curation.suggestions import judge
 from core.errors import UserError
 from core.importing.import_source import import_bundle
+from core.reversibility.suggestions import judge
 from dashboard.components.deck import deck
 from dashboard.components.rights import may_change, permitted
 from dashboard.components.sentences import fragment

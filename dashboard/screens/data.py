@@ -6,15 +6,15 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from core.curation.mixtures import MixtureSettings, load_mixture
 from core.curation.overlaps import Overlap, is_known, overlaps, side_by_side
 from core.curation.sources import derived_sources, list_sources
 from core.curation.stored import SOURCE_COLUMNS, SourceInfo, source_problems
 from core.errors import UserError
 from core.importing.import_source import BASICS, BUNDLES, PUBLIC, import_set, import_upload
+from core.mixing.mixtures import MixtureSettings, load_mixture
 from core.prompts import lengths
 from core.prompts.templates import PromptSettings
-from core.results.text_tables import command, free_table
+from core.reports.text_tables import command, free_table
 from core.settings import validated
 from core.specs.spec import Recipe, read_spec
 from dashboard.components import overview

@@ -7,6 +7,18 @@ from typing import Any
 import streamlit as st
 
 from core.errors import UserError
+from core.experiments.archive import (
+    archive_experiment,
+    archived_experiments,
+    delete_experiment,
+    empty_trash,
+    restore_experiment,
+    restore_trashed,
+    trash_bytes,
+    trashed,
+)
+from core.experiments.experiment import list_experiments
+from core.experiments.notes import pin
 from core.launching.demo import launch_demo
 from core.results.index import (
     ORDERS,
@@ -17,18 +29,6 @@ from core.results.index import (
     wanted_records,
 )
 from core.results.loading import load_scores, scores_stamp
-from core.runs.archive import (
-    archive_experiment,
-    archived_experiments,
-    delete_experiment,
-    empty_trash,
-    restore_experiment,
-    restore_trashed,
-    trash_bytes,
-    trashed,
-)
-from core.runs.experiment import list_experiments
-from core.runs.notes import pin
 from dashboard.components import experiment_list, sql_links
 from dashboard.components.picker import choose, choose_some, pick
 from dashboard.components.rights import may_change, permitted

@@ -7,17 +7,16 @@ from typing import Any
 import streamlit as st
 
 from core.cluster.settings import ClusterSettings, cluster_of, options_of
-from core.curation.mixtures import Gate
 from core.errors import UserError
+from core.experiments.clone import free_name
 from core.launching.launch import launch, leaks_of
+from core.mixing.mixtures import Gate
+from core.monitoring.overview import launched_experiments, overview
 from core.preflight.cautions import cautions_of
 from core.preflight.cost import Size, bytes_needed, measured, seconds_needed, size_of
 from core.preflight.missing import needs_of, provide
 from core.preflight.power import Detectable, detectable
-from core.results.figures import variant_colours
-from core.results.leak_warnings import test_time_label
-from core.runs.clone import free_name
-from core.runs.overview import launched_experiments, overview
+from core.reports.figures import variant_colours
 from core.settings import validated
 from core.specs.differing_settings import differences
 from core.specs.draft import (
@@ -41,6 +40,7 @@ from core.specs.spec import (
     specs_folder,
 )
 from core.specs.templates import TEMPLATES, copy_of, from_template
+from core.warnings.leak_warnings import test_time_label
 from dashboard.components import spec_form
 from dashboard.components.experiment_choice import chosen_experiment
 from dashboard.components.launch_card import costs, differences_table

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.results import glossary
+from core.reports import glossary
 from core.results.number_format import FORMS, OVER, percent
 from dashboard.components import charts
 

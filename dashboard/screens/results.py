@@ -4,18 +4,20 @@ from typing import Any
 
 import streamlit as st
 
+from core.experiments.experiment import list_experiments
 from core.preflight import planning
+from core.reports import figures, text_tables
+from core.reports.html_table import result_table
 from core.reports.lab_note import lab_note
-from core.results import caveats, curves, figures, number_format, records, tables, text_tables, verdicts
+from core.results import curves, number_format, records, tables, verdicts
 from core.results.answer import answer_sentence
 from core.results.borrowed import borrowed_noise
-from core.results.html_table import result_table
 from core.results.loading import Scores
-from core.runs.experiment import list_experiments
+from core.scoring.metrics import AGGREGATIONS
 from core.spread.intervals import SCOPES
-from core.spread.metrics import AGGREGATIONS
 from core.spread.verdict import BorrowedNoise
 from core.sql import chart_queries
+from core.warnings import caveats
 from dashboard.components import experiment_page, picker, sql_links
 from dashboard.components.alarms import show_alarms
 from dashboard.components.experiment_page import Stamp

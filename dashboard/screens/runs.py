@@ -6,16 +6,16 @@ from typing import Any
 import streamlit as st
 
 from core.errors import UserError
-from core.results.figures import variant_colours
+from core.experiments.listing import run_columns
+from core.monitoring.clock import experiment_seconds_left
+from core.monitoring.curve_bands import band, smoothed
+from core.monitoring.log_text import read_log
+from core.monitoring.loss_curve import BESIDE, LOOKED_AT, MOST_POINTS, Curve
+from core.monitoring.overview import Overview, launched_experiments, overview
+from core.reports.figures import variant_colours
+from core.reports.text_tables import command, free_table
 from core.results.run_rows import run_rows, run_scores, variant_rows
-from core.results.text_tables import command, free_table
-from core.runs.clock import experiment_seconds_left
-from core.runs.curve_bands import band, smoothed
 from core.runs.layout import Run, spec_path
-from core.runs.listing import run_columns
-from core.runs.log_text import read_log
-from core.runs.loss_curve import BESIDE, LOOKED_AT, MOST_POINTS, Curve
-from core.runs.overview import Overview, launched_experiments, overview
 from core.settings import nearest
 from core.specs.differing_settings import differences
 from core.specs.spec import read_spec

@@ -7,13 +7,13 @@ from typing import Any
 import streamlit as st
 
 from core.errors import UserError
-from core.results import text_tables
-from core.results.figures import variant_colours
-from core.results.leak_warnings import query_leaks
+from core.reports import text_tables
+from core.reports.figures import variant_colours
 from core.sql.ask import cut_sentence, first_query, known_variants, records, start
 from core.sql.sandbox import LIMITS, Answer, Question
 from core.sql.saved import list_queries, read_query, save_query
 from core.sql.tables import PHRASES, schema
+from core.warnings.leak_warnings import query_leaks
 from dashboard.components import charts, sql_links
 from dashboard.components.files import file_row
 from dashboard.components.rights import may_change, permitted

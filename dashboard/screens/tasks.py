@@ -5,12 +5,12 @@ from typing import Any
 import streamlit as st
 
 from core.arc.tasks import Task
+from core.reports import text_tables
+from core.reports.figures import variant_colours
 from core.results import answers as core_answers
 from core.results import attempt_prompt as core_asked
-from core.results import text_tables
 from core.results.answers import KINDS, ORDERS, Answer
 from core.results.curves import Solved, solved
-from core.results.figures import variant_colours
 from core.results.loading import Evaluation, Scores
 from core.sql.chart_queries import solved_query
 from dashboard.components import experiment_page, sql_links

@@ -7,8 +7,8 @@ import pytest
 from core.bench import queued
 from core.bench.registry import all_rows
 from core.bench.workshop import Workshop
+from core.experiments.listing import list_runs
 from core.machine import processes
-from core.runs.listing import list_runs
 from core.runs.state import state_of
 
 

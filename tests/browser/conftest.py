@@ -22,9 +22,9 @@ from urllib.parse import urlparse
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
-from core.bench.synthetic import make_experiment
 from core.curation.flags import flags_path
 from core.importing.import_source import import_bundle
+from core.synthetic.experiments import make_experiment
 from tests.patience import patience
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from core.bench.synthetic import SKILLS
 from core.results.answers import ordered
 from core.results.curves import solved
 from core.results.differences import task_differences
 from core.results.loading import load_scores
+from core.synthetic.experiments import SKILLS
 from tests.browser.conftest import NAME, Dashboard
 
 pytestmark = pytest.mark.browser

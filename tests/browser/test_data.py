@@ -12,12 +12,12 @@ from playwright.sync_api import Locator, Page, expect
 
 from core.arc.grids import ARC_COLOURS, Grid
 from core.curation.flags import add_flags, flags_path
-from core.curation.mixtures import MixtureSettings, load_mixture
 from core.curation.sources import load_tasks
-from core.curation.suggestions import judge, suggest
+from core.mixing.mixtures import MixtureSettings, load_mixture
 from core.prompts.encoders import GridEncoding
 from core.prompts.lengths import EMBEDDED, embedded_count, source_lengths
 from core.prompts.templates import PromptSettings
+from core.reversibility.suggestions import judge, suggest
 from dashboard.components.overview import percent
 from tests.browser.conftest import Dashboard
 

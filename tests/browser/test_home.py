@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core.bench.synthetic import make_experiment
-from core.runs.notes import read_notes
+from core.experiments.notes import read_notes
+from core.synthetic.experiments import make_experiment
 from tests.browser.conftest import Dashboard
 
 pytestmark = pytest.mark.browser

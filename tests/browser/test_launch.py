@@ -15,9 +15,9 @@ from playwright.sync_api import Page, expect
 
 from core.arc.tasks import Task, parse_task
 from core.curation.stored import SourceInfo, store_source
+from core.experiments.listing import list_runs
 from core.machine.processes import start_of
 from core.runs.layout import Run
-from core.runs.listing import list_runs
 from core.runs.state import RunState, state_of, write_state
 from core.specs.edit import as_yaml
 from core.storage.files import append_records, write_json

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from core.bench.synthetic import make_experiment
+from core.synthetic.experiments import make_experiment
 from tests.browser.conftest import REPOSITORY, Dashboard, serving
 
 pytestmark = pytest.mark.browser

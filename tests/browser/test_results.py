@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core.bench.synthetic import SKILLS, make_experiment
 from core.results.number_format import mean_and_std
 from core.results.records import result_records
+from core.synthetic.experiments import SKILLS, make_experiment
 from tests.browser.conftest import NAME, Dashboard
 
 pytestmark = pytest.mark.browser

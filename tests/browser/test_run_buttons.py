@@ -12,9 +12,9 @@ import pytest
 import yaml
 from playwright.sync_api import Locator, Page, expect
 
+from core.experiments.archive import freed_by
 from core.launching.launch import prepare
 from core.machine.processes import start_of
-from core.runs.archive import freed_by
 from core.runs.done import STAGES
 from core.runs.layout import Run
 from core.runs.state import RunState, state_of, write_state

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from core.bench.synthetic import make_experiment
+from core.experiments.listing import list_runs
 from core.runs.layout import Run
-from core.runs.listing import list_runs
 from core.storage.files import append_records
+from core.synthetic.experiments import make_experiment
 from tests.browser.conftest import Dashboard, serving
 
 pytestmark = pytest.mark.browser

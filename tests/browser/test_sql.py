@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from core.bench.synthetic import SKILLS
+from core.synthetic.experiments import SKILLS
 from tests.browser.conftest import Dashboard
 
 pytestmark = pytest.mark.browser

@@ -22,10 +22,10 @@ from typing import Any
 import psutil
 
 from core.cluster.settings import ClusterSettings
+from core.experiments.listing import run_records
 from core.launching.launch import launch
 from core.launching.stop import resume_runs, stop_runs
 from core.runs.layout import Run
-from core.runs.listing import run_records
 from core.runs.state import state_of
 from core.runs.workers import driver_of
 from core.specs.spec import find_spec, read_spec

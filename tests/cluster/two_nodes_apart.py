@@ -15,8 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from core.experiments.listing import run_records
 from core.runs.layout import Run
-from core.runs.listing import run_records
 from core.runs.state import state_of
 from tests.cluster.two_nodes import ENVIRONMENT, ROOT, all_ended, core, trains, two_nodes, wait_for
 

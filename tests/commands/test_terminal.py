@@ -11,11 +11,11 @@ import typer
 
 import core.commands
 from core import __main__ as command_line
-from core.bench.synthetic import SOURCE, make_experiment
 from core.commands.printing import clean, print_records, progress_bar, say_json
 from core.curation.flags import add_flag
 from core.curation.sources import load_tasks
 from core.errors import disk_sentence
+from core.synthetic.experiments import SOURCE, make_experiment
 
 CODES = "a\x1b[31mred\x1b[0m\x1b]0;title\x07\x07\x9b1m\u202eback\ud800 [b] [/b] é – 5\u00a0% 好 😀"
 CHANGING = {

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from core.curation.leaks import key
-from core.curation.mixtures import MixtureSettings, SourceShare, eligible_tasks, mixture_leaks
 from core.curation.sources import load_tasks
+from core.mixing.mixtures import MixtureSettings, SourceShare, eligible_tasks, mixture_leaks
 from core.specs.spec import find_spec, read_spec
 from core.storage.model_files import model_fingerprint
 from core.storage.models import SHIPPED, check_model_folder, model_summary

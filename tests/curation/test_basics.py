@@ -17,11 +17,11 @@ from core.curation.basics import (
     TRAINING_TASKS,
     make_basics,
 )
-from core.curation.demonstrations import pair_forms
 from core.curation.leaks import find_leaks
 from core.curation.sources import load_tasks, source_fingerprint
 from core.errors import UserError
 from core.importing.import_source import import_set
+from core.mixing.demonstrations import pair_forms
 from core.preflight.missing import needs_of
 from tests.specs.tiny import spec_of
 from tests.training.tiny import tiny_root

@@ -10,9 +10,9 @@ from core.arc.tasks import Pair, Task
 from core.arc.views import View
 from core.curation.flags import add_flag
 from core.curation.leaks import Leak, find_leaks, leaks_between, related_families
-from core.curation.mixtures import MixtureSettings, SourceShare, mixture_leaks
 from core.curation.sources import list_sources, load_tasks
 from core.curation.stored import SourceInfo, store_source
+from core.mixing.mixtures import MixtureSettings, SourceShare, mixture_leaks
 from tests.patience import slowness
 
 VIEW = View(6, (3, 1, 4, 0, 5, 9, 2, 6, 8, 7))

@@ -8,12 +8,12 @@ import pytest
 from core.arc.views import View
 from core.curation.flags import add_flag
 from core.curation.leaks import find_leaks
-from core.curation.mixtures import Augmentation, MixtureSettings, SourceShare, eligible_tasks, load_mixture
 from core.curation.partitions import list_partitions, listed_tasks, load_partition, partition_path, split
 from core.curation.sources import load_tasks
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
 from core.importing.import_source import import_bundle
+from core.mixing.mixtures import Augmentation, MixtureSettings, SourceShare, eligible_tasks, load_mixture
 
 from .test_leaks import random_task
 

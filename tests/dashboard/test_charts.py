@@ -2,7 +2,7 @@
 
 import time
 
-from core.results.figures import PALETTE
+from core.reports.figures import PALETTE
 from dashboard.components.charts import MOST_GROUPS, free_chart
 from tests.patience import slowness
 

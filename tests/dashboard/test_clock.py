@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from core.bench.pages import PAGES, asked, served
-from core.bench.synthetic import make_experiment
 from core.errors import UserError
+from core.synthetic.experiments import make_experiment
 from dashboard.server import DECK, NEEDED
 
 

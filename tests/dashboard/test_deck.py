@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.arc.tasks import Pair, Task
 from core.curation.stored import SourceInfo, store_source
-from core.curation.suggestions import Suggestion
+from core.reversibility.suggestions import Suggestion
 from dashboard.components.deck import suggestions_document, tasks_document
 from tests.arc.strategies import tasks
 from tests.curation.conftest import make_task

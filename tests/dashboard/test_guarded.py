@@ -22,7 +22,7 @@ READS = {
     "core.sql.ask.ask": "asks SQL in a bounded process",
     "core.prompts.lengths.source_lengths": "keeps counted tokens in data/.cache",
     "core.curation.overlaps.overlaps": "keeps what is shared between sources in data/.cache",
-    "core.runs.provenance.code_version": "asks git",
+    "core.experiments.provenance.code_version": "asks git",
     "core.storage.queries.exact_name": "links odd names among temporary files",
     "core.machine.hardware.list_gpus": "asks the driver",
 }
@@ -108,11 +108,11 @@ def test_what_changes_something_is_found() -> None:
     found = changing()
     expected = {
         *("core.launching.launch.launch", "core.launching.stop.stop_runs"),
-        *("core.runs.archive.delete_experiment", "core.curation.flags.add_flags"),
+        *("core.experiments.archive.delete_experiment", "core.curation.flags.add_flags"),
         *("core.sql.saved.save_query", "core.preflight.missing.provide"),
     }
     assert expected <= found
-    assert not {"core.runs.overview.overview", "core.curation.flags.all_flags"} & found
+    assert not {"core.monitoring.overview.overview", "core.curation.flags.all_flags"} & found
 
 
 def test_no_page_changes_anything_unasked() -> None:

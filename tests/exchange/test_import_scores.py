@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from core.bench.synthetic import make_experiment
 from core.errors import UserError
 from core.exchange.import_scores import import_results, read_results
 from core.results.answer import experiment_answer
@@ -15,8 +14,9 @@ from core.results.loading import load_scores
 from core.results.records import result_records
 from core.results.tables import offered_metrics, run_records
 from core.results.verdicts import compare_records, verdict_rows
-from core.spread.metrics import higher_is_better
+from core.scoring.metrics import higher_is_better
 from core.spread.verdict import judge
+from core.synthetic.experiments import make_experiment
 from tests.results.test_tables import REPOSITORY, run_verb
 
 LAB_NOTE = REPOSITORY / "data" / "experiments" / "lab-note" / "results.csv"

@@ -4,19 +4,19 @@ import json
 import shutil
 from pathlib import Path
 
-from core.bench.synthetic import SOURCE, make_experiment
 from core.curation.flags import add_flag
 from core.curation.partitions import split
 from core.curation.sources import load_tasks
 from core.exchange.import_scores import import_results
+from core.experiments.archive import archive_experiment
 from core.launching.launch import prepare
-from core.runs.archive import archive_experiment
 from core.runs.layout import Run
 from core.runs.state import RunState, write_state
 from core.specs.edit import save_spec
 from core.specs.spec import read_spec
 from core.sql.saved import save_query
 from core.storage.files import append_records, write_json
+from core.synthetic.experiments import SOURCE, make_experiment
 from tests.specs.tiny import spec_file
 from tests.training.tiny import tiny_root
 

@@ -17,7 +17,7 @@ import pytest
 import typer
 
 from core import __main__ as command_line
-from core.bench.synthetic import SOURCE
+from core.synthetic.experiments import SOURCE
 from tests.faults.project import EXPERIMENT, OTHER, VARIANT, full_project, task_of
 
 ALL = os.environ.get("FUZZ") == "all"

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from core.arc.tasks import Task
-from core.curation.mixtures import Augmentation
 from core.errors import UserError
 from core.inference.predict import Evaluation
 from core.inference.requests import Completion, Request
 from core.inference.settings import InferenceSettings
+from core.mixing.mixtures import Augmentation
 from core.prompts.templates import PromptSettings
 from core.prompts.vocabulary import VOCABULARY
 from core.settings import validated

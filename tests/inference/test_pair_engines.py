@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from core.curation.mixtures import Augmentation, Mixture, MixtureSettings, SourceShare
+from core.mixing.mixtures import Augmentation, Mixture, MixtureSettings, SourceShare
 from core.training.models import ModelShape, init_model
 from core.training.train import Training, train
 from tests.inference.conftest import Row

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from core.experiments.listing import list_runs, run_records
 from core.launching.launch import launch, prepare
 from core.launching.stop import resume_runs, retry_runs, stop_runs
-from core.runs.listing import list_runs, run_records
 from core.runs.state import state_of
 from core.runs.workers import worker_of
 from tests.patience import patience, wait_for

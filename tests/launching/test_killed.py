@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from core.errors import UserError
+from core.experiments.archive import delete_experiment
+from core.experiments.listing import run_records
 from core.launching.launch import launch
 from core.launching.stop import resume_runs, retry_runs, stop_runs
 from core.machine import processes
-from core.runs.archive import delete_experiment
 from core.runs.done import STAGES
-from core.runs.listing import run_records
 from core.runs.state import read_state, state_of, write_state
 from core.runs.workers import worker_of
 from tests.patience import patience, wait_for

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from core.errors import UserError
+from core.experiments.archive import delete_experiment
+from core.experiments.listing import run_records
 from core.launching import stop
 from core.launching.stop import stop_runs
 from core.machine.processes import Heartbeat, is_alive, start_of
 from core.pipeline.stages import run_stage
 from core.runs import reporter
-from core.runs.archive import delete_experiment
 from core.runs.layout import Run
-from core.runs.listing import run_records
 from core.runs.progress import progress_of
 from core.runs.state import RunState, state_of, write_state
 from core.runs.workers import worker_of

@@ -17,14 +17,14 @@ from core.arc.tasks import Pair, Task
 from core.curation.sources import load_tasks
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
+from core.experiments.frozen_tasks import read_frozen
+from core.experiments.listing import list_runs
 from core.launching import launch as launch_module
 from core.launching.launch import launch
 from core.preflight.cautions import cautions_of
-from core.results.demonstration_proofs import demonstration_proofs
-from core.runs.frozen_tasks import read_frozen
-from core.runs.listing import list_runs
 from core.specs.spec import ExperimentSpec
 from core.storage.files import read_json, write_json
+from core.warnings.demonstration_proofs import demonstration_proofs
 from dashboard.components.wording import plain
 from tests.specs.tiny import spec_of
 from tests.training.tiny import tiny_root, tiny_spec

@@ -10,16 +10,15 @@ import pytest
 import yaml
 
 from core.arc.tasks import Pair, Task
-from core.curation.demonstrations import pair_form
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
+from core.experiments.launched_experiment import LaunchedExperiment
 from core.launching.launch import prepare
+from core.mixing.demonstrations import pair_form
 from core.pipeline import adapt as adapt_module
 from core.pipeline.reuse import eval_fingerprint, train_fingerprint
 from core.pipeline.shared_engine import what_answers
 from core.pipeline.stages import run_stage
-from core.results.demonstration_proofs import demonstration_proofs
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
 from core.runs.progress import progress_of
 from core.runs.state import read_state
@@ -32,6 +31,7 @@ from core.training.adaptation import (
     mixture_of,
     training_of,
 )
+from core.warnings.demonstration_proofs import demonstration_proofs
 from tests.specs.tiny import spec_of
 from tests.training.tiny import tiny_root, tiny_spec
 

@@ -10,15 +10,15 @@ import pytest
 
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
+from core.experiments.launched_experiment import LaunchedExperiment
+from core.experiments.listing import run_records
 from core.launching import worker
 from core.launching.launch import launch, prepare
 from core.pipeline.real_work import REAL_WORK
 from core.pipeline.stages import run_stage
 from core.pipeline.work import Work, one_by_one
 from core.runs.done import Stage
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
-from core.runs.listing import run_records
 from core.runs.state import state_of
 from tests.specs.tiny import spec_of
 from tests.training.tiny import copy_task

@@ -8,12 +8,12 @@ import pytest
 from safetensors.torch import load_file
 
 from core.errors import UserError
+from core.experiments.launched_experiment import LaunchedExperiment
 from core.launching.launch import prepare
+from core.parallel.ranks import Workers
 from core.pipeline.real_work import save_model_of, train_here
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
 from core.training.models import load_for_training
-from core.training.workers import Workers
 from tests.specs.tiny import spec_of
 from tests.training.test_train import Interrupted
 from tests.training.tiny import tiny_root

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from core.experiments.archive import delete_experiment, freed_by
+from core.experiments.listing import run_records
 from core.launching.launch import prepare
 from core.pipeline.reuse import eval_fingerprint, take_over, train_fingerprint
-from core.runs.archive import delete_experiment, freed_by
 from core.runs.layout import Run
-from core.runs.listing import run_records
 from core.storage.files import read_json
 from core.storage.schemas import PREDICTIONS, write_table
 from tests.pipeline.trivial import trivial_root

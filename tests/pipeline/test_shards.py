@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.errors import UserError
+from core.experiments.launched_experiment import LaunchedExperiment
 from core.inference import engines
 from core.inference.requests import Completion, Request
 from core.launching.launch import prepare
@@ -21,7 +22,6 @@ from core.pipeline.shards import (
     shards,
 )
 from core.pipeline.stages import run_stage
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import SHARDS, Run
 from core.storage.files import read_json
 from tests.specs.tiny import spec_of

@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.commands.following import follow
+from core.experiments.launched_experiment import LaunchedExperiment
+from core.experiments.listing import list_runs
 from core.launching.launch import launch, prepare
 from core.pipeline.order import jobs_of
 from core.pipeline.shared_engine import engine_groups
 from core.pipeline.stages import run_stage, run_stage_of
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
-from core.runs.listing import list_runs
 from core.runs.progress import log_tail
 from core.runs.state import state_of
 from core.storage.files import read_json

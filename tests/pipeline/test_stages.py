@@ -11,13 +11,13 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from core.experiments.launched_experiment import LaunchedExperiment
+from core.experiments.listing import list_runs
 from core.launching.launch import prepare
 from core.pipeline.stages import run_stage
 from core.preflight.cost import size_of
 from core.runs.done import STAGES, Stage, stages_left
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
-from core.runs.listing import list_runs
 from core.runs.progress import progress_of
 from core.runs.state import state_of
 from core.runs.workers import worker_of

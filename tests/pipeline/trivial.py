@@ -18,13 +18,13 @@ import psutil
 
 from core.__main__ import main
 from core.errors import Stopped
+from core.experiments.launched_experiment import LaunchedExperiment
 from core.launching import worker
 from core.machine import processes
 from core.pipeline.kinds_of_work import VARIABLE, register_work
 from core.pipeline.work import Work, all_together, one_by_one
 from core.runs import reporter
 from core.runs.done import Stage
-from core.runs.launched_experiment import LaunchedExperiment
 from core.runs.layout import Run
 from core.runs.reporter import Reporter
 from core.storage.files import append_record, read_records, write_text, writing

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from core.errors import UserError
+from core.experiments.frozen_tasks import freeze
 from core.preflight.cautions import cautions_of
 from core.preflight.pair_tasks import check_pairs
-from core.runs.frozen_tasks import freeze
 from core.specs.spec import ExperimentSpec, checked_spec, merged
 from core.training.models import ModelShape, init_model
 from tests.training.tiny import tiny_root, tiny_spec

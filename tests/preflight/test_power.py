@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from core.bench.synthetic import make_experiment
 from core.errors import UserError
 from core.preflight.planning import pilot
 from core.preflight.power import detectable
 from core.results.loading import load_scores
 from core.specs.spec import read_spec
 from core.spread.planning import detectable_difference
+from core.synthetic.experiments import make_experiment
 
 
 def test_an_earlier_experiment_of_the_same_kind_is_the_pilot(project: Path) -> None:

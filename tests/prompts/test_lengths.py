@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 from core.__main__ import app
 from core.arc.tasks import Pair, Task
 from core.curation.flags import add_flag
-from core.curation.mixtures import MixtureSettings, load_mixture
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
 from core.importing.import_source import import_bundle
+from core.mixing.mixtures import MixtureSettings, load_mixture
 from core.prompts.encoders import GridEncoding
 from core.prompts.lengths import (
     EMBEDDED,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from core.bench.synthetic import make_experiment
+from core.synthetic.experiments import make_experiment
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 
 from core.__main__ import app
 from core.arc.views import View
-from core.bench.synthetic import SOURCE, make_experiment
 from core.errors import UserError
 from core.exchange.import_scores import import_results
 from core.prompts.templates import PromptSettings, prompt_tokens
@@ -26,6 +25,7 @@ from core.results.loading import Scores, load_scores
 from core.results.verdicts import compare_records
 from core.storage.files import read_json, write_json
 from core.storage.schemas import PREDICTIONS, write_table
+from core.synthetic.experiments import SOURCE, make_experiment
 from tests.patience import slowness
 from tests.results.test_tables import REPOSITORY
 from tests.shown import as_read

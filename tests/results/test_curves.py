@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.bench import by_hand
-from core.bench.synthetic import make_experiment, make_tasks
 from core.errors import UserError
-from core.results import figures
+from core.reports import figures
 from core.results.curves import budgets_up_to, pass_curves, solved, vote_curves
 from core.results.loading import load_scores
 from core.results.records import records_of
 from core.storage.seals import seal_path
+from core.synthetic.experiments import make_experiment, make_tasks
 from tests.results.test_tables import NAME
 
 

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from core.bench.synthetic import make_experiment
+from core.experiments.notes import Notes, write_notes
 from core.results.index import answer_of, experiment_records, wanted_records
 from core.results.loading import load_scores
 from core.results.records import result_records
 from core.runs.layout import Run
-from core.runs.notes import Notes, write_notes
 from core.runs.state import RunState, write_state
 from core.storage.files import append_record
+from core.synthetic.experiments import make_experiment
 
 
 @pytest.fixture(scope="module")

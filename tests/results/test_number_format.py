@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.results.exports import csv_text, latex, markdown, table_of
+from core.reports.exports import csv_text, latex, markdown, table_of
 from core.results.number_format import decimals_for, difference, interval, mean_and_std, percent
 from core.results.records import result_records
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.bench.synthetic import make_experiment
 from core.exchange.import_scores import import_results
+from core.synthetic.experiments import make_experiment
 from tests.patience import slowness
 from tests.results.test_tables import NAME, REPOSITORY
 from tests.shown import as_read

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from core.__main__ import app
 from core.bench import by_hand
-from core.bench.synthetic import make_experiment, make_tasks
+from core.synthetic.experiments import make_experiment, make_tasks
 
 NAME = "drawn-at-random"
 A, B = "first", "second"

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from core.bench.synthetic import make_experiment
 from core.results.loading import Scores, load_scores
 from core.results.number_format import mean_and_std
 from core.results.records import records_of
 from core.results.references import filled, references
+from core.synthetic.experiments import make_experiment
 
 NAMES = "{accuracy longer} {longer against plain, accuracy}"
 

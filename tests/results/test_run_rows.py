@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from core.bench.synthetic import make_experiment
+from core.experiments.listing import run_records
+from core.monitoring.clock import Clock
 from core.results.loading import load_scores
 from core.results.records import result_records
 from core.results.run_rows import run_rows, run_scores, variant_rows
-from core.runs.clock import Clock
-from core.runs.listing import run_records
+from core.synthetic.experiments import make_experiment
 
 
 def test_rows_carry_scores_and_variants_sum_them_up(tmp_path: Path) -> None:

@@ -13,14 +13,14 @@ import pytest
 import yaml
 
 from core.bench import by_hand
-from core.bench.synthetic import SKILLS, make_experiment, make_tasks
 from core.errors import UserError
+from core.experiments.experiment import list_experiments
 from core.results.loading import load_scores
 from core.results.records import result_records
 from core.results.tables import evaluation_values, offered_metrics, progress_sentence, run_records
-from core.runs.experiment import list_experiments
-from core.spread.metrics import aggregate, output_metric
+from core.scoring.metrics import aggregate, output_metric
 from core.storage.seals import seal_path
+from core.synthetic.experiments import SKILLS, make_experiment, make_tasks
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NAME = "my-question"

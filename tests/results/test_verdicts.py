@@ -6,16 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.bench.synthetic import make_experiment
 from core.errors import UserError
 from core.preflight import planning
-from core.results import caveats, number_format, verdicts
+from core.results import number_format, verdicts
 from core.results.answer import answer_sentence, experiment_answer
 from core.results.borrowed import borrowed_noise
 from core.results.loading import Scores, load_scores
 from core.results.tables import evaluation_values, has_shared_views, measured, run_records
 from core.spread.planning import detectable_difference
 from core.spread.verdict import judge
+from core.synthetic.experiments import make_experiment
+from core.warnings import caveats
 from tests.results.test_tables import NAME, run_verb
 
 

@@ -10,7 +10,6 @@ from statsmodels.stats.power import TTestIndPower
 from core.errors import UserError
 from core.seeds import generator
 from core.spread.distributions import (
-    binomial,
     studentized_range_quantile,
     studentized_range_tail,
     t_test_power,
@@ -127,12 +126,3 @@ def test_the_power_integral_agrees_with_the_noncentral_t() -> None:
         bound = special.stdtrit(freedom, 0.975)
         expected = 1 - special.nctdtr(freedom, shift, bound) + special.nctdtr(freedom, shift, -bound)
         assert t_test_power(shift, freedom, bound) == pytest.approx(expected, abs=1e-10)
-
-
-def test_the_binomial_agrees_with_the_library() -> None:
-    trials = np.array([0, 1, 8, 64, 1000])
-    successes = np.arange(1002)[:, None]
-    for chance in (0.01, 0.5, 0.9):
-        expected = stats.binom.pmf(successes, trials, chance)
-        assert binomial(successes, trials, chance) == pytest.approx(expected, rel=1e-10, abs=1e-290)
-    assert binomial(5, 4, 0.5) == 0

@@ -9,7 +9,6 @@ import pytest
 from typer.testing import CliRunner
 
 from core.__main__ import app
-from core.bench.synthetic import SKILLS, SOURCE, make_experiment
 from core.curation.flags import add_flag
 from core.curation.sources import load_tasks
 from core.errors import UserError
@@ -20,6 +19,7 @@ from core.sql.ask import ask, first_query, known_variants, records, views_of
 from core.sql.saved import list_queries, read_query, save_query
 from core.sql.tables import PHRASES, schema
 from core.storage.files import append_record
+from core.synthetic.experiments import SKILLS, SOURCE, make_experiment
 
 NAME = "my-question"
 

@@ -6,15 +6,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from core.bench.synthetic import make_experiment
 from core.exchange.import_scores import import_results
+from core.monitoring.loss_curve import Curve
 from core.results.curves import curve_records, solved
 from core.results.differences import task_differences
 from core.results.loading import Scores, load_scores
 from core.results.tables import offered_metrics, run_records
 from core.runs.layout import Run
-from core.runs.loss_curve import Curve
-from core.spread.metrics import AGGREGATIONS
+from core.scoring.metrics import AGGREGATIONS
 from core.sql.ask import ask, records
 from core.sql.chart_queries import (
     curve_query,
@@ -25,6 +24,7 @@ from core.sql.chart_queries import (
 )
 from core.storage.files import append_record
 from core.storage.seals import seal_path
+from core.synthetic.experiments import make_experiment
 
 NAME = "it-s-a-question"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.curation.mixtures import Augmentation, Mixture, MixtureSettings, SourceShare
+from core.mixing.mixtures import Augmentation, Mixture, MixtureSettings, SourceShare
 from core.prompts.templates import PromptSettings
 from core.settings import validated
 from core.training.models import init_model

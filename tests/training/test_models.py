@@ -11,11 +11,11 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from core.errors import UserError
+from core.modeling.adapted_layers import coverage, coverage_sentence
 from core.prompts.vocabulary import load_tokenizer
 from core.settings import validated
 from core.storage import models as storage_models
 from core.storage.models import check_model_folder, load_model, model_location
-from core.training.adapted_layers import coverage, coverage_sentence
 from core.training.models import ModelShape, init_model, load_for_training, with_adapter
 from core.training.settings import LoraSettings, TrainingSettings
 from tests.training.tiny import SHAPE

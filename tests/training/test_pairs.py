@@ -10,10 +10,11 @@ import torch
 from core.arc.grids import same_grid
 from core.arc.tasks import Task
 from core.arc.views import View
-from core.curation.mixtures import Augmentation, Mixture, MixtureSettings, SourceShare
 from core.inference.adapters import has_tokens, reason_to_merge, write_merged
 from core.inference.requests import Completion, Request
 from core.inference.transformers_engine import TransformersEngine
+from core.mixing.held_out import Questions, ValidationSettings, hold_out, questions_about
+from core.mixing.mixtures import Augmentation, Mixture, MixtureSettings, SourceShare
 from core.prompts.encoders import GridEncoding
 from core.prompts.pairs import symmetry_token, task_token
 from core.prompts.templates import PromptSettings, prompt_tokens, read_answer
@@ -23,7 +24,6 @@ from core.storage.models import load_model
 from core.training.loop import Loop, Training
 from core.training.models import ModelShape, init_model
 from core.training.train import train
-from core.training.validation import Questions, ValidationSettings, hold_out, questions_about
 from tests.inference.conftest import tiny_inference
 from tests.training.conftest import tiny_settings
 from tests.training.test_train import interrupted_at, same_weights

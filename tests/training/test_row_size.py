@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.parallel.ranks import Workers
 from core.training.loop import Loop, Training
 from core.training.row_size import FILLED, LONG, SHORT, STEP, row_that_fits, tokens_in
-from core.training.workers import Workers
 
 
 @given(st.floats(0, 1e9), st.floats(1e3, 3e6), st.floats(1e9, 1e11))

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from core.arc.tasks import Task
-from core.curation.mixtures import Mixture, MixtureSettings, SourceShare
 from core.curation.partitions import partition_path
 from core.errors import UserError
+from core.mixing.held_out import Questions, ValidationSettings, hold_out, listed_families
+from core.mixing.mixtures import Mixture, MixtureSettings, SourceShare
 from core.prompts.templates import PromptSettings, prompt_tokens, training_sample
 from core.storage.files import write_json
 from core.training.loop import Loop, Training
 from core.training.train import train
-from core.training.validation import Questions, ValidationSettings, hold_out, listed_families
 from tests.training.test_train import interrupted_at, same_weights
 from tests.training.tiny import copy_task, tiny_root
 

@@ -1,0 +1,1 @@
+"""Runs while they go on: clocks, loss curves, logs, an overview."""

@@ -1,0 +1,1 @@
+"""Several processes for one training: ranks that share its steps, and samples drawn ahead."""

@@ -1,0 +1,117 @@
+"""What the page "How to read this" counts: one trap with real numbers, and the small sums behind the words.
+
+In come figures that a reader can check by eye, out come records computed by `core.spread`. The figures of the
+trap are the share of outputs with the right size, in percent, of two recipes A and B, measured by the author
+of the lab note "Iteration 17. Revisit external training data" (2 September 2024): one model of each recipe
+was evaluated five times, and the recipes were trained three times and twice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from core.results.number_format import decimals_for, interval, percent
+from core.scoring.budgets import expected_vote_curve
+from core.scoring.metrics import pass_k
+from core.spread.intervals import Summary, summarize
+from core.spread.scope_verdicts import compare_scope
+from core.spread.verdict import Comparison
+
+SOURCE = "“Iteration 17. Revisit external training data”, a lab note of 2 September 2024"
+EVALUATIONS = {"A": (87.36, 87.77, 87.45, 87.53, 87.58), "B": (86.52, 86.81, 86.60, 86.33, 86.36)}
+TRAININGS = {"A": (87.58, 86.72, 89.27), "B": (85.41, 86.36)}
+
+ATTEMPTS, RIGHT = 8, 2
+VOTES_FOR_TRUTH, OTHER_VOTES = 2, (3, 2, 1)
+
+TERMS = {
+    "41.2 ± 0.8 (n = 3)": "three trainings; their mean is 41.2 %, and one training typically lies 0.8 points"
+    " from it. Evaluations of a training are averaged first. 0.8 is the spread of one training, not the error"
+    " of the mean",
+    "no ±": "one training: its spread is unknown, which is not 0",
+    "[40.1, 42.3]": "the mean of very many trainings, evaluated with any seeds, lies in here, in 95 of 100"
+    " such"
+    " intervals",
+    "better, worse": "the difference to the baseline is larger than the noise between trainings explains."
+    " The noise"
+    " is pooled over the variants, the error is shared by all comparisons of the table (Dunnett): where"
+    " nothing"
+    " differs, at most 5 of 100 tables show any difference",
+    "cannot tell": "it is not, or there are too few trainings; that is no proof that both are equal",
+    "+2.2 [+0.9, +3.5]": "a difference to the baseline, with the interval that belongs to the verdict",
+    "letters a, ab, b": "recipes that share a letter can't be told apart, by the same verdict for all pairs",
+    "exploratory": "a metric that is not the first of the spec: who looks at five finds one that differs by"
+    " chance in"
+    " one of six tables",
+    "training std, evaluation std": "how much trainings of one recipe differ with evaluation noise taken out,"
+    " and how much evaluation seeds differ",
+}
+"""What stands in a table, and what it means."""
+
+MORAL = (
+    "Both are right, about different questions. Evaluating one trained model again asks it the same tasks in"
+    " other views: it answers almost the same, so even a small difference of two models shows. But a recipe"
+    " is not one model. Train it again with another seed and the result moves much further than any"
+    " evaluation did, and the difference drowns in that.",
+    "Whoever evaluates two models often and reports the small p has learnt which file is better, and may"
+    " believe to know which idea is. More evaluations can't mend that, only more trainings can. Hence every"
+    " verdict here counts trainings, unless you choose another scope.",
+)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One way to judge: what was measured again and again (in percent), and what it says of B against A."""
+
+    unit: str
+    figures: Mapping[str, tuple[float, ...]]
+    summaries: dict[str, Summary]
+    comparison: Comparison
+
+
+def trap() -> tuple[Judgement, Judgement]:
+    """The same two recipes judged by evaluations of one model each, and by trainings, each by Welch's
+    test.
+    """
+    return _judged("evaluations", EVALUATIONS), _judged("trainings", TRAININGS)
+
+
+def _judged(unit: str, percent: Mapping[str, tuple[float, ...]]) -> Judgement:
+    shares = {name: [value / 100 for value in values] for name, values in percent.items()}
+    summaries = {name: summarize(values) for name, values in shares.items()}
+    return Judgement(unit, percent, summaries, compare_scope([shares["A"]], [shares["B"]], "checkpoint"))
+
+
+def judged_sentence(judgement: Judgement) -> str:
+    """Both means, the interval of the difference, p and the verdict, in words."""
+    found = judgement.comparison
+    low, high = interval(found.low, found.high, sign=True).strip("[]").split(", ")
+    both = ", ".join(f"{name} {_summary_text(judgement, name)}" for name in judgement.summaries)
+    return (
+        f"{both}; B − A lies between {low} and {high} points, p = {_p_text(found.p)}."
+        f" The verdict on B: {found.verdict}."
+    )
+
+
+def _summary_text(judgement: Judgement, name: str) -> str:
+    """`87.54 ± 0.15 (n = 5)`."""
+    summary = judgement.summaries[name]
+    decimals = decimals_for(100 * (summary.std or 0))
+    return f"{percent(summary.mean, decimals)} ± {percent(summary.std, decimals)} (n = {summary.n})"
+
+
+def _p_text(p: float | None) -> str:
+    """A p as people read it: 0.11, or 0.00002 for small ones."""
+    return "unknown" if p is None else f"{p:.2f}" if p >= 0.01 else f"{p:.5f}"
+
+
+def pass_records() -> list[dict[str, float]]:
+    """k, pass_k of `RIGHT` right answers among `ATTEMPTS`, for each k up to the attempts."""
+    return [{"k": k, "pass_k": float(pass_k(ATTEMPTS, RIGHT, k))} for k in range(1, ATTEMPTS + 1)]
+
+
+def vote_records() -> list[dict[str, float]]:
+    """k, vote_k of one output with votes for the truth and for other answers; ties at random."""
+    attempts = VOTES_FOR_TRUTH + sum(OTHER_VOTES)
+    places = range(1, len(OTHER_VOTES) + 1)
+    chances = [expected_vote_curve(attempts, VOTES_FOR_TRUTH, OTHER_VOTES, k)[-1] for k in places]
+    return [{"k": k, "vote_k": float(chance)} for k, chance in zip(places, chances, strict=True)]

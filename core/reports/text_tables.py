@@ -1,0 +1,227 @@
+"""Tables as people read them: a header and lines of text, beside the records they come from.
+
+In come flat records of this room, out come `Table`s, which a verb prints, a page offers as files and a lab
+note shows. Each knows the command that gives the same.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from core.reports import exports
+from core.results.number_format import (
+    UNKNOWN,
+    difference,
+    percent,
+    scale_of,
+    spread_text,
+    unit_words,
+)
+
+if TYPE_CHECKING:
+    from core.results.differences import TaskDifference
+
+Records = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Lines of text below a header, whose first `names` columns are words; `records` hold it unrounded."""
+
+    header: list[str]
+    rows: list[list[str]]
+    records: list[Mapping[str, Any]]
+    names: int = 1
+    command: str = ""
+
+    @property
+    def markdown(self) -> str:
+        """In GitHub's Markdown."""
+        return exports.markdown(self.header, self.rows, self.names)
+
+    @property
+    def latex(self) -> str:
+        """A `tabular` of the package booktabs."""
+        return exports.latex(self.header, self.rows, self.names)
+
+    @property
+    def csv(self) -> str:
+        """The records, unrounded."""
+        return exports.csv_text(self.records, self.header)
+
+
+def command(*words: str, **options: Any) -> str:
+    """A line for the shell: `command("results", "demo", metric=["vote_2"], scope=None)`; None is left out."""
+    parts = ["python", "-m", "core", *map(shlex.quote, words)]
+    for name, value in options.items():
+        for one in value if isinstance(value, list | tuple) else [value]:
+            if one is not None:
+                parts += [f"--{name.replace('_', '-')}", shlex.quote(str(one))]
+    return " ".join(parts)
+
+
+def unless(value: str, default: str) -> str | None:
+    """An option's value; None where it is the default and need not be said."""
+    return None if value == default else value
+
+
+def results_table(records: Records, line: str = "") -> Table:
+    """A line per variant, a column per metric, and the verdict by the main one, else by the first shown
+    (records of `core.results.records.records_of`)."""
+    header, rows = exports.table_of(records)
+    shown = list(dict.fromkeys(record["metric"] for record in records))
+    main = next((record["metric"] for record in records if record["main"]), shown[0] if shown else "")
+    judged = {record["variant"]: record for record in records if record["metric"] == main}
+    if any(record["verdict"] for record in judged.values()):
+        header = [*header, f"{main} against the baseline", "verdict"]
+        rows = [[*row, *_verdict_cells(judged[row[0]])] for row in rows]
+    return Table(header, rows, list(records), 1, line)
+
+
+def _verdict_cells(record: Mapping[str, Any]) -> list[str]:
+    if record["verdict"] is None:
+        return ["", "baseline"]
+    ends = record["verdict_low"], record["verdict_high"]
+    return [difference(record["verdict_difference"], *ends, record["unit"]), record["verdict"]]
+
+
+def comparison_table(records: Records, a: str, b: str, line: str = "") -> Table:
+    """A line per metric and scope (records of `core.results.verdicts.compare_records`)."""
+    header = ["metric", "generalises over", f"{b} − {a}", "p", f"verdict on {b}", ""]
+    rows = [
+        [
+            record["metric"] if record["main"] else f"{record['metric']} (exploratory)",
+            record["scope"],
+            _with_unit(record),
+            p_value(record["p"]),
+            record["verdict"],
+            _reason(record),
+        ]
+        for record in records
+    ]
+    return Table(header, rows, list(records), 2, line)
+
+
+def _with_unit(record: Mapping[str, Any]) -> str:
+    text = difference(record["difference"], record["low"], record["high"], record["unit"])
+    return " ".join(filter(None, (text, unit_words(record["unit"], of_difference=True))))
+
+
+def _reason(record: Mapping[str, Any]) -> str:
+    """Why nobody can tell where the pair alone would have."""
+    alone = record["p_alone"]
+    if record["verdict"] != "cannot tell" or alone is None or alone >= 0.05:
+        return ""
+    return f"p = {p_value(alone)} alone, but {record['comparisons']} comparisons"
+
+
+def p_value(p: float | None) -> str:
+    """A p without digits that nobody can believe."""
+    if p is None:
+        return UNKNOWN
+    return f"{p:.2g}" if p >= 0.0001 else "< 0.0001"
+
+
+def components_table(records: Records, line: str = "") -> Table:
+    """A line per component of the spread (records of `core.results.verdicts.spread_records`)."""
+    header = ["variant", "metric", "component", "std", "degrees of freedom"]
+    rows = [
+        [record["variant"], record["metric"], record["component"], *spread_text(record)] for record in records
+    ]
+    return Table(header, rows, list(records), 3, line)
+
+
+def plan_table(records: Records, line: str = "") -> Table:
+    """A line per plan (records of `core.preflight.planning.plan_records`)."""
+    header = [
+        *("metric", "difference", "runs per variant", "possible", "evaluations per run", "tasks", "attempts"),
+        *("variants", "power"),
+    ]
+    return Table(header, [_plan_cells(record) for record in records], list(records), 1, line)
+
+
+def _plan_cells(record: Mapping[str, Any]) -> list[str]:
+    def size(value: float | None) -> str:
+        return UNKNOWN if value is None else f"{scale_of(record['unit']) * value:.2g}"
+
+    def count(value: float | None) -> str:
+        return UNKNOWN if value is None else f"{value:,.0f}"
+
+    # Runs are whole numbers, differences are not.
+    of_runs = any(isinstance(record[end], int) for end in ("low", "high"))
+    ends = [(count if of_runs else size)(record[end]) for end in ("low", "high")]
+    words = unit_words(record["unit"], of_difference=True)
+    return [
+        record["metric"],
+        f"{size(record['difference'])} {words}".strip(),
+        count(record["runs_per_variant"]),
+        f"{' to '.join(ends)} {'runs' if of_runs else words}".strip(),
+        *(count(record[name]) for name in ("evaluations_per_run", "tasks", "attempts", "variants")),
+        UNKNOWN if record["power"] is None else f"{record['power']:.2f}",
+    ]
+
+
+def tasks_table(found: "Sequence[TaskDifference]", a: str, b: str, metric: str, line: str = "") -> Table:
+    """A line per task on which two variants are compared."""
+    header = ["task", "source", "who is right", f"A: {a}, %", f"B: {b}, %", "B − A, points"]
+    rows = [
+        [one.task_id, one.source, one.words, percent(one.a), percent(one.b), percent(one.difference, 1, True)]
+        for one in found
+    ]
+    records = [
+        {
+            "source": one.source,
+            "task_id": one.task_id,
+            "metric": metric,
+            "a": one.a,
+            "b": one.b,
+            "difference": one.difference,
+            "right_a": one.right_a,
+            "attempts_a": one.attempts_a,
+            "right_b": one.right_b,
+            "attempts_b": one.attempts_b,
+            "words": one.words,
+        }
+        for one in found
+    ]
+    return Table(header, rows, list(records), 3, line)
+
+
+def answers_table(records: Records, line: str = "") -> Table:
+    """A line per distinct answer (records of `core.results.answers.answer_record`)."""
+    header = ["variant", "train", "eval", "test", "votes", "logprob per token", "answer", "cells off", "size"]
+    return Table(header, [_answer(record) for record in records], list(records), 1, line)
+
+
+def free_table(names: Sequence[str], records: Records, line: str = "") -> Table:
+    """Any records: columns of numbers stand to the right from the first on that holds nothing else."""
+    numeric = [all(isinstance(one.get(name), int | float | None) for one in records) for name in names]
+    words = max((place + 1 for place, is_number in enumerate(numeric) if not is_number), default=0)
+    rows = [[_free(record.get(name)) for name in names] for record in records]
+    return Table(list(names), rows, list(records), words, line)
+
+
+def _free(value: Any) -> str:
+    if value is None:
+        return UNKNOWN
+    return f"{value:.6g}".replace("-", "−") if isinstance(value, float) else str(value)
+
+
+def _answer(record: Mapping[str, Any]) -> list[str]:
+    from core.results.answers import KINDS
+
+    lines = (record["output"] or "").split("\n")
+    logprob, off = record["logprob_per_token"], record["cells_off"]
+    return [
+        record["variant"],
+        *(
+            UNKNOWN if record[name] is None else str(record[name])
+            for name in ("train_seed", "eval_seed", "test_index")
+        ),
+        f"{record['votes']} of {record['attempts']}",
+        UNKNOWN if logprob is None else f"{logprob:.3f}",
+        KINDS[record["kind"]],
+        UNKNOWN if off is None else str(off),
+        f"{len(lines[0])}×{len(lines)}" if record["output"] else UNKNOWN,
+    ]

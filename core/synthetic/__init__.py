@@ -1,0 +1,1 @@
+"""Made-up experiments with the files that real ones leave, for benchmarks and tests."""

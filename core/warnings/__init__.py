@@ -1,0 +1,1 @@
+"""What to know before a number is believed: alarms, leaks, caveats."""

@@ -1,0 +1,139 @@
+"""What a reader must know beside the numbers: what the model is, and where they can't be trusted far.
+
+In come scores and the records of runs, out come plain sentences.
+"""
+
+from itertools import pairwise
+from pathlib import Path
+
+from core.experiments.experiment import known_folder
+from core.experiments.looks import looks_of
+from core.results.loading import Scores
+from core.results.number_format import evaluated_sentence, missing_sentence, spread_text_of, unit_words
+from core.results.tables import is_binary, progress_sentence
+from core.results.verdicts import is_comparable, judged
+from core.runs.layout import record_of_variant
+from core.runs.record import read_record_file
+from core.spread.looks import alarms_over_looks
+from core.warnings.leak_warnings import facts
+
+FLOOR, CEILING = 0.01, 0.99
+MANY_UNANSWERED = 0.2
+MUCH_MORE = 3
+
+
+def honest_sentence(root: Path, scores: Scores) -> str:
+    """What was asked of which model: "42 tasks of arc1/evaluation, …, base model tiny, full training."."""
+    if scores.experiment.imported:
+        return evaluated_sentence(scores)
+    folder = known_folder(root, scores.experiment.name)
+    models, methods = [], []
+    for variant in scores.variants:
+        path = record_of_variant(folder, variant)
+        recipe = read_record_file(path).get("recipe", {}) if path else {}
+        models.append(recipe.get("base_model"))
+        methods.append(recipe.get("training", {}).get("method"))
+    parts = [evaluated_sentence(scores)]
+    parts += [f"base model {name}" for name in dict.fromkeys(filter(None, models))]
+    parts += [f"{name} training" for name in dict.fromkeys(filter(None, methods))]
+    return " ".join([", ".join(parts) + ".", *facts(root, scores.experiment.name)])
+
+
+def warnings(scores: Scores, metric: str, scope: str = "recipe") -> list[str]:
+    """Sentences of caution: what is unfinished, missing, near the floor, or based on too few or unequal
+    runs.
+    """
+    found = [progress_sentence(scores), missing_sentence(scores)]
+    found += _few_runs(scores) + _unequal(scores) if scope == "recipe" else []
+    if metric != scores.experiment.metrics[0]:
+        found.append(
+            f"{metric} is exploratory: {scores.experiment.metrics[0]} is the main metric of this"
+            f" experiment, and"
+            " verdicts on others are not corrected for having looked at several"
+        )
+    if not is_comparable(scores, metric):
+        found.append("The runs made different numbers of attempts, so pass_n is not compared. Use pass_k.")
+    if scores.columns:
+        found += _near_the_ends(scores, metric)
+    return [sentence.rstrip(".") + "." for sentence in found if sentence]
+
+
+def spreads_sentence(scores: Scores, metric: str, aggregation: str = "by_task") -> str:
+    """The std that verdicts rest on, pooled over the variants, and how far those of the variants lie
+    apart.
+    """
+    found = judged(scores, metric, aggregation).verdicts
+    if found is None or found.std is None:
+        return ""
+    unit = scores.unit(metric)
+    words = f"{spread_text_of(found.std, unit)} {unit_words(unit, of_difference=True)}".strip()
+    apart = (
+        "" if found.ratio is None else f"; the largest of one variant is {found.ratio:.1f} times the smallest"
+    )
+    return f"Verdicts rest on a std between runs of {words} ({found.freedom:g} degrees of freedom){apart}."
+
+
+def looks_sentence(root: Path, scores: Scores) -> str:
+    """At which numbers of runs the table was looked at before, and what that does to its verdicts; empty
+    where it was never extended."""
+    earlier = looks_of(known_folder(root, scores.experiment.name))
+    now = {variant: len(runs) for variant, runs in scores.runs.items() if runs}
+    counts = [min(look.values()) for look in earlier if look] + [min(now.values(), default=0)]
+    counts = [count for count in counts if count > 1]
+    if len(counts) < 2 or any(later < first for first, later in pairwise(counts)):
+        return ""
+    shares = alarms_over_looks(counts, len(now))
+    named = f"{', '.join(map(str, counts[:-1]))} and {counts[-1]}"
+    found, first = (f"{100 * share:.0f} %" for share in (shares[-1], shares[0]))
+    return (
+        f"This table was looked at with {named} runs per variant. Where nothing differs, {found} of tables"
+        f" so looked at show some difference at one of the looks, {first} at the first"
+    )
+
+
+def _few_runs(scores: Scores) -> list[str]:
+    counts = [len(runs) for runs in scores.runs.values() if runs]
+    if counts and min(counts) == 1:
+        return [
+            "A variant with one run has no known std: nobody can tell it from others. Add train seeds, or"
+            " judge"
+            " with the noise of another experiment"
+        ]
+    if counts and min(counts) == 2:
+        return [
+            "With 2 runs the 95 % interval of a mean reaches 9 standard deviations to either side: add"
+            " train seeds"
+        ]
+    return []
+
+
+def _unequal(scores: Scores) -> list[str]:
+    """Where pooling the noise over the variants asks for trust."""
+    counts = [len(runs) for runs in scores.runs.values() if len(runs) > 1]
+    found = []
+    if counts and max(counts) >= MUCH_MORE * min(counts):
+        found.append(
+            f"The variants have {min(counts)} to {max(counts)} runs: verdicts hold where their noise is"
+            f" alike, and"
+            " would be wrong in 14 to 17 % of tables were it twice as large where runs are few"
+        )
+    return found
+
+
+def _near_the_ends(scores: Scores, metric: str) -> list[str]:
+    made, right = scores.columns["attempts"].sum(), scores.columns["correct"].sum()
+    if made == 0:
+        return []
+    found = []
+    said = f"{right:,.0f} of {made:,.0f} attempts are right ({100 * right / made:.2g} %)"
+    if is_binary(metric) and right / made < FLOOR:
+        found.append(
+            f"Near the floor: {said}. Differences in {metric} are a few lucky attempts;"
+            " correct_pixels says more about so weak a model"
+        )
+    if is_binary(metric) and right / made > CEILING:
+        found.append(f"Near the ceiling: {said}. Harder tasks would tell the variants apart better")
+    unanswered = scores.columns["unanswered"].sum() / made
+    if unanswered > MANY_UNANSWERED:
+        found.append(f"{100 * unanswered:.0f} % of the attempts hold no grid and count as wrong")
+    return found

@@ -1,0 +1,3 @@
+"""The fixtures of prepared experiments."""
+
+from tests.pipeline.fixtures import *  # noqa: F403

@@ -1,0 +1,5 @@
+"""The sources of the tests of curation."""
+
+from tests.curation.conftest import arc, root
+
+__all__ = ["arc", "root"]

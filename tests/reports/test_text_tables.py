@@ -1,0 +1,71 @@
+"""Every table that a page offers as files comes from a verb in the same four forms, with the same content."""
+
+import csv
+import io
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from core.__main__ import app
+from core.reports.text_tables import command, free_table, unless
+from tests.results.test_tables import NAME
+
+A, B = "plain", "twice-as-long"
+VERBS = {
+    "results": ["results", NAME, "--metric", "vote_2", "--metric", "pass_4"],
+    "compare": ["compare", NAME, A, B],
+    "compare tasks": ["compare", NAME, A, B, "--tasks"],
+    "spread": ["spread", NAME],
+    "plan": ["plan", NAME],
+    "runs": ["runs", "list", NAME],
+    "sources": ["data", "list"],
+    "sql": ["sql", "SELECT variant, avg(correct) AS mean FROM scores GROUP BY ALL"],
+}
+
+
+def said(project: Path, *words: str) -> str:
+    result = CliRunner().invoke(app, [*words, "--root", str(project)])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_four_forms_hold_the_same(project: Path, verb: str) -> None:
+    records = json.loads(said(project, *VERBS[verb], "--json"))
+    rows = list(csv.DictReader(io.StringIO(said(project, *VERBS[verb], "--format", "csv"))))
+    assert len(records) >= 1 and len(rows) == len(records)
+    assert [list(row) for row in rows] == [list(record) for record in records]
+    lines = said(project, *VERBS[verb], "--format", "markdown").splitlines()
+    latex = said(project, *VERBS[verb], "--format", "latex").splitlines()
+    wanted = 3 if verb == "results" else len(records)
+    assert len(lines) == wanted + 2 and len(latex) == wanted + 6
+    assert {line.count("|") for line in lines} == {lines[0].count("|")}
+    assert latex[0].startswith(r"\begin{tabular}{l") and latex[-1] == r"\end{tabular}"
+
+
+def test_answers_are_a_table_too(project: Path) -> None:
+    task = json.loads(said(project, "compare", NAME, A, B, "--tasks", "--json"))[0]["task_id"]
+    for by, least in (("evaluation", 12), ("run", 6), ("variant", 2)):
+        rows = json.loads(said(project, "predictions", "show", NAME, task, "--by", by, "--json"))
+        assert len(rows) >= least and (rows[0]["eval_seed"] is None) == (by != "evaluation")
+        lines = said(
+            project, "predictions", "show", NAME, task, "--by", by, "--format", "markdown"
+        ).splitlines()
+        assert len(lines) == len(rows) + 2
+
+
+def test_a_command_survives_the_shell() -> None:
+    line = command("results", "it's; rm -rf", metric=["a b", "c"], scope=unless("recipe", "recipe"))
+    assert shlex.split(line) == [
+        *("python", "-m", "core", "results", "it's; rm -rf", "--metric", "a b", "--metric", "c"),
+    ]
+
+
+def test_any_records_are_a_table() -> None:
+    table = free_table(["name", "n", "x"], [{"name": "<b>|", "n": 1, "x": 0.123456789}, dict.fromkeys("nx")])
+    assert table.rows == [["<b>|", "1", "0.123457"], ["–", "–", "–"]]
+    assert table.markdown.splitlines()[2] == "| &lt;b>\\| | 1 | 0.123457 |"
+    assert table.latex.splitlines()[0] == r"\begin{tabular}{lrr}"
