@@ -11,6 +11,7 @@ import typer
 
 from core.commands import bench, check, data, demo, flags, model, predictions, results, runs, serving, sql
 from core.commands.printing import clean
+from core.commands.typed import as_typed
 from core.errors import UserError, disk_sentence
 
 app = typer.Typer(
@@ -57,7 +58,7 @@ def main() -> None:
 
 
 def _refuse(sentence: str) -> NoReturn:
-    typer.secho(clean(sentence), err=True, fg=typer.colors.RED)
+    typer.secho(clean(as_typed(sentence)), err=True, fg=typer.colors.RED)
     sys.exit(2)
 
 

@@ -15,6 +15,7 @@ _REMEDIES = {
     errno.EFBIG: "The file would be too large for this disk. Choose a folder on another one.",
     errno.EROFS: "The disk is read-only. Choose a writable folder with --root.",
     errno.EISDIR: "This is a folder. Name a file.",
+    errno.EEXIST: "Something of this name stands there already. Move it away or choose another name.",
     errno.ENOTDIR: "A part of this path is a file where a folder is wanted. Name another place.",
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
@@ -26,6 +27,7 @@ _REMEDIES = {
     errno.ESTALE: "The disk of another machine does not answer. Try again when it does.",
 }
 
+_FULL_IN_WORDS = ("No space left on device", "os error 28", "Errno 28", "Disk quota exceeded")
 
 LONGEST_NAME = 200
 
@@ -45,3 +47,16 @@ def disk_sentence(error: OSError) -> str | None:
     name = str(error.filename2 or error.filename or "")
     short = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
     return None if remedy is None else f"{short}: {remedy}"
+
+
+def is_full_disk(problem: BaseException | None) -> bool:
+    """Whether a full disk lies behind an error, however libraries have wrapped it or put it into words."""
+    for _ in range(20):  # errors may lead in a circle
+        if problem is None:
+            return False
+        if getattr(problem, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if any(words in str(problem) for words in _FULL_IN_WORDS):
+            return True
+        problem = problem.__cause__ or problem.__context__
+    return False

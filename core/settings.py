@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import UserError
+from core.plain_files import read_text
 from core.yaml_text import parse_yaml
 
 __all__ = ["LARGEST_SEED", "Seed", "Settings", "parse_yaml", "read_yaml", "validated"]
@@ -87,13 +88,7 @@ def _quotes(problem: Any) -> str:
 
 def read_yaml(path: Path) -> Any:
     """The plain data of a YAML file, safely loaded. Raises `UserError` where it can't be read."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist. Check the name.") from None
-    except UnicodeDecodeError as problem:
-        raise UserError(f"{path} is no valid YAML ({problem}). Correct the file.") from None
-    return parse_yaml(text, str(path))
+    return parse_yaml(read_text(path), str(path))
 
 
 def _keys_at(kind: Any, location: tuple[Any, ...]) -> list[str]:

@@ -1,12 +1,17 @@
 """Start the dashboard's server: `python -m dashboard.serve` takes the options of `streamlit run`."""
 
 import gc
+import os
 import sys
 from pathlib import Path
+
+from core.machine.processes import WITH_PARENT, end_with_parent
 
 
 def main() -> None:
     """Serve the pages until the process is ended."""
+    if os.environ.pop(WITH_PARENT, None):
+        end_with_parent()
     gc.disable()  # libraries stay: nobody needs to look for what may go until all are loaded, see `server`
     from streamlit.web.cli import main as streamlit
 

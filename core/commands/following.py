@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from core.commands.typed import as_typed
 from core.experiments.listing import run_records
 from core.runs.workers import is_worked_on
 
@@ -29,12 +30,14 @@ def follow(root: Path, experiment: str) -> bool:
         else:
             records = _follow_lines(root, experiment, console)
     except KeyboardInterrupt:
-        console.print(f"The runs go on. See them with: python -m core runs list {experiment}")
+        console.print(as_typed(f"The runs go on. See them with: python -m core runs list {experiment}"))
         return True
     for record in records:
         if record["state"] != "done":
             console.print(
-                f"{_name(record)} {record['state']}: {record['error'] or ''}", style="red", markup=False
+                as_typed(f"{_name(record)} {record['state']}: {record['error'] or ''}"),
+                style="red",
+                markup=False,
             )
     return all(record["state"] == "done" for record in records)
 
@@ -48,16 +51,16 @@ def _follow_live(root: Path, experiment: str, console: Console) -> list[dict[str
 
 
 def _follow_lines(root: Path, experiment: str, console: Console) -> list[dict[str, Any]]:
-    last: dict[str, tuple[Any, float]] = {}
+    last: dict[str, tuple[Any, str, float]] = {}
     records: list[dict[str, Any]] = []
     for records in _snapshots(root, experiment):
         for record in records:
             what = (record["state"], record["stage"])
-            before, when = last.get(_name(record), (None, 0.0))
-            now = time.monotonic()
-            if what != before or (record["state"] == "running" and now - when > SECONDS_BETWEEN_LINES):
-                last[_name(record)] = (what, now)
-                console.print(f"{_name(record):24} {_words(record)}", markup=False, highlight=False)
+            before, line, when = last.get(_name(record), (None, "", 0.0))
+            now, words = time.monotonic(), _words(record)
+            if words != line and (what != before or now - when > SECONDS_BETWEEN_LINES):
+                last[_name(record)] = (what, words, now)
+                console.print(f"{_name(record):24} {words}", markup=False, highlight=False)
     return records
 
 
@@ -88,7 +91,7 @@ def _table(records: Sequence[dict[str, Any]]) -> Table:
             ProgressBar(
                 total=total, completed=total if record["state"] == "done" else record["step"] or 0, width=24
             ),
-            f"{record['step'] or 0}/{record['total'] or '?'}",
+            f"{record['step'] or 0}/{record['total']}" if record["total"] else "",
             "–" if record["loss"] is None else f"{record['loss']:.3f}",
             "–" if record["tokens_per_second"] is None else f"{record['tokens_per_second']:,.0f}",
             "–" if record["eta_seconds"] is None else f"{record['eta_seconds']:.0f} s",
@@ -99,7 +102,9 @@ def _table(records: Sequence[dict[str, Any]]) -> Table:
 def _words(record: dict[str, Any]) -> str:
     if record["state"] != "running":
         return str(record["state"]) + (f" ({record['stage']} is next)" if record["state"] == "queued" else "")
-    words = f"{record['stage']} {record['step'] or 0}/{record['total'] or '?'}"
+    if not record["total"]:
+        return f"{record['stage']} begins"
+    words = f"{record['stage']} {record['step'] or 0}/{record['total']}"
     if record["loss"] is not None:
         words += f", loss {record['loss']:.3f}"
     if record["eta_seconds"] is not None:

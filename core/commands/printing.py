@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from core.commands.typed import as_typed
 from core.errors import UserError
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def print_errors(records: Sequence[Mapping[str, Any]]) -> None:
     for record in records:
         if record["error"]:
             name = f"{record['experiment']} {record['variant']} seed {record['train_seed']}"
-            Console().print(_literal(f"{name}: {record['error']}"), style="red")
+            Console().print(_literal(as_typed(f"{name}: {record['error']}")), style="red")
 
 
 def print_problems(sentences: Sequence[str]) -> None:
@@ -199,7 +200,7 @@ def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def say(text: str, *, err: bool = False, nl: bool = True) -> None:
     """Print a text, which may hold words from data, without what would command the terminal."""
-    typer.echo(clean(text), err=err, nl=nl)
+    typer.echo(clean(as_typed(text)), err=err, nl=nl)
 
 
 def say_json(value: Any, indent: int | None = None) -> None:

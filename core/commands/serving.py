@@ -20,6 +20,7 @@ import typer
 
 from core.commands.printing import HERE, Root, say
 from core.errors import UserError
+from core.machine.processes import WITH_PARENT
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the dashboard.")]
 Host = Annotated[
@@ -29,6 +30,7 @@ PORT = 8501
 THIS_MACHINE = "127.0.0.1"
 CODE = Path(__file__).parents[2]
 SECRETS = "secrets.toml"
+SECONDS_TO_END = 5.0
 
 
 def dashboard(
@@ -66,19 +68,30 @@ def serve(root: Path, port: int, page: str, host: str = THIS_MACHINE, *, open_: 
     address = f"http://{f'[{here}]' if ':' in here else here}:{port}/{page}"
     say(f"The dashboard is at {address} (Ctrl-C ends it; runs go on).")
     command = [sys.executable, "-m", "dashboard.serve", *server_options(host, port, login)]
-    environment = {**os.environ, "ARC_WORKBENCH_ROOT": str(root.resolve())}
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the server would outlive this process
+    environment = {**os.environ, "ARC_WORKBENCH_ROOT": str(root.resolve()), WITH_PARENT: "1"}
+    for sign in (signal.SIGTERM, signal.SIGHUP):  # SIGKILL is left to the kernel, see `end_with_parent`
+        if signal.getsignal(sign) is not signal.SIG_IGN:  # as below `nohup`
+            signal.signal(sign, signal.default_int_handler)
     server = subprocess.Popen(command, cwd=CODE, env=environment)
     try:
         if open_:
             _open_when_ready(server, here, port, address)
         code = server.wait()
     except KeyboardInterrupt:
-        server.terminate()
-        server.wait()
+        _end(server)
         return
     if code:
         raise UserError(f"The dashboard's server ended with code {code}. Its message stands above.")
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    """End the server, by force where open pages keep it."""
+    server.terminate()
+    try:
+        server.wait(SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
 
 def server_options(host: str, port: int, login: dict[str, Any] | None) -> list[str]:

@@ -15,8 +15,8 @@ from typing import Any
 from core.curation.labels import records_of
 from core.curation.stored import list_sources, load_stored, unknown_task
 from core.errors import UserError
+from core.plain_files import decoded
 from core.storage.files import append_records, read_bytes, read_records, write_text
-from core.storage.plain_json import decoded
 
 VALUES = ("yes", "no", "unsure", "none")
 REVERSIBLE = "reversible"

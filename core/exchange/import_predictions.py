@@ -18,7 +18,8 @@ from core.exchange.submissions import Attempts, read_attempts, tasks_with_tests
 from core.runs.imported import FROM_ELSEWHERE
 from core.runs.layout import IMPORTED, SPEC, Run, experiment_folder
 from core.scoring.scores import Scoring, score, truths_of
-from core.storage.files import read_json, sha256_of, write_json
+from core.storage.files import sha256_of, write_json
+from core.storage.records import Record, Text, read_as
 from core.storage.schemas import PREDICTIONS, grid_columns, write_table
 
 ORIGIN = "origin.json"
@@ -64,6 +65,13 @@ def import_predictions(
     return attempts
 
 
+class _Known(Record):
+    """What is read of the description that an earlier import wrote."""
+
+    imported: bool = False
+    variants: list[Text]
+
+
 def _described(folder: Path, variant: str, file: Path) -> dict[str, Any] | None:
     """The description that the experiment needs now; None where a launched one has its own."""
     if (folder / SPEC).exists():
@@ -78,7 +86,7 @@ def _described(folder: Path, variant: str, file: Path) -> dict[str, Any] | None:
             "metrics": list(METRICS),
             "variants": [variant],
         }
-    known: dict[str, Any] = read_json(folder / IMPORTED)
+    known = read_as(folder / IMPORTED, _Known).model_dump()
     if known.get("imported"):
         raise UserError(f"'{folder.name}' holds imported numbers. Choose another --experiment.")
     return {**known, "variants": list(dict.fromkeys([*known["variants"], variant]))}

@@ -17,12 +17,13 @@ from typing import Any
 import pyarrow as pa
 
 from core.errors import UserError
+from core.plain_files import decoded
 from core.results.loading import SHARE
 from core.runs.imported import IMPORTED_COLUMNS
 from core.runs.layout import IMPORTED, IMPORTED_FILE, experiment_folder
 from core.settings import LARGEST_SEED
-from core.storage.files import read_bytes, read_json, sha256_of, write_json
-from core.storage.plain_json import decoded
+from core.storage.files import read_bytes, sha256_of, write_json
+from core.storage.records import read_as
 from core.storage.schemas import write_table
 
 KEYS = ("variant", "train_seed", "eval_seed")
@@ -108,7 +109,7 @@ def import_results(
 
 def unit_of(metric: str) -> str:
     """The unit of an imported metric by its name: "share" unless a word in it says otherwise."""
-    words = set(re.findall(r"[a-z]+", metric.lower()))
+    words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", metric)}  # also of `valLoss`
     return next((unit for unit, known in _UNITS.items() if words & known), SHARE)
 
 
@@ -225,7 +226,7 @@ def _variant(where: str, cell: str) -> str:
 def _is_import(folder: Path) -> bool:
     """Whether a folder holds nothing but numbers that were imported before."""
     path = folder / IMPORTED
-    return path.exists() and read_json(path).get("imported") is True
+    return path.exists() and read_as(path, dict[str, Any]).get("imported") is True
 
 
 def read_results(file: Path, percent: bool = False) -> tuple[list[str], list[dict[str, Any]]]:

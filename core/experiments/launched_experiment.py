@@ -13,7 +13,7 @@ from core.arc.tasks import Task
 from core.experiments.frozen_tasks import FrozenTasks, read_frozen
 from core.experiments.listing import list_runs
 from core.experiments.provenance import check_tokenizer
-from core.runs.done import Stage, is_done, stages_left
+from core.runs.done import Stage, check_places, is_done, stages_left
 from core.runs.layout import Run, spec_path
 from core.specs.spec import ExperimentSpec, Recipe, read_spec
 from core.storage.models import check_seal
@@ -78,7 +78,8 @@ class LaunchedExperiment:
     def check_data(self, run: Run, stage: Stage) -> None:
         """Raise `UserError` where the tasks that a stage reads do not hold what they held at the launch, for
         then the run's record would not be true; before an inference also where adapter or model are not what
-        the training wrote."""
+        the training wrote; and where something of another kind stands in the place of its work."""
+        check_places(run)
         if stage != "score":
             check_tokenizer(run, self.recipe_of(run))
         if stage == "train":

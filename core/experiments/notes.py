@@ -11,6 +11,7 @@ from typing import Any
 
 from core.errors import UserError
 from core.experiments.experiment import known_folder
+from core.plain_files import read_text
 from core.runs.layout import NOTES
 from core.settings import parse_yaml
 from core.storage.files import write_text
@@ -36,12 +37,9 @@ def read_notes(root: Path, experiment: str) -> Notes:
     Raises `UserError` for an unknown experiment or a file that is no text.
     """
     path = known_folder(root, experiment) / NOTES
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    if not path.exists():
         return Notes()
-    except UnicodeDecodeError:
-        raise UserError(f"{path.relative_to(root)} is no UTF-8 text. Save it as UTF-8.") from None
+    text = read_text(path)
     head, below = _split(text)
     numbers = head.get("numbers")
     shown = {str(name): str(value) for name, value in numbers.items()} if isinstance(numbers, dict) else {}

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from core.errors import UserError
+from core.plain_files import open_plain
 
 MAX_ARCHIVE_BYTES = 256 * 2**20  # RE-ARC's public archive, the largest known set, has about 40 MB
 MAX_MEMBERS = 20_000
@@ -87,7 +88,7 @@ def _begins_as_zip(path: Path) -> bool:
 def read_bounded(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
     """The bytes of a file. Raises `UserError` where it is absent or larger than `limit` bytes."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             data = file.read(limit + 1)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise UserError(f"{path} is no file. Check the name.") from None

@@ -5,11 +5,9 @@ A task that is broken is left out and listed in the source's record with the rea
 any good task is refused. A source is written once all of it was read, so nothing is half imported.
 """
 
-import contextlib
 import hashlib
 import re
 import tempfile
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata, resources
@@ -32,6 +30,7 @@ from core.importing.archives import (
     unfolded,
 )
 from core.importing.download import Progress, download, is_url, silent
+from core.importing.kaggle import PLACEHOLDER, by_part, kaggle_name, parts_of, solutions_beside
 from core.importing.layouts import (
     LAYOUTS,
     Candidate,
@@ -116,8 +115,8 @@ def import_set(
     progress: Progress = silent,
 ) -> list[SourceInfo]:
     """Import a set as the source `name`: a known one by its name alone, any other from `origin`, which
-    is a file, a folder, a zip or an address. `solutions` is Kaggle's file of test outputs. `seed` says which
-    basics are made.
+    is a file, a folder, a zip or an address. Kaggle's set becomes a source for each of its parts, such as
+    `name/training`. `solutions` is Kaggle's file of test outputs. `seed` says which basics are made.
 
     Raises `UserError` where nothing can be imported; what stood under that name before then stays.
     """
@@ -138,7 +137,7 @@ def import_set(
         path = download(root, origin, sha256=sha256, fresh=fresh, progress=progress)
     elif sha256 is not None and path.is_file() and sha256_of(path) != sha256.lower():
         raise UserError(f"{path} has the checksum {sha256_of(path)}, not {sha256}. Check file and checksum.")
-    return [_import_path(root, name, path, origin, public, solutions, licence, progress)]
+    return _import_path(root, name, path, origin, public, solutions, licence, progress)
 
 
 def import_upload(
@@ -165,7 +164,7 @@ def import_upload(
         path.write_bytes(data)
         origin = f"uploaded {path.name}"
         try:
-            return [_import_path(root, name, path, origin, PUBLIC.get(name), None, licence, progress)]
+            return _import_path(root, name, path, origin, PUBLIC.get(name), None, licence, progress)
         except UserError as problem:
             raise UserError(str(problem).replace(str(path), path.name)) from None
 
@@ -235,7 +234,7 @@ def _import_path(
     solutions: Path | None,
     licence: str | None,
     progress: Progress,
-) -> SourceInfo:
+) -> list[SourceInfo]:
     info = SourceInfo(
         name,
         origin,
@@ -247,8 +246,16 @@ def _import_path(
     members = members_of(path, public.members) if public else members_of(path)
     n_train = demonstrations_of_arc1() if name == "re-arc" else {}
     beside = {} if public else solutions_beside(path)
-    candidates = _candidates(members, n_train, beside, progress)
-    return import_candidates(root, info, (with_solutions(one, answers) for one in candidates))
+    found = _candidates(members, n_train, beside, progress)
+    candidates = (with_solutions(one, answers) for one in found)
+    parts = [] if public or "/" in name else parts_of(path)
+    if not parts:
+        return [import_candidates(root, info, candidates)]
+    checked = [
+        checked_candidates(replace(info, source=f"{name}/{part}"), own)
+        for part, own in by_part(candidates, parts).items()
+    ]
+    return [store_source(root, *one) for one in checked]
 
 
 def _solutions(path: Path) -> Mapping[str, Any]:
@@ -273,26 +280,6 @@ def _digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def solutions_beside(path: Path) -> dict[str, Mapping[str, Any]]:
-    """In a folder or zip in Kaggle's layout: what `…solutions.json` holds, by what is common to its name and
-    that of the `…challenges.json` that it belongs to, whether words are parted by `_` or `-`."""
-    found: dict[str, Mapping[str, Any]] = {}
-    if path.is_dir() or zipfile.is_zipfile(path):
-        for member in members_of(path, r"(?i:.*solutions\.json(\.gz)?)"):
-            with contextlib.suppress(UserError):  # listed as broken when its turn comes
-                value = parse_json(member.data, member.path)
-                if isinstance(value, Mapping):
-                    found[str(_kaggle_name(member.path, "solutions"))] = value
-    return found
-
-
-def _kaggle_name(path: str, part: str) -> str | None:
-    """What a path names besides being Kaggle's `part` ("challenges", "solutions"); None where it is not."""
-    plain = re.sub(r"[-_ ]+", "_", path.lower())
-    matched = re.fullmatch(rf"(.*?)_?{part}\.json(\.gz)?", plain)
-    return matched[1] if matched else None
-
-
 def _candidates(
     members: Iterable[Member],
     n_train: Mapping[str, int],
@@ -302,11 +289,11 @@ def _candidates(
     """The candidates of all members; a broken member is one broken candidate."""
     for count, member in enumerate(members, 1):
         progress("Reading tasks", count, None)
-        if member.problem is None and _kaggle_name(member.path, "solutions") in beside:
+        if member.problem is None and kaggle_name(member.path, "solutions") in beside:
             continue
         problem, kind = member.problem, member.kind
         if problem is None:
-            answers = beside.get(_kaggle_name(member.path, "challenges") or "", {})
+            answers = beside.get(kaggle_name(member.path, "challenges") or "", {})
             try:
                 for one in candidates_in_file(member.stem, member.data, member.path, n_train):
                     yield replace(with_solutions(one, answers), place=member.path)
@@ -322,6 +309,11 @@ def import_candidates(root: Path, info: SourceInfo, candidates: Iterable[Candida
 
     Raises `UserError`, with the first reason, where no task is good; then nothing is written.
     """
+    return store_source(root, *checked_candidates(info, candidates))
+
+
+def checked_candidates(info: SourceInfo, candidates: Iterable[Candidate]) -> tuple[SourceInfo, list[Task]]:
+    """The same without storing them."""
     tasks: dict[str, Task] = {}
     dropped: list[Dropped] = []
     pairs = 0
@@ -348,7 +340,7 @@ def import_candidates(root: Path, info: SourceInfo, candidates: Iterable[Candida
     if len(dropped) > MAX_LISTED:
         rest = len(dropped) - MAX_LISTED
         dropped = [*dropped[:MAX_LISTED], Dropped("…", f"and {rest:,} more")]
-    return store_source(root, replace(info, dropped=tuple(dropped)), tasks.values())
+    return replace(info, dropped=tuple(dropped)), list(tasks.values())
 
 
 def _nothing_read(origin: str, dropped: list[Dropped]) -> UserError:
@@ -361,7 +353,7 @@ def _nothing_read(origin: str, dropped: list[Dropped]) -> UserError:
 def _why_doubled(candidate: Candidate, first: Task) -> str:
     """What a candidate is whose id came before it."""
     if is_placeholder(candidate.place):
-        return "Kaggle's test file holds a placeholder of this id; the task itself was taken."
+        return PLACEHOLDER
     try:
         again, _ = _checked(candidate, first.source)
     except UserError:

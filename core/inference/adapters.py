@@ -9,11 +9,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from core.errors import UserError
 from core.modeling.vocabulary_rows import grow_vocabulary
 from core.prompts.vocabulary import load_tokenizer
-from core.storage.files import read_json, writing
+from core.storage.files import writing
 from core.storage.models import is_out_of_memory, load_model, unreadable
+from core.storage.records import Count, Record, Text, read_as
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +30,19 @@ _REFUSED = {
 }
 
 
+class _AdapterConfig(Record):
+    """What is read of an adapter's `adapter_config.json`."""
+
+    r: Count
+    rank_pattern: dict[str, Count] | None = None
+    init_lora_weights: bool | Text | None = None
+    bias: Text = "none"
+
+
 def adapter_rank(adapter: Path) -> int:
     """The largest rank of an adapter's layers. Raises `UserError` where its settings can't be read."""
     settings = _settings(adapter)
-    return max(int(settings["r"]), *(int(rank) for rank in (settings.get("rank_pattern") or {}).values()), 1)
+    return int(max(settings["r"], *(settings.get("rank_pattern") or {}).values(), 1))
 
 
 def check_adapter(adapter: Path) -> None:
@@ -87,10 +96,8 @@ def _weight_names(adapter: Path) -> list[str]:
 
 
 def _settings(adapter: Path) -> dict[str, Any]:
-    settings = read_json(adapter / "adapter_config.json")
-    if not isinstance(settings, dict) or not isinstance(settings.get("r"), int):
-        raise UserError(f"{adapter} holds no LoRA adapter. Delete it and launch again to train it anew.")
-    return settings
+    remedy = f"{adapter} holds no LoRA adapter. Delete it and launch again to train it anew."
+    return read_as(adapter / "adapter_config.json", _AdapterConfig, remedy).model_dump(exclude_unset=True)
 
 
 def load_merged(model: str, adapter: Path | None, **options: Any) -> Any:

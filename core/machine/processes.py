@@ -25,6 +25,8 @@ SECONDS_WITHOUT_BEAT = 60.0
 SECONDS_TO_WONDER = 6.0
 SECONDS_TO_TERMINATE = 4.0
 SECONDS_TO_KILL = 4.0
+WITH_PARENT = "ARC_WORKBENCH_WITH_PARENT"
+"""A variable of the environment: the process that has it ends with the one that started it."""
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 

@@ -14,6 +14,7 @@ from core.prompts.vocabulary import load_tokenizer
 from core.storage.files import read_json, write_json, writing
 from core.storage.model_files import model_fingerprint
 from core.storage.models import load_model
+from core.storage.records import Count, Record, Text, read_as
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 
 MAPPING = "shrunk_vocabulary.json"
 _NUMBERED = ("bos_token_id", "eos_token_id", "pad_token_id")
+
+
+class _Mapping(Record):
+    """Which tokens of which base a small vocabulary kept."""
+
+    base: Text
+    kept: list[Count]
 
 
 def shrink_model(base: str, folder: Path) -> tuple[int, int]:
@@ -56,14 +64,14 @@ def expand_model(shrunk: Path, base: str, folder: Path) -> None:
         raise UserError(f"{folder} exists already. Choose another name or delete the folder first.")
     if not (shrunk / MAPPING).is_file():
         raise UserError(f"{shrunk} holds no {MAPPING}, so its vocabulary was not shrunk. Choose another.")
-    mapping = read_json(shrunk / MAPPING)
-    if mapping["base"] != model_fingerprint(base):
+    mapping = read_as(shrunk / MAPPING, _Mapping)
+    if mapping.base != model_fingerprint(base):
         raise UserError(f"{shrunk} was made from another model than {base}. Name the one it was made from.")
     small, whole = load_model(str(shrunk)), load_model(base)
     rows = [layer.weight.detach() for layer in _vocabulary_layers(small)]
     for layer, values in zip(_vocabulary_layers(whole), rows, strict=True):
         full = layer.weight.detach().clone()
-        full[mapping["kept"]] = values.to(full.dtype)
+        full[mapping.kept] = values.to(full.dtype)
         _set_rows(layer, full)
     theirs = {id(layer.weight) for layer in _vocabulary_layers(small)}
     others = {name: value.detach() for name, value in small.named_parameters() if id(value) not in theirs}

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from core.plain_files import open_plain
 from core.runs.layout import Run
 
 MOST_BYTES = 4 * 2**20
@@ -33,7 +34,7 @@ def read_log(run: Run, search: str = "", *, warnings: bool = False) -> Log:
     Of a log beyond `MOST_BYTES` the end is read; of very many lines the last `MOST_LINES` are kept.
     """
     try:
-        with run.log_file.open("rb") as file:
+        with open_plain(run.log_file) as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - MOST_BYTES))
             data = file.read()

@@ -23,6 +23,7 @@ from core.runs.reporter import Reporter
 from core.specs.spec import Recipe
 from core.storage.files import read_json, write_json
 from core.storage.models import model_location
+from core.storage.records import read_as
 from core.storage.schemas import PREDICTIONS, read_table, write_table
 from core.training.adaptation import (
     AdaptationSettings,
@@ -47,7 +48,7 @@ def adapt(experiment: LaunchedExperiment, run: Run, report: Reporter) -> None:
         folder = run.adapt / group.name
         if not (folder / RESULT).exists():
             write_json(folder / RESULT, _adapt_group(experiment, run, group, base))
-        report({"step": number, "total": len(groups), **read_json(folder / RESULT)})
+        report({"step": number, "total": len(groups), **read_as(folder / RESULT, dict[str, Any])})
     write_json(run.adapted_file, [read_json(run.adapt / group.name / RESULT) for group in groups])
 
 

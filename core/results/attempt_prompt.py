@@ -20,9 +20,9 @@ from core.runs.imported import FROM_ELSEWHERE
 from core.runs.layout import Run
 from core.runs.record import read_record_file
 from core.settings import validated
-from core.storage.files import read_json
 from core.storage.models import model_location, unreadable
 from core.storage.queries import parquet, query
+from core.storage.records import read_as
 from core.storage.schemas import PREDICTIONS
 
 IMPORTED = (
@@ -167,7 +167,7 @@ def _marks(root: Path, base_model: str) -> tuple[str, str] | None:
     path, settings = folder / "tokenizer.json", folder / "tokenizer_config.json"
     if not path.is_file() or not settings.is_file():
         return None
-    end = read_json(settings).get("eos_token")
+    end = read_as(settings, dict[str, Any]).get("eos_token")
     text = end.get("content") if isinstance(end, dict) else end
     if not isinstance(text, str):
         return None

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from core.errors import UserError
 from core.experiments.experiment import Experiment, known_folder, read_experiment
@@ -21,6 +20,7 @@ from core.runs.imported import imported_table
 from core.runs.layout import evaluation_files, evaluation_place
 from core.scoring.metrics import higher_is_better
 from core.storage.evaluation_files import CANDIDATES_FILE, SCORES_FILE
+from core.storage.parquet_files import open_parquet
 from core.storage.queries import exact_name, parquet, query
 from core.storage.schemas import CANDIDATES, SCORES
 from core.storage.seals import damaged
@@ -159,7 +159,7 @@ def _what_is_wrong(paths: Sequence[Path], problem: Exception) -> str:
     """Which file is at fault: the first that can't be read alone, or lacks a column."""
     for path in paths:
         try:
-            with pq.ParquetFile(path) as file:
+            with open_parquet(path) as file:
                 lacking = {*SCORES.names} - {"votes"} - set(file.read().column_names)
         except (pa.ArrowException, OSError, ValueError) as error:
             return str(damaged(path, error))

@@ -7,8 +7,10 @@ A new stage is an entry of `_RESULTS` here, at its place in the order, and its w
 from collections.abc import Callable
 from pathlib import Path
 
-from core.runs.layout import Run
+from core.errors import UserError
+from core.runs.layout import Run, eval_folders
 from core.specs.spec import ExperimentSpec
+from core.storage.evaluation_files import PREDICTIONS_FILE, SCORES_FILE
 
 Stage = str
 
@@ -44,6 +46,19 @@ STAGES: tuple[Stage, ...] = tuple(stage for stage in EVERY_STAGE if stage != "ad
 def results_of(run: Run, spec: ExperimentSpec, stage: Stage) -> list[Path]:
     """The files and folders that a stage leaves; none where it has nothing to do for this run."""
     return _RESULTS[stage](run, spec)
+
+
+def check_places(run: Run) -> None:
+    """Raise `UserError` where a file stands in the place of a folder of the run, or a folder in a file's: it
+    would be taken for finished work, or stop the work when it is to be kept."""
+    evaluations = [folder for _, folder in eval_folders(run.folder)]
+    folders = [run.checkpoint, run.adapter, run.model, run.merged, run.adapt, *evaluations]
+    files = [run.progress_file, run.adapted_file]
+    files += [folder / name for folder in evaluations for name in (PREDICTIONS_FILE, SCORES_FILE)]
+    for path in [*folders, *files]:
+        if path.exists() and path.is_dir() != (path in folders):
+            stands, wanted = ("a folder", "a file") if path.is_dir() else ("a file", "a folder")
+            raise UserError(f"{path} is {stands} where {wanted} is wanted. Move it away, then retry the run.")
 
 
 def is_done(run: Run, spec: ExperimentSpec, stage: Stage) -> bool:

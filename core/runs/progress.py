@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from core.errors import UserError
+from core.plain_files import open_plain
 from core.runs.done import EVERY_STAGE, Stage
 from core.runs.layout import Run
 from core.storage.files import append_record
@@ -89,11 +91,11 @@ def log_tail(run: Run, size: int = 4000) -> str:
 def _end_of(path: Path, size: int) -> str:
     """The end of a text file: at most `size` bytes, from its first whole line on."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             length = file.seek(0, os.SEEK_END)
             file.seek(max(0, length - size))
             data = file.read()
-    except (FileNotFoundError, IsADirectoryError):
+    except (FileNotFoundError, IsADirectoryError, UserError):
         return ""
     if length > size:
         data = data[data.find(b"\n") + 1 :]

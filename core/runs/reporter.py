@@ -7,7 +7,7 @@ import time
 import traceback
 from typing import Any
 
-from core.errors import Stopped, UserError
+from core.errors import Stopped, UserError, is_full_disk
 from core.runs.done import Stage
 from core.runs.layout import Run
 from core.runs.progress import append_progress
@@ -75,6 +75,6 @@ def failure_message(run: Run, error: Exception) -> str:
     if isinstance(error, Stopped):
         return "Stopped, as a person asked."
     # Whoever writes says it in words of its own, and its unfinished file may be gone again by now.
-    if "No space left" in str(error) or shutil.disk_usage(run.root).free < 2**20:
+    if is_full_disk(error) or shutil.disk_usage(run.root).free < 2**20:
         return "The disk is full. Free some space and launch again; finished stages are kept."
     return f"{type(error).__name__}: {error}. The log holds the details."

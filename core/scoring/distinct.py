@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from core.storage.parquet_files import open_parquet
 from core.storage.seals import check_seal, damaged
 
 Whole = npt.NDArray[np.int64]
@@ -113,7 +113,7 @@ def _changes(*columns: npt.NDArray[np.integer[Any]]) -> Whole:
 def _read(predictions: Path) -> pa.Table:
     check_seal(predictions)
     try:
-        with pq.ParquetFile(predictions, read_dictionary=list(_NUMBERED)) as file:
+        with open_parquet(predictions, _NUMBERED) as file:
             return file.read(columns=list(_COLUMNS)).unify_dictionaries().combine_chunks()
     except (pa.ArrowException, OSError, ValueError, KeyError) as problem:
         raise damaged(predictions, problem) from problem

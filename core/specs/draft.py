@@ -14,6 +14,7 @@ import yaml
 
 from core.curation.sources import list_sources
 from core.errors import UserError
+from core.plain_files import read_text
 from core.settings import nearest, parse_yaml
 from core.specs.edit import as_yaml
 from core.specs.spec import NAME, Recipe, checked_spec, specs_folder
@@ -43,9 +44,10 @@ def draft_path(root: Path, name: str) -> Path:
 
 def read_draft(root: Path, name: str) -> str | None:
     """The draft of a spec as it was left; None where there is none."""
+    path = draft_path(root, name)
     try:
-        return draft_path(root, name).read_text(encoding="utf-8")
-    except (FileNotFoundError, UnicodeDecodeError):
+        return read_text(path)
+    except UserError:
         return None
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from core.errors import UserError
+from core.plain_files import read_text
 from core.settings import parse_yaml
 from core.specs.spec import ExperimentSpec, checked_spec, read_spec, spec_from_text, specs_folder
 from core.storage.files import write_text
@@ -45,7 +46,7 @@ def write_example(root: Path) -> Path:
     shipped = specs_folder(Path(__file__).parents[2]) / "demo.yaml"
     if not shipped.exists():
         raise UserError("The shipped spec data/experiments/demo.yaml is gone. Restore it with git.")
-    return save_spec(root, shipped.read_text(encoding="utf-8"))
+    return save_spec(root, read_text(shipped))
 
 
 def changed_text(text: str, key: tuple[str, ...], value: Any) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.curation.sources import list_sources
+from core.plain_files import read_text
 from core.specs.draft import Data, data_of, sources_of, with_sources, with_value
 from core.specs.edit import as_yaml
 from core.specs.spec import find_spec
@@ -59,7 +60,7 @@ def from_template(root: Path, template: str, name: str, like: str) -> str:
 
     Raises `UserError` where that spec is absent or no YAML.
     """
-    data = data_of(find_spec(root, like).read_text(encoding="utf-8"))
+    data = data_of(read_text(find_spec(root, like)))
     found = TEMPLATES[template](root, {**data, "baseline": BASELINE})
     return as_yaml(with_value(found, ("name",), name))
 

@@ -13,16 +13,10 @@ from core.errors import UserError
 from core.experiments.experiment import latest_evaluated, list_experiments, read_experiment
 from core.results.loading import load_scores
 from core.sql.chart_queries import runs_query
+from core.sql.examples import SOURCES
 from core.sql.sandbox import LIMITS, Answer, Limits, Question, Views
 from core.sql.tables import FROM_PARQUET, FROM_RECORDS, PHRASES
 from core.storage.queries import exact_name, parquet
-
-_START_WITHOUT_SCORES = """-- how many tasks and pairs each source has
-SELECT source, count(DISTINCT task_id) AS tasks, count(*) AS pairs
-FROM pairs
-GROUP BY source
-ORDER BY source
-"""
 
 
 def start(root: Path, sql: str, limits: Limits = LIMITS) -> Question:
@@ -72,7 +66,7 @@ def first_query(root: Path, experiment: str | None = None) -> str:
     """A query worth starting from: the main metric of every training of an experiment, or of the latest."""
     name = experiment if experiment in list_experiments(root) else latest_evaluated(root)
     if name is None:
-        return _START_WITHOUT_SCORES
+        return SOURCES
     scores = load_scores(root, name)
     return runs_query(scores, scores.experiment.metrics[0])
 

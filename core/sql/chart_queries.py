@@ -7,7 +7,7 @@ themselves, an output that one evaluation has and another lacks counts there as 
 from collections.abc import Callable, Sequence
 
 from core.results.curves import budgets_up_to
-from core.results.loading import Scores
+from core.results.loading import SHARE, Scores
 from core.scoring.metrics import parse_metric
 
 _GRID = """WITH own AS (
@@ -38,12 +38,15 @@ _RATIO = """), tasks AS (
 
 
 def runs_query(scores: Scores, metric: str, aggregation: str = "by_task") -> str:
-    """A metric of every training in percent, beside its mean and std over the trainings of the recipe."""
-    spec = scores.experiment
+    """A metric of every training, a share in percent and anything else in its unit, beside its mean and std
+    over the trainings of the recipe."""
+    spec, unit = scores.experiment, scores.unit(metric)
+    mean = "100 * avg(value)" if unit == SHARE else "avg(value)"
+    words = " in percent" if unit == SHARE else "" if unit == "number" else f" in {unit}"
     if spec.imported:
         body = (
             "WITH trainings AS (\n  SELECT variant, train_seed,"
-            f" 100 * avg(value) AS {_name(metric)}, count(*) AS evaluations\n"
+            f" {mean} AS {_name(metric)}, count(*) AS evaluations\n"
             f"  FROM imported WHERE experiment = {_text(spec.name)} AND metric = {_text(metric)}\n"
             "  GROUP BY ALL\n)"
         )
@@ -51,11 +54,11 @@ def runs_query(scores: Scores, metric: str, aggregation: str = "by_task") -> str
         body = f"{_values(scores, metric, aggregation)}" + (
             ", evaluations AS (\n  SELECT variant, train_seed, eval_seed, avg(value) AS value"
             "\n  FROM values GROUP BY ALL\n), trainings AS (\n  SELECT variant, train_seed,"
-            f" 100 * avg(value) AS {_name(metric)}, count(*) AS evaluations\n"
+            f" {mean} AS {_name(metric)}, count(*) AS evaluations\n"
             "  FROM evaluations GROUP BY ALL\n)"
         )
     return (
-        f"-- {metric} in percent of every training, then its mean and std over trainings\n{body}\n"
+        f"-- {metric}{words} of every training, then its mean and std over trainings\n{body}\n"
         f"SELECT *, avg({_name(metric)}) OVER recipe AS recipe_mean,"
         f" stddev_samp({_name(metric)}) OVER recipe AS recipe_std\n"
         "FROM trainings WINDOW recipe AS (PARTITION BY variant)\nORDER BY variant, train_seed\n"

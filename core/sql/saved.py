@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 
 from core.errors import UserError
+from core.plain_files import read_text
 from core.sql.sandbox import LONGEST_SQL
 from core.storage.files import write_text
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,63}(?<! )")
 
 
 def list_queries(root: Path) -> list[str]:
@@ -22,9 +23,8 @@ def read_query(root: Path, name: str) -> str:
         raise UserError(f"There is no saved query '{name}' in data/queries. Known: {known}.")
     path = _folder(root) / f"{name}.sql"
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            return file.read(LONGEST_SQL)
-    except (UnicodeDecodeError, OSError):
+        return read_text(path)[:LONGEST_SQL]
+    except (UserError, OSError):
         raise UserError(f"{path} is no readable text. Restore it or delete it.") from None
 
 
@@ -32,7 +32,7 @@ def save_query(root: Path, name: str, sql: str) -> Path:
     """Save a text in place of what had that name. Raises `UserError` for a name that is none."""
     if not _NAME.fullmatch(name):
         raise UserError(
-            f"'{name[:80]}' is no name of a query. Use letters, digits, '_' and '-', no sign first."
+            f"'{name[:80]}' is no name of a query. Use letters, digits, blanks, '_' and '-', no sign first."
         )
     if not sql.strip() or len(sql) > LONGEST_SQL:
         raise UserError(f"A saved query has between 1 and {LONGEST_SQL:,} characters. Write or shorten it.")

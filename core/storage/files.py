@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from core.plain_files import open_plain
 from core.storage.plain_json import parse_json
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,8 @@ def _replace_folder(temporary: Path, path: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole."""
     with writing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        # A name of a file that is no UTF-8 is text for people here: what can't be written of it becomes `?`.
+        temporary.write_text(text, encoding="utf-8", errors="replace")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -91,11 +93,18 @@ def read_json(path: Path) -> Any:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file. Raises `UserError` where there is none."""
+    """The bytes of a file. Raises `UserError` where there is none that can be read."""
     try:
-        return path.read_bytes()
+        with open_plain(path) as file:
+            return file.read()
     except FileNotFoundError:
         raise UserError(f"{path} does not exist. Check the name.") from None
+    except OSError as problem:
+        raise _unreadable(path, problem) from None
+
+
+def _unreadable(path: Path, problem: OSError) -> UserError:
+    return UserError(f"{path} can't be read ({problem.strerror}). Restore it or delete it.")
 
 
 @contextmanager
@@ -133,7 +142,7 @@ def append_records(path: Path, records: list[dict[str, Any]]) -> None:
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             log.warning("%s ended in a torn line, which is skipped from now on.", path)
             text = "\n" + text
-        data = text.encode()
+        data = text.encode(errors="replace")
         written = os.write(descriptor, data)
         if written != len(data):
             os.ftruncate(descriptor, size)
@@ -151,11 +160,13 @@ def read_records(path: Path) -> list[dict[str, Any]]:
 def read_records_from(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
     """Records from byte `offset` on, and the offset behind the last whole line (for polling)."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             file.seek(offset)
             data = file.read()
     except FileNotFoundError:
         return [], 0
+    except OSError as problem:
+        raise _unreadable(path, problem) from None
     whole = data.rfind(b"\n") + 1
     records = []
     for number, line in enumerate(data[:whole].split(b"\n"), 1):
@@ -173,7 +184,7 @@ def read_records_from(path: Path, offset: int) -> tuple[list[dict[str, Any]], in
 
 def sha256_of(path: Path) -> str:
     """The sha256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

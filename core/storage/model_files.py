@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from core.plain_files import open_plain
 from core.storage.files import fingerprint, sha256_of
 
 SUMS = "sha256.json"
@@ -83,7 +84,7 @@ def weights_fingerprint(paths: list[Path]) -> str:
     file that is no safetensors its bytes count."""
     found: list[tuple[str, str, Any]] = []
     for path in paths:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             tensors = _tensors(file)
             if tensors is None:
                 found.append((path.name, sha256_of(path), None))

@@ -11,7 +11,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from core.errors import UserError
+from core.errors import UserError, is_full_disk
 from core.storage.files import sha256_of, write_json
 from core.storage.hub import check_hub_model
 from core.storage.model_files import SUMS
@@ -120,6 +120,11 @@ def check_seal(folder: Path) -> None:
 
 def unreadable(part: str, location: str, problem: Exception) -> UserError:
     """The error to raise where a library can't load a part (model, tokenizer) of a model."""
+    if is_full_disk(problem):
+        return UserError(
+            f"The disk is full, so the {part} of '{location}' can't be loaded. Free some space and try again;"
+            " nothing is lost."
+        )
     reason = str(problem).strip().split("\n")[0]
     return UserError(
         f"The {part} of '{location}' can't be loaded ({reason}). Check the folder or the hub name."

@@ -10,9 +10,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from core.errors import UserError
+from core.plain_files import decoded
 
 MOST_LISTS = 1_000_000
 """Lists and objects of one JSON value. Each takes about 150 bytes; all of ARC-1 as one file has 100,000."""
+MOST_VALUES = 32_000_000
+"""Values of one JSON value, by its commas: the cells of so many rows of 30. Each takes 8 to 32 bytes."""
+MOST_TEXTS = 4_000_000
+"""Texts of one JSON value, keys included. Each takes about 60 bytes."""
 
 
 class Repeated(dict[str, Any]):
@@ -28,18 +33,6 @@ class Repeated(dict[str, Any]):
                 self.later.append((key, value))
             else:
                 self[key] = value
-
-
-def decoded(data: bytes, where: str) -> str:
-    """A text file's text, in UTF-8 with or without a byte order mark, or UTF-16 with one.
-
-    Raises `UserError` naming `where` for anything else.
-    """
-    wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-    try:
-        return data.decode("utf-16" if wide else "utf-8-sig")
-    except UnicodeDecodeError as problem:
-        raise UserError(f"{where} is no text in UTF-8 ({problem.reason}). Save it as UTF-8.") from None
 
 
 def lines_of(text: str) -> Iterator[tuple[int, str]]:
@@ -60,12 +53,16 @@ def parse_json(data: bytes | str, where: str, *, repeated: bool = False, most_li
     text = data if isinstance(data, str) else decoded(data, where)
     if not text.strip():
         raise UserError(f"{where} is empty. Copy or download it again, or remove it.")
-    lists = text.count("[") + text.count("{")
-    if lists > most_lists:
-        raise UserError(
-            f"{where} holds about {lists:,} lists, more than the {most_lists:,} that one JSON text may have."
-            " Split it: one file for each task, or one line for each (.jsonl)."
-        )
+    for what, count, most in (
+        ("lists", text.count("[") + text.count("{"), most_lists),
+        ("values", text.count(","), MOST_VALUES),
+        ("texts", text.count('"') // 2, MOST_TEXTS),
+    ):
+        if count > most:
+            raise UserError(
+                f"{where} holds about {count:,} {what}, more than the {most:,} that one JSON text may have."
+                " Split it: one file for each task, or one line for each (.jsonl)."
+            )
 
     def made(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)

@@ -18,9 +18,9 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from core.errors import UserError
+from core.storage.parquet_files import open_parquet
 from core.storage.seals import check_seal, damaged
 
 _SQL_TYPES = {
@@ -33,7 +33,8 @@ _SQL_TYPES = {
     pa.bool_(): "BOOLEAN",
     pa.list_(pa.int32()): "INTEGER[]",
 }
-_PATTERN = re.compile(r"[*?\[\]{}\\]")
+_PATTERN = re.compile("[*?\\[\\]{}\\\\\ud800-\udfff]")
+"""Signs of a pattern, and bytes that are no UTF-8."""
 _FILE = re.compile(r"'((?:[^']|'')*\.parquet)'")
 
 
@@ -67,8 +68,7 @@ def _what_is_wrong(sql: str, problem: Exception) -> UserError:
     named = (Path(name.replace("''", "'")) for name in _FILE.findall(sql))
     for path in map(_real_path, dict.fromkeys(named)):
         try:
-            # Not `read_table`, which would read columns out of the path.
-            with pq.ParquetFile(path) as file:
+            with open_parquet(path) as file:
                 file.read()
         except (pa.ArrowException, OSError, ValueError) as damage:
             return damaged(path, damage)

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from core.errors import UserError
-from core.storage.files import sha256_of, write_text
+from core.storage.files import read_bytes, sha256_of, write_text
 
 ENDING = ".sha256"
 _SUM = re.compile(r"[0-9a-f]{64}")
@@ -74,7 +74,7 @@ def check_seal(path: Path) -> None:
 
 
 def _is_whole(path: Path, seal: Path) -> bool:
-    return sha256_of(path) in _SUM.findall(seal.read_text(encoding="ascii", errors="replace"))
+    return sha256_of(path) in _SUM.findall(read_bytes(seal).decode("ascii", "replace"))
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:

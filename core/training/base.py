@@ -5,7 +5,7 @@ training that can't be saved is lost.
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from core.errors import UserError
+from core.errors import UserError, is_full_disk
 from core.prompts.checks import probe_samples
 from core.prompts.templates import PromptSettings
 from core.storage.models import is_out_of_memory
@@ -32,7 +32,7 @@ def check_base(model: Any, tokenizer: "PreTrainedTokenizerBase", prompt: PromptS
             model.save_pretrained(folder, state_dict=_smallest(model))
             tokenizer.save_pretrained(folder)
     except Exception as problem:  # each library validates in its own way
-        if is_out_of_memory(problem) or isinstance(problem, OSError):
+        if is_out_of_memory(problem) or isinstance(problem, OSError) or is_full_disk(problem):
             raise
         reason = (str(problem).strip() or type(problem).__name__).split("\n")[0]
         raise UserError(

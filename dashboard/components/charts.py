@@ -4,6 +4,7 @@ In come records from `core.results`, out come Plotly figures in the manner of `c
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
@@ -11,7 +12,53 @@ import plotly.graph_objects as go
 from core.reports.figures import GRID, MARKERS, PALETTE, add_summary, chart_text, finished
 
 MOST_GROUPS = 100
-"""So many lines or colours of a free chart: beyond the palette with its markers, and quickly drawn."""
+"""So many colours of a free chart: beyond the palette with its markers, and quickly drawn."""
+MOST_LINES = 500
+
+ACROSS = ("step", "k", "time")
+"""Columns that run along an axis: what is measured along them is a line."""
+PLACES = ("experiment", "variant", "train_seed", "eval_seed", "stage")
+"""Columns that tell lines apart."""
+_NO_MEASURE = {
+    *ACROSS,
+    *PLACES,
+    "total",
+    "test_index",
+    "attempt",
+    "pair_index",
+    "symmetry",
+    "n",
+    "evaluations",
+}
+
+
+@dataclass(frozen=True)
+class Axes:
+    """How the columns of a query are drawn: `colour` is a column or None, `parted` those of which each
+    combination is a line of its own."""
+
+    x: str
+    y: str
+    colour: str | None
+    form: str
+    parted: tuple[str, ...] = ()
+
+
+def first_axes(columns: Mapping[str, Sequence[Any]]) -> Axes | None:
+    """How a table is drawn at first: a measure along its steps as lines, else a measure by what is named
+    first. None where no column holds numbers or none is left to draw it along."""
+    names = list(columns)
+    numbers = [name for name in names if is_numeric(columns[name])]
+    if not numbers or len(names) < 2:
+        return None
+    y = next((name for name in numbers if name not in _NO_MEASURE), numbers[-1])
+    others = [name for name in names if name != y]
+    along = next((name for name in ACROSS if name in others), None)
+    x = along or next((name for name in ("variant", *others) if name in others), others[0])
+    texts = [name for name in others if name not in numbers and name != along]
+    colour = "variant" if "variant" in others else next(iter(texts), None)
+    parted = tuple(name for name in PLACES if name in others and name not in (x, colour)) if along else ()
+    return Axes(x, y, colour, "line" if along else "dots", parted)
 
 
 def difference_chart(differences: Sequence[Any], a: str, b: str, colours: Mapping[str, str]) -> go.Figure:
@@ -84,31 +131,45 @@ def free_chart(
     x_title: str,
     y_title: str,
     colours: Mapping[str, str],
+    lines: Sequence[Any] | None = None,
 ) -> go.Figure:
     """Two columns against each other as "dots", "line" or "bars".
 
     Rows of one group share a colour: the one of `colours`, or one of the palette by its place. More groups
-    than `MOST_GROUPS` are drawn as one, as a browser chokes on thousands of them.
+    than `MOST_GROUPS` are drawn as one, as a browser chokes on thousands of them. A line joins, from left to
+    right, the rows of one group for which `lines` holds the same; more than `MOST_LINES` become dots.
     """
     labels = ["" if group is None else str(group) for group in groups or [""] * len(x)]
-    members: dict[str, list[int]] = {}
+    names = list(dict.fromkeys(labels))
+    if len(names) > MOST_GROUPS:
+        names, labels = [""], [""] * len(labels)
+    members: dict[tuple[str, Any], list[int]] = {}
     for number, label in enumerate(labels):
-        members.setdefault(label, []).append(number)
-    if len(members) > MOST_GROUPS:
-        members = {"": list(range(len(labels)))}
-    across = x if is_numeric(x) else [chart_text(value) for value in x]
+        members.setdefault((label, lines[number] if lines and kind == "line" else None), []).append(number)
+    if len(members) > MOST_LINES:
+        kind, members = "dots", {(name, None): [] for name in names}
+        for number, label in enumerate(labels):
+            members[label, None].append(number)
+    is_number = is_numeric(x)
+    across = x if is_number else [chart_text(value) for value in x]
     figure = go.Figure()
-    for place, (name, rows) in enumerate(members.items()):
-        xs, ys = [across[row] for row in rows], [y[row] for row in rows]
+    seen: set[str] = set()
+    for (name, _), rows in members.items():
+        if kind == "line" and is_number:
+            rows.sort(key=lambda row: (across[row] is None, across[row] or 0))
+        place = names.index(name)
         colour = colours.get(name, PALETTE[place % len(PALETTE)])
+        entry = {"name": chart_text(name), "legendgroup": name, "showlegend": name not in seen}
+        seen.add(name)
+        xs, ys = [across[row] for row in rows], [y[row] for row in rows]
         if kind == "bars":
-            figure.add_bar(x=xs, y=ys, name=chart_text(name), marker_color=colour)
+            figure.add_bar(x=xs, y=ys, marker_color=colour, **entry)
         else:
-            mode = "markers" if kind == "dots" else "lines+markers"
+            mode = "markers" if kind == "dots" else "lines+markers" if len(rows) <= 30 else "lines"
             symbol = MARKERS[place // len(PALETTE) % len(MARKERS)]
-            marker = {"color": colour, "size": 9, "symbol": symbol}
-            figure.add_scatter(x=xs, y=ys, name=chart_text(name), mode=mode, marker=marker)
-    crowded = not 1 < len(members) <= 30
+            marker = {"color": colour, "size": 9 if kind == "dots" else 5, "symbol": symbol}
+            figure.add_scatter(x=xs, y=ys, mode=mode, marker=marker, line={"color": colour}, **entry)
+    crowded = not 1 < len(names) <= 30
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     figure.update_layout(showlegend=not crowded, legend=legend, barmode="group")
     figure.update_yaxes(gridcolor=GRID)

@@ -12,6 +12,7 @@ from core.experiments.clone import free_name
 from core.launching.launch import launch, leaks_of
 from core.mixing.mixtures import Gate
 from core.monitoring.overview import launched_experiments, overview
+from core.plain_files import read_text
 from core.preflight.cautions import cautions_of
 from core.preflight.cost import Size, bytes_needed, measured, seconds_needed, size_of
 from core.preflight.missing import needs_of, provide
@@ -64,7 +65,7 @@ def text_on_disk(name: str) -> str | None:
     """The spec as data/experiments holds it; None where there is only a draft."""
     if name not in list_specs(root):
         return None
-    return find_spec(root, str(specs_folder(root) / f"{name}.yaml")).read_text(encoding="utf-8")
+    return read_text(find_spec(root, str(specs_folder(root) / f"{name}.yaml")))
 
 
 def draft(name: str) -> str:

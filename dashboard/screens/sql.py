@@ -10,6 +10,7 @@ from core.errors import UserError
 from core.reports import text_tables
 from core.reports.figures import variant_colours
 from core.sql.ask import cut_sentence, first_query, known_variants, records, start
+from core.sql.examples import example_queries
 from core.sql.sandbox import LIMITS, Answer, Question
 from core.sql.saved import list_queries, read_query, save_query
 from core.sql.tables import PHRASES, schema
@@ -26,6 +27,7 @@ root = project_root()
 TEXT = "query text"
 KINDS = ["dots", "line", "bars"]
 LONGEST_ADDRESS = 4_000
+ASKED, MOST_ASKED, LONGEST_NAME = "sql asked before", 20, 70
 
 state = st.session_state
 
@@ -49,6 +51,7 @@ def ask() -> None:
     stop()
     text = state[TEXT]
     state["sql asked"] = text
+    state[ASKED] = [*(one for one in state.get(ASKED, []) if one != text), text][-MOST_ASKED:]
     state["sql problem"] = state["sql answer"] = None
     if len(text) <= LONGEST_ADDRESS:
         st.query_params["query"] = text
@@ -75,6 +78,33 @@ def open_saved() -> None:
     ask()
 
 
+def begin_with() -> dict[str, str]:
+    """Queries by name: those asked on this page, the last one first, then examples."""
+    before = {shortened(text): text for text in reversed(state.get(ASKED, []))}
+    return {**before, **examples(st.query_params.get("experiment"))}
+
+
+@st.cache_data(max_entries=16, ttl=60, show_spinner=False)
+def examples(experiment: str | None) -> dict[str, str]:
+    """The example queries; what has scores may change while runs go on."""
+    return example_queries(root, experiment)
+
+
+def shortened(text: str) -> str:
+    """A query in a line."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_NAME else f"{line[:LONGEST_NAME]}…"
+
+
+def begin() -> None:
+    """Put the chosen query into the editor and ask it."""
+    found = begin_with().get(state["begun"])
+    if found is not None:
+        state[TEXT] = found
+        ask()
+    state["begun"] = None  # choosing it again asks again
+
+
 def save() -> None:
     """Save the editor's text under the given name."""
     try:
@@ -91,6 +121,9 @@ def editor() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button("Run", type="primary", key="run", on_click=ask, shortcut="Ctrl+Enter")
         names = list_queries(root)
+        st.selectbox("begin with", list(begin_with()), index=None, key="begun", width=220,
+                     placeholder="an example, or asked before", on_change=begin,
+                     label_visibility="collapsed")  # fmt: skip
         if names:
             st.selectbox("saved", names, index=None, key="saved query", placeholder="open a saved query",
                          on_change=open_saved, label_visibility="collapsed", width=220)  # fmt: skip
@@ -129,10 +162,21 @@ def waiting(question: Question) -> None:
 def collect(question: Question) -> None:
     """Keep the answer, or the sentence that came instead."""
     state["sql question"] = None
+    before = state.get("sql columns")
     try:
         state["sql answer"] = question.answer()
+        state["sql columns"] = state["sql answer"].table.column_names
     except UserError as problem:
         state["sql problem"] = str(problem)
+    if before is not None and before != state["sql columns"]:  # another table is drawn in its own way
+        axes = charts.first_axes(columns_of(records(state["sql answer"]), state["sql columns"]))
+        if axes is not None:
+            state.update(x=axes.x, y=axes.y, colour=axes.colour or "none", form=axes.form)
+
+
+def columns_of(rows: list[dict[str, Any]], names: list[str]) -> dict[str, list[Any]]:
+    """The values of each column, as the table and the chart show them."""
+    return {name: [row[name] for row in rows] for name in names}
 
 
 def result(answer: Answer) -> None:
@@ -145,9 +189,8 @@ def result(answer: Answer) -> None:
             st.warning(plain(cut_sentence(answer)), icon=":material/content_cut:")
         for sentence in query_leaks(root, answer_text()):
             st.warning(plain(sentence), icon=":material/water_drop:")
-        found = records(answer)
-        names = answer.table.column_names
-        columns = {name: [row[name] for row in found] for name in names}
+        found, names = records(answer), answer.table.column_names
+        columns = columns_of(found, names)
         st.dataframe(columns, key="result", height=min(420, 38 + 35 * max(1, rows)))
         line = text_tables.command("sql", answer_text())
         file_row(text_tables.free_table(names, found, line), "query", "query")
@@ -160,27 +203,37 @@ def answer_text() -> str:
     return str(state.get("sql asked", ""))
 
 
+def first(key: str, options: list[str], value: str) -> int:
+    """Which option a box begins with; one that has a value keeps it."""
+    return 0 if key in state else options.index(value)
+
+
 def chart(columns: dict[str, list[Any]]) -> None:
-    """Any two columns against each other, coloured by a third."""
-    names = list(columns)
-    numbers = [name for name in names if charts.is_numeric(columns[name])]
-    if not numbers or len(names) < 2 or not columns[names[0]]:
+    """Any two columns against each other, coloured by a third; lines are parted by more."""
+    axes = charts.first_axes(columns)
+    if axes is None:
         st.caption("A chart needs a column of numbers and another one.")
         return
-    y_first = next((name for name in numbers if name not in ("train_seed", "eval_seed")), numbers[-1])
-    others = [name for name in names if name != y_first]
+    names = list(columns)
+    numbers = [name for name in names if charts.is_numeric(columns[name])]
     boxes = [*st.columns(2), *st.columns(2)]
-    x = boxes[0].selectbox("x", names, index=names.index(others[0]), key="x", bind="query-params")
-    y = boxes[1].selectbox("y", numbers, index=numbers.index(y_first), key="y", bind="query-params")
-    colour = boxes[2].selectbox("colour", ["none", *names], key="colour", bind="query-params",
-                                index=1 + names.index(others[0]))  # fmt: skip
-    kind = boxes[3].selectbox("form", KINDS, key="form", bind="query-params")
+    x = boxes[0].selectbox("x", names, first("x", names, axes.x), key="x", bind="query-params")
+    y = boxes[1].selectbox("y", numbers, first("y", numbers, axes.y), key="y", bind="query-params")
+    listed = ["none", *names]
+    colour = boxes[2].selectbox("colour", listed, first("colour", listed, axes.colour or "none"),
+                                key="colour", bind="query-params")  # fmt: skip
+    kind = boxes[3].selectbox("form", KINDS, first("form", KINDS, axes.form), key="form", bind="query-params")
+    parted = [name for name in names if name not in (x, y, colour)]
+    if kind == "line":
+        parted = st.multiselect("a line for each", parted, [one for one in axes.parted if one in parted],
+                                key=f"lines {parted}")  # fmt: skip
     groups = None if colour == "none" else columns[colour]
     if groups is not None and len(set(map(str, groups))) > charts.MOST_GROUPS:
         st.caption(f"{plain(colour)} has more than {charts.MOST_GROUPS} values: all are drawn in one colour.")
     colours = variant_colours(*known_variants(root, columns[colour])) if colour == "variant" else {}
-    st.plotly_chart(charts.free_chart(columns[x], columns[y], groups, kind, x, y, colours), key="sql chart",
-                    config={"displayModeBar": False})  # fmt: skip
+    lines = list(zip(*(columns[name] for name in parted), strict=True)) if parted else None
+    st.plotly_chart(charts.free_chart(columns[x], columns[y], groups, kind, x, y, colours, lines),
+                    key="sql chart", config={"displayModeBar": False})  # fmt: skip
 
 
 def show(project: Path) -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.patience import wait_for
 
 CODE = Path(__file__).parents[2]
@@ -16,7 +18,8 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_a_killed_dashboard_leaves_no_server(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
+def test_a_killed_dashboard_leaves_no_server(tmp_path: Path, sign: signal.Signals) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -24,7 +27,7 @@ def test_a_killed_dashboard_leaves_no_server(tmp_path: Path) -> None:
     process = subprocess.Popen([*command, "--root", str(tmp_path)], cwd=CODE, stdout=subprocess.DEVNULL)
     try:
         wait_for(lambda: answers(port), 60)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(sign)
         process.wait(30)
         wait_for(lambda: not answers(port), 10)
     finally:

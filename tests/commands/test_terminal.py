@@ -12,6 +12,7 @@ import typer
 import core.commands
 from core import __main__ as command_line
 from core.commands.printing import clean, print_records, progress_bar, say_json
+from core.commands.typed import as_typed
 from core.curation.flags import add_flag
 from core.curation.sources import load_tasks
 from core.errors import disk_sentence
@@ -163,3 +164,27 @@ def test_what_is_no_file_to_write_is_one_sentence(
 def test_an_error_of_the_disk_has_a_remedy(number: int) -> None:
     sentence = disk_sentence(OSError(number, "whatever", "x" * 5000))
     assert sentence is not None and len(sentence) < 400 and sentence.endswith(("4096", "."))
+
+
+def test_a_sentence_names_commands_as_they_can_be_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, other = tmp_path / ".venv" / "bin", tmp_path / "bin"
+    for folder, name in ((inside, "python"), (inside, "workbench"), (other, "python")):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("")
+        (folder / name).chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+
+    def typed(program: str, *path: Path) -> str:
+        monkeypatch.setattr("sys.argv", [program])
+        monkeypatch.setattr("sys.executable", str(inside / "python"))
+        monkeypatch.setenv("PATH", ":".join(map(str, path)))
+        return as_typed("Run: python -m core data list")
+
+    assert typed("core", inside) == "Run: python -m core data list"
+    assert typed("core", other) == "Run: .venv/bin/python -m core data list"
+    assert typed(str(inside / "workbench"), inside) == "Run: workbench data list"
+    assert typed(str(inside / "workbench"), other) == "Run: .venv/bin/workbench data list"
+    monkeypatch.chdir(other)
+    assert typed("core") == f"Run: {inside}/python -m core data list"

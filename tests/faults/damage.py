@@ -3,6 +3,7 @@
 import copy
 import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,24 @@ SHAPES = {
     "half a pair": b'{"name": "\\ud800"}',
 }
 
+OTHERS = ("a folder", "a pipe", "a link to itself", "a link to nothing", "a device")
+"""What may stand in the place of a file."""
+
 Damage = tuple[str, bytes | None]
-"""What it is called, and the bytes that stand there instead; None: a folder."""
+"""What it is called, and the bytes that stand there instead; None: one of `OTHERS`."""
+
+
+def put(path: Path, damage: Damage) -> None:
+    """Put a damage in the place of a file, which is gone."""
+    name, data = damage
+    if data is not None:
+        path.write_bytes(data)
+    elif name == "a folder":
+        path.mkdir()
+    elif name == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to({"a link to itself": path.name, "a device": "/dev/zero"}.get(name, "nowhere"))
 
 
 def damages(path: Path) -> Iterator[Damage]:
@@ -54,7 +71,7 @@ def damages(path: Path) -> Iterator[Damage]:
     data = path.read_bytes()
     yield from SHAPES.items()
     yield "cut", data[: len(data) // 2]
-    yield "a folder", None
+    yield from ((name, None) for name in OTHERS)
     if path.suffix == ".parquet":
         yield from _of_parquet(data)
     elif path.suffix in (".json", ".yaml"):

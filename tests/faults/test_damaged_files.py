@@ -21,7 +21,7 @@ import pytest
 from core import __main__ as command_line
 from core.bench.pages import served
 from tests.dashboard.browserless import Page
-from tests.faults.damage import Damage, damages
+from tests.faults.damage import Damage, damages, put
 from tests.faults.project import full_project, pages, reading_verbs, slow_verbs
 from tests.patience import wait_for
 from tests.shown import as_read
@@ -77,14 +77,11 @@ def damaged(case: Case) -> Iterator[str]:
     path, name, data = case
     whole = path.read_bytes()
     path.unlink()
-    if data is None:
-        path.mkdir()
-    else:
-        path.write_bytes(data)
+    put(path, (name, data))
     try:
         yield f"{path.name}: {name}"
     finally:
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
         path.write_bytes(whole)
 
 

@@ -158,9 +158,11 @@ def test_kaggle_is_read_without_its_placeholder(tmp_path: Path, sign: str, zippe
         with zipfile.ZipFile(origin, "w") as opened:
             for path in folder.iterdir():
                 opened.write(path, path.name)
-    info = imported(tmp_path, origin)
-    tasks = load_tasks(tmp_path, "mine")
-    assert [tasks[name].test[0].output.tolist() for name in ("t1", "t2")] == [[[5]], [[5]]]  # type: ignore[union-attr]
+    info, other = import_set(tmp_path, "mine", str(origin))
+    for name, task_id in (("mine/evaluation", "t1"), ("mine/training", "t2")):
+        (one,) = load_tasks(tmp_path, name).values()
+        assert (one.task_id, one.test[0].output.tolist()) == (task_id, [[5]])  # type: ignore[union-attr]
+    assert other.dropped == ()
     assert sorted(fates(info)) == [("sample_submission.json", "skipped"), ("t2", "doubled")]
     assert "placeholder" in info.summary and "it holds answers, no tasks" in info.summary
 
@@ -197,6 +199,12 @@ def test_what_would_not_fit_into_memory_is_refused_before_it_is_read(
         opened.writestr("a.json", json.dumps(task(1)))
     info = imported(tmp_path, archive)
     assert "holds about 251 lists, more than the 100" in info.dropped[0].reason
+    monkeypatch.setattr(plain_json, "MOST_TEXTS", 5)
+    monkeypatch.setattr(plain_json, "MOST_VALUES", 5)
+    for value, what in ((["a"] * 6, "6 texts"), ([1] * 7, "6 values")):
+        with pytest.raises(UserError, match=f"holds about {what}, more than the 5"):
+            plain_json.parse_json(json.dumps(value), "it")
+    monkeypatch.undo()
     monkeypatch.setattr(module, "MAX_PAIRS", 1)
     with pytest.raises(UserError, match=r"or 1 pairs\. Import a part of it"):
         imported(tmp_path, put(tmp_path / "set.json", task(1)))
@@ -210,7 +218,6 @@ def test_what_would_not_fit_into_memory_is_refused_before_it_is_read(
         ("layouts/barc-jsonl", None, {}),
         ("layouts/json-list", None, {}),
         ("layouts/gz", None, {}),
-        ("kaggle-folder", 5, None),
     ],
 )
 def test_the_cases_of_others_are_read(
@@ -221,3 +228,22 @@ def test_the_cases_of_others_are_read(
     info = imported(tmp_path, CASES / case)
     assert info.tasks >= 1 and tasks in (None, info.tasks)
     assert problems is None or dict(fates(info)) == problems
+
+
+def test_a_real_test_set_is_a_source_and_a_broken_part_leaves_all_out(tmp_path: Path) -> None:
+    folder = tmp_path / "kaggle"
+    for part, number in (("training", 1), ("evaluation", 2), ("test", 3)):
+        put(folder / f"arc_{part}_challenges.json", {f"t{number}": task(number, solved=False)})
+    infos = import_set(tmp_path, "mine", str(folder))
+    assert [info.source for info in infos] == ["mine/evaluation", "mine/training", "mine/test"]
+    (one,) = import_set(tmp_path, "whole/set", str(folder))
+    assert one.tasks == 3, "a name with a part stays one source"
+    (folder / "arc_test_challenges.json").write_text("{")
+    assert [info.source for info in import_set(tmp_path, "torn", str(folder))] == [
+        "torn/evaluation",
+        "torn/training",
+    ]
+    put(folder / "arc_training_challenges.json", {"t1": {"train": "none"}})
+    with pytest.raises(UserError, match="Nothing of"):
+        import_set(tmp_path, "again", str(folder))
+    assert not (tmp_path / "data" / "sources" / "again").exists()

@@ -88,6 +88,17 @@ def test_a_source_that_changed_since_the_launch_is_named(run: Run, stage: Stage)
 
 
 @pytest.mark.parametrize(
+    ("name", "stage"),
+    [("checkpoint", "train"), ("adapter", "infer"), ("eval-0", "score"), ("eval-0", "infer")],
+)
+def test_a_file_in_the_place_of_a_folder_is_named_before_the_work(run: Run, name: str, stage: Stage) -> None:
+    (run.folder / name).write_text("")
+    assert failed_stage(run, stage) == (
+        f"{run.folder / name} is a file where a folder is wanted. Move it away, then retry the run."
+    )
+
+
+@pytest.mark.parametrize(
     "problem",
     [
         OSError(errno.ENOSPC, "No space left on device"),

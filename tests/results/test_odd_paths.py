@@ -1,5 +1,6 @@
 """A path is data: the same project gives the same numbers, whatever the folders above it are called."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -20,6 +21,7 @@ FOLDERS = (
     "a*b/**/{plain,long}",
     "back\\slash/quo'te",
     "~/s3:/naïve \u2028\n%20 #$name?",
+    os.fsdecode(b"caf\xe9/\xff"),
 )
 
 
@@ -47,7 +49,7 @@ def numbers(root: Path) -> list[object]:
     ]
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("folder", FOLDERS, ids=range(len(FOLDERS)))
 def test_no_name_of_a_folder_changes_a_number(
     plain: Path, tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

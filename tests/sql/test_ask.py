@@ -16,6 +16,7 @@ from core.exchange.import_scores import import_results
 from core.results.records import result_records
 from core.runs.layout import Run
 from core.sql.ask import ask, first_query, known_variants, records, views_of
+from core.sql.examples import SOURCES, example_queries
 from core.sql.saved import list_queries, read_query, save_query
 from core.sql.tables import PHRASES, schema
 from core.storage.files import append_record
@@ -160,7 +161,17 @@ def test_saved_queries_are_files(tmp_path: Path) -> None:
     assert json.loads(result.stdout) == [{"one": 1}]
 
 
-@pytest.mark.parametrize("name", ["", "..", "../x", "a/b", ".hidden", "-x", "a b", "x" * 65, "é", "x\n"])
+def test_examples_are_answered_and_a_name_may_have_blanks(root: Path) -> None:
+    found = example_queries(root, NAME)
+    assert len(found) >= 6 and f"{NAME}: training loss" in found
+    for sql in found.values():
+        assert ask(root, sql).table.num_columns >= 3
+    save_query(root, "tasks of each source", SOURCES)
+    assert read_query(root, "tasks of each source") == SOURCES
+    assert set(example_queries(root, "nothing")) == set(found)
+
+
+@pytest.mark.parametrize("name", ["", "..", "../x", "a/b", ".hidden", "-x", "a ", " a", "x" * 65, "é", "x\n"])
 def test_names_that_are_no_names_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="no name of a query"):
         save_query(tmp_path, name, "SELECT 1")

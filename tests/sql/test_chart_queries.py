@@ -136,6 +136,14 @@ def test_imported_results(root: Path, tmp_path: Path) -> None:
     assert [row["right size"] for row in found] == pytest.approx([27.5, 35.0])
 
 
+def test_an_imported_loss_is_no_percentage(tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_text("variant,train_seed,eval_seed,valLoss\nA,0,0,2.5\nA,1,0,2.1\n")
+    import_results(tmp_path, tmp_path / "old.csv", "old")
+    sql = runs_query(load_scores(tmp_path, "old"), "valLoss")
+    assert sql.startswith("-- valLoss of every training")
+    assert [row["valLoss"] for row in rows(tmp_path, sql)] == pytest.approx([2.5, 2.1])
+
+
 def test_losses(root: Path) -> None:
     run = Run(root, NAME, "plain", 0)
     for step, loss in ((1, 2.0), (2, 1.5)):

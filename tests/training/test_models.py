@@ -1,5 +1,6 @@
 """Models: fresh ones depend on their seed alone, and a bad folder is one sentence."""
 
+import errno
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -105,6 +106,29 @@ def test_a_damaged_tokenizer_is_one_sentence(model_folder: Path, tmp_path: Path)
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(UserError, match=r"The tokenizer of '.*bad' can't be loaded \(.+\). Check the folder"):
         load_tokenizer(str(folder))
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_is_no_damaged_model(
+    problem: Exception, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        try:
+            raise problem
+        except Exception as first:  # as libraries do
+            raise ValueError("Could not load the file.") from first
+
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", fail)
+    monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", fail)
+    for part, load in (("model", load_model), ("tokenizer", load_tokenizer)):
+        with pytest.raises(UserError, match=f"The disk is full, so the {part} of '.*' can't be loaded. Free"):
+            load(str(model_folder))
 
 
 def with_code(folder: Path) -> None:

@@ -1,0 +1,50 @@
+"""Files opened for reading only where they are files: a pipe would let one wait, and a device may never end;
+and the text that they hold."""
+
+import stat
+from io import BufferedReader
+from pathlib import Path
+
+from core.errors import UserError
+
+
+def open_plain(path: Path) -> BufferedReader:
+    """A file opened for reading its bytes.
+
+    Raises `UserError` where a pipe, a socket or a device stands there, and `OSError` as `open` does.
+    """
+    check_plain(path)
+    return path.open("rb")
+
+
+def check_plain(path: Path) -> None:
+    """Raise `UserError` where a pipe, a socket or a device stands there; `OSError` where nothing does."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise UserError(f"{path} is a pipe or a device. Put a file in its place.")
+
+
+def decoded(data: bytes, where: str) -> str:
+    """A text file's text, in UTF-8 with or without a byte order mark, or UTF-16 with one.
+
+    Raises `UserError` naming `where` for anything else.
+    """
+    wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+    try:
+        return data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise UserError(f"{where} is no text in UTF-8 ({problem.reason}). Save it as UTF-8.") from None
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, as `decoded` reads it, its lines ended by `\\n`.
+
+    Raises `UserError` where there is none or it is no such text.
+    """
+    try:
+        with open_plain(path) as file:
+            return decoded(file.read(), str(path)).replace("\r\n", "\n")
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist. Check the name.") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder. Put a file in its place.") from None
