@@ -20,7 +20,8 @@ from core.experiments.looks import note_look
 from core.experiments.provenance import describe_run, settings_of
 from core.launching.worker import ensure_worker
 from core.machine.processes import end_group
-from core.mixing.mixtures import Gate, mixture_leaks, training_leaks
+from core.mixing.held_out import hold_out
+from core.mixing.mixtures import Gate, Mixture, mixture_leaks, training_leaks
 from core.pipeline.kinds_of_work import wanted_work, work_named
 from core.pipeline.order import wants_work
 from core.preflight.pair_tasks import check_pairs
@@ -36,6 +37,8 @@ from core.storage.stores import Store
 from core.training.adaptation import demonstrations_to_learn
 
 BYTES_PER_RUN = 200 * 2**20
+MOST_SHOWN = 12
+"""Tasks that a refusal names."""
 
 
 def runs_of(root: Path, spec: ExperimentSpec) -> list[Run]:
@@ -110,8 +113,11 @@ def _check_settings(run: Run, spec: ExperimentSpec) -> None:
 
 
 def _frozen_leaks(root: Path, spec: ExperimentSpec, frozen: FrozenTasks, variant: str) -> Gate:
+    """What a variant's trained tasks show of the evaluated ones. Raises `UserError` where it is to be
+    validated and nothing is left for that."""
     recipe, evaluated = spec.recipe_of(variant), frozen.load_evaluated(root)
     by_source = frozen.load_trained(root, variant, recipe.mixture)
+    hold_out(Mixture(by_source, recipe.mixture, 0), recipe.training.validation, frozen.held_out.get(variant))
     trained = [task for tasks in by_source.values() for task in tasks]
     if recipe.test_time is not None:
         trained += demonstrations_to_learn(evaluated, evaluated)
@@ -127,10 +133,17 @@ def leaks_of(root: Path, spec: ExperimentSpec) -> dict[str, Gate]:
 def _refuse_leaks(leaks: dict[str, tuple[Leak, ...]]) -> UserError:
     variant, found = next(iter(leaks.items()))
     first = found[0]
+    shown = sorted({leak.task_a for leak in found if leak.source_a == first.source_a})
+    more = (
+        " (and more)"
+        if len(shown) > MOST_SHOWN or any(leak.source_a != first.source_a for leak in found)
+        else ""
+    )
     return UserError(
         f"Variant '{variant}' trains on {len({leak.task_b for leak in found})} evaluated tasks or twins of"
-        f" them: {first.source_a} {first.task_a} and {first.source_b} {first.task_b} ({first.kind}), …"
-        " List them under 'exclude' of the source, or set allow_leaks: true."
+        f" them, such as {first.source_a} {first.task_a} of {first.source_b} {first.task_b} ({first.kind})."
+        f" Write 'exclude: [{', '.join(shown[:MOST_SHOWN])}]'{more} under {first.source_a}, or set"
+        " allow_leaks: true."
     )
 
 

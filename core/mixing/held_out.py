@@ -87,13 +87,13 @@ def hold_out(
     """The mixture without the families held out, and what to ask about. The families are those `listed`,
     else a share of the mixture's, drawn by seed.
 
-    Raises `UserError` where nothing is held out, or nothing is left to train on.
+    Raises `UserError` where nothing is held out and the evaluated tasks are not asked about either.
     """
     if settings.every is None:
         return mixture, Questions()
     families = set(_drawn_families(mixture, settings) if listed is None else listed)
     left, asked = _parted(mixture, families, by_pairs=settings.hold_out == "pairs")
-    if not asked:
+    if not asked and not settings.evaluated:
         raise UserError(
             "No task of the mixture is held out. Raise training.validation.share, or choose another"
             " training.validation.partition."

@@ -11,7 +11,7 @@ import torch
 from core.arc.tasks import Task
 from core.curation.partitions import partition_path
 from core.errors import UserError
-from core.mixing.held_out import Questions, ValidationSettings, hold_out, listed_families
+from core.mixing.held_out import Questions, ValidationSettings, hold_out, listed_families, questions_about
 from core.mixing.mixtures import Mixture, MixtureSettings, SourceShare
 from core.prompts.templates import PromptSettings, prompt_tokens, training_sample
 from core.storage.files import write_json
@@ -84,6 +84,16 @@ def test_a_partition_names_what_is_held_out(tmp_path: Path) -> None:
             listed_families(root, ["toy"], ValidationSettings(every=1, partition="mine/empty")),
         )
     assert listed_families(root, ["toy"], ValidationSettings(partition="mine/val")) is None
+
+
+def test_the_evaluated_tasks_can_be_the_only_ones_that_are_asked_about() -> None:
+    whole = mixture_of([replace(task, source="demos:toy") for task in twins(0)])
+    settings = ValidationSettings(every=1, hold_out="pairs", evaluated=True)
+    left, questions = hold_out(whole, settings)
+    assert left.tasks == whole.tasks and questions == Questions()
+    assert len(questions_about(twins(0), left, settings)) == 2
+    with pytest.raises(UserError, match="No task of the mixture is held out"):
+        hold_out(whole, settings.model_copy(update={"evaluated": False}))
 
 
 def test_without_validation_nothing_is_held_out() -> None:
