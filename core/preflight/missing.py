@@ -13,7 +13,7 @@ from typing import Literal
 from core.curation.names import stored_name
 from core.curation.sources import list_sources
 from core.errors import UserError
-from core.importing.import_source import BASICS, BUNDLES
+from core.importing.known_sets import BASICS, BUNDLES
 from core.specs.spec import ExperimentSpec
 from core.storage.models import found_model
 

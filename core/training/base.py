@@ -1,17 +1,79 @@
-"""The base model of a training, tried before the first step with all that is wanted of it at the end: a
-training that can't be saved is lost.
+"""The base model of a training, loaded with its tokenizer and made ready to learn.
+
+It is tried before the first step with all that is wanted of it at the end: a training that can't be saved is
+lost.
 """
 
+import logging
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError, is_full_disk
-from core.prompts.checks import probe_samples
-from core.prompts.templates import PromptSettings
+from core.modeling.adapted_layers import coverage, coverage_sentence
+from core.modeling.attention import attend_within_samples
+from core.modeling.last_block import shorten_last_block
+from core.modeling.vocabulary_rows import grow_vocabulary
+from core.prompts.checks import check_prompts, probe_samples, prompts_fingerprint
+from core.prompts.pairs import add_task_tokens
+from core.prompts.templates import PromptSettings, check_tokenizer
+from core.prompts.vocabulary import load_tokenizer
+from core.seeds import derived_seed
 from core.storage.models import is_out_of_memory
+from core.training.models import load_for_training, with_adapter
+from core.training.numerics import Numerics
+from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Base:
+    """A model ready to be trained, with its tokenizer; `remarks` is what to record of it."""
+
+    model: Any
+    tokenizer: "PreTrainedTokenizerBase"
+    packed: bool
+    """Whether it reads packed rows."""
+    remarks: dict[str, Any]
+
+
+def load_base(
+    location: str,
+    settings: TrainingSettings,
+    prompt: PromptSettings,
+    numerics: Numerics,
+    task_ids: Sequence[str],
+    seed: int,
+) -> Base:
+    """Load a model folder or hub name with its tokenizer, check that they suit the prompts, and add what the
+    settings want: tokens of tasks (`task_ids`, under the pair template), packed rows, an adapter.
+
+    Raises `UserError` where model, tokenizer and settings do not go together.
+    """
+    tokenizer = load_tokenizer(location)
+    check_tokenizer(tokenizer, prompt)
+    check_prompts(tokenizer, prompt)
+    remarks: dict[str, Any] = {"prompts": prompts_fingerprint(tokenizer, prompt)}
+    model: Any = load_for_training(location, settings, numerics.kind, numerics.weights)
+    check_base(model, tokenizer, prompt)
+    learned: list[int] = []
+    if prompt.template == "pair":
+        learned = add_task_tokens(tokenizer, task_ids)
+        grow_vocabulary(model, len(tokenizer), derived_seed(seed, "tasks"))
+    packed = _is_packed(model, settings)
+    if settings.method == "lora":
+        model = with_adapter(model, settings, derived_seed(seed, "adapter"), learned)
+        remarks |= _remarks(model)
+    if settings.recompute:
+        model.enable_input_require_grads()
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    model.train()
+    return Base(model, tokenizer, packed, remarks)
 
 
 def check_base(model: Any, tokenizer: "PreTrainedTokenizerBase", prompt: PromptSettings) -> None:
@@ -52,3 +114,26 @@ def _answers_one_token(model: Any, token: int) -> bool:
 def _smallest(model: Any) -> dict[str, Any]:
     name, weights = min(model.state_dict().items(), key=lambda one: one[1].numel())
     return {name: weights}
+
+
+def _is_packed(model: Any, settings: TrainingSettings) -> bool:
+    """Make a model ready for packed rows; whether it reads them. Raises `UserError` where it must and
+    can't."""
+    packed = settings.batching != "padded" and attend_within_samples(model)
+    if packed:
+        shorten_last_block(model)
+    elif settings.batching == "packed":
+        raise UserError(
+            f"The attention of {type(model).__name__} can't be kept within packed samples."
+            " Set training.batching to 'padded'."
+        )
+    return packed
+
+
+def _remarks(model: Any) -> dict[str, Any]:
+    """How much of the model its adapter reaches; it is said where that is not all."""
+    share, left_out = coverage(model)
+    sentence = coverage_sentence(share, left_out)
+    if sentence is not None:
+        log.warning(sentence)
+    return {"adapted_share": share, "not_adapted": list(left_out)}

@@ -16,26 +16,19 @@ from core.errors import UserError
 from core.machine.allocator import keep_freed_memory, release_memory
 from core.mixing.held_out import Questions
 from core.mixing.mixtures import Mixture
-from core.modeling.adapted_layers import coverage, coverage_sentence
-from core.modeling.attention import attend_within_samples
-from core.modeling.last_block import shorten_last_block
 from core.modeling.shrinking import carry_mapping
-from core.modeling.vocabulary_rows import grow_vocabulary
 from core.parallel.ranks import Workers
-from core.prompts.checks import check_prompts, prompts_fingerprint
-from core.prompts.pairs import add_task_tokens
-from core.prompts.templates import PromptSettings, check_tokenizer, keep_prompt
-from core.prompts.vocabulary import load_tokenizer
+from core.prompts.templates import PromptSettings, keep_prompt
 from core.seeds import derived_seed
 from core.storage.files import writing
 from core.storage.models import is_out_of_memory, seal
-from core.training.base import check_base
+from core.training.base import load_base
 from core.training.batches import MULTIPLE, Batch, Drawing, StepBatches
 from core.training.checkpoints import Position
 from core.training.efficiency import memory_bytes, operations, peak_of
 from core.training.forward import Reader
 from core.training.gradients import Gradients
-from core.training.models import initial_factors, load_for_training, save_adapter, with_adapter
+from core.training.models import initial_factors, save_adapter
 from core.training.numerics import Numerics
 from core.training.optimizers import Optimizers, make_optimizers, one_thread
 from core.training.row_size import row_that_fits
@@ -91,44 +84,31 @@ class Loop:
         numerics = numerics or Numerics.here(settings, workers.count)
         device = numerics.kind
         keep_freed_memory()
-        tokenizer = load_tokenizer(training.base)
-        check_tokenizer(tokenizer, training.prompt)
-        check_prompts(tokenizer, training.prompt)
-        prompts = prompts_fingerprint(tokenizer, training.prompt)
-        model: Any = load_for_training(training.base, settings, device, numerics.weights)
-        check_base(model, tokenizer, training.prompt)
-        learned = _learn_tasks(training, tokenizer, model)
-        packed = _is_packed(model, settings)
-        remarks: dict[str, Any] = {"prompts": prompts}
-        if settings.method == "lora":
-            model = with_adapter(model, settings, derived_seed(training.seed, "adapter"), learned)
-            remarks |= _remarks(model)
-        if settings.recompute:
-            model.enable_input_require_grads()
-            model.gradient_checkpointing_enable({"use_reentrant": False})
-        model.train()
+        task_ids = [task.task_id for members in training.mixture.tasks.values() for task in members]
+        base = load_base(training.base, settings, training.prompt, numerics, task_ids, training.seed)
+        model, compiled = base.model, settings.compile and base.packed
         trained = {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
         reader = Reader.of(
             model,
             device,
             lower=numerics.precision == "bfloat16",
-            compiled=settings.max_seq_len if settings.compile and packed else None,
+            compiled=settings.max_seq_len if compiled else None,
         )
         drawing = Drawing(
             training.mixture,
             training.prompt,
             settings,
-            tokenizer,
+            base.tokenizer,
             numerics.tokens_per_batch,
-            packed,
+            base.packed,
             MULTIPLE if device == "cpu" else 1,
             numerics.side_by_side,
-            fixed=settings.compile and packed,
+            fixed=compiled,
         )
         loop = cls(
             training,
             numerics,
-            tokenizer,
+            base.tokenizer,
             drawing,
             model,
             trained,
@@ -137,7 +117,7 @@ class Loop:
             Gradients.of(model, reader, device, torchs_stream=settings.recompute or settings.compile),
             workers,
             {},
-            remarks,
+            base.remarks,
         )
         if device == "cuda" and settings.tokens_per_batch is None and not known:
             loop.set_row(row_that_fits(loop.drawing, loop.gradients, loop.trained, workers))
@@ -282,39 +262,6 @@ class Loop:
             carry_mapping(self.training.base, temporary)
             keep_prompt(temporary, self.training.prompt)
             seal(temporary)
-
-
-def _is_packed(model: Any, settings: TrainingSettings) -> bool:
-    """Make a model ready for packed rows; whether it reads them. Raises `UserError` where it must and
-    can't."""
-    packed = settings.batching != "padded" and attend_within_samples(model)
-    if packed:
-        shorten_last_block(model)
-    elif settings.batching == "packed":
-        raise UserError(
-            f"The attention of {type(model).__name__} can't be kept within packed samples."
-            " Set training.batching to 'padded'."
-        )
-    return packed
-
-
-def _remarks(model: Any) -> dict[str, Any]:
-    """How much of the model its adapter reaches; it is said where that is not all."""
-    share, left_out = coverage(model)
-    sentence = coverage_sentence(share, left_out)
-    if sentence is not None:
-        log.warning(sentence)
-    return {"adapted_share": share, "not_adapted": list(left_out)}
-
-
-def _learn_tasks(training: Training, tokenizer: "PreTrainedTokenizerBase", model: Any) -> list[int]:
-    """Under the pair template, give the mixture's tasks tokens and the model rows for them; their numbers."""
-    if training.prompt.template != "pair":
-        return []
-    task_ids = (task.task_id for members in training.mixture.tasks.values() for task in members)
-    learned = add_task_tokens(tokenizer, task_ids)
-    grow_vocabulary(model, len(tokenizer), derived_seed(training.seed, "tasks"))
-    return learned
 
 
 def _validation_batches(training: Training, drawing: Drawing) -> dict[str, list[Batch]]:

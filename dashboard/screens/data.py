@@ -10,7 +10,8 @@ from core.curation.overlaps import Overlap, is_known, overlaps, side_by_side
 from core.curation.sources import derived_sources, list_sources
 from core.curation.stored import SOURCE_COLUMNS, SourceInfo, source_problems
 from core.errors import UserError
-from core.importing.import_source import BASICS, BUNDLES, PUBLIC, import_set, import_upload
+from core.importing.import_source import import_set, import_upload
+from core.importing.known_sets import BASICS, BUNDLES, PUBLIC
 from core.mixing.mixtures import MixtureSettings, load_mixture
 from core.prompts import lengths
 from core.prompts.templates import PromptSettings

@@ -20,7 +20,8 @@ from core.curation.sources import (
 )
 from core.curation.stored import SourceInfo, parquet_path, store_source
 from core.errors import UserError
-from core.importing.import_source import BUNDLES, import_bundle
+from core.importing.import_source import import_bundle
+from core.importing.known_sets import BUNDLES
 from core.storage.schemas import PAIRS, grid_columns
 from core.storage.seals import seal_path
 from tests.patience import slowness

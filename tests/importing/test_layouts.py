@@ -11,7 +11,7 @@ import pytest
 from core.curation.sources import load_tasks
 from core.curation.stored import SourceInfo
 from core.errors import UserError
-from core.importing import import_source as module
+from core.importing import store_candidates as module
 from core.importing.import_source import import_set
 from core.storage import plain_json
 
