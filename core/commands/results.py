@@ -124,8 +124,8 @@ def _answer(
 
 def _say_beside(root: Path, scores: "Scores", metric: str, aggregation: str, scope: str) -> None:
     """What a reader must know beside the table."""
+    from core.results.noise import noise
     from core.results.number_format import evaluated_sentence, noise_sentence, scope_sentence
-    from core.results.verdicts import noise
     from core.warnings.caveats import looks_sentence, spreads_sentence, warnings
 
     said = [scope_sentence(scores, scope, aggregation), evaluated_sentence(scores)]
@@ -243,7 +243,7 @@ def spread(
 ) -> None:
     """Show where the spread comes from: tasks, trainings, evaluations, the rest."""
     from core.reports.text_tables import components_table
-    from core.results.verdicts import spread_records
+    from core.results.noise import spread_records
 
     scores, metrics = _opened(root, experiment, metric)
     table = components_table(spread_records(scores, metrics, aggregation))
@@ -287,7 +287,8 @@ def plan(
     root: Root = HERE,
 ) -> None:
     """Plan from the noise at hand: what a design can show, or what a wanted difference needs."""
-    from core.preflight.planning import noise_known, plan_records
+    from core.preflight.pilot import noise_known
+    from core.preflight.planning import plan_records
     from core.reports.text_tables import plan_table
 
     scores, metrics = _opened(root, experiment, metric)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from core.errors import UserError
 from core.experiments.experiment import list_experiments
-from core.preflight.planning import Design, Pilot, design_sentence, pilot
+from core.preflight.pilot import Design, Pilot, pilot
+from core.preflight.planning import design_sentence
 from core.results.loading import load_scores
 from core.results.tables import with_evaluations
 from core.runs.layout import spec_path

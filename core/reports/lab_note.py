@@ -22,6 +22,7 @@ from core.results import curves, number_format, tables, verdicts
 from core.results.answer import experiment_answer
 from core.results.differences import differing_settings, setting_text
 from core.results.loading import Scores, load_scores
+from core.results.noise import ALL_VARIANTS, noise, spread_records
 from core.results.records import records_of
 from core.runs.layout import IMPORTED, SPEC, Run, eval_folders
 from core.runs.record import read_record
@@ -124,7 +125,7 @@ def _results(scores: Scores, aggregation: str, scope: str) -> list[str]:
         parts.append(result_table(rows, cells, [metric], metric, spec.baseline, scope, colours))
         dots = tables.dot_records(scores, metric, aggregation, scope)
         figure = figures.run_chart(rows, dots, scores.variants, spec.baseline, metric)
-        said = [number_format.noise_sentence(verdicts.noise(scores, metric, aggregation))]
+        said = [number_format.noise_sentence(noise(scores, metric, aggregation))]
         said += [planning.detectable_sentence(scores, metric, aggregation)]
         caption = "Dots: runs; bar: mean ± std; whisker: 95 % interval of the mean. " + " ".join(said)
         parts.append(_figure(figure, f"{metric} of every run", caption))
@@ -169,8 +170,8 @@ def _comparisons(scores: Scores, aggregation: str) -> list[str]:
 
 def _components(scores: Scores, aggregation: str) -> list[str]:
     """The components of the spread, pooled over the variants."""
-    every = verdicts.spread_records(scores, scores.experiment.metrics, aggregation)
-    records = [record for record in every if record["variant"] == verdicts.ALL_VARIANTS]
+    every = spread_records(scores, scores.experiment.metrics, aggregation)
+    records = [record for record in every if record["variant"] == ALL_VARIANTS]
     if not records:
         return []
     table = text_tables.components_table(records)

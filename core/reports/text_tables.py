@@ -124,7 +124,7 @@ def p_value(p: float | None) -> str:
 
 
 def components_table(records: Records, line: str = "") -> Table:
-    """A line per component of the spread (records of `core.results.verdicts.spread_records`)."""
+    """A line per component of the spread (records of `core.results.noise.spread_records`)."""
     header = ["variant", "metric", "component", "std", "degrees of freedom"]
     rows = [
         [record["variant"], record["metric"], record["component"], *spread_text(record)] for record in records

@@ -14,7 +14,7 @@ from core.results.loading import SHARE, Scores
 from core.scoring.metrics import describe
 
 if TYPE_CHECKING:
-    from core.results.verdicts import Noise
+    from core.results.noise import Noise
 
 UNKNOWN = "–"
 MOST_DECIMALS = 4

@@ -1,4 +1,4 @@
-"""Which variant is better, and is it real: the verdicts of a table, of a pair, and the noise behind them.
+"""Which variant is better, and is it real: the verdicts of a table and of a pair.
 
 In come scores and one metric, out come rows and flat records. All judging is done in `core.spread`; here
 the variants of an experiment are handed to it, always as a whole table, so that a pair gets the same verdict
@@ -14,12 +14,10 @@ import numpy as np
 from core.errors import UserError
 from core.results.borrowed import borrowed_noise
 from core.results.loading import Scores
+from core.results.noise import run_mean_components
 from core.results.tables import Measured, check_variants, measured
-from core.spread.components import Components, components, pooled, run_components
-from core.spread.crossed import shared_components, shared_run_components
 from core.spread.intervals import SCOPES, Summary
-from core.spread.likelihood import reml
-from core.spread.planning import runs_needed, std_interval
+from core.spread.planning import runs_needed
 from core.spread.scope_verdicts import compare_scope, comparisons_beside
 from core.spread.scopes import summarize_scope
 from core.spread.verdict import BorrowedNoise, Comparison, Verdicts, judge
@@ -121,7 +119,7 @@ def verdict_rows(
     letters = table.letters if comparable else {}
     rows = []
     for variant, runs in found.values.items():
-        split = None if scores.experiment.summaries else _split([runs], shared=found.shared)
+        split = None if scores.experiment.summaries else run_mean_components([runs], shared=found.shared)
         rows.append(
             Row(
                 variant,
@@ -143,71 +141,6 @@ def is_comparable(scores: Scores, metric: str) -> bool:
         return True
     most = scores.columns["attempts"].max(axis=1, initial=0)
     return bool(np.all(most == most[:1]))
-
-
-def _split(variants: Sequence[Sequence[Any]], *, shared: bool, level: float = 0.95) -> Components | None:
-    """Components of the run means, pooled over variants; None where nothing is known."""
-    return _pooled(variants, shared_run_components if shared else run_components, level)
-
-
-def _pooled(variants: Sequence[Sequence[Any]], decompose: Any, level: float) -> Components | None:
-    tables = []
-    for runs in variants:
-        try:
-            tables.append(decompose(runs, level))
-        except ValueError:  # no known score
-            continue
-    return pooled(tables, level) if tables else None
-
-
-@dataclass(frozen=True)
-class Noise:
-    """How much the mean of one run would move: by other evaluation seeds, another training, other tasks.
-
-    Standard deviations as fractions, pooled over the variants; None is unknown. `common`: evaluations are
-    common to all runs (equal seeds and views), and `own` is the part of one evaluation that is not, which
-    alone disturbs differences. `evaluations` is how many each run has, `training_high` the upper end of a 95
-    % interval.
-    """
-
-    evaluation: float | None
-    training: float | None
-    tasks: float | None
-    common: bool = False
-    own: float | None = None
-    evaluations: int = 1
-    training_high: float | None = None
-    unit: str = "share"
-
-    @property
-    def saved(self) -> float | None:
-        """How many evaluations of its own each run would need to compare as well as with the common ones."""
-        if not self.common or not self.own or self.evaluation is None:
-            return None
-        return self.evaluations * (self.evaluation**2 + self.own**2) / self.own**2
-
-
-def noise(scores: Scores, metric: str, aggregation: str = "by_task") -> Noise:
-    """The noise of a metric: √ of the evaluation and training variance of run means, and of σ²_task / T."""
-    found = measured(scores, metric, aggregation)
-    values = list(found.values.values())
-    split = None if scores.experiment.summaries else _split(values, shared=found.shared)
-    if split is None:
-        return Noise(None, None, None, unit=found.unit)
-    task = None
-    if not scores.experiment.imported:
-        cells = _pooled(values, shared_components if found.shared else components, 0.95)
-        sd = cells["task"].sd if cells else None
-        task = None if sd is None or cells is None else sd / cells.tasks**0.5
-    training = split["training"]
-    seen = training.sd
-    high = None
-    if seen is not None and training.degrees_of_freedom:
-        per_run = (training.mean_square or 0.0) / (split.evaluations / max(1, split.trainings))
-        high = std_interval(per_run**0.5, training.degrees_of_freedom)[1]
-    own = split["training×evaluation"].sd if found.shared else None
-    each = round(split.evaluations / max(1, split.trainings))
-    return Noise(split["evaluation"].sd, seen, task, found.shared, own, each, high, found.unit)
 
 
 def compare_records(
@@ -278,71 +211,3 @@ def _runs_needed(found: Comparison, table: Judged, variants: int) -> dict[str, i
         name: runs_needed(size, std, max(2, variants), level=table.level, step=table.measured.resolution.step)
         for name, size in sizes.items()
     }
-
-
-ALL_VARIANTS = "(all)"
-OF_RUN_MEANS = " of run means"
-BY_LIKELIHOOD = ", by likelihood"
-
-
-def spread_records(
-    scores: Scores, metrics: Sequence[str], aggregation: str = "by_task", level: float = 0.95
-) -> list[dict[str, Any]]:
-    """Where the spread comes from: variant, metric, unit, component, variance, sd, degrees_of_freedom.
-
-    Components "training of run means", "evaluation of run means" and, where all runs have the same views,
-    "training×evaluation of run means" come from one number per evaluation; task, training, task×training and
-    so on from single tasks, where they are known. The variant "(all)" pools what varies within variants.
-    """
-    records = []
-    for metric in metrics:
-        found = measured(scores, metric, aggregation)
-        groups = {variant: [runs] for variant, runs in found.values.items()}
-        groups[ALL_VARIANTS] = list(found.values.values())
-        for variant, group in groups.items():
-            table = None if scores.experiment.summaries else _split(group, shared=found.shared, level=level)
-            if table is None:
-                continue
-            records += _component_records(variant, found, table, OF_RUN_MEANS)
-            if variant == ALL_VARIANTS and not found.shared:
-                records += _likelihood_records(found, group)
-            if not scores.experiment.imported:
-                cells = _pooled(group, shared_components if found.shared else components, level)
-                records += _component_records(variant, found, cells, "") if cells else []
-    return records
-
-
-def _likelihood_records(found: Measured, group: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
-    """The same by restricted maximum likelihood, which weighs runs with few evaluations less."""
-    likely = reml(group)
-    parts = {"training": (likely.training, likely.training_freedom)}
-    parts["evaluation"] = (likely.evaluation, likely.evaluation_freedom)
-    return [
-        {
-            "variant": ALL_VARIANTS,
-            "metric": found.metric,
-            "unit": found.unit,
-            "component": f"{name}{OF_RUN_MEANS}{BY_LIKELIHOOD}",
-            "variance": variance,
-            "sd": None if variance is None else variance**0.5,
-            "degrees_of_freedom": freedom,
-        }
-        for name, (variance, freedom) in parts.items()
-    ]
-
-
-def _component_records(variant: str, found: Measured, table: Components, ending: str) -> list[dict[str, Any]]:
-    of_runs = ("training", "evaluation", "training×evaluation")
-    return [
-        {
-            "variant": variant,
-            "metric": found.metric,
-            "unit": found.unit,
-            "component": f"{part.name}{ending}",
-            "variance": part.variance,
-            "sd": part.sd,
-            "degrees_of_freedom": part.degrees_of_freedom,
-        }
-        for part in table.parts
-        if not ending or part.name in of_runs
-    ]

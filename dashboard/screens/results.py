@@ -13,6 +13,7 @@ from core.results import curves, number_format, records, tables, verdicts
 from core.results.answer import answer_sentence
 from core.results.borrowed import borrowed_noise
 from core.results.loading import Scores
+from core.results.noise import Noise, noise
 from core.scoring.metrics import AGGREGATIONS
 from core.spread.intervals import SCOPES
 from core.spread.verdict import BorrowedNoise
@@ -78,8 +79,8 @@ def looks_of(name: str, stamp: Stamp) -> str:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def noise_of(name: str, stamp: Stamp, metric: str, form: str) -> verdicts.Noise:
-    return verdicts.noise(experiment_page.scores_of(root, name, stamp), metric, form)
+def noise_of(name: str, stamp: Stamp, metric: str, form: str) -> Noise:
+    return noise(experiment_page.scores_of(root, name, stamp), metric, form)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

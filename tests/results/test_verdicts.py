@@ -8,10 +8,12 @@ import pytest
 
 from core.errors import UserError
 from core.preflight import planning
+from core.preflight.pilot import pilot
 from core.results import number_format, verdicts
 from core.results.answer import answer_sentence, experiment_answer
 from core.results.borrowed import borrowed_noise
 from core.results.loading import Scores, load_scores
+from core.results.noise import ALL_VARIANTS, noise
 from core.results.tables import evaluation_values, has_shared_views, measured, run_records
 from core.spread.planning import detectable_difference
 from core.spread.verdict import judge
@@ -82,8 +84,8 @@ def test_noise_is_borrowed_under_its_name(tmp_path: Path) -> None:
 
 def test_common_views_are_seen_and_their_noise_taken_out(project: Path, scores: Scores) -> None:
     assert has_shared_views(scores)
-    noise = verdicts.noise(scores, "accuracy")
-    assert noise.common and noise.own is not None and noise.evaluations == 2
+    seen = noise(scores, "accuracy")
+    assert seen.common and seen.own is not None and seen.evaluations == 2
     found = measured(scores, "accuracy")
     assert found.resolution.step == pytest.approx(1 / (40 * 8 * 2)) and found.shared
     scores.columns["attempts"][0] += 1
@@ -130,7 +132,7 @@ def test_components_of_run_means_and_of_cells_agree(project: Path, scores: Score
     assert set(records[0]) >= {"variant", "metric", "component", "variance", "sd", "degrees_of_freedom"}
     found = {(r["variant"], r["component"]): r["variance"] for r in records}
     tasks = len(scores.tasks)
-    for variant in [*scores.variants, verdicts.ALL_VARIANTS]:
+    for variant in [*scores.variants, ALL_VARIANTS]:
         for name, with_task in (
             ("evaluation", "task×evaluation"),
             ("training", "task×training"),
@@ -158,7 +160,7 @@ def test_plans_reach_the_power_they_promise(project: Path, scores: Scores) -> No
         )
     detectable = planning.plan_records(scores, ["accuracy"])
     by_runs = {record["runs_per_variant"]: record["difference"] for record in detectable}
-    known = planning.pilot(scores, "accuracy")
+    known = pilot(scores, "accuracy")
     assert by_runs[3] == detectable_difference(known.std, 3, 3, step=known.step)
     assert (
         by_runs[5] < by_runs[3] and detectable[0]["low"] < detectable[0]["difference"] < detectable[0]["high"]
@@ -175,7 +177,7 @@ def test_one_run_per_variant_can_tell_nothing(tmp_path: Path) -> None:
     assert (row.summary.std, row.sd_training, row.sd_evaluation) == (None, None, None)
     assert {row.verdict for row in verdicts.verdict_rows(scores, "accuracy")} == {None, "cannot tell"}
     with pytest.raises(UserError, match="one run per variant"):
-        planning.pilot(scores, "accuracy")
+        pilot(scores, "accuracy")
     assert "the std is unknown" in planning.detectable_sentence(scores, "accuracy")
     assert "One training of a variant can't tell" in experiment_answer(scores)
     cautions = " ".join(caveats.warnings(scores, "accuracy"))
@@ -191,8 +193,8 @@ def test_the_sentences_name_model_tasks_and_scope(project: Path, scores: Scores)
     )
     assert "Generalises over: new trainings" in number_format.scope_sentence(scores, "recipe", "by_task")
     assert "nothing of other trainings" in number_format.scope_sentence(scores, "checkpoint", "by_task")
-    noise = verdicts.noise(scores, "accuracy")
-    assert noise.tasks is not None and noise.tasks > 0.01
-    assert number_format.noise_sentence(noise).startswith("Noise: evaluation ≈ 0 · training 1.4 · tasks ")
-    assert "All runs answer the same views" in number_format.noise_sentence(noise)
-    assert np.isfinite([part for part in (noise.evaluation, noise.training) if part is not None]).all()
+    found = noise(scores, "accuracy")
+    assert found.tasks is not None and found.tasks > 0.01
+    assert number_format.noise_sentence(found).startswith("Noise: evaluation ≈ 0 · training 1.4 · tasks ")
+    assert "All runs answer the same views" in number_format.noise_sentence(found)
+    assert np.isfinite([part for part in (found.evaluation, found.training) if part is not None]).all()
