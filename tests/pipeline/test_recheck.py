@@ -130,17 +130,42 @@ def test_rescored_answers_stand_beside_the_voted_ones(runs: list[Run]) -> None:
     assert said.exit_code == 0 and "two attempts at 5 outputs of 4 tasks" in said.output
 
 
-def test_a_partition_that_is_dealt_out_anew_changes_no_question(tmp_path: Path) -> None:
-    """The tasks are those of the launch: rescored are their answers, and repeated is what was answered."""
-    root = tiny_root(tmp_path)
-    spec, asked = partitioned(root)
+@pytest.fixture(scope="module")
+def answered_list(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """An answered run on the list of a partition, and the ids of its tasks."""
+    root = tiny_root(tmp_path_factory.mktemp("listed"))
+    spec, evaluated = partitioned(root)
     (run,) = prepare(root, spec, ["launch"])
     assert all(run_stage(run, stage) for stage in ("train", "infer"))
-    assert not set(deal_out_anew(root)) & set(asked)
-    assert repeat_evaluations(root, "trial") == 1
+    return root, evaluated
+
+
+@pytest.fixture
+def split_again(answered_list: tuple[Path, list[str]], tmp_path: Path) -> tuple[Run, list[str]]:
+    """The run and its tasks, after a new split put other tasks on the list."""
+    root, evaluated = answered_list
+    shutil.copytree(root, tmp_path, dirs_exist_ok=True)
+    assert not set(deal_out_anew(tmp_path)) & set(evaluated)
+    (run,) = list_runs(tmp_path, "trial")
+    return run, evaluated
+
+
+def test_repeating_keeps_the_launched_tasks_after_a_new_split(
+    split_again: tuple[Run, list[str]],
+) -> None:
+    run, evaluated = split_again
+    assert repeat_evaluations(run.root, "trial") == 1
     record = read_json(run.check_file)
-    outputs = len(pq.read_table(run.predictions(0)))
-    assert record["equal"] == record["asked"] == outputs > 0
-    assert rescore_experiment(root, "trial", 2, 8, lambda *_: None) == 2
-    rescored = pq.read_table(run.candidates(0))["task_id"].unique().to_pylist()
-    assert set(rescored) <= set(asked)
+    table = pq.read_table(run.predictions(0))
+    assert record["equal"] == record["asked"] == len(table) > 0
+    assert set(table["task_id"].to_pylist()) == set(evaluated)
+
+
+def test_rescoring_keeps_the_launched_tasks_after_a_new_split(
+    split_again: tuple[Run, list[str]],
+) -> None:
+    run, evaluated = split_again
+    assert rescore_experiment(run.root, "trial", 2, 8, lambda *_: None) == 2
+    for seed in (0, 1):
+        rescored = set(pq.read_table(run.candidates(seed))["task_id"].to_pylist())
+        assert rescored <= set(evaluated)
