@@ -215,8 +215,8 @@ def compare(
     """Compare two variants: is B better than A, and over what does that hold?"""
     from core.reports.text_tables import comparison_table, tasks_table
     from core.results.differences import task_differences
-    from core.results.number_format import OVER
     from core.results.verdicts import compare_records
+    from core.spread.intervals import SCOPES
 
     scores, metrics = _opened(root, experiment, metric)
     if tasks:
@@ -229,7 +229,7 @@ def compare(
     shown = print_table(table, format_of(output, as_json))
     if shown and not tasks:
         for name in dict.fromkeys(record["scope"] for record in table.records):
-            say(f"{name}: {OVER[name]}.")
+            say(f"{name}: {SCOPES[name].over}.")
 
 
 @spread_app.command("show")

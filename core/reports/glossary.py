@@ -9,7 +9,7 @@ was evaluated five times, and the recipes were trained three times and twice.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from core.results.number_format import decimals_for, interval, percent
+from core.results.number_format import decimals_for, interval, p_text, percent
 from core.scoring.budgets import expected_vote_curve
 from core.scoring.metrics import pass_k
 from core.spread.intervals import Summary, summarize
@@ -87,7 +87,7 @@ def judged_sentence(judgement: Judgement) -> str:
     low, high = interval(found.low, found.high, sign=True).strip("[]").split(", ")
     both = ", ".join(f"{name} {_summary_text(judgement, name)}" for name in judgement.summaries)
     return (
-        f"{both}; B − A lies between {low} and {high} points, p = {_p_text(found.p)}."
+        f"{both}; B − A lies between {low} and {high} points, {p_text(found.p)}."
         f" The verdict on B: {found.verdict}."
     )
 
@@ -97,11 +97,6 @@ def _summary_text(judgement: Judgement, name: str) -> str:
     summary = judgement.summaries[name]
     decimals = decimals_for(100 * (summary.std or 0))
     return f"{percent(summary.mean, decimals)} ± {percent(summary.std, decimals)} (n = {summary.n})"
-
-
-def _p_text(p: float | None) -> str:
-    """A p as people read it: 0.11, or 0.00002 for small ones."""
-    return "unknown" if p is None else f"{p:.2f}" if p >= 0.01 else f"{p:.5f}"
 
 
 def pass_records() -> list[dict[str, float]]:

@@ -9,18 +9,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.results.number_format import (
-    ALONE,
-    OVER,
     UNKNOWN,
     difference,
     interval,
     mean_and_std,
     metric_sentence,
+    p_text,
+    p_value,
     spread_text_of,
     titled,
     unit_words,
 )
 from core.results.verdicts import Row
+from core.spread.intervals import SCOPES
 
 STYLE = """<style>
 .results-scroll { overflow-x: auto; }
@@ -145,13 +146,14 @@ def _over(record: Mapping[str, Any], scope: str) -> str:
     if record["mean"] is None:
         return "Nothing is evaluated yet, or the metric is undefined for so few attempts."
     if record["low"] is None:
-        return f"{ALONE[scope]}: the std is unknown, not 0. Generalises over nothing but what was measured."
+        alone = SCOPES[scope].alone
+        return f"{alone}: the std is unknown, not 0. Generalises over nothing but what was measured."
     ends = (
         interval(record["low"], record["high"], unit=record.get("unit", "share"))
         .strip("[]")
         .replace(", ", " to ")
     )
-    return f"95 % interval of the mean: {ends}. Generalises over: {OVER[scope]}."
+    return f"95 % interval of the mean: {ends}. Generalises over: {SCOPES[scope].over}."
 
 
 def _against(row: Row, baseline: str) -> str:
@@ -185,7 +187,7 @@ def _p_sentence(row: Row) -> str:
         return "Nothing tells how large the noise is. Add train seeds, or borrow the noise of another"
         " experiment."
     return (
-        f"p = {found.p:.2g} for the whole table, {found.p_alone:.2g} had nothing else been compared;"
+        f"{p_text(found.p)} for the whole table, {p_value(found.p_alone)} had nothing else been compared;"
         f" {found.degrees_of_freedom:g} degrees of freedom. The interval is that of the whole table."
     )
 

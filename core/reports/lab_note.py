@@ -28,6 +28,7 @@ from core.runs.layout import IMPORTED, SPEC, Run, eval_folders
 from core.runs.record import read_record
 from core.runs.state import state_of
 from core.scoring.metrics import AGGREGATIONS
+from core.spread.intervals import SCOPES
 from core.storage.evaluation_files import SCORES_FILE
 from core.warnings import caveats
 from core.warnings.alarms import alarm_sentences, check_records
@@ -270,7 +271,7 @@ def _reading(scores: Scores, scope: str, aggregation: str) -> list[str]:
     """What the numbers mean, in the words of the page "How to read this"."""
     rows = [[term, meaning] for term, meaning in TERMS.items()]
     rows += [[f"counted {name}", text] for name, text in AGGREGATIONS.items()]
-    rows += [[f"scope {name}", f"generalises over: {text}"] for name, text in number_format.OVER.items()]
+    rows += [[f"scope {name}", f"generalises over: {scope.over}"] for name, scope in SCOPES.items()]
     parts = ["<h2>How to read the numbers</h2>", _rows(["you see", "it means"], rows, 2)]
     parts.append(f"<h3>The trap</h3>{_said(f'The share of outputs of the right size, from {SOURCE}.')}")
     parts += [_said(f"Judged by {one.unit}: {judged_sentence(one)}") for one in trap()]

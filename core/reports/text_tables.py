@@ -13,6 +13,8 @@ from core.reports import exports
 from core.results.number_format import (
     UNKNOWN,
     difference,
+    p_text,
+    p_value,
     percent,
     scale_of,
     spread_text,
@@ -113,14 +115,7 @@ def _reason(record: Mapping[str, Any]) -> str:
     alone = record["p_alone"]
     if record["verdict"] != "cannot tell" or alone is None or alone >= 0.05:
         return ""
-    return f"p = {p_value(alone)} alone, but {record['comparisons']} comparisons"
-
-
-def p_value(p: float | None) -> str:
-    """A p without digits that nobody can believe."""
-    if p is None:
-        return UNKNOWN
-    return f"{p:.2g}" if p >= 0.0001 else "< 0.0001"
+    return f"{p_text(alone)} alone, but {record['comparisons']} comparisons"
 
 
 def components_table(records: Records, line: str = "") -> Table:

@@ -7,7 +7,7 @@ text, the same on Results, on Home, on the command line and in a lab note.
 from collections.abc import Sequence
 
 from core.results.loading import Scores
-from core.results.number_format import decimals_for, percent, scale_of, unit_words
+from core.results.number_format import decimals_for, p_text, percent, scale_of, unit_words
 from core.results.verdicts import Row, verdict_rows
 from core.spread.verdict import BETTER, CANNOT_TELL, WORSE, BorrowedNoise
 
@@ -92,8 +92,8 @@ def _untold(others: Sequence[Row], metric: str, baseline: str, known: int, unit:
     shown = f"{row.variant} − {baseline} is {_signed(row)} of {metric} ({_interval(row)})"
     if lost:
         return (
-            f"{start}; {shown}. Alone it would count (p = {found.p_alone:.2g}), but {len(compared)}"
-            f" comparisons were made, and one of them looks so by chance with p = {found.p:.2g}."
+            f"{start}; {shown}. Alone it would count ({p_text(found.p_alone)}), but {len(compared)}"
+            f" comparisons were made, and one of them looks so by chance with {p_text(found.p)}."
         )
     return f"{start}; {shown if len(others) == 1 else f'the largest difference, {shown}, may be chance'}."
 

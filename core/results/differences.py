@@ -13,7 +13,7 @@ import numpy as np
 
 from core.experiments.experiment import known_folder
 from core.results.loading import Scores
-from core.results.number_format import UNKNOWN, difference, unit_words
+from core.results.number_format import UNKNOWN, difference, p_text, unit_words
 from core.results.tables import check_variants, measured, variant_values
 from core.results.verdicts import verdict_rows
 from core.runs.layout import record_of_variant
@@ -190,7 +190,7 @@ def headline(a: str, b: str, record: dict[str, Any]) -> str:
     sentence = f"These runs can't tell {b} from {a}: {points} of {metric} may be luck of the training."
     if record["p_alone"] < 0.05:
         sentence += (
-            f" Alone it would count (p = {record['p_alone']:.2g}), but {record['comparisons']} comparisons"
+            f" Alone it would count ({p_text(record['p_alone'])}), but {record['comparisons']} comparisons"
             f" stand"
             " side by side here."
         )

@@ -11,31 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
 from core.results.loading import SHARE, Scores
-from core.scoring.metrics import describe
+from core.scoring.metrics import AGGREGATIONS, describe
+from core.spread.intervals import SCOPES
 
 if TYPE_CHECKING:
     from core.results.noise import Noise
 
 UNKNOWN = "–"
 MOST_DECIMALS = 4
-
-OVER = {
-    "checkpoint": "these trained models, evaluated with other seeds; it says nothing of other trainings",
-    "recipe": "new trainings of the same recipe, on the same tasks",
-    "new_tasks": "new trainings of the same recipe, on new tasks of the same kind",
-}
-ALONE = {
-    "checkpoint": "One evaluation of each model",
-    "recipe": "One training",
-    "new_tasks": "One training, or one task",
-}
-"""What there is of a variant whose spread is unknown at a scope."""
-UNITS = {"checkpoint": "evaluations", "recipe": "trainings", "new_tasks": "trainings"}
-FORMS = {
-    "by_task": "mean over a task's outputs, then over tasks",
-    "by_output": "mean over all outputs",
-    "all_outputs": "a task counts only if all its outputs are right",
-}
 
 
 def decimals_for(spread: float | None) -> int:
@@ -123,6 +106,18 @@ def _decimals_of_interval(low: float, high: float, scale: int) -> int:
     return next(enough, deserved)
 
 
+def p_value(p: float | None) -> str:
+    """A p with two digits, `0.11` or `0.00002`; those below a hundred-thousandth are not told apart."""
+    if p is None:
+        return UNKNOWN
+    return f"{p:.2g}" if p >= 0.0001 else f"{p:.5f}" if p >= 0.00001 else "< 0.00001"
+
+
+def p_text(p: float | None) -> str:
+    """`p = 0.003`, `p < 0.00001` or `p unknown`."""
+    return "p unknown" if p is None else f"p {'' if p < 0.00001 else '= '}{p_value(p)}"
+
+
 def metric_sentence(metric: str) -> str:
     """What a metric means; metrics from elsewhere are only known by name."""
     try:
@@ -136,11 +131,11 @@ def scope_sentence(scores: Scores, scope: str, aggregation: str) -> str:
     counts = [len(places) for runs in scores.runs.values() for places in runs.values()]
     each = _range(counts)
     averaged = f", each averaged over {each} evaluations" if each != "1" and scope != "checkpoint" else ""
-    form = "" if scores.experiment.imported else f"; {FORMS[aggregation]}"
+    form = "" if scores.experiment.imported else f"; {AGGREGATIONS[aggregation]}"
     shares = any(scores.unit(metric) == SHARE for metric in scores.experiment.metrics)
     return (
-        f"{'Percent, mean' if shares else 'Mean'} ± std over n {UNITS[scope]}{averaged}{form}."
-        f" Generalises over: {OVER[scope]}."
+        f"{'Percent, mean' if shares else 'Mean'} ± std over n {SCOPES[scope].counts}{averaged}{form}."
+        f" Generalises over: {SCOPES[scope].over}."
     )
 
 

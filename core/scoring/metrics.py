@@ -33,10 +33,11 @@ METRICS: dict[str, str] = {
 """Every base metric with one plain sentence; `_k` stands for a number, as in `pass_8` or `vote_2`."""
 
 AGGREGATIONS: dict[str, str] = {
-    "by_task": "Mean over the outputs of each task, then over tasks.",
-    "by_output": "Mean over all outputs; a task with two test inputs counts twice.",
-    "all_outputs": "A task counts only if every one of its outputs is right.",
+    "by_task": "mean over a task's outputs, then over tasks",
+    "by_output": "mean over all outputs; a task with two test inputs counts twice",
+    "all_outputs": "a task counts only if all its outputs are right",
 }
+"""How outputs become one number."""
 
 LOWER_IS_BETTER = frozenset(
     {

@@ -13,9 +13,10 @@ from core.results import number_format, verdicts
 from core.results.answers import Answer
 from core.results.differences import ORDERS, SHOWN, TaskDifference
 from core.results.loading import Scores
+from core.results.number_format import p_text
 from core.results.tables import offered_metrics
 from core.scoring.metrics import AGGREGATIONS
-from core.spread.intervals import wilson
+from core.spread.intervals import SCOPES, wilson
 from core.sql.chart_queries import differences_query
 from dashboard.components import charts, experiment_page, sql_links
 from dashboard.components.answer_cards import answer_lines
@@ -140,7 +141,7 @@ def show_numbers(
 
 def show_recipes(scores: Scores, a: str, b: str, record: dict[str, Any], form: str) -> None:
     """The verdict that generalises over trainings, and how often a training of B beats one of A."""
-    st.markdown("**These recipes**", help=f"Generalises over: {number_format.OVER['recipe']}.")
+    st.markdown("**These recipes**", help=f"Generalises over: {SCOPES['recipe'].over}.")
     words = number_format.unit_words(record["unit"], of_difference=True)
     points = number_format.difference(record["difference"], record["low"], record["high"], record["unit"])
     st.markdown(f"{points} {words} of {plain(record['metric'])}: **{record['verdict']}**")
@@ -167,13 +168,13 @@ def show_imported(scores: Scores, a: str, b: str, records: list[dict[str, Any]])
     found = {record["scope"]: record for record in records}
     with over:
         show_recipes(scores, a, b, found["recipe"], "by_task")
-    these.markdown("**These models**", help=f"Holds for {number_format.OVER['checkpoint']}.")
+    these.markdown("**These models**", help=f"Holds for {SCOPES['checkpoint'].over}.")
     if "checkpoint" in found:
         record = found["checkpoint"]
         words = number_format.unit_words(record["unit"], of_difference=True)
         points = number_format.difference(record["difference"], record["low"], record["high"], record["unit"])
         these.markdown(f"{points} {words}, by the spread of their evaluations, {p_text(record['p'])}")
-        these.caption(f"Holds for {number_format.OVER['checkpoint']}.")
+        these.caption(f"Holds for {SCOPES['checkpoint'].over}.")
     else:
         these.caption("Mean, std and n came without single runs: nothing is known of evaluations.")
     name, metrics = scores.experiment.name, offered_metrics(scores)
@@ -185,13 +186,6 @@ def show_imported(scores: Scores, a: str, b: str, records: list[dict[str, Any]])
     show_small_table(table.header, table.rows)
     file_row(table, f"{name} {a} {b}", "verdicts")
     st.caption("These results were imported: they hold numbers, but no tasks, no answers and no settings.")
-
-
-def p_text(p: float | None) -> str:
-    """`p = 0.003`, in one piece."""
-    if p is None:
-        return "p unknown"
-    return f"p {'' if p < 0.0001 else '= '}{text_tables.p_value(p)}".replace(" ", "\u00a0")
 
 
 def show_tasks(

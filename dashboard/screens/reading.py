@@ -3,7 +3,9 @@
 import streamlit as st
 
 from core.reports import glossary
-from core.results.number_format import FORMS, OVER, percent
+from core.results.number_format import percent
+from core.scoring.metrics import AGGREGATIONS
+from core.spread.intervals import SCOPES
 from dashboard.components import charts
 
 SCOPE_NAMES = {"checkpoint": "checkpoint", "recipe": "recipe (the default)", "new_tasks": "new tasks"}
@@ -35,9 +37,9 @@ def spread() -> None:
 def scopes() -> None:
     """Over what a spread generalises, and how outputs become one number."""
     st.subheader("Over what it holds")
-    rows = "".join(f"| **{title}** | {OVER[name]} |\n" for name, title in SCOPE_NAMES.items())
+    rows = "".join(f"| **{title}** | {SCOPES[name].over} |\n" for name, title in SCOPE_NAMES.items())
     st.markdown(f"| scope | the spread tells how the number moves for |\n|---|---|\n{rows}")
-    forms = "".join(f"| **{title}** | {FORMS[name]} |\n" for name, title in FORM_NAMES.items())
+    forms = "".join(f"| **{title}** | {AGGREGATIONS[name]} |\n" for name, title in FORM_NAMES.items())
     st.markdown(f"| counted | how outputs become one number |\n|---|---|\n{forms}")
     st.markdown("Tasks without an answer count as wrong, everywhere.")
 

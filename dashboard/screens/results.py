@@ -122,7 +122,7 @@ def choose(scores: Scores, boxes: list[Any]) -> tuple[str, str, str, str]:
         words = "The table is sorted by it; chart and verdicts are about it."
         metric = picker.choose("metric", "metric", metrics, metrics[0], help=words)
     with boxes[1]:
-        words = "Over what the spread generalises." + listed({one: SCOPES[one] for one in scopes})
+        words = "Over what the spread generalises." + listed({one: SCOPES[one].over for one in scopes})
         scope = picker.choose("scope", "scope", scopes, "recipe", help=words)
     with boxes[2]:
         words = "How outputs become one number." + listed({one: AGGREGATIONS[one] for one in forms})

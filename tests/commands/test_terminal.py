@@ -12,10 +12,13 @@ import typer
 import core.commands
 from core import __main__ as command_line
 from core.commands.printing import clean, print_records, progress_bar, say_json
+from core.commands.results import Aggregation, Scope
 from core.commands.typed import as_typed
 from core.curation.flags import add_flag
 from core.curation.sources import load_tasks
 from core.errors import disk_sentence
+from core.scoring.metrics import AGGREGATIONS
+from core.spread.intervals import SCOPES
 from core.synthetic.experiments import SOURCE, make_experiment
 
 CODES = "a\x1b[31mred\x1b[0m\x1b]0;title\x07\x07\x9b1m\u202eback\ud800 [b] [/b] é – 5\u00a0% 好 😀"
@@ -188,3 +191,8 @@ def test_a_sentence_names_commands_as_they_can_be_typed(
     assert typed(str(inside / "workbench"), other) == "Run: .venv/bin/workbench data list"
     monkeypatch.chdir(other)
     assert typed("core") == f"Run: {inside}/python -m core data list"
+
+
+def test_the_options_are_the_scopes_and_aggregations_that_there_are() -> None:
+    assert [one.value for one in Scope] == list(SCOPES)
+    assert [one.value for one in Aggregation] == list(AGGREGATIONS)
