@@ -153,20 +153,3 @@ def parse_pairs(records: Any, where: str, *, outputs_required: bool) -> tuple[Pa
             )
         )
     return tuple(pairs)
-
-
-def task_to_json(task: Task) -> dict[str, Any]:
-    """The task in ARC's JSON form; a pool task carries `n_train` instead of `test`."""
-    record: dict[str, Any] = {"train": [_pair_to_json(pair) for pair in task.train]}
-    if task.n_train is None:
-        record["test"] = [_pair_to_json(pair) for pair in task.test]
-    else:
-        record["n_train"] = task.n_train
-    return record
-
-
-def _pair_to_json(pair: Pair) -> dict[str, Any]:
-    record = {"input": pair.input.tolist()}
-    if pair.output is not None:
-        record["output"] = pair.output.tolist()
-    return record

@@ -10,10 +10,10 @@ evaluation, `task_index` says which task each of its outputs belongs to:
         summarize_scope(runs, "recipe")        # Summary: 41.2 ± 0.8 (n = 3), and its interval
         components(runs)["training"].sd        # where the spread comes from
     noise = pooled(components(runs) for runs in variants.values())
-    verdicts = against_baseline(variants, "plain")           # name → Comparison
-    per_run = {name: run_means(runs) for name, runs in variants.items()}
-    letters = letters_of_pairs(per_run, all_pairs(per_run))  # name → "a", "ab", "b"
-    detectable_difference(pooled_std(per_run.values()), runs=3)
+    verdicts = judge({name: run_means(runs) for name, runs in variants.items()}, "plain")
+    verdicts.between("plain", "longer")        # Comparison: difference, interval, p, verdict
+    verdicts.letters                           # name → "a", "ab", "b"
+    detectable_difference(verdicts.std, runs=3)
 
 Results from elsewhere, known only as one number per evaluation, enter as variant → runs → numbers; scope
 "new_tasks" and the paired task test are then out of reach.

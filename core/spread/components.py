@@ -75,9 +75,6 @@ class Components:
     def __getitem__(self, name: str) -> Component:
         return next(part for part in self.parts if part.name == name)
 
-    def __contains__(self, name: str) -> bool:
-        return any(part.name == name for part in self.parts)
-
 
 def crossed_components(cells: Sequence[Sequence[Any]] | Floats, level: float = 0.95) -> Components:
     """Components from `cells[task][training][evaluation]`; trainings may have unequal evaluations.

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.arc.grids import parse_grid, same_grid
-from core.arc.tasks import Pair, Task, parse_task, task_to_json
+from core.arc.tasks import Pair, Task, parse_task
 from core.errors import UserError
 
 from .strategies import grids, pairs, tasks
@@ -18,6 +18,23 @@ GOOD = {"input": [[1, 2]], "output": [[3]]}
 
 def parse(record: Any) -> Task:
     return parse_task(record, task_id="0d3d703e", source="toy")
+
+
+def task_to_json(task: Task) -> dict[str, Any]:
+    """The task in ARC's JSON form; a pool task carries `n_train` instead of `test`."""
+    record: dict[str, Any] = {"train": [_pair_to_json(pair) for pair in task.train]}
+    if task.n_train is None:
+        record["test"] = [_pair_to_json(pair) for pair in task.test]
+    else:
+        record["n_train"] = task.n_train
+    return record
+
+
+def _pair_to_json(pair: Pair) -> dict[str, Any]:
+    record = {"input": pair.input.tolist()}
+    if pair.output is not None:
+        record["output"] = pair.output.tolist()
+    return record
 
 
 @given(tasks())

@@ -11,7 +11,6 @@ from core.errors import UserError
 from core.scoring.budgets import expected_vote_curve, pass_k_curve, sampled_vote_curve
 from core.scoring.metrics import (
     METRICS,
-    aggregate,
     describe,
     expected_vote_k,
     higher_is_better,
@@ -22,6 +21,7 @@ from core.scoring.metrics import (
     vote_k,
 )
 from core.seeds import generator
+from tests.scoring.aggregate import aggregate
 from tests.spread.simulations import unhurried
 
 
@@ -216,7 +216,7 @@ def test_aggregation_of_one_task_of_unknown_values_and_of_nothing() -> None:
     assert np.isnan(aggregate([[np.nan, 1.0], [1.0, 1.0]], [0, 1])).tolist() == [True, False]
     assert np.isnan(aggregate(np.zeros((2, 0)), [])).tolist() == [True, True]
     with pytest.raises(UserError, match="Unknown aggregation 'by_run'"):
-        aggregate([1.0], [0], "by_run")
+        task_values([1.0], [0], "by_run")
     with pytest.raises(ValueError, match="3 task numbers"):
         aggregate([1.0, 2.0], [0, 1, 2])
 
