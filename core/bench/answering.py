@@ -70,8 +70,8 @@ def tokens_in(jobs: Sequence[Job]) -> int:
     import pyarrow.parquet as pq
 
     tables = [pq.read_table(job.folder / PREDICTIONS_FILE, partitioning=None) for job in jobs]
-    asked = [row for table in tables for row in table.to_pylist() if row["output_tokens"]]
-    return sum(row["prompt_tokens"] + row["output_tokens"] for row in asked)
+    with_tokens = [row for table in tables for row in table.to_pylist() if row["output_tokens"]]
+    return sum(row["prompt_tokens"] + row["output_tokens"] for row in with_tokens)
 
 
 def answered(jobs: Sequence[Job], engine: Any, tokenizer: Any) -> Answer:
@@ -169,19 +169,19 @@ def by_adapters(folder: Path, tasks: Sequence[Task], attempts: int, adapters: Se
 
 def main(side: str, place: str, data: str, count: str, attempts: str, *adapters: str) -> None:
     """Answer on the standard output that this process was given; what libraries print goes to the errors."""
-    said = os.fdopen(os.dup(1), "w")
+    channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     folder, tasks = Path(place), prepared(Path(data))[: int(count)]
     if side == "adapters":
-        print(json.dumps(by_adapters(folder, tasks, int(attempts), list(map(Path, adapters)))), file=said)
+        print(json.dumps(by_adapters(folder, tasks, int(attempts), list(map(Path, adapters)))), file=channel)
         return
     turn = (
         engine_side(folder, tasks, int(attempts)) if side == "engine" else generate_side(tasks, int(attempts))
     )
-    print(json.dumps({"ready": True}), file=said, flush=True)
+    print(json.dumps({"ready": True}), file=channel, flush=True)
     for line in sys.stdin:
         kind, number = line.split()
-        print(json.dumps(turn(kind, int(number))), file=said, flush=True)
+        print(json.dumps(turn(kind, int(number))), file=channel, flush=True)
 
 
 if __name__ == "__main__":

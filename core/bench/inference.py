@@ -89,7 +89,7 @@ class Side:
             self._process.kill()
         self._process.communicate()
 
-    def said(self) -> Answer:
+    def next_answer(self) -> Answer:
         """What it says next. Raises `UserError` with the end of its log where it ended instead."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -107,7 +107,7 @@ class Side:
         assert self._process.stdin is not None
         self._process.stdin.write(f"{what} {turn}\n")
         self._process.stdin.flush()
-        answer = self.said()
+        answer = self.next_answer()
         return answer["tokens"] / answer["seconds"]
 
 
@@ -115,7 +115,7 @@ def measure(workshop: Workshop) -> Iterator[Measured]:
     """The two rows about one engine: first against the bare library, then against transformers."""
     with Side(workshop, "ours", "engine", TASKS, ATTEMPTS) as ours:
         workshop.say("the engine starts")
-        ours.said()
+        ours.next_answer()
         number = itertools.count()
         ours.speed("ours", next(number))
         pairs = []
@@ -129,7 +129,7 @@ def measure(workshop: Workshop) -> Iterator[Measured]:
             pairs.append((found["ours"], found["bare"]))
         yield _measured(BARE, pairs)
         with Side(workshop, "theirs", "generate", TASKS, ATTEMPTS) as theirs:
-            theirs.said()
+            theirs.next_answer()
             workshop.say("the best batch size of transformers")
             tried = {size: theirs.speed(str(size), 0) for size in SIZES}
             best = max(SIZES, key=lambda size: tried[size])
@@ -160,7 +160,7 @@ def measure_shared(workshop: Workshop) -> Iterator[Measured]:
 
         def whole() -> None:
             with Side(workshop, name, "adapters", ADAPTED_TASKS, ADAPTED_ATTEMPTS, *more) as side:
-                side.said()
+                side.next_answer()
 
         return seconds_of(whole)
 

@@ -100,12 +100,12 @@ def _wait_for(port: int) -> None:
     raise UserError(f"The dashboard did not answer within {SECONDS_TO_START} s. Is the machine very busy?")
 
 
-def asked(port: int, pid: int, addresses: list[str]) -> list[dict[str, Any]]:
+def timed_pages(port: int, pid: int, addresses: list[str]) -> list[dict[str, Any]]:
     """What `dashboard.clock` measured. Raises `UserError` where a page showed an exception."""
     _wait_for(port)
     command = [sys.executable, "-m", "dashboard.clock", str(port), str(pid), *addresses]
-    said = subprocess.run(command, cwd=CODE, capture_output=True, text=True, check=True)
-    records: list[dict[str, Any]] = json.loads(said.stdout)
+    finished = subprocess.run(command, cwd=CODE, capture_output=True, text=True, check=True)
+    records: list[dict[str, Any]] = json.loads(finished.stdout)
     for record in records:
         if record["exceptions"]:
             raise UserError(f"The page {record['address']} failed: {record['exceptions'][0]}")
@@ -120,14 +120,14 @@ def measure_pages(workshop: Workshop) -> Iterator[Measured]:
         workshop.say(f"{page}, cold")
         for _ in range(min(workshop.repeats, MOST_COLD)):
             with served(root) as (port, pid):
-                asked(port, pid, [address.format(SMALL)])
+                timed_pages(port, pid, [address.format(SMALL)])
                 # In a session of its own: a page that is open keeps the experiment that was chosen on it.
-                cold[page] += asked(port, pid, [address.format(HUNDRED)])
+                cold[page] += timed_pages(port, pid, [address.format(HUNDRED)])
     with served(root) as (port, pid):
         warm = {}
         for page, address in PAGES.items():
             workshop.say(f"{page}, warm")
-            warm[page] = asked(port, pid, [address.format(HUNDRED)] * (1 + workshop.repeats))[1:]
+            warm[page] = timed_pages(port, pid, [address.format(HUNDRED)] * (1 + workshop.repeats))[1:]
         memory = peak_megabytes(pid)
     for found, place in ((warm, 0), (cold, 1)):
         for page, records in found.items():
@@ -177,7 +177,7 @@ def measure_many(workshop: Workshop) -> Iterator[Measured]:
     workshop.say("pages at 1,000 runs")
     with served(root) as (port, pid):
         runs, results = (PAGES[page].format(THOUSAND) for page in ("Runs", "Results"))
-        shown = asked(port, pid, [runs] * (1 + workshop.repeats) + [results] * (1 + workshop.repeats))
+        shown = timed_pages(port, pid, [runs] * (1 + workshop.repeats) + [results] * (1 + workshop.repeats))
     seconds = [one["seconds"] for one in shown]
     yield Measured(RUNS_PAGE.name, median(seconds[1 : 1 + workshop.repeats]))
     yield Measured(MANY_COLD.name, seconds[1 + workshop.repeats])

@@ -44,8 +44,8 @@ def answering_speed(prompts: int = PROMPTS, engine: str = "vllm") -> float:
     settings = validated(InferenceSettings, {"engine": engine, "max_model_len": CONTEXT}, "bench")
     tokenizer = load_tokenizer(str(MODEL))
     training = training_of(MODEL)
-    asked = [prompt_tokens(training.mixture.sample(n), training.prompt, tokenizer) for n in range(prompts)]
-    fitting = [tokens for tokens in asked if len(tokens) <= CONTEXT - ANSWER_TOKENS]
+    prompted = [prompt_tokens(training.mixture.sample(n), training.prompt, tokenizer) for n in range(prompts)]
+    fitting = [tokens for tokens in prompted if len(tokens) <= CONTEXT - ANSWER_TOKENS]
     opened = open_engine(settings, str(MODEL))
     list(opened.complete([Request(fitting[0], 2, 0)]))
     began = time.perf_counter()

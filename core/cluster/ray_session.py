@@ -63,6 +63,6 @@ def how_it_ended(reference: Any) -> End:
     except ray.exceptions.RayTaskError as problem:
         return End(str(problem.cause).strip().splitlines()[0])
     except ray.exceptions.RayError as problem:
-        said = str(problem).strip().splitlines()  # nothing of a task that was cancelled
-        words = ": ".join([type(problem).__name__, *said[:1]])
+        message = str(problem).strip().splitlines()  # nothing of a task that was cancelled
+        words = ": ".join([type(problem).__name__, *message[:1]])
         return End(words, lost=not isinstance(problem, ray.exceptions.TaskCancelledError))

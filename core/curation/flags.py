@@ -114,8 +114,8 @@ def disagreements(root: Path, flag: str = REVERSIBLE) -> list[list[Flag]]:
     for record in all_flags(root):
         if record["flag"] == flag:
             latest.setdefault((record["source"], record["task_id"]), {})[record["by"]] = record
-    said = [[mark for mark in latest[key].values() if mark["value"] != "none"] for key in sorted(latest)]
-    return [marks for marks in said if len({mark["value"] for mark in marks}) > 1]
+    judged = [[mark for mark in latest[key].values() if mark["value"] != "none"] for key in sorted(latest)]
+    return [marks for marks in judged if len({mark["value"] for mark in marks}) > 1]
 
 
 def export_flags(root: Path, target: Path) -> int:

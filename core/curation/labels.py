@@ -64,7 +64,7 @@ def _of_json(value: Any, where: str, flag: str) -> Iterator[tuple[str, Record]]:
     if isinstance(value, dict) and any(key in value for key in _IDS):
         value = [value]
     if isinstance(value, dict):
-        value = [{"task_id": task_id, "value": said} for task_id, said in value.items()]
+        value = [{"task_id": task_id, "value": given} for task_id, given in value.items()]
     if not isinstance(value, list):
         raise UserError(f"{where} holds no list of ids or flags. Correct the file.")
     for number, one in enumerate(value, 1):
@@ -119,11 +119,13 @@ def _header(
     return header, rows[1:], numbers[1:]
 
 
-def _record(said: Mapping[str, Any], place: str, flag: str) -> Record:
+def _record(given: Mapping[str, Any], place: str, flag: str) -> Record:
     """A record with the names and values that are used here."""
-    found: Record = {name: said[name] for name in _TEXTS if said.get(name) is not None}
-    found["task_id"] = next((str(said[name]) for name in _IDS if isinstance(said.get(name), str | int)), None)
-    value = next((said[name] for name in (*_VALUE_NAMES, flag) if said.get(name) is not None), None)
+    found: Record = {name: given[name] for name in _TEXTS if given.get(name) is not None}
+    found["task_id"] = next(
+        (str(given[name]) for name in _IDS if isinstance(given.get(name), str | int)), None
+    )
+    value = next((given[name] for name in (*_VALUE_NAMES, flag) if given.get(name) is not None), None)
     known = _VALUES.get(str(value).strip().lower()) if isinstance(value, str | bool | int) else None
     if found["task_id"] is None or value is None:
         raise UserError(f"{place}: a flag needs a short text 'task_id' and a 'value'. Correct it.")

@@ -67,6 +67,6 @@ def drawn_from(pool: Task, source: str) -> Task:
     """A task of `source` drawn from a pool: as many demonstrations as the pool shows, and one test pair. What
     is drawn depends on the pool's source, id and pairs alone."""
     rng = generator(_SEED, "drawn from pool", pool.source, pool.task_id)
-    *shown, asked = rng.permutation(len(pool.train))[: (pool.n_train or 0) + 1]
+    *shown, tested = rng.permutation(len(pool.train))[: (pool.n_train or 0) + 1]
     train = tuple(pool.train[index] for index in shown)
-    return replace(pool, source=source, train=train, test=(pool.train[asked],), n_train=None)
+    return replace(pool, source=source, train=train, test=(pool.train[tested],), n_train=None)

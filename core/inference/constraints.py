@@ -47,7 +47,7 @@ class AllowedTokens:
         """Logits of shape (rows, vocabulary), -inf where the grammar forbids a token."""
         import xgrammar
 
-        asked = []
+        constrained = []
         mask = xgrammar.allocate_token_bitmask(*logits.shape)
         for place, row in enumerate(self._rows):
             if row is None or row.is_terminated():
@@ -56,8 +56,8 @@ class AllowedTokens:
                 row.accept_token(int(tokens[place, -1]))
             if not row.is_terminated():
                 row.fill_next_token_bitmask(mask, place)
-                asked.append(place)
+                constrained.append(place)
         logits = logits.clone()
-        if asked:
-            xgrammar.apply_token_bitmask_inplace(logits, mask.to(logits.device), indices=asked)
+        if constrained:
+            xgrammar.apply_token_bitmask_inplace(logits, mask.to(logits.device), indices=constrained)
         return logits

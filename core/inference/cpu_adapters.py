@@ -59,7 +59,7 @@ def multiplier(*options: Any, **named: Any) -> Any:
 
         def update_metadata(self, *details: Any, **more: Any) -> None:
             super().update_metadata(*details, **more)
-            self._asked = rows_by_adapter(self.token_lora_indices)
+            self._rows = rows_by_adapter(self.token_lora_indices)
 
         def add_lora_linear(
             self,
@@ -76,7 +76,7 @@ def multiplier(*options: Any, **named: Any) -> Any:
             start = 0
             for first, second, width in zip(lora_a_stacked, lora_b_stacked, output_slices, strict=True):
                 part = y[:, start : start + width]
-                for place, rows in self._asked:
+                for place, rows in self._rows:
                     add_update(part, rows, x, first[place, 0], second[place, 0], scale)
                 start += width
 

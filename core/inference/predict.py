@@ -86,8 +86,9 @@ def questions_of(evaluation: Evaluation, tokenizer: "PreTrainedTokenizerBase") -
         room = min(limit, settings.max_model_len - len(prompt.tokens))
         seed = derived_seed(evaluation.eval_seed, "sampling", *attempt.key[1:])
         request = Request(prompt.tokens, room, seed, grammar=grammar) if prompt.fits else None
-        asked = Question(attempt, len(prompt.tokens), prompt.demonstrations, request, prompt.why_not)
-        questions.append(asked)
+        questions.append(
+            Question(attempt, len(prompt.tokens), prompt.demonstrations, request, prompt.why_not)
+        )
     return questions
 
 
@@ -123,9 +124,9 @@ def answer(
             except UserError as problem:
                 ended.append((job, problem))
                 continue
-            if not work.asked:
+            if not work.requests:
                 ended.append((job, work.finish()))
-            for question, request in work.asked:
+            for question, request in work.requests:
                 waiting[next(number)] = (work, question)
                 yield request
 
@@ -159,15 +160,15 @@ class _Work:
     def __init__(self, job: Job, questions: Sequence[Question], finished: set[tuple[str, str, int, int]]):
         self.job, self.parts, self.total = job, job.folder / "parts", len(questions)
         missing = [question for question in questions if question.attempt.key not in finished]
-        asked = [
+        requests = [
             (question, replace(question.request, adapter=job.adapter))
             for question in missing
             if question.request is not None
         ]
         # Long ones first: an engine is at its best while many answers go on, so none should begin late.
-        self.asked = sorted(asked, key=lambda one: -one[0].prompt_tokens)
-        self.left = len(self.asked)
-        to_read = sum(question.prompt_tokens for question, _ in asked)
+        self.requests = sorted(requests, key=lambda one: -one[0].prompt_tokens)
+        self.left = len(self.requests)
+        to_read = sum(question.prompt_tokens for question, _ in requests)
         self.writer = _Writer(
             job.evaluation, self.parts, job.report, questions, done=len(finished), to_read=to_read
         )

@@ -89,7 +89,7 @@ def rescore(
     keys = list(left)
     for start in range(0, len(keys), OUTPUTS_PER_PART):
         part = {key: left[key] for key in keys[start : start + OUTPUTS_PER_PART]}
-        asked = [
+        requested = [
             (key, place, request)
             for key, candidates in part.items()
             for place, request in _requests(
@@ -97,8 +97,8 @@ def rescore(
             )
         ]
         found: dict[tuple[Key, int], list[float]] = {}
-        for completion in engine.complete([request for *_, request in asked]):
-            key, place, _ = asked[completion.index]
+        for completion in engine.complete([request for *_, request in requested]):
+            key, place, _ = requested[completion.index]
             found.setdefault((key, place), []).append(completion.logprob)
         done = total - len(keys) + start + len(part)
         write_table(parts / f"part-{done:06d}.parquet", _table(evaluation, part, found, tasks), CANDIDATES)

@@ -92,8 +92,8 @@ def hold_out(
     if settings.every is None:
         return mixture, Questions()
     families = set(_drawn_families(mixture, settings) if listed is None else listed)
-    left, asked = _parted(mixture, families, by_pairs=settings.hold_out == "pairs")
-    if not asked and not settings.evaluated:
+    left, held_out_tasks = _parted(mixture, families, by_pairs=settings.hold_out == "pairs")
+    if not held_out_tasks and not settings.evaluated:
         raise UserError(
             "No task of the mixture is held out. Raise training.validation.share, or choose another"
             " training.validation.partition."
@@ -103,7 +103,7 @@ def hold_out(
     seen = _questions(trained, augmentation, settings)
     if settings.hold_out == "pairs":  # ask about the pair that was held out, and no other
         augmentation = augmentation.model_copy(update={"swap_train_test": False})
-    held_out = _questions(asked, augmentation, settings)
+    held_out = _questions(held_out_tasks, augmentation, settings)
     return Mixture(left, mixture.settings, mixture.seed), Questions(held_out, seen)
 
 
@@ -113,21 +113,21 @@ def _parted(
     """By source what is left of a mixture without these families, or without a pair of each of their tasks,
     and the tasks to ask about. Of demonstrations (`demos:`) none is spared; their tests are evaluated."""
     left: dict[str, list[Task]] = {}
-    asked: list[Task] = []
+    held_out_tasks: list[Task] = []
     for source, members in mixture.tasks.items():
         left[source] = []
         for task in members:
             if task.family not in families:
                 left[source].append(task)
             elif not by_pairs:
-                asked.append(task)
+                held_out_tasks.append(task)
             else:
                 without, question = _without_a_pair(task)
                 trains = question is not None and can_be_asked(without, mixture.settings.augmentation)
                 trains = trains and not is_demonstrations(source)
                 left[source].append(without if trains else task)
-                asked += [question] if question is not None and trains else []
-    return left, asked
+                held_out_tasks += [question] if question is not None and trains else []
+    return left, held_out_tasks
 
 
 def _without_a_pair(task: Task) -> tuple[Task, Task | None]:

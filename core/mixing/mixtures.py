@@ -189,9 +189,9 @@ def without_drawn(tasks: Iterable[Task], evaluated: Iterable[Task]) -> list[Task
     drawn = {stored_key(*key(task)): task for task in evaluated if is_drawn(task.source)}
     found = []
     for task in tasks:
-        asked = drawn.get(stored_key(*key(task)))
-        if asked is not None and task.n_train is not None:
-            train = tuple(without_pairs(task.train, asked.pairs))
+        evaluation_draw = drawn.get(stored_key(*key(task)))
+        if evaluation_draw is not None and task.n_train is not None:
+            train = tuple(without_pairs(task.train, evaluation_draw.pairs))
             task = replace(task, train=train, n_train=max(1, min(task.n_train, len(train) - 1)))
         found.append(task)
     return found

@@ -194,7 +194,7 @@ def _listen(reading: int, report: Report, processes: "Sequence[subprocess.Popen[
                 report(record)
 
 
-def tell(record: dict[str, Any]) -> None:
+def send_record(record: dict[str, Any]) -> None:
     """Hand a record to the process that shares the work out."""
     data = json.dumps(record).encode() + b"\n"
     os.write(int(os.environ["ARC_WORKERS_TELL"]), data)

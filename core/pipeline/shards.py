@@ -186,11 +186,11 @@ def put_together(experiment: LaunchedExperiment, run: Run, of: int) -> None:
 def progress_of_shards(run: Run, of: int) -> dict[str, Any]:
     """The parts' progress as one record: step, total and tokens_per_second summed over them, and the first
     error, if any; nothing but None where no part has begun."""
-    said = [read_json(shard.report_file(run)) for shard in shards(of) if shard.report_file(run).exists()]
-    speeds = [one["tokens_per_second"] for one in said if one["tokens_per_second"] is not None]
+    reports = [read_json(shard.report_file(run)) for shard in shards(of) if shard.report_file(run).exists()]
+    speeds = [one["tokens_per_second"] for one in reports if one["tokens_per_second"] is not None]
     return {
-        "step": sum(one["step"] for one in said) if said else None,
-        "total": sum(one["total"] for one in said) if len(said) == of else None,
+        "step": sum(one["step"] for one in reports) if reports else None,
+        "total": sum(one["total"] for one in reports) if len(reports) == of else None,
         "tokens_per_second": sum(speeds) if speeds else None,
-        "error": next((one["error"] for one in said if one["error"]), None),
+        "error": next((one["error"] for one in reports if one["error"]), None),
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from core.errors import UserError
 from core.experiments.launched_experiment import LaunchedExperiment
-from core.parallel.ranks import join_workers, tell
+from core.parallel.ranks import join_workers, send_record
 from core.pipeline.real_work import train_here
 from core.runs.layout import Run
 
@@ -20,14 +20,14 @@ def main(root: str, experiment: str, variant: str, train_seed: str) -> None:
     """Take part in the training of a run."""
     run = Run(Path(root), experiment, variant, int(train_seed))
     try:
-        train_here(LaunchedExperiment.of(run), run, tell, join_workers())
+        train_here(LaunchedExperiment.of(run), run, send_record, join_workers())
     except UserError as problem:
-        tell({"error": str(problem)})
+        send_record({"error": str(problem)})
         sys.exit(2)
     except Exception as problem:
         traceback.print_exc()
         place = f"Process {os.environ.get('RANK', '0')} of those that share the training failed"
-        tell({"error": f"{place} ({type(problem).__name__}: {problem}). Its log says where."})
+        send_record({"error": f"{place} ({type(problem).__name__}: {problem}). Its log says where."})
         sys.exit(1)
 
 

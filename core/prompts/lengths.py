@@ -172,14 +172,14 @@ def _measured(
 ) -> Lengths:
     augmentation = Augmentation()
     members = list(tasks)
-    asked = [task for task in members if can_be_asked(task, augmentation)]
+    usable = [task for task in members if can_be_asked(task, augmentation)]
     tokens = []
-    for number, task in enumerate(asked, 1):
+    for number, task in enumerate(usable, 1):
         rng = generator(_SEED, "length", task.task_id)
         tokens.append(count(draw_sample(rng, task, augmentation), prompt))
-        progress(f"Counting tokens of {source}", number, len(asked))
-    left_out = len(members) - len(asked)
-    return Lengths(source, model, tuple(task.task_id for task in asked), tuple(tokens), left_out)
+        progress(f"Counting tokens of {source}", number, len(usable))
+    left_out = len(members) - len(usable)
+    return Lengths(source, model, tuple(task.task_id for task in usable), tuple(tokens), left_out)
 
 
 def draw_with_lengths(mixture: Mixture, count: Count, prompt: PromptSettings, samples: int) -> list[Drawn]:

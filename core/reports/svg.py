@@ -215,8 +215,8 @@ def _dots(trace: Any, x: Axis, y: Axis) -> Iterator[str]:
     radius = (trace.marker.size or 8) / 2
     more = trace.customdata if trace.customdata is not None else [()] * len(trace.x)
     for a, b, known in zip(trace.x, trace.y, more, strict=True):
-        said = hint(trace.hovertemplate or "", {"x": a, "y": b, "customdata": known})
-        words = "\n".join(filter(None, (trace.name, said)))
+        hovered = hint(trace.hovertemplate or "", {"x": a, "y": b, "customdata": known})
+        words = "\n".join(filter(None, (trace.name, hovered)))
         shape = _shape(trace.marker.symbol or "circle", x.place(a), y.place(b), radius)
         yield (
             f'<path class="dot" d="{shape}" fill="{_colour(trace.marker.color)}" stroke="white"'

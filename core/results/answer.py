@@ -38,14 +38,14 @@ def answer_sentence(
         )
     unit = "evaluations" if scope == "checkpoint" else "trainings"
     lent = f" Judged with the noise between runs of '{borrowed.experiment}'." if borrowed else ""
-    told = [row for row in others if row.verdict in (BETTER, WORSE)]
-    if told:
-        better = [row for row in told if row.verdict == BETTER]
-        return _told(better or told[::-1], metric, baseline, known, unit) + lent
+    decided = [row for row in others if row.verdict in (BETTER, WORSE)]
+    if decided:
+        better = [row for row in decided if row.verdict == BETTER]
+        return _decided(better or decided[::-1], metric, baseline, known, unit) + lent
     return _untold(others, metric, baseline, known, unit) + lent
 
 
-def _told(rows: Sequence[Row], metric: str, baseline: str, known: int, unit: str) -> str:
+def _decided(rows: Sequence[Row], metric: str, baseline: str, known: int, unit: str) -> str:
     """The clearest first: the best of the better ones, the worst of the worse ones."""
     first = rows[0]
     found = first.comparison

@@ -76,7 +76,7 @@ class Asked:
         return f"{known} {self.note}".rstrip()
 
 
-def asked(
+def attempt_prompt(
     root: Path,
     experiment: str,
     evaluation: Evaluation,

@@ -63,10 +63,10 @@ def _record(root: Path, name: str) -> dict[str, Any]:
     }
     try:
         notes = read_notes(root, name)
-        asked = read_experiment(root, name)
-        found |= {"tags": notes.tags, "pinned": notes.pinned, "question": asked.question}
-        found |= {"variants": len(asked.variants), "trainings": len(asked.train_seeds)}
-        found |= {"state": "imported", "share": 1.0} if asked.imported else _progress(root, name)
+        described = read_experiment(root, name)
+        found |= {"tags": notes.tags, "pinned": notes.pinned, "question": described.question}
+        found |= {"variants": len(described.variants), "trainings": len(described.train_seeds)}
+        found |= {"state": "imported", "share": 1.0} if described.imported else _progress(root, name)
     except UserError as problem:
         found["problem"] = str(problem)
     return found

@@ -176,10 +176,10 @@ def _check_places(
 ) -> None:
     """Raise `UserError` where a file says that it belongs to another folder than its own."""
     places, first = np.unique(rows, return_index=True)
-    for place, said in zip(places, _rows(table, ("variant", "train_seed", "eval_seed"), first), strict=True):
-        if Evaluation(*said) != evaluations[place]:
+    for place, own in zip(places, _rows(table, ("variant", "train_seed", "eval_seed"), first), strict=True):
+        if Evaluation(*own) != evaluations[place]:
             raise UserError(
-                f"{paths[place]} holds the scores of {said[0]}, train seed {said[1]}, eval seed {said[2]}."
+                f"{paths[place]} holds the scores of {own[0]}, train seed {own[1]}, eval seed {own[2]}."
                 " Move it where it belongs or delete it."
             )
 

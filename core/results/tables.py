@@ -206,13 +206,13 @@ def dot_records(
 
 def progress_sentence(scores: Scores) -> str:
     """How much of what was asked for is evaluated, as in "2 of 4 runs evaluated"; empty where all is."""
-    asked = scores.experiment
+    spec = scores.experiment
     runs = scores.runs
-    counts = [len(runs[variant].get(seed, [])) for variant in asked.variants for seed in asked.train_seeds]
-    whole = sum(count >= len(asked.eval_seeds) for count in counts)
+    counts = [len(runs[variant].get(seed, [])) for variant in spec.variants for seed in spec.train_seeds]
+    whole = sum(count >= len(spec.eval_seeds) for count in counts)
     if whole == len(counts):
         return ""
-    started = sum(0 < count < len(asked.eval_seeds) for count in counts)
+    started = sum(0 < count < len(spec.eval_seeds) for count in counts)
     return f"{whole} of {len(counts)} runs evaluated" + (f", {started} in part" if started else "")
 
 

@@ -124,11 +124,11 @@ def told_by_neighbours(pairs: Pairs) -> float:
     ]
     seen = [Counter((place, colour) for place, colour, _ in one) for one in cells]
     total = sum(seen, Counter[tuple[int, int]]())
-    told = changed = 0
+    predicted = changed = 0
     for one, own in zip(cells, seen, strict=True):
         for place, colour, differs in one:
             if differs:
                 votes = [total[place, c] - own[place, c] for c in range(COLOURS)]
                 changed += 1
-                told += max(votes) > 0 and votes[colour] == max(votes)
-    return told / changed if changed else 0.0
+                predicted += max(votes) > 0 and votes[colour] == max(votes)
+    return predicted / changed if changed else 0.0

@@ -97,14 +97,15 @@ def leaks(tasks: int) -> list[Alarm]:
     return [Alarm("leaks", float(tasks), f"{tasks} evaluated tasks are trained on; list them under exclude")]
 
 
-def repeated(equal: int, asked: int, *, exact: bool = True) -> list[Alarm]:
+def repeated(equal: int, compared: int, *, exact: bool = True) -> list[Alarm]:
     """An alarm where a repeated evaluation did not give every answer again; in 16 bits, where the last bits
     of a sum depend on what is asked beside it, where more than `MOST_CHANGED` of them differ."""
-    if equal >= asked * (1 if exact else 1 - MOST_CHANGED):
+    if equal >= compared * (1 if exact else 1 - MOST_CHANGED):
         return []
-    share = 1 - equal / asked
+    share = 1 - equal / compared
     more = "" if exact else f", more than {MOST_CHANGED:.0%} that rounding may change"
-    return [Alarm("not_deterministic", share, f"{asked - equal} of {asked} repeated answers differ{more}")]
+    detail = f"{compared - equal} of {compared} repeated answers differ{more}"
+    return [Alarm("not_deterministic", share, detail)]
 
 
 def computed_unlike(what: str, ways: Mapping[tuple[str, int], str]) -> dict[tuple[str, int], Alarm]:
@@ -119,8 +120,8 @@ def computed_unlike(what: str, ways: Mapping[tuple[str, int], str]) -> dict[tupl
     }
 
 
-def same_as_base(equal: int, asked: int) -> list[Alarm]:
+def same_as_base(equal: int, compared: int) -> list[Alarm]:
     """An alarm where the base model gives every answer that its adapter gave."""
-    if not asked or equal < asked:
+    if not compared or equal < compared:
         return []
-    return [Alarm("same_as_base", 1.0, f"all {asked} answers compared are the base model's")]
+    return [Alarm("same_as_base", 1.0, f"all {compared} answers compared are the base model's")]

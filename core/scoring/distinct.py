@@ -78,8 +78,8 @@ def distinct_answers(predictions: Path, outputs: Mapping[Output, int]) -> Distin
     table = _read(predictions)
     place = _places(table, outputs)
     if place.min(initial=0) < 0:
-        asked = place >= 0
-        table, place = table.filter(pa.array(asked)), place[asked]
+        evaluated = place >= 0
+        table, place = table.filter(pa.array(evaluated)), place[evaluated]
     cells = _dictionary(table, "output_cells")
     code = _numbers(cells.indices, -1)
     height, width = (_numbers(table.column(name), 0) for name in ("output_h", "output_w"))

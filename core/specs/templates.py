@@ -30,8 +30,8 @@ def _source(root: Path, data: Data) -> Data:
 
 def _noise(root: Path, data: Data) -> Data:  # noqa: ARG001 - all templates are called alike
     question = "How much do equal trainings of my recipe differ?"
-    asked = {"train_seeds": [0, 1, 2, 3, 4], "eval_seeds": [0, 1]}
-    return {**data, "question": question, "variants": {BASELINE: {}}, **asked}
+    seeds = {"train_seeds": [0, 1, 2, 3, 4], "eval_seeds": [0, 1]}
+    return {**data, "question": question, "variants": {BASELINE: {}}, **seeds}
 
 
 def _test_time(root: Path, data: Data) -> Data:  # noqa: ARG001 - all templates are called alike

@@ -246,15 +246,15 @@ def _compared(
     differences[np.abs(differences) <= ROUNDING * np.abs(means[left])] = 0.0
     errors = np.divide(variances, sizes, out=np.full(means.shape, np.nan), where=used)
     deviations = np.sqrt(errors[left] + errors[right])
-    told = ~np.isnan(deviations)
+    measurable = ~np.isnan(deviations)
     p, alone, half = (np.full(differences.shape, np.nan) for _ in range(3))
-    if told.any():
+    if measurable.any():
         taking = np.flatnonzero(used)
         with_baseline = (left == baseline) | (right == baseline)
         counts, at = sizes[taking].tolist(), int(np.searchsorted(taking, baseline))
         t = np.abs(differences) / deviations
-        alone[told] = 2 * special.stdtr(freedom, -t[told])
-        first, second = told & with_baseline, told & ~with_baseline
+        alone[measurable] = 2 * special.stdtr(freedom, -t[measurable])
+        first, second = measurable & with_baseline, measurable & ~with_baseline
         if first.any():
             p[first] = dunnett_tail(t[first], _shares(counts, at), freedom)
             half[first] = critical_against(counts, at, freedom, level) * deviations[first]

@@ -267,12 +267,12 @@ class Loop:
 def _validation_batches(training: Training, drawing: Drawing) -> dict[str, list[Batch]]:
     """The questions of a validation by name. Raises `UserError` where none fits."""
     questions = training.questions
-    asked = {
+    wanted = {
         "validation": questions.held_out,
         "seen": questions.seen,
         "evaluated": questions.evaluated,
     }
-    found = {name: drawing.questions(tasks) for name, tasks in asked.items() if tasks}
+    found = {name: drawing.questions(tasks) for name, tasks in wanted.items() if tasks}
     for batches in found.values():
         if not batches:
             raise UserError(

@@ -89,8 +89,10 @@ def alarm_sentences(records: list[dict[str, Any]]) -> list[str]:
         mine = [record for record in records if record["alarm"] == name]
         runs = list(dict.fromkeys(f"{record['variant']} seed {record['train_seed']}" for record in mine))
         more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
-        said = alarms.ALARMS[name]
-        found.append(f"{said[0].upper()}{said[1:]}: {', '.join(runs[:3])}{more} ({mine[0]['detail']}).")
+        sentence = alarms.ALARMS[name]
+        found.append(
+            f"{sentence[0].upper()}{sentence[1:]}: {', '.join(runs[:3])}{more} ({mine[0]['detail']})."
+        )
     return found
 
 
@@ -109,8 +111,8 @@ def _rows_of(sql: str, files: Sequence[Path]) -> dict[Path, dict[str, Any]]:
     """What a query of one row for each file says of each, empty where it is silent. All files that changed
     since they were last asked for are read at once."""
     stamps = {file: file_stamp(file) for file in files}
-    asked = ((file, _known.get((sql, file, stamp))) for file, stamp in stamps.items())
-    known = {file: row for file, row in asked if row is not None}
+    cached = ((file, _known.get((sql, file, stamp))) for file, stamp in stamps.items())
+    known = {file: row for file, row in cached if row is not None}
     fresh = [file for file in files if file not in known]
     if fresh:
         query = sql.format(predictions=parquet(fresh, PREDICTIONS, names=True))
@@ -154,12 +156,12 @@ class _Repeated(Record):
 def _repeated(folder: Path) -> list[tuple[int | None, Alarm]]:
     try:
         record = read_as(folder / CHECK, _Repeated)
-        seed, asked = record.eval_seed, record.asked
+        seed, compared = record.eval_seed, record.asked
         found: list[tuple[int | None, Alarm]] = [
-            (seed, alarm) for alarm in alarms.repeated(record.equal, asked, exact=record.exact)
+            (seed, alarm) for alarm in alarms.repeated(record.equal, compared, exact=record.exact)
         ]
         if record.equal_to_base is not None:
-            found += [(None, alarm) for alarm in alarms.same_as_base(record.equal_to_base, asked)]
+            found += [(None, alarm) for alarm in alarms.same_as_base(record.equal_to_base, compared)]
     except UserError:
         return []
     return found
@@ -175,9 +177,9 @@ def _computed_unlike(folder: Path, runs: Sequence[Run]) -> list[tuple[Run, int |
     for run in runs:
         record = _record_of(folder / run[0] / f"train-{run[1]}" / "run.json")
         for part, names in (("training", _OF_TRAINING), ("engine", _OF_ENGINE)):
-            said = record.get(part)
-            if isinstance(said, dict):
-                ways.setdefault(part, {})[run] = ", ".join(str(said.get(name)) for name in names)
+            recorded = record.get(part)
+            if isinstance(recorded, dict):
+                ways.setdefault(part, {})[run] = ", ".join(str(recorded.get(name)) for name in names)
     return [
         (run, None, alarm)
         for part, of_runs in ways.items()

@@ -69,10 +69,10 @@ def choose_task(tasks: Sequence[tuple[str, str]]) -> tuple[str, str]:
     return names[choose("task", "task", list(names), next(iter(names)), filter_mode="contains")]
 
 
-def show_task(root: Path, name: tuple[str, str], said: str) -> Task:
+def show_task(root: Path, name: tuple[str, str], sentence: str) -> Task:
     """The chosen task under its id and what is said of it: demonstrations, and each test with its truth."""
     task = evaluated_task(root, *name)
-    st.subheader(f"{plain(task.task_id)}: {plain(said)}")
+    st.subheader(f"{plain(task.task_id)}: {plain(sentence)}")
     st.html(task_html(task))
     st.caption(f"{plain(task.source)}: demonstrations, and behind the line each test with its true output.")
     return task
@@ -104,8 +104,8 @@ def waiting(scores: Scores) -> bool:
         return False
     name = scores.experiment.name
     st.subheader(plain(scores.experiment.question or name))
-    said = tables.progress_sentence(scores) or "No run is evaluated yet"
-    st.info(f"{plain(said)}. Results appear here with the first evaluation.")
+    sentence = tables.progress_sentence(scores) or "No run is evaluated yet"
+    st.info(f"{plain(sentence)}. Results appear here with the first evaluation.")
     st.code(f"python -m core runs list {name}", language="bash")
     if st.button("See its runs", type="primary", key="go to runs"):
         st.switch_page("screens/runs.py", query_params={"experiment": name})

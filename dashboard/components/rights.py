@@ -70,8 +70,8 @@ def account_rights(user: dict[str, Any], people: Sequence[str] | None) -> Rights
 def _is_verified(user: dict[str, Any]) -> bool:
     """Whether the provider vouches for the address. It need not say so; what it says must be true, which some
     providers write as a text."""
-    said = user.get("email_verified", True)
-    return said is True or (isinstance(said, str) and said.strip().lower() == "true")
+    claimed = user.get("email_verified", True)
+    return claimed is True or (isinstance(claimed, str) and claimed.strip().lower() == "true")
 
 
 def accept_upload() -> None:

@@ -8,8 +8,8 @@ from core.arc.tasks import Task
 from core.reports import text_tables
 from core.reports.figures import variant_colours
 from core.results import answers as core_answers
-from core.results import attempt_prompt as core_asked
 from core.results.answers import KINDS, ORDERS, Answer
+from core.results.attempt_prompt import attempt_prompt
 from core.results.curves import Solved, solved
 from core.results.loading import Evaluation, Scores
 from core.sql.chart_queries import solved_query
@@ -141,7 +141,7 @@ def show_attempt(scores: Scores, task: Task, name: str, of: tuple[Evaluation, ..
     with boxes[2]:
         attempt = choose("attempt", "attempt", numbers, numbers[0])
     key = (task.source, task.task_id, int(test) - 1, int(attempt))
-    shown = core_asked.asked(root, name, labels[label], *key)
+    shown = attempt_prompt(root, name, labels[label], *key)
     st.caption(shown.caption)
     if shown.prompt is None:
         return

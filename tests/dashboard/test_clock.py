@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.bench.pages import PAGES, asked, served
+from core.bench.pages import PAGES, served, timed_pages
 from core.errors import UserError
 from core.synthetic.experiments import make_experiment
 from dashboard.server import DECK, NEEDED
@@ -19,11 +19,11 @@ def test_what_is_loaded_ahead_exists() -> None:
 def test_a_page_is_asked_for_and_timed(tmp_path: Path) -> None:
     make_experiment(tmp_path, "few", {"a": 0, "b": 1}, runs=2, evaluations=1, tasks=4, attempts=2)
     with served(tmp_path) as (port, pid):
-        first, again = asked(port, pid, [PAGES["Results"].format("few")] * 2)
+        first, again = timed_pages(port, pid, [PAGES["Results"].format("few")] * 2)
         assert first["bytes"] > 5_000 and again["bytes"] > 5_000
         assert 0 < again["processor_seconds"] < first["processor_seconds"]
         assert again["seconds"] > 0 and first["exceptions"] == []
-        (elsewhere,) = asked(port, pid, ["reading"])
+        (elsewhere,) = timed_pages(port, pid, ["reading"])
         assert elsewhere["bytes"] != again["bytes"]
 
 
@@ -34,4 +34,4 @@ def test_an_exception_on_a_page_is_no_figure(tmp_path: Path, monkeypatch: pytest
         "core.bench.pages.subprocess.run", lambda *_, **__: type("Said", (), {"stdout": said})()
     )
     with pytest.raises(UserError, match="The page results failed: KeyError: a"):
-        asked(1, 1, ["results"])
+        timed_pages(1, 1, ["results"])

@@ -240,7 +240,7 @@ def test_of_an_imported_attempt_the_prompt_is_said_to_be_unknown(
     known = truths(root)
     first = next(iter(known))
     import_predictions(root, file_of(root, {first: [{"attempt_1": A}]}), "toy", "old", "theirs")
-    shown = attempt_prompt.asked(root, "old", Evaluation("theirs", 0, 0), "toy", first, 0, 0)
+    shown = attempt_prompt.attempt_prompt(root, "old", Evaluation("theirs", 0, 0), "toy", first, 0, 0)
     assert (shown.prompt, shown.text, shown.prompt_tokens) == (None, None, None)
     assert shown.caption == attempt_prompt.IMPORTED and "is not known" in attempt_prompt.IMPORTED
     monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(root))

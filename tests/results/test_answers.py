@@ -157,7 +157,7 @@ def test_the_prompt_is_what_the_model_read(tmp_path: Path) -> None:
     write_table(path, pa.Table.from_pylist(rows, schema=PREDICTIONS), PREDICTIONS)
 
     key = (row["source"], row["task_id"], row["test_index"], row["attempt"])
-    shown = attempt_prompt.asked(tmp_path, NAME, evaluation, *key)
+    shown = attempt_prompt.attempt_prompt(tmp_path, NAME, evaluation, *key)
     assert (replace(shown.view, pair_order=shown.pair_order), shown.note, shown.text) == (
         view,
         "",
@@ -172,21 +172,23 @@ def test_the_prompt_is_what_the_model_read(tmp_path: Path) -> None:
     row["pair_order"] = bytes([1])
     write_table(path, pa.Table.from_pylist(rows, schema=PREDICTIONS), PREDICTIONS)
     with pytest.raises(UserError, match="has changed since this attempt"):
-        attempt_prompt.asked(tmp_path, NAME, evaluation, *key)
+        attempt_prompt.attempt_prompt(tmp_path, NAME, evaluation, *key)
     record = next((tmp_path / "runs").rglob("run.json"))
     recipe = read_json(record)["recipe"]
     write_json(record, read_json(record) | {"recipe": {**recipe, "prompt": {"too_long": "shorten"}}})
-    fewer = attempt_prompt.asked(tmp_path, NAME, evaluation, *key)
+    fewer = attempt_prompt.attempt_prompt(tmp_path, NAME, evaluation, *key)
     assert (fewer.pair_order, fewer.task.train) == ((1,), shown.task.train[:1])
     assert fewer.prompt.count("<eos>") == 1
 
     (model / "tokenizer.json").write_text("{")
     with pytest.raises(UserError, match=r"The tokenizer of .* can't be loaded"):
-        attempt_prompt.asked(tmp_path, NAME, evaluation, *key)
+        attempt_prompt.attempt_prompt(tmp_path, NAME, evaluation, *key)
     shutil.rmtree(tmp_path / "data" / "models")
-    assert attempt_prompt.asked(tmp_path, NAME, evaluation, *key).note == attempt_prompt.MARKS_UNKNOWN
+    assert (
+        attempt_prompt.attempt_prompt(tmp_path, NAME, evaluation, *key).note == attempt_prompt.MARKS_UNKNOWN
+    )
     with pytest.raises(UserError, match="has no attempt 99"):
-        attempt_prompt.asked(tmp_path, NAME, evaluation, *key[:3], 99)
+        attempt_prompt.attempt_prompt(tmp_path, NAME, evaluation, *key[:3], 99)
 
 
 def test_differences_add_up_to_the_difference_of_the_means(scores: Scores) -> None:
