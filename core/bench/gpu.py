@@ -44,7 +44,7 @@ PARTS = (
 
 
 def measure_gpu(
-    folder: Path, seconds: float, say: Callable[[str], None], *, tiny: bool = False
+    folder: Path, seconds: float, notify: Callable[[str], None], *, tiny: bool = False
 ) -> list[dict[str, Any]]:
     """Run all parts within so many seconds; the results of this call. With `tiny`, models and steps are small
     enough for two cores of a CPU."""
@@ -57,7 +57,7 @@ def measure_gpu(
         if limit < LEAST_SECONDS:
             append_record(folder / RESULTS, {"part": part.name, "failed": "no time was left"})
             continue
-        say(f"{part.name}, at most {limit:.0f} s")
+        notify(f"{part.name}, at most {limit:.0f} s")
         failed = _run(part.name, folder, limit, tiny=tiny)
         if failed is not None:
             append_record(folder / RESULTS, {"part": part.name, "failed": failed})

@@ -114,14 +114,14 @@ class Side:
 def measure(workshop: Workshop) -> Iterator[Measured]:
     """The two rows about one engine: first against the bare library, then against transformers."""
     with Side(workshop, "ours", "engine", TASKS, ATTEMPTS) as ours:
-        workshop.say("the engine starts")
+        workshop.notify("the engine starts")
         ours.next_answer()
         number = itertools.count()
         ours.speed("ours", next(number))
         pairs = []
         turns = 2 * workshop.repeats  # the two differ by a few percent, and two turns by ten
         for turn in range(turns):
-            workshop.say(f"ours and the bare library, turn {turn + 1} of {turns}")
+            workshop.notify(f"ours and the bare library, turn {turn + 1} of {turns}")
             at = next(number)
             # Who is first changes from turn to turn, as the second finds warmer caches of the processor.
             order = ("ours", "bare") if turn % 2 else ("bare", "ours")
@@ -130,12 +130,12 @@ def measure(workshop: Workshop) -> Iterator[Measured]:
         yield _measured(BARE, pairs)
         with Side(workshop, "theirs", "generate", TASKS, ATTEMPTS) as theirs:
             theirs.next_answer()
-            workshop.say("the best batch size of transformers")
+            workshop.notify("the best batch size of transformers")
             tried = {size: theirs.speed(str(size), 0) for size in SIZES}
             best = max(SIZES, key=lambda size: tried[size])
             pairs, turns = [], min(3, workshop.repeats)
             for turn in range(turns):
-                workshop.say(f"ours and transformers, turn {turn + 1} of {turns}")
+                workshop.notify(f"ours and transformers, turn {turn + 1} of {turns}")
                 at = next(number)
                 pairs.append((ours.speed("ours", at), theirs.speed(str(best), at)))
             yield _measured(GENERATE, pairs)
@@ -150,12 +150,12 @@ def measure_shared(workshop: Workshop) -> Iterator[Measured]:
     """Ten adapters by one process, before and after ten processes with one adapter each."""
     from core.bench.answering import prepared
 
-    workshop.say("ten adapters are made")
+    workshop.notify("ten adapters are made")
     prepared(workshop.folder / "answering")
     adapters = [made_adapter(workshop.folder / "adapters" / str(n), n) for n in range(ADAPTERS)]
 
     def seconds(name: str, chosen: list[Path]) -> float:
-        workshop.say(f"{len(chosen)} adapters by one engine: {name}")
+        workshop.notify(f"{len(chosen)} adapters by one engine: {name}")
         more = [str(one) for one in chosen]
 
         def whole() -> None:

@@ -114,10 +114,10 @@ def timed_pages(port: int, pid: int, addresses: list[str]) -> list[dict[str, Any
 
 def measure_pages(workshop: Workshop) -> Iterator[Measured]:
     """Every page warm and cold, and the memory of the server that showed them all."""
-    root = hundred_runs(workshop.folder, workshop.say)
+    root = hundred_runs(workshop.folder, workshop.notify)
     cold: dict[str, list[dict[str, Any]]] = {page: [] for page in PAGES}
     for page, address in PAGES.items():
-        workshop.say(f"{page}, cold")
+        workshop.notify(f"{page}, cold")
         for _ in range(min(workshop.repeats, MOST_COLD)):
             with served(root) as (port, pid):
                 timed_pages(port, pid, [address.format(SMALL)])
@@ -126,7 +126,7 @@ def measure_pages(workshop: Workshop) -> Iterator[Measured]:
     with served(root) as (port, pid):
         warm = {}
         for page, address in PAGES.items():
-            workshop.say(f"{page}, warm")
+            workshop.notify(f"{page}, warm")
             warm[page] = timed_pages(port, pid, [address.format(HUNDRED)] * (1 + workshop.repeats))[1:]
         memory = peak_megabytes(pid)
     for found, place in ((warm, 0), (cold, 1)):
@@ -141,12 +141,12 @@ def measure_start(workshop: Workshop) -> Iterator[Measured]:
     """From the start of the process to the first chart in Chromium; nothing where there is no Chromium."""
     found = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     if found is None:
-        workshop.say("no Chromium is installed, so the start is not measured")
+        workshop.notify("no Chromium is installed, so the start is not measured")
         return
     from playwright.sync_api import sync_playwright
 
-    root = hundred_runs(workshop.folder, workshop.say)
-    workshop.say("start of the dashboard")
+    root = hundred_runs(workshop.folder, workshop.notify)
+    workshop.notify("start of the dashboard")
     seconds = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
@@ -168,13 +168,13 @@ def measure_many(workshop: Workshop) -> Iterator[Measured]:
     from core.experiments.listing import run_records
     from core.results.loading import load_scores
 
-    root = thousand_runs(workshop.folder, workshop.say)
+    root = thousand_runs(workshop.folder, workshop.notify)
     yield Measured(FILES.name, sum(path.is_file() for path in runs_folder(root).rglob("*")))
-    workshop.say("list of 1,000 runs")
+    workshop.notify("list of 1,000 runs")
     yield Measured(LIST.name, workshop.seconds(lambda: run_records(root)))
-    workshop.say("scores of 1,000 runs")
+    workshop.notify("scores of 1,000 runs")
     yield Measured(LOADED.name, workshop.seconds(lambda: load_scores(root, THOUSAND)))
-    workshop.say("pages at 1,000 runs")
+    workshop.notify("pages at 1,000 runs")
     with served(root) as (port, pid):
         runs, results = (PAGES[page].format(THOUSAND) for page in ("Runs", "Results"))
         shown = timed_pages(port, pid, [runs] * (1 + workshop.repeats) + [results] * (1 + workshop.repeats))

@@ -100,7 +100,7 @@ def cost_of(root: Path, runs: int) -> Cost:
 
 def measure(workshop: Workshop) -> Iterator[Measured]:
     """Once, as it takes a minute and more."""
-    workshop.say(f"{RUNS} queued runs")
+    workshop.notify(f"{RUNS} queued runs")
     cost = cost_of(workshop.folder / "queued", RUNS)
     yield Measured(MEMORY.name, cost.memory / 1e6)
     yield Measured(PROCESSOR.name, 100 * cost.processor / cost.seconds)

@@ -74,12 +74,12 @@ def measure(workshop: Workshop) -> Iterator[Measured]:
     """Each in a process of its own, whatever this one has loaded before."""
     from core.synthetic.large_projects import hundred_runs
 
-    hundred_runs(workshop.folder, workshop.say)
-    workshop.say("scoring 2.7 million predictions")
+    hundred_runs(workshop.folder, workshop.notify)
+    workshop.notify("scoring 2.7 million predictions")
     seconds, memory = _alone("all_scored", workshop.folder)
     yield Measured(SECONDS.name, seconds)
     yield Measured(MEMORY.name, memory)
-    workshop.say("scoring by plain Python")
+    workshop.notify("scoring by plain Python")
     yield Measured(RATIO.name, *_alone("against_plain_python", workshop.folder, workshop.repeats))
     (workshop.folder / SCORED).unlink()
 

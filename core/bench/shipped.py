@@ -57,10 +57,10 @@ def answering_speed(prompts: int = PROMPTS, engine: str = "vllm") -> float:
 
 def measure(workshop: Workshop) -> Iterator[Measured]:
     """Training as often as is repeated, at most three times; inference once, as its engine starts slowly."""
-    workshop.say("training of arc-tiny")
+    workshop.notify("training of arc-tiny")
     speeds = [our_speed(MODEL, method="full", optimizer="muon")[0] for _ in range(min(3, workshop.repeats))]
     yield Measured(TRAINING.name, median(speeds))
-    workshop.say("answers of arc-tiny")
+    workshop.notify("answers of arc-tiny")
     yield Measured(INFERENCE.name, answering_speed())
 
 

@@ -77,7 +77,7 @@ def whole_table(variants: Mapping[str, Any]) -> dict[str, Any]:
 def measure(workshop: Workshop) -> Iterator[Measured]:
     """Time `whole_table`."""
     variants = scores()
-    workshop.say("all pairs of 20 variants")
+    workshop.notify("all pairs of 20 variants")
     yield Measured(ALL.name, workshop.seconds(lambda: whole_table(variants)))
 
 

@@ -227,7 +227,7 @@ def measure_cpu(workshop: Workshop) -> Iterator[Measured]:
     base = embedded(workshop.folder, "small", {})
     ours, alone, packs = [], [], []
     for _ in range(min(3, workshop.repeats)):
-        workshop.say("training, and the peer's two ways")
+        workshop.notify("training, and the peer's two ways")
         with without_gpu():
             ours.append(our_speed(base, method="full", devices=1)[0])
             alone.append(peer_speed(base, packed=False))
@@ -250,15 +250,15 @@ def measure_gpu(workshop: Workshop) -> Iterator[Measured]:
     import torch
 
     if not torch.cuda.is_available():
-        workshop.say("no GPU here: its training rows stay unmeasured")
+        workshop.notify("no GPU here: its training rows stay unmeasured")
         return
     half_billion = partial(embedded, workshop.folder, "half-billion")
     base = half_billion(
         {"hidden_size": 896, "layers": 24, "heads": 14, "mlp_size": 4864, "vocabulary": 151_936}
     )
-    workshop.say("0.5 B LoRA")
+    workshop.notify("0.5 B LoRA")
     speed, share = our_speed(base, method="lora", samples_per_step=128)
-    workshop.say(f"share of the peak: {share:.1%}" if share is not None else "the peak is not known")
+    workshop.notify(f"share of the peak: {share:.1%}" if share is not None else "the peak is not known")
     theirs = [
         peer_speed(base, packed=True, lora=True, on_gpu=True, samples=128, packing=packing)
         for packing in ("bfd", "wrapped")
@@ -267,7 +267,7 @@ def measure_gpu(workshop: Workshop) -> Iterator[Measured]:
     base = embedded(
         workshop.folder, "ten-million", {"hidden_size": 384, "layers": 6, "heads": 6, "mlp_size": 1024}
     )
-    workshop.say("10 M from scratch")
+    workshop.notify("10 M from scratch")
     yield Measured(SCRATCH.name, our_speed(base, method="full", samples_per_step=512)[0])
 
 

@@ -17,7 +17,7 @@ class Workshop:
 
     folder: Path
     repeats: int = 5
-    say: Callable[[str], None] = lambda _: None
+    notify: Callable[[str], None] = lambda _: None
 
     def seconds(self, work: Callable[[], Any]) -> float:
         """Median of the seconds that `work` takes, after one round that is not counted."""

@@ -13,7 +13,7 @@ from core.cluster.settings import LOCAL, ClusterSettings, address_of, check_ray,
 from core.errors import UserError
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.experiments.listing import list_runs
-from core.machine.processes import Heartbeat, Identity
+from core.machine.processes import Heartbeat, Identity, Notify
 from core.pipeline.conductor import Conductor
 from core.pipeline.executor import Job
 from core.pipeline.order import wants_work
@@ -32,10 +32,8 @@ from core.storage.files import locked, write_json
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_BETWEEN_ROUNDS = 10.0
 
-Say = Callable[[str], None]
 
-
-def drive(root: Path, experiment: str, say: Say) -> bool:
+def drive(root: Path, experiment: str, notify: Notify) -> bool:
     """Drive an experiment until nothing of it is left to do; False where another driver does already.
 
     Raises `UserError` where there is no Ray, no cluster at the address, or no node that could take a run.
@@ -44,14 +42,14 @@ def drive(root: Path, experiment: str, say: Say) -> bool:
     if settings is None:
         raise UserError(f"'{experiment}' is not for a cluster. Launch it with: --on ray")
     check_ray()
-    while not _drive_alone(root.resolve(), experiment, settings, say):
+    while not _drive_alone(root.resolve(), experiment, settings, notify):
         if driver_of(root, experiment) is not None:
             return False
         time.sleep(SECONDS_BETWEEN_LOOKS)  # the last one is leaving
     return True
 
 
-def _drive_alone(root: Path, experiment: str, settings: ClusterSettings, say: Say) -> bool:
+def _drive_alone(root: Path, experiment: str, settings: ClusterSettings, notify: Notify) -> bool:
     """Drive the experiment; False, at once, while another process holds its lock."""
     folder = experiment_folder(root, experiment)
     with locked(folder / DRIVER_LOCK, wait=False) as alone:
@@ -59,7 +57,7 @@ def _drive_alone(root: Path, experiment: str, settings: ClusterSettings, say: Sa
             write_json(folder / DRIVER, asdict(Identity.own()))
             with Heartbeat(folder / DRIVER_HEARTBEAT):
                 try:
-                    _conduct(root, experiment, settings, say)
+                    _conduct(root, experiment, settings, notify)
                 except UserError as problem:
                     _fail_waiting(root, experiment, str(problem))
                     raise
@@ -74,12 +72,12 @@ def _fail_waiting(root: Path, experiment: str, problem: str) -> None:
             fail(run, problem)
 
 
-def _conduct(root: Path, experiment: str, settings: ClusterSettings, say: Say) -> None:
+def _conduct(root: Path, experiment: str, settings: ClusterSettings, notify: Notify) -> None:
     """Join the cluster and work until nothing is left."""
     address = address_of(settings)
     if address == LOCAL:
         guard_local_cluster()
-    mirrors = Mirrors(root, experiment, settings.store, say) if settings.store else None
+    mirrors = Mirrors(root, experiment, settings.store, notify) if settings.store else None
     parts = settings.shards
     if parts > 1:
         parts = min(parts, len(LaunchedExperiment.open(root, experiment).evaluated))
@@ -88,9 +86,9 @@ def _conduct(root: Path, experiment: str, settings: ClusterSettings, say: Say) -
     connect(address)
     try:
         share = share_of(settings, ray.nodes())
-        say(f"{experiment} on {address}: each run gets {share}.")
+        notify(f"{experiment} on {address}: each run gets {share}.")
         executor = RayExecutor(settings, share, mirrors)
-        conductor = Conductor(partial(planned_jobs, root, experiment, parts), executor, say)
+        conductor = Conductor(partial(planned_jobs, root, experiment, parts), executor, notify)
         next_round = 0.0
         while True:
             now = time.monotonic()

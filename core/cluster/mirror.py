@@ -7,7 +7,7 @@ the run were here; checkpoints and parts of an evaluation stay in the store, for
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from core.cluster.snapshot import (
 )
 from core.errors import UserError
 from core.experiments.provenance import code_version
-from core.machine.processes import beat
+from core.machine.processes import Notify, beat
 from core.runs.layout import ADAPTER, CHECKPOINT, MODEL, STATE, STOP, Run
 from core.runs.record import read_record
 from core.runs.state import fail
@@ -126,9 +126,9 @@ def _is_only_for_nodes(name: str) -> bool:
 class Mirrors:
     """The runs of an experiment in its store."""
 
-    def __init__(self, root: Path, experiment: str, url: str, say: Callable[[str], None]) -> None:
+    def __init__(self, root: Path, experiment: str, url: str, notify: Notify) -> None:
         self.store = Store(url)
-        self._root, self._experiment, self._say = root, experiment, say
+        self._root, self._experiment, self._notify = root, experiment, notify
         self._pulled, self._problems = 0.0, set[str]()
 
     def open(self, runs: Sequence[Run]) -> dict[Run, Mirror]:
@@ -179,7 +179,7 @@ class Mirrors:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             problems = {problem for problem in pool.map(_pulled, wanted) if problem is not None}
         for problem in problems - self._problems:
-            self._say(problem)
+            self._notify(problem)
         self._problems = problems
 
 

@@ -10,14 +10,14 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from core.machine.processes import Heartbeat, Identity, start_detached
+from core.machine.processes import Heartbeat, Identity, Notify, start_detached
 from core.machine.slots import Slot, find_slots
 from core.pipeline.conductor import SECONDS_BETWEEN_LOOKS, Conductor
 from core.pipeline.executor import LocalExecutor
@@ -39,8 +39,6 @@ SHARE_FOR_ROUNDS = 0.02
 SECONDS_IDLE = 10.0
 SECONDS_TO_LEAVE = 3.0
 
-Say = Callable[[str], None]
-
 
 def ensure_worker(root: Path) -> None:
     """Start a worker in the background, unless one lives, which is called, or nothing waits."""
@@ -52,7 +50,7 @@ def ensure_worker(root: Path) -> None:
             start_detached(["worker"], root, runs_folder(root) / WORKER_LOG)
 
 
-def work(root: Path, say: Say, *, gpus: str | None = None, stay: bool = False) -> bool:
+def work(root: Path, notify: Notify, *, gpus: str | None = None, stay: bool = False) -> bool:
     """Work through the queue until nothing is left; False where another worker does already.
 
     With `stay` it waits for more. Ctrl-C, SIGTERM and the end of the terminal end the worker only.
@@ -60,7 +58,7 @@ def work(root: Path, say: Say, *, gpus: str | None = None, stay: bool = False) -
     with _alone(root) as alone:
         if not alone:
             return False
-        worker = Worker(root, find_slots(gpus), say)
+        worker = Worker(root, find_slots(gpus), notify)
         if worker.wait_for_room():
             write_json(runs_folder(root) / WORKER, asdict(Identity.own()))
             with Heartbeat(runs_folder(root) / WORKER_HEARTBEAT):
@@ -83,9 +81,9 @@ def _alone(root: Path) -> Iterator[bool]:
 class Worker:
     """Begins jobs in their order; as many at a time as there are slots."""
 
-    def __init__(self, root: Path, slots: list[Slot], say: Say) -> None:
-        self.root, self.slots, self.say = root, slots, say
-        self._conductor = Conductor(partial(planned_jobs, root), LocalExecutor(slots), say)
+    def __init__(self, root: Path, slots: list[Slot], notify: Notify) -> None:
+        self.root, self.slots, self.notify = root, slots, notify
+        self._conductor = Conductor(partial(planned_jobs, root), LocalExecutor(slots), notify)
         self._end = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._leave)
@@ -93,7 +91,7 @@ class Worker:
     def wait_for_room(self) -> bool:
         """Wait until the disk has room for a worker's files; False where a signal came first."""
         if not has_room(self.root):
-            self.say("The disk is full. Runs wait until there is room.")
+            self.notify("The disk is full. Runs wait until there is room.")
         while not has_room(self.root):
             if self._end.wait(SECONDS_BETWEEN_LOOKS):
                 return False
@@ -101,7 +99,7 @@ class Worker:
 
     def run(self, *, stay: bool) -> None:
         """Work until a signal comes, or, unless it is to stay, nothing is left."""
-        self.say(f"A worker begins runs in their order: {', '.join(slot.name for slot in self.slots)}.")
+        self.notify(f"A worker begins runs in their order: {', '.join(slot.name for slot in self.slots)}.")
         idle_since, next_round, call = time.monotonic(), 0.0, self._call()
         while not self._end.wait(SECONDS_BETWEEN_LOOKS):
             ended, now = self._conductor.look(), time.monotonic()
@@ -128,7 +126,7 @@ class Worker:
         return self._conductor.has_room and self._conductor.begin_jobs()
 
     def _leave(self, number: int, _: FrameType | None) -> None:
-        self.say(f"The worker leaves ({signal.Signals(number).name}). Runs that have begun go on.")
+        self.notify(f"The worker leaves ({signal.Signals(number).name}). Runs that have begun go on.")
         self._end.set()
 
     def _may_leave(self) -> bool:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -27,6 +28,8 @@ SECONDS_TO_TERMINATE = 4.0
 SECONDS_TO_KILL = 4.0
 WITH_PARENT = "ARC_WORKBENCH_WITH_PARENT"
 """A variable of the environment: the process that has it ends with the one that started it."""
+Notify = Callable[[str], None]
+"""Takes a sentence about what goes on, for whoever watches."""
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 

@@ -7,7 +7,7 @@ person began it, so that two of them never share one. The kernel frees it when i
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -15,10 +15,10 @@ from pathlib import Path
 
 from core.errors import UserError
 from core.machine.hardware import list_gpus
+from core.machine.processes import Notify
 from core.storage.files import locked
 
 SECONDS_BETWEEN_LOOKS = 0.5
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -59,26 +59,26 @@ def _uses_gpus() -> bool:
 
 
 @contextmanager
-def one_slot(locks: Path, slots: Sequence[Slot], say: Say) -> Iterator[Slot]:
+def one_slot(locks: Path, slots: Sequence[Slot], notify: Notify) -> Iterator[Slot]:
     """Have one of these slots alone, the first that nobody holds; where all are held it waits, and says so.
     The folder `locks` holds a lock for each slot.
     This process and those that it starts then see no other GPU."""
-    with _one_of(locks, slots, say) as slot:
+    with _one_of(locks, slots, notify) as slot:
         os.environ.update(slot.environment)
         yield slot
 
 
 @contextmanager
-def all_slots(locks: Path, slots: Sequence[Slot], say: Say) -> Iterator[None]:
+def all_slots(locks: Path, slots: Sequence[Slot], notify: Notify) -> Iterator[None]:
     """Have all of these slots alone; where one is held it waits, and says so."""
     with ExitStack() as held:
         for slot in sorted(slots, key=lambda slot: slot.name):  # in one order: nobody waits in a circle
-            held.enter_context(_one_of(locks, [slot], say))
+            held.enter_context(_one_of(locks, [slot], notify))
         yield
 
 
 @contextmanager
-def _one_of(locks: Path, slots: Sequence[Slot], say: Say) -> Iterator[Slot]:
+def _one_of(locks: Path, slots: Sequence[Slot], notify: Notify) -> Iterator[Slot]:
     waits = False
     while True:
         for slot in slots:
@@ -88,7 +88,7 @@ def _one_of(locks: Path, slots: Sequence[Slot], say: Say) -> Iterator[Slot]:
                     return
         if not waits:
             names = " or ".join(slot.name for slot in slots)
-            say(f"Waits for {names}: other work of this project goes on there.")
+            notify(f"Waits for {names}: other work of this project goes on there.")
             waits = True
         time.sleep(SECONDS_BETWEEN_LOOKS)
 

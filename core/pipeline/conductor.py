@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from core.errors import UserError
 from core.experiments.launched_experiment import LaunchedExperiment
+from core.machine.processes import Notify
 from core.pipeline.executor import Executor, Job
 from core.runs.layout import Run
 from core.runs.state import RunState, fail, finish, queue_for, read_state, stop
 
 SECONDS_BETWEEN_LOOKS = 0.25
 
-Say = Callable[[str], None]
 Planned = Callable[[Callable[[Run], bool]], Iterable[Job]]
 """The jobs that can begin, the next one first, without runs of which the given function tells that somebody
 works on them."""
@@ -34,8 +34,8 @@ class _Flight:
 class Conductor:
     """Jobs under way, and where they run."""
 
-    def __init__(self, planned: Planned, executor: Executor, say: Say) -> None:
-        self._planned, self._executor, self._say = planned, executor, say
+    def __init__(self, planned: Planned, executor: Executor, notify: Notify) -> None:
+        self._planned, self._executor, self._notify = planned, executor, notify
         self._flights: dict[Job, _Flight] = {}
 
     @property
@@ -55,7 +55,7 @@ class Conductor:
         chosen = jobs[: self._executor.room()]
         for job in chosen:
             self._flights[job] = _Flight(job, {run: read_state(run) for run in job.runs})
-            self._say(f"{job} begins")
+            self._notify(f"{job} begins")
         self._executor.start(chosen)
         return bool(jobs)
 
@@ -92,7 +92,7 @@ class Conductor:
         runs = [run for run in flight.job.runs if run.record_file.exists()]
         settle(flight.job, runs, flight.before, how)
         states = ", ".join(f"{run.name} {state.state}" for run in runs if (state := read_state(run)))
-        self._say(f"{flight.job} ended: {states}")
+        self._notify(f"{flight.job} ended: {states}")
 
 
 def settle(job: Job, runs: Iterable[Run], before: dict[Run, RunState | None], how: str | None) -> None:

@@ -9,28 +9,29 @@ from pathlib import Path
 from core.errors import UserError
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.experiments.listing import chosen_runs
-from core.machine.slots import Say, find_slots, one_slot
+from core.machine.processes import Notify
+from core.machine.slots import find_slots, one_slot
 from core.pipeline.kinds_of_work import work_of
 from core.pipeline.shared_engine import engine_groups
 from core.pipeline.work import Progress
 from core.runs.layout import Run, runs_folder
 
 
-def repeat_evaluations(root: Path, experiment: str, say: Say = lambda _: None) -> int:
+def repeat_evaluations(root: Path, experiment: str, notify: Notify = lambda _: None) -> int:
     """Repeat a sample of the first evaluation of every answered run and note what came of it; how many runs.
 
     Where other work goes on it waits, and says so. Raises `UserError` where no run is answered yet, a model
     can't be served, or a source no longer holds the tasks of the launch.
     """
     launched, answered = _answered(root, experiment)
-    with one_slot(runs_folder(root), find_slots(), say):
+    with one_slot(runs_folder(root), find_slots(), notify):
         for group in engine_groups(answered, launched):
             work_of(group[0]).repeat(launched, group)
     return len(answered)
 
 
 def rescore_experiment(
-    root: Path, experiment: str, views: int, most: int, progress: Progress, say: Say = lambda _: None
+    root: Path, experiment: str, views: int, most: int, progress: Progress, notify: Notify = lambda _: None
 ) -> int:
     """Rescore the answers of every answered run; how many evaluations have their candidates now.
 
@@ -38,7 +39,7 @@ def rescore_experiment(
     """
     launched, answered = _answered(root, experiment)
     seeds = launched.spec.eval_seeds
-    with one_slot(runs_folder(root), find_slots(), say):
+    with one_slot(runs_folder(root), find_slots(), notify):
         for group in engine_groups(answered, launched):
             left = [run for run in group if not all(run.candidates(seed).exists() for seed in seeds)]
             if left:

@@ -75,7 +75,7 @@ def infer_shard(experiment: LaunchedExperiment, run: Run, shard: Shard) -> bool:
             put_together(experiment, run, shard.of)
             reporter.done()
         except Exception as error:
-            reporter.say(error=failure_message(run, error))
+            reporter.write(error=failure_message(run, error))
             if isinstance(error, UserError):
                 return False
             raise
@@ -131,21 +131,21 @@ class _ShardReporter:
         self.run, self.path, self.total = run, shard.report_file(run), total
         self.steps: dict[Any, int] = {}
         self.speed: float | None = None
-        self.say()
+        self.write()
 
     def __call__(self, record: dict[str, Any]) -> None:
         self.steps[record.get("eval_seed")] = record["step"]
         self.speed = record.get("tokens_per_second")
-        self.say()
+        self.write()
         if self.run.stop_file.exists():
             raise Stopped
 
     def done(self) -> None:
         """Say that nothing is left, also where another process had done it."""
         self.steps = {None: self.total}
-        self.say()
+        self.write()
 
-    def say(self, error: str | None = None) -> None:
+    def write(self, error: str | None = None) -> None:
         write_json(
             self.path,
             {

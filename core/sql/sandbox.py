@@ -150,7 +150,7 @@ class Question:
         assert process.stdin is not None and process.stdout is not None
         most = 2 * self.limits.bytes + 2**20
         try:
-            _say(process.stdin, self.sql, views, self.limits)
+            _send(process.stdin, self.sql, views, self.limits)
             self._said = process.stdout.read(most + 1)
             if len(self._said) > most:
                 self._said = b""
@@ -215,7 +215,7 @@ def _start() -> "subprocess.Popen[bytes]":
     )
 
 
-def _say(stdin: IO[bytes], sql: str, views: Views, limits: Limits) -> None:
+def _send(stdin: IO[bytes], sql: str, views: Views, limits: Limits) -> None:
     """The question, as the process reads it; that it died before it heard us is told by its silence."""
     question = {
         "sql": sql,

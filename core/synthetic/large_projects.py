@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from core.arc.tasks import Task
 from core.curation.stored import SourceInfo, store_source
+from core.machine.processes import Notify
 from core.runs.layout import Run
 from core.storage.files import append_records, read_json, write_json
 from core.storage.schemas import SCORES, write_table
@@ -26,7 +27,6 @@ VARIANTS = ("baseline", *(f"recipe-{place}" for place in range(1, 10)))
 SKILLS = {name: 0.15 * place for place, name in enumerate(VARIANTS)}
 TASKS, ATTEMPTS, SECOND_TEST_EVERY, SIDES = 400, 64, 21, (5, 26)
 MADE, VERSION = "made.json", 3
-Say = Callable[[str], None]
 
 
 def large_tasks() -> list[Task]:
@@ -35,36 +35,36 @@ def large_tasks() -> list[Task]:
     return make_tasks(TASKS, SIDES, SECOND_TEST_EVERY)
 
 
-def hundred_runs(folder: Path, say: Say) -> Path:
+def hundred_runs(folder: Path, notify: Notify) -> Path:
     """The project that holds the experiment `hundred-runs`; made in about a minute where it is not there."""
-    return _made(folder / HUNDRED, _make_hundred, say)
+    return _made(folder / HUNDRED, _make_hundred, notify)
 
 
-def thousand_runs(folder: Path, say: Say) -> Path:
+def thousand_runs(folder: Path, notify: Notify) -> Path:
     """The project that holds the experiment `thousand-runs`."""
-    hundred = hundred_runs(folder, say)
-    return _made(folder / THOUSAND, lambda root, say: _make_thousand(root, hundred, say), say)
+    hundred = hundred_runs(folder, notify)
+    return _made(folder / THOUSAND, lambda root, notify: _make_thousand(root, hundred, notify), notify)
 
 
-def _made(root: Path, make: Callable[[Path, Say], None], say: Say) -> Path:
+def _made(root: Path, make: Callable[[Path, Notify], None], notify: Notify) -> Path:
     if (root / MADE).exists() and read_json(root / MADE).get("version") == VERSION:
         return root
     shutil.rmtree(root, ignore_errors=True)
     began = time.monotonic()
-    make(root, say)
+    make(root, notify)
     write_json(root / MADE, {"version": VERSION, "seconds": round(time.monotonic() - began, 1)})
     return root
 
 
-def _make_hundred(root: Path, say: Say) -> None:
-    say(f"making {HUNDRED}: 2.7 million predictions, about a minute")
+def _make_hundred(root: Path, notify: Notify) -> None:
+    notify(f"making {HUNDRED}: 2.7 million predictions, about a minute")
     few = {"baseline": 0.0, "recipe-1": 0.15}
     make_experiment(root, SMALL, few, runs=2, evaluations=1, tasks=large_tasks(), attempts=4)
     make_experiment(root, HUNDRED, SKILLS, runs=10, evaluations=1, tasks=large_tasks(), attempts=ATTEMPTS)
 
 
-def _make_thousand(root: Path, hundred: Path, say: Say) -> None:
-    say(f"making {THOUSAND}")
+def _make_thousand(root: Path, hundred: Path, notify: Notify) -> None:
+    notify(f"making {THOUSAND}")
     store_source(root, SourceInfo(SOURCE, "made up", "1", "none", "0"), large_tasks())
     spec = freeze(root, THOUSAND, SKILLS, 100, 1, ATTEMPTS)
     for variant in VARIANTS:

@@ -102,7 +102,7 @@ def _owner(answers: Sequence[Answer], task: Task, colours: dict[str, str]) -> st
 
 def _card(answer: Answer, truth: Grid) -> str:
     logprob = answer.logprob_per_token
-    quiet = "" if logprob is None else f'<div class="quiet">{_signed(logprob)} per token</div>'
+    sure = "" if logprob is None else f'<div class="quiet">{_signed(logprob)} per token</div>'
     votes = f"{answer.votes} vote{'s' if answer.votes != 1 else ''}"
     if answer.kind == NO_GRID:
         votes = f"{answer.votes} without a grid"
@@ -111,7 +111,7 @@ def _card(answer: Answer, truth: Grid) -> str:
     )
     return (
         f'<div class="answer" title="Mean log-probability per token: higher is surer.">'
-        f'<div class="pictures">{_pictures(answer, truth)}</div><div><b>{votes}</b> {badge}</div>{quiet}</div>'
+        f'<div class="pictures">{_pictures(answer, truth)}</div><div><b>{votes}</b> {badge}</div>{sure}</div>'
     )
 
 

@@ -49,5 +49,5 @@ def test_without_a_gpu_its_rows_stay_unmeasured(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     said: list[str] = []
-    assert list(training.measure_gpu(Workshop(tmp_path, say=said.append))) == []
+    assert list(training.measure_gpu(Workshop(tmp_path, notify=said.append))) == []
     assert said == ["no GPU here: its training rows stay unmeasured"]

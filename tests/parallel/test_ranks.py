@@ -76,7 +76,8 @@ def test_two_processes_take_the_steps_of_one_also_after_a_kill(
 
 
 def test_the_sentence_of_a_process_is_raised_and_records_are_reported() -> None:
-    code = "from core.parallel.ranks import send_record; send_record({'step': 1}); send_record({'error': 'Too wide. Narrow it.'})"
+    code = "from core.parallel.ranks import send_record as send; send({'step': 1});"
+    code += " send({'error': 'Too wide. Narrow it.'})"
     records: list[dict[str, Any]] = []
     with pytest.raises(UserError, match=r"Too wide. Narrow it."):
         share_work(["-c", code], 2, records.append)
