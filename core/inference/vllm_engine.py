@@ -16,7 +16,7 @@ from core.inference.cpu_adapters import multiply_by_adapter
 from core.inference.requests import Completion, Request
 from core.inference.settings import InferenceSettings
 from core.machine.allocator import keep_freed_memory, release_memory
-from core.storage.models import unreadable
+from core.storage.models import reads_generation, unreadable
 
 ADAPTERS_PER_BATCH = 2
 """Requests come adapter by adapter, so a batch rarely holds more, and each place costs memory."""
@@ -75,6 +75,8 @@ class VllmEngine:
                 "max_lora_rank": max(served_rank(adapter_rank(adapter)) for adapter in adapters),
                 "max_loras": min(len(adapters), ADAPTERS_PER_BATCH),
             }
+        if not reads_generation(model):
+            options["generation_config"] = "vllm"  # its own defaults
         self._numbers = {adapter: number for number, adapter in enumerate(adapters, 1)}
         try:
             self.library: Any = vllm.LLM(model=model, **options)

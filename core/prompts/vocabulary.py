@@ -51,6 +51,7 @@ def load_tokenizer(location: str) -> "PreTrainedTokenizerBase":
 
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(location, trust_remote_code=False)
+        tokenizer("0")  # some settings of another type are found when it is used
     except Exception as problem:  # a damaged file raises whatever its parser likes: KeyError, Exception, …
         raise unreadable("tokenizer", location, problem) from problem
     return tokenizer

@@ -18,6 +18,7 @@ from core.storage.model_files import SUMS
 from core.storage.records import Count, Record, Text, read_as
 
 CONFIG = "config.json"
+GENERATION = "generation_config.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 log = logging.getLogger(__name__)
@@ -126,6 +127,13 @@ def unreadable(part: str, location: str, problem: Exception) -> UserError:
             " nothing is lost."
         )
     reason = str(problem).strip().split("\n")[0]
+    for path in sorted(Path(location).glob("*.json")):  # what a library says of it names no file
+        if path.name == GENERATION:
+            continue
+        try:
+            read_as(path, dict[str, Any])
+        except UserError as damage:
+            return damage
     return UserError(
         f"The {part} of '{location}' can't be loaded ({reason}). Check the folder or the hub name."
     )
@@ -137,8 +145,10 @@ def load_model(location: str, **options: Any) -> Any:
     Raises `UserError` where folder or hub model can't be read or lacks weights, which the library would
     fill with random numbers. Errors for too little memory pass.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, GenerationConfig
 
+    if not reads_generation(location):
+        options["generation_config"] = GenerationConfig()
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             location, use_safetensors=True, trust_remote_code=False, output_loading_info=True, **options
@@ -153,6 +163,23 @@ def load_model(location: str, **options: Any) -> Any:
         raise unreadable("model", location, ValueError(f"weights are missing: {names}"))
     _forget_generation(model, location)
     return model
+
+
+def reads_generation(location: str) -> bool:
+    """Whether libraries get on with a model folder's `generation_config.json`. Nothing here needs more of it
+    than the tokens that `config.json` names as well. Warns where they don't."""
+    from transformers import GenerationConfig
+
+    if not (Path(location) / GENERATION).is_file():
+        return True
+    try:
+        GenerationConfig.from_pretrained(location)
+    except OSError:  # no JSON: libraries go on without it
+        return True
+    except Exception as problem:  # whatever a value of another type raises
+        log.warning("%s of %s is not used, for it can't be read: %s", GENERATION, location, problem)
+        return False
+    return True
 
 
 def _forget_generation(model: Any, location: str) -> None:

@@ -77,8 +77,8 @@ def load_base(
 
 
 def check_base(model: Any, tokenizer: "PreTrainedTokenizerBase", prompt: PromptSettings) -> None:
-    """Raise `UserError` unless the model has a row for every token of a prompt, answers one token with finite
-    numbers, and can be saved with its tokenizer (tried with the smallest of its weights)."""
+    """Raise `UserError` unless the model has a row for every token of a prompt, finite weights that answer one
+    token with finite numbers, and can be saved with its tokenizer (tried with the smallest of its weights)."""
     location = tokenizer.name_or_path
     tokens = {token for sample in probe_samples(tokenizer, prompt) for token in sample.tokens}
     rows = int(model.get_input_embeddings().weight.shape[0])
@@ -87,6 +87,9 @@ def check_base(model: Any, tokenizer: "PreTrainedTokenizerBase", prompt: PromptS
             f"The tokenizer of {location} has a token {max(tokens)}, but its model only {rows} rows. The two"
             " do not belong together; choose another base_model."
         )
+    for name, weights in model.named_parameters():
+        if not _are_numbers(weights):
+            raise UserError(f"The weights {name} of {location} hold no numbers. Download the model again.")
     if not _answers_one_token(model, min(tokens)):
         raise UserError(f"The model of {location} answers with no numbers. Download it again.")
     try:
@@ -101,6 +104,12 @@ def check_base(model: Any, tokenizer: "PreTrainedTokenizerBase", prompt: PromptS
             f"The base model {location} could not be saved after a training ({reason}). Correct the file of"
             " its folder that is named."
         ) from problem
+
+
+def _are_numbers(weights: Any) -> bool:
+    import torch
+
+    return bool(torch.isfinite(weights.detach()).all())
 
 
 def _answers_one_token(model: Any, token: int) -> bool:

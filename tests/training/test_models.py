@@ -1,6 +1,7 @@
 """Models: fresh ones depend on their seed alone, and a bad folder is one sentence."""
 
 import errno
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -129,6 +130,30 @@ def test_a_full_disk_is_no_damaged_model(
     for part, load in (("model", load_model), ("tokenizer", load_tokenizer)):
         with pytest.raises(UserError, match=f"The disk is full, so the {part} of '.*' can't be loaded. Free"):
             load(str(model_folder))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("model_max_length", "x"), ("eos_token", ["<eos>"]), ("eos_token", 7)]
+)
+def test_a_setting_of_a_tokenizer_of_another_type_is_one_sentence(
+    key: str, value: object, model_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "bad"
+    shutil.copytree(model_folder, folder)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**settings, key: value}))
+    with pytest.raises(UserError, match=r"The tokenizer of '.*bad' can't be loaded \(.+\). Check the folder"):
+        load_tokenizer(str(folder))
+
+
+@pytest.mark.parametrize("name", ["special_tokens_map.json", "added_tokens.json", "tokenizer_config.json"])
+def test_a_side_file_of_another_shape_is_named(name: str, model_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bad"
+    for text, what in (("[1]", "is damaged"), ("{", "is no valid JSON")):
+        shutil.copytree(model_folder, folder, dirs_exist_ok=True)
+        (folder / name).write_text(text)
+        with pytest.raises(UserError, match=f"{name} {what}"):
+            load_tokenizer(str(folder))
 
 
 def with_code(folder: Path) -> None:
