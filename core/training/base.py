@@ -77,8 +77,9 @@ def load_base(
 
 
 def check_base(model: Any, tokenizer: "PreTrainedTokenizerBase", prompt: PromptSettings) -> None:
-    """Raise `UserError` unless the model has a row for every token of a prompt, finite weights that answer one
-    token with finite numbers, and can be saved with its tokenizer (tried with the smallest of its weights)."""
+    """Raise `UserError` unless the model has a row for every token of a prompt and finite weights, answers a
+    token with finite numbers, and can be saved with its tokenizer (tried with the smallest of its weights).
+    """
     location = tokenizer.name_or_path
     tokens = {token for sample in probe_samples(tokenizer, prompt) for token in sample.tokens}
     rows = int(model.get_input_embeddings().weight.shape[0])

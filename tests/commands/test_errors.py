@@ -59,7 +59,7 @@ def test_a_folder_in_place_of_a_file_is_one_sentence(
     folder = tmp_path / "flags.jsonl"
     folder.mkdir()
     found = said(monkeypatch, capsys, "flags", verb, str(folder), "--root", str(tmp_path))
-    assert found == (2, "", f"{folder}: This is a folder. Name a file.\n")
+    assert found == (2, "", f"{folder} can't be read (Is a directory). Restore it or delete it.\n")
     assert [*tmp_path.iterdir()] == [folder]
 
 
