@@ -4,9 +4,13 @@ import os
 from collections.abc import Sequence
 from typing import TypeVar
 
+import pytest
+
 T = TypeVar("T")
 WANTED = os.environ.get("FUZZ", "")
 ALL = bool(WANTED)
+WITHOUT_END = pytest.mark.timeout(0)
+"""For tests that may take hours where more than a sample is wanted."""
 
 
 def share(every: Sequence[T]) -> list[T]:

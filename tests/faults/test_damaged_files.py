@@ -22,10 +22,11 @@ from core.bench.pages import served
 from tests.dashboard.browserless import Page
 from tests.faults.damage import Damage, damages, put
 from tests.faults.project import full_project, pages, reading_verbs, slow_verbs
-from tests.faults.shares import ALL, share
+from tests.faults.shares import ALL, WITHOUT_END, share
 from tests.patience import wait_for
 from tests.shown import as_read
 
+pytestmark = [WITHOUT_END] if ALL else []
 CASES, VERBS_OF_A_CASE, PAGES_OF_A_CASE = 40, 4, 2
 
 Case = tuple[Path, str, bytes | None]

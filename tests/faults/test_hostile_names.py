@@ -18,8 +18,9 @@ import typer
 from core import __main__ as command_line
 from core.synthetic.experiments import SOURCE
 from tests.faults.project import EXPERIMENT, OTHER, VARIANT, full_project, task_of
-from tests.faults.shares import ALL, share
+from tests.faults.shares import ALL, WITHOUT_END, share
 
+pytestmark = [WITHOUT_END] if ALL else []
 SAMPLE = 150
 
 NAMES = (
