@@ -17,6 +17,7 @@ from core.arc.tasks import REVERSED_SUFFIX, Task
 from core.curation.leaks import find_leaks, related_families
 from core.curation.names import stored_name
 from core.curation.sources import load_tasks
+from core.curation.stored import unknown_task
 from core.errors import UserError
 from core.seeds import generator
 from core.storage.files import write_json
@@ -169,3 +170,16 @@ def listed_tasks(root: Path, source: str, name: str) -> dict[str, Task]:
         for task_id, task in load_tasks(root, source).items()
         if task_id in listed or task_id.removesuffix(REVERSED_SUFFIX) in listed
     }
+
+
+def chosen_tasks(root: Path, source: str, name: str | None, exclude: Sequence[str]) -> list[Task]:
+    """The tasks of a source, or those on a list of a partition, without the excluded ones.
+
+    Raises `UserError` where source, list or an excluded task is unknown.
+    """
+    known = load_tasks(root, source)
+    for task_id in exclude:
+        if task_id not in known:
+            raise unknown_task(task_id, list(known), f"source '{source}', though it is to be excluded")
+    tasks = known if name is None else listed_tasks(root, source, name)
+    return [task for task in tasks.values() if task.task_id not in exclude]

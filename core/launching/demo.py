@@ -2,22 +2,21 @@
 
 from pathlib import Path
 
-from core.curation.sources import list_sources
-from core.importing.import_source import import_bundle
 from core.launching.launch import launch
 from core.machine.account import account
 from core.machine.processes import Notify
+from core.preflight.missing import needs_of, provide
 from core.specs.spec import ExperimentSpec, find_spec, read_spec
 
 DEMO = "demo"
 
 
 def prepare_demo(root: Path, notify: Notify) -> ExperimentSpec:
-    """Import ARC-1 where it is missing; the spec of the demo. Its base model ships with the project."""
+    """Provide what the demo's spec needs and the project lacks; the spec."""
     spec = read_spec(find_spec(root, DEMO))
-    if not any(info.source.startswith("arc1/") for info in list_sources(root)):
-        notify("Importing ARC-1 (400 training and 400 evaluation tasks) …")
-        import_bundle(root, "arc1")
+    for need in needs_of(root, spec):
+        notify(f"{need.sentence} {need.action} …")
+        provide(root, need)
     return spec
 
 

@@ -18,9 +18,8 @@ from core.arc.grids import MAX_SIDE
 from core.arc.tasks import Pair, Task
 from core.curation.leaks import Leak, TaskKey, find_leaks, key, leaking_families, related_families
 from core.curation.names import is_demonstrations, is_drawn, stored_key
-from core.curation.partitions import listed_tasks
+from core.curation.partitions import chosen_tasks
 from core.curation.sources import load_tasks
-from core.curation.stored import unknown_task
 from core.errors import UserError
 from core.mixing.augmentations import Augmentation, can_be_asked, draw_problem, draw_question, draw_view
 from core.mixing.demonstrations import compare_demonstrations, split_demonstrations, without_pairs
@@ -155,12 +154,7 @@ def eligible_tasks(
 
     Raises `UserError` where source, list or an excluded task is unknown.
     """
-    known = load_tasks(root, share.source)
-    for task_id in share.exclude:
-        if task_id not in known:
-            raise unknown_task(task_id, list(known), f"source '{share.source}', though it is to be excluded")
-    tasks = known if share.partition is None else listed_tasks(root, share.source, share.partition)
-    kept = [task for task in tasks.values() if task.task_id not in share.exclude]
+    kept = chosen_tasks(root, share.source, share.partition, share.exclude)
     if share.evaluated_only:
         kept = _evaluated_of(kept, evaluated)
     kept = without_drawn(_without_leaks(root, share, settings, kept), evaluated or ())

@@ -14,7 +14,7 @@ from core.curation.names import stored_name
 from core.curation.sources import list_sources
 from core.errors import UserError
 from core.importing.known_sets import BASICS, BUNDLES
-from core.specs.spec import ExperimentSpec
+from core.specs.spec import ExperimentSpec, Recipe
 from core.storage.models import found_model
 
 
@@ -41,7 +41,7 @@ def needs_of(root: Path, spec: ExperimentSpec) -> list[Need]:
     sources += [share.source for share in spec.evaluation.sources]
     known = {info.source for info in list_sources(root)}
     needs = [_source_need(name, known) for name in sources]
-    needs += [_model_need(root, recipe.base_model) for recipe in recipes]
+    needs += [_model_need(root, recipe) for recipe in recipes]
     return list(dict.fromkeys(need for need in needs if need is not None))
 
 
@@ -56,7 +56,8 @@ def _source_need(name: str, known: set[str]) -> Need | None:
     return Need("source", stored, f"There is no source '{stored}'. Import it: python -m core data import")
 
 
-def _model_need(root: Path, name: str) -> Need | None:
+def _model_need(root: Path, recipe: Recipe) -> Need | None:
+    name = recipe.base_model
     try:
         found_model(root, name)
     except UserError as problem:
@@ -64,8 +65,18 @@ def _model_need(root: Path, name: str) -> Need | None:
         if not plain or (root / "data" / "models" / name).exists():
             return Need("base model", name, str(problem))
         sentence = f"There is no base model '{name}' yet. A small one with random weights takes seconds."
-        return Need("base model", name, sentence, ("model", "init", name))
+        return Need("base model", name, sentence, ("model", "init", name, *_shape(recipe)))
     return None
+
+
+def _shape(recipe: Recipe) -> tuple[str, ...]:
+    """The options of `model init` for a recipe: a model of pairs knows the places of its canvas."""
+    canvas = recipe.prompt.encoding.canvas
+    if recipe.prompt.template != "pair" or canvas is None:
+        return ()
+    context = max(recipe.training.max_seq_len, 512)
+    place = ("--positions", "grid", "--canvas", str(canvas), "--context", str(context))
+    return ("--hidden-size", "96", "--heads", "3", "--mlp-size", "256", *place)
 
 
 def provide(root: Path, need: Need) -> None:

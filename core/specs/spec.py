@@ -12,8 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from core.arc.tasks import Task
 from core.curation.names import DRAWN, is_drawn, stored_name
-from core.curation.partitions import listed_tasks
-from core.curation.sources import load_tasks
+from core.curation.partitions import chosen_tasks
 from core.errors import UserError
 from core.inference.settings import InferenceSettings
 from core.mixing.mixtures import MOST_CELLS, MixtureSettings
@@ -74,6 +73,7 @@ class EvaluatedSource(Settings):
     partition: str | None = Field(
         None, description="Only the tasks on this list of a partition, such as mine/val."
     )
+    exclude: tuple[str, ...] = Field((), description="Ids of tasks that are not to be evaluated.")
 
 
 class EvaluationSettings(Settings):
@@ -224,12 +224,13 @@ def find_spec(root: Path, name: str) -> Path:
 def evaluated_tasks(root: Path, evaluation: EvaluationSettings) -> list[Task]:
     """The tasks that an evaluation asks about, in the order of its sources.
 
-    Raises `UserError` where none is left, one has no known answer, or one is a pool.
+    Raises `UserError` where none is left, one has no known answer or is a pool, or an excluded one is
+    unknown.
     """
     tasks = [
         task
         for share in evaluation.sources
-        for task in _tasks_of(root, share).values()
+        for task in chosen_tasks(root, share.source, share.partition, share.exclude)
         if share.max_cells is None or task.cells <= share.max_cells
     ]
     drawn = {share.source for share in evaluation.sources if is_drawn(share.source)}
@@ -252,9 +253,3 @@ def evaluated_tasks(root: Path, evaluation: EvaluationSettings) -> list[Task]:
                 " Evaluate on a source with solutions."
             )
     return tasks
-
-
-def _tasks_of(root: Path, share: EvaluatedSource) -> dict[str, Task]:
-    if share.partition is None:
-        return load_tasks(root, share.source)
-    return listed_tasks(root, share.source, share.partition)

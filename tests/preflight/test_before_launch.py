@@ -123,6 +123,16 @@ def test_what_is_missing_is_named_with_the_verb_that_provides_it(root: Path) -> 
     assert needs[0].action == "Import arc1"
 
 
+def test_a_start_model_of_pairs_is_made_for_its_canvas(root: Path) -> None:
+    prompt = {"template": "pair", "encoding": {"canvas": 6}}
+    recipe = {**tiny_spec()["recipe"], "base_model": "start", "prompt": prompt}
+    (need,) = needs_of(root, spec_of(recipe=recipe))
+    assert need.verb[:7] == ("model", "init", "start", "--hidden-size", "96", "--heads", "3")
+    assert need.verb[-6:] == ("--positions", "grid", "--canvas", "6", "--context", "512")
+    provide(root, need)
+    assert needs_of(root, spec_of(recipe=recipe)) == []
+
+
 def test_a_need_is_provided_by_its_verb(root: Path) -> None:
     evaluation = {**tiny_spec()["evaluation"], "sources": [{"source": "arc1/evaluation", "max_cells": 60}]}
     (need, _) = needs_of(root, spec_of(evaluation=evaluation))

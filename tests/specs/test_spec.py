@@ -144,6 +144,14 @@ def evaluation(**changes: Any) -> EvaluationSettings:
     return validated(EvaluationSettings, {"sources": [{"source": "toy", **changes}]}, "trial")
 
 
+def test_excluded_tasks_are_not_evaluated(root: Path) -> None:
+    everything = evaluated_tasks(root, evaluation())
+    left = evaluated_tasks(root, evaluation(exclude=[everything[1].task_id]))
+    assert left == [everything[0], *everything[2:]]
+    with pytest.raises(UserError, match="though it is to be excluded"):
+        evaluated_tasks(root, evaluation(exclude=["00nosuch"]))
+
+
 def test_tasks_that_can_not_be_evaluated_are_named(root: Path) -> None:
     assert len(evaluated_tasks(root, evaluation())) == 4
     with pytest.raises(UserError, match=r"No task is left to evaluate. Raise max_cells under evaluation"):
