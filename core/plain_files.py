@@ -7,6 +7,8 @@ from pathlib import Path
 
 from core.errors import UserError
 
+Stamp = tuple[int, int]
+
 
 def open_plain(path: Path) -> BufferedReader:
     """A file opened for reading its bytes.
@@ -22,6 +24,16 @@ def check_plain(path: Path) -> None:
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise UserError(f"{path} is a pipe or a device. Put a file in its place.")
+
+
+def file_stamp(path: Path) -> Stamp:
+    """Modification time (ns) and size: what changes when a file does. Zeros where it is gone or can't be
+    reached, as what a list has found may be by now."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_mtime_ns, status.st_size)
 
 
 def decoded(data: bytes, where: str) -> str:

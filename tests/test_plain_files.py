@@ -8,7 +8,7 @@ import pytest
 from core.curation.flags import import_flags
 from core.errors import UserError
 from core.exchange.import_scores import import_results
-from core.plain_files import open_plain, read_text
+from core.plain_files import file_stamp, open_plain, read_text
 from core.storage.files import read_json, read_records, sha256_of
 from core.storage.schemas import PAIRS, read_table
 
@@ -49,3 +49,12 @@ def test_what_is_no_text_is_a_sentence(tmp_path: Path) -> None:
         read_text(tmp_path / "spec.yaml")
     with pytest.raises(UserError, match="is a folder"):
         read_text(tmp_path)
+
+
+def test_what_is_gone_has_an_empty_stamp(tmp_path: Path) -> None:
+    (tmp_path / "nowhere").symlink_to("nothing")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "there").write_text("12345")
+    stamps = [file_stamp(tmp_path / name) for name in ("nowhere", "loop", "gone")]
+    assert stamps == [(0, 0)] * 3
+    assert file_stamp(tmp_path / "there")[1] == 5

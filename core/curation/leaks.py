@@ -17,8 +17,9 @@ from core.curation.canonical import bits, canonical_pair, colour_counts, signatu
 from core.curation.flags import flags_path
 from core.curation.names import REVERSED, stored_name
 from core.curation.sources import list_sources, load_tasks
-from core.curation.stored import Stamp, file_stamp, source_stamp
+from core.curation.stored import source_stamp
 from core.curation.twins import are_twins
+from core.plain_files import Stamp, file_stamp
 
 # In ARC-1, ARC-2, RE-ARC, ConceptARC and Mini-ARC pairs shared by unrelated tasks reach 8 bits; the
 # weakest that two tasks share because they follow the same rule has 16.

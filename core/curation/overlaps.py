@@ -14,6 +14,7 @@ from core.arc.tasks import Task
 from core.curation.leaks import EVIDENCE, Leak, leaks_between, shared_pairs
 from core.curation.sources import content_key, find_task, list_sources
 from core.errors import UserError
+from core.plain_files import file_stamp
 from core.storage.files import fingerprint, read_json, write_json
 
 RULES = (2, EVIDENCE)  # a change of what counts as a leak raises the first number
@@ -83,7 +84,7 @@ def _kept(path: Path) -> list[Leak] | None:
 
 def _forget_old(folder: Path) -> None:
     """Keep the latest files only."""
-    latest = sorted(folder.glob("*.json"), key=lambda path: -path.stat().st_mtime_ns)
+    latest = sorted(folder.glob("*.json"), key=lambda path: -file_stamp(path)[0])
     for path in latest[MOST_KEPT:]:
         path.unlink(missing_ok=True)
 

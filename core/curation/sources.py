@@ -30,9 +30,7 @@ from core.curation.names import (
 from core.curation.stored import (
     Dropped,
     SourceInfo,
-    Stamp,
     counted,
-    file_stamp,
     list_sources,
     load_stored,
     parquet_path,
@@ -40,6 +38,7 @@ from core.curation.stored import (
     source_stamp,
     unknown_task,
 )
+from core.plain_files import Stamp, file_stamp
 from core.storage.files import fingerprint, sha256_of
 
 __all__ = [

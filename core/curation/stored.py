@@ -22,6 +22,7 @@ import pyarrow as pa
 from core.arc.grids import COLOURS, MAX_SIDE
 from core.arc.tasks import Pair, Task
 from core.errors import UserError
+from core.plain_files import Stamp, file_stamp
 from core.storage.files import write_json
 from core.storage.records import read_as
 from core.storage.schemas import PAIRS, grid_columns, grids_of, read_table, write_table
@@ -200,18 +201,6 @@ def unknown_task(task_id: str, known: Sequence[str], where: str) -> UnknownTaskE
     near = difflib.get_close_matches(task_id, known, n=1)
     hint = f"Did you mean '{near[0]}'?" if near else "Run: python -m core data list"
     return UnknownTaskError(f"No task '{task_id}' in {where}. {hint}")
-
-
-Stamp = tuple[int, int]
-
-
-def file_stamp(path: Path) -> Stamp:
-    """Modification time (ns) and size: what changes when a file does. Zeros where it is absent."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return (0, 0)
-    return (status.st_mtime_ns, status.st_size)
 
 
 def source_stamp(root: Path, source: str) -> tuple[Stamp, Stamp]:

@@ -10,6 +10,7 @@ from typing import Any, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from core.errors import UserError
+from core.plain_files import file_stamp
 from core.runs.layout import IMPORTED, SPEC, evaluation_files, runs_folder
 from core.settings import Seed, Settings, read_yaml, validated
 from core.storage.evaluation_files import SCORES_FILE
@@ -55,7 +56,7 @@ def known_folder(root: Path, name: str) -> Path:
 def list_experiments(root: Path) -> list[str]:
     """Names of the experiments that have a folder, launched and imported, the latest first."""
     found = [path for name in (SPEC, IMPORTED) for path in runs_folder(root).glob(f"*/{name}")]
-    latest = sorted(found, key=lambda path: (-path.stat().st_mtime, path.parent.name))
+    latest = sorted(found, key=lambda path: (-file_stamp(path)[0], path.parent.name))
     return list(dict.fromkeys(path.parent.name for path in latest))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from core.experiments.experiment import list_experiments
 from core.experiments.listing import list_runs, run_records
+from core.plain_files import file_stamp
 from core.runs.layout import spec_path
 from core.runs.workers import SECONDS_TO_BEGIN, is_worked_on
 from core.specs.spec import ExperimentSpec, read_spec
@@ -54,7 +55,7 @@ def overview(root: Path, experiment: str) -> Overview:
         key=lambda run: (places.get(run["variant"], len(places)), run["train_seed"]),
     )
     states = Counter(run["state"] for run in runs)
-    fresh = time.time() - spec_path(root, experiment).stat().st_mtime < SECONDS_TO_BEGIN
+    fresh = time.time() - file_stamp(spec_path(root, experiment))[0] / 1e9 < SECONDS_TO_BEGIN
     waiting = states["queued"] > 0
     active = states["running"] > 0 or (waiting and (worked_on or fresh))
     there = {(run["variant"], run["train_seed"]) for run in runs}

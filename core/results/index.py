@@ -14,6 +14,7 @@ from core.errors import UserError
 from core.experiments.experiment import list_experiments, read_experiment
 from core.experiments.notes import read_notes
 from core.monitoring.overview import overview
+from core.plain_files import file_stamp
 from core.results.answer import experiment_answer
 from core.results.loading import Scores
 from core.results.number_format import mean_and_std
@@ -55,7 +56,7 @@ def _record(root: Path, name: str) -> dict[str, Any]:
         "share": 0.0,
         "variants": 0,
         "trainings": 0,
-        "date": time.strftime("%Y-%m-%d", time.localtime(path.stat().st_mtime)),
+        "date": time.strftime("%Y-%m-%d", time.localtime(file_stamp(path)[0] / 1e9)),
         "owner": _owner(folder),
         "tags": (),
         "pinned": False,

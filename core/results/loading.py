@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from core.errors import UserError
 from core.experiments.experiment import Experiment, known_folder, read_experiment
+from core.plain_files import file_stamp
 from core.runs.imported import imported_table
 from core.runs.layout import evaluation_files, evaluation_place
 from core.scoring.metrics import higher_is_better
@@ -128,12 +129,8 @@ def scores_stamp(root: Path, name: str) -> tuple[int, int, int]:
     folder = known_folder(root, name)
     paths = [*folder.glob("*.yaml"), *folder.glob("imported.*"), *score_paths(folder)]
     paths += evaluation_files(folder, CANDIDATES_FILE)
-    stats = [path.stat() for path in paths]
-    return (
-        len(stats),
-        max((stat.st_mtime_ns for stat in stats), default=0),
-        sum(stat.st_size for stat in stats),
-    )
+    stamps = [file_stamp(path) for path in paths]
+    return (len(stamps), max((time for time, _ in stamps), default=0), sum(size for _, size in stamps))
 
 
 def score_paths(folder: Path) -> list[Path]:

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.curation.stored import Stamp, file_stamp
 from core.errors import UserError
 from core.monitoring.clock import Clock, experiment_seconds_left, seconds_left, share_of_all, typical_seconds
+from core.plain_files import Stamp, file_stamp
 from core.results.loading import Scores
 from core.results.number_format import mean_and_std
 from core.results.records import records_of

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from core.curation.flags import latest_flags
 from core.curation.sources import list_sources
-from core.curation.stored import Stamp, load_stored, source_stamp
+from core.curation.stored import load_stored, source_stamp
+from core.plain_files import Stamp
 from core.reversibility.features import FEATURES, PRIOR_INTERCEPT, features_of
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ demonstrations alone, as its `run.json` recorded at the launch."""
 import functools
 from pathlib import Path
 
-from core.curation.stored import Stamp, file_stamp
 from core.errors import UserError
+from core.plain_files import Stamp, file_stamp
 from core.runs.layout import RECORD
 from core.runs.record import read_record_file
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError, is_full_disk
+from core.plain_files import file_stamp
 from core.storage.files import sha256_of, write_json
 from core.storage.hub import check_hub_model
 from core.storage.model_files import SUMS
@@ -82,7 +83,7 @@ def model_summary(folder: Path, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "architecture": ", ".join(settings.architectures or []) or None,
-        "weights_bytes": sum(path.stat().st_size for path in folder.glob("*.safetensors")),
+        "weights_bytes": sum(file_stamp(path)[1] for path in folder.glob("*.safetensors")),
         "context": settings.max_position_embeddings,
     }
 

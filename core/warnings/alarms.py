@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core.curation.stored import Stamp, file_stamp
 from core.errors import UserError
 from core.experiments.experiment import known_folder
+from core.plain_files import Stamp, file_stamp
 from core.runs.layout import CHECK, PROGRESS, evaluation_files, evaluation_place, run_folders, run_place
 from core.runs.progress import progress_records
 from core.runs.record import read_record_file

@@ -20,8 +20,9 @@ from core.arc.grids import Grid
 from core.arc.tasks import Pair, Task
 from core.curation.flags import disagreements, flags_path, latest_flags
 from core.curation.sources import load_tasks
-from core.curation.stored import Stamp, file_stamp, source_stamp
+from core.curation.stored import source_stamp
 from core.errors import UserError
+from core.plain_files import Stamp, file_stamp
 from core.reversibility.suggestions import Suggestion
 from dashboard.components.ledger import Ledger, Receipt
 from dashboard.components.rights import permitted, rights

@@ -12,7 +12,7 @@ from core.experiments.clone import free_name
 from core.launching.launch import launch, leaks_of
 from core.mixing.mixtures import Gate
 from core.monitoring.overview import launched_experiments, overview
-from core.plain_files import read_text
+from core.plain_files import file_stamp, read_text
 from core.preflight.cautions import cautions_of
 from core.preflight.cost import Size, bytes_needed, measured, seconds_needed, size_of
 from core.preflight.missing import needs_of, provide
@@ -192,7 +192,7 @@ def stamps_of_data() -> tuple[Any, ...]:
     """Changes when sources, partitions or flags do."""
     files = sorted(path for path in (root / "data").glob("*/**/*.json") if "models" not in path.parts)
     files += [path for path in [root / "data" / "flags.jsonl"] if path.exists()]
-    return tuple((str(path), path.stat().st_mtime_ns) for path in files)
+    return tuple((str(path), file_stamp(path)) for path in files)
 
 
 @st.cache_data(max_entries=32, ttl=60, show_spinner=False)
