@@ -70,23 +70,26 @@ class Estimate:
     """A mean with the mean squares that make up its variance: the common coin of all intervals.
 
     `terms` are (contribution to the variance of the mean, degrees of freedom); contributions may be
-    negative as long as their sum isn't. No terms: the variance is unknown. `apart`: each term keeps its own
-    quantile in the interval, as Satterthwaite's single one falls short where two evaluation seeds are shared.
+    negative as long as their sum isn't. No terms: the variance is unknown. `common` is one more, of the
+    evaluation seeds that all runs share; it keeps its own quantile in the interval, as Satterthwaite's single
+    one falls short where there are two seeds.
     """
 
     mean: float
     terms: tuple[tuple[float, float], ...] = ()
-    apart: bool = False
+    common: tuple[float, float] | None = None
 
     @property
     def variance(self) -> float | None:
         """Squared standard error of the mean."""
-        return max(0.0, sum(part for part, _ in self.terms)) if self.terms else None
+        if not self.terms:
+            return None
+        return max(0.0, sum(part for part, _ in self.terms)) + (self.common[0] if self.common else 0.0)
 
     @property
     def degrees_of_freedom(self) -> float | None:
         """Satterthwaite 1946: (Σ parts)² / Σ (part² / its degrees of freedom); inf where nothing varies."""
-        return satterthwaite(self.terms)
+        return satterthwaite((*self.terms, *([self.common] if self.common else [])))
 
     def interval(self, level: float = 0.95) -> tuple[float | None, float | None]:
         """Student t interval of the mean; (None, None) where the variance is unknown."""
@@ -94,18 +97,17 @@ class Estimate:
         return (None, None) if half is None else (self.mean - half, self.mean + half)
 
     def half_width(self, level: float = 0.95) -> float | None:
-        """t·√variance; where terms are `apart` √Σ t_i²·term_i, which covers at least `level` (Banerjee
-        1960).
+        """t·√variance; with a `common` term √(t²·variance of the terms + t²·common), each with its own
+        quantile, which covers at least `level` (Banerjee 1960).
         """
         _check_level(level)
-        variance, freedom = self.variance, self.degrees_of_freedom
-        if variance is None or freedom is None:
+        freedom = satterthwaite(self.terms)
+        if freedom is None:
             return None
-        if not self.apart:
-            return float(special.stdtrit(freedom, (1 + level) / 2) * np.sqrt(variance))
-        quantiles = special.stdtrit([term[1] for term in self.terms], (1 + level) / 2)
-        parts = (q**2 * part for q, (part, _) in zip(quantiles.tolist(), self.terms, strict=True))
-        return float(np.sqrt(sum(parts)))
+        parts = [(max(0.0, sum(part for part, _ in self.terms)), freedom)]
+        parts += [self.common] if self.common else []
+        quantiles = special.stdtrit([freedom for _, freedom in parts], (1 + level) / 2).tolist()
+        return float(np.sqrt(sum(q**2 * part for q, (part, _) in zip(quantiles, parts, strict=True))))
 
 
 def satterthwaite(terms: Sequence[tuple[float, float]]) -> float | None:

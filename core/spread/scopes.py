@@ -79,7 +79,8 @@ def scope_estimate(
     recipe: sample variance of run means / R (R − 1 degrees of freedom); shared: random evaluations crossed
     with random trainings, Var ≤ (MS_training + MS_evaluation) / (R·E), each with its own quantile.
     new_tasks: random tasks crossed with random trainings. With mean squares of the runs × tasks table
-    (evaluations averaged), Var = (MS_task + MS_training − MS_interaction) / (R·T).
+    (evaluations averaged), Var = (MS_task + MS_training − MS_interaction) / (R·T); shared: evaluations are
+    random too, and their variance is added as at "recipe" (MS_evaluation holds no less than theirs).
     In a crossed sum a mean square below the interaction's is replaced by it (a component is no less than 0),
     so that this variance is never below that of the runs alone; degrees of freedom by Satterthwaite. Unknown
     with one run or one task, and where nothing varies and no `resolution` says how much at least may.
@@ -153,20 +154,24 @@ def _estimate(cells: Cells, scope: str, shared: bool, resolution: Resolution | N
         return _over_evaluations(cells, mean, crossed, resolution)
     if scope == "new_tasks":
         table = _table(cells)
-        return _known(Estimate(mean, () if table is None else _crossed_terms(table)))
+        terms = () if table is None else _crossed_terms(table)
+        return _known(Estimate(mean, terms, _common_term(crossed)))
     if variance is None:
         return Estimate(mean)
     runs = len(per_run)
     least = 0.0 if resolution is None else float(resolution.least_variance(mean, runs))
-    if crossed is not None and crossed.shape[1] > 1:
-        evaluations = crossed.shape[1]
-        _, over_seeds = mean_and_variance(crossed.mean(axis=0))
-        terms = (
-            (max(variance, least) / runs, runs - 1.0),
-            ((over_seeds or 0.0) / evaluations, evaluations - 1.0),
-        )
-        return _known(Estimate(mean, terms, apart=True))
-    return _known(Estimate(mean, ((max(variance, least) / runs, runs - 1.0),)))
+    return _known(Estimate(mean, ((max(variance, least) / runs, runs - 1.0),), _common_term(crossed)))
+
+
+def _common_term(crossed: Floats | None) -> tuple[float, float] | None:
+    """What the evaluations that all runs share add to the variance of the mean, of a table runs ×
+    evaluations; None where there are fewer than two.
+    """
+    if crossed is None or crossed.shape[1] < 2:
+        return None
+    evaluations = crossed.shape[1]
+    _, over_seeds = mean_and_variance(crossed.mean(axis=0))
+    return (over_seeds or 0.0) / evaluations, evaluations - 1.0
 
 
 def _over_evaluations(

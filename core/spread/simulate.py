@@ -18,7 +18,7 @@ from core.seeds import generator
 from core.spread.intervals import share_interval
 from core.spread.resolution import Resolution
 from core.spread.scopes import scope_estimate
-from core.spread.verdict import critical_against, critical_elsewhere, judged_variances
+from core.spread.verdict import critical_against, critical_elsewhere, judged_variances, standard_error
 
 TASKS = 29
 SCORES: dict[str, str] = {
@@ -31,6 +31,7 @@ SCORES: dict[str, str] = {
 }
 SIZES: dict[str, tuple[int, int]] = {
     **{str(runs): (runs, runs) for runs in (2, 3, 5, 10)},
+    "2 against 5": (2, 5),
     "2 against 10": (2, 10),
     "10 against 2": (10, 2),
 }
@@ -118,14 +119,15 @@ def _judged(
     """Which pairs (tables, variants, variants; upper half) the verdict tells apart, and whether the interval
     of each variant against the baseline holds the true difference of 0."""
     means, own = np.nanmean(drawn, axis=2), np.nanvar(drawn, axis=2, ddof=1)
-    errors = judged_variances(means, own, sizes, resolution) / sizes
+    variances = judged_variances(means, own, sizes, resolution)
     freedom, variants = float((sizes - 1).sum()), len(sizes)
     against = critical_against(sizes.tolist(), 0, freedom, level)
     elsewhere = critical_elsewhere(variants, freedom, level) if variants > 2 else np.nan
     apart = np.zeros((len(drawn), variants, variants), dtype=bool)
     for i, j in combinations(range(variants), 2):
         critical = elsewhere if i else against
-        apart[:, i, j] = np.abs(means[:, j] - means[:, i]) > critical * np.sqrt(errors[:, i] + errors[:, j])
+        error = standard_error(variances[:, i], variances[:, j], sizes[i], sizes[j])
+        apart[:, i, j] = np.abs(means[:, j] - means[:, i]) > critical * error
     return apart, ~apart[:, 0, 1:]
 
 

@@ -6,7 +6,8 @@ right together: with no true difference anywhere, at least 95 % of tables show n
 
 The method, chosen by simulation over the tables that people make (`core.spread.simulate`,
 docs/statistics.md): the variance between runs is pooled over the variants, a variant that varies more than
-that counts with its own, and none with less than the resolution of the score allows. Comparisons with the
+that counts with its own, and none with less than the resolution of the score allows. Of two variants the one
+with fewer runs counts with more (`standard_error`). Comparisons with the
 baseline share the error by Dunnett's distribution (Dunnett 1955); all other pairs get half as much again by
 Tukey's and Kramer's (1956).
 """
@@ -134,7 +135,8 @@ def judge(
     variances = judged_variances(means, own, sizes, resolution or resolution_of(runs), borrowed)
     used = sizes >= (1 if borrowed else 2)
     place = names.index(baseline)
-    found = _compared(means, variances, sizes, used, place, noise.freedom if noise else 0.0, level)
+    freedom = noise.freedom if noise else 0.0
+    found = _compared(means, variances, sizes, used, place, freedom, level, own_noise=borrowed is None)
     pairs = {
         (names[i], names[j]): _comparison(one, sizes[i], sizes[j], level, higher_is_better)
         for (i, j), one in found.items()
@@ -199,6 +201,21 @@ def largest_variance(pooled: Floats, own: Floats, least: Floats | float) -> Floa
     return np.asarray(np.where(largest > 0, largest, np.nan))
 
 
+def standard_error(first: ArrayLike, second: ArrayLike, n_first: ArrayLike, n_second: ArrayLike) -> Floats:
+    """Of a difference between two variants with these variances between runs and these numbers of runs.
+
+    √(first·w(n_first, n_second) / n_first + second·w(n_second, n_first) / n_second) with w(n, m) =
+    max(1, √(m / n)). Few runs can't show that they vary more than the others, from which most of the pooled
+    variance comes: with two runs that vary twice as much as ten others, w = 1 raises false alarms in 14 to 16
+    % of tables and w = √(m / n) in 5 to 6 % (chosen by simulation). Broadcasts.
+    """
+    a, b, n, m = (np.asarray(part, dtype=np.float64) for part in (first, second, n_first, n_second))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(
+            np.sqrt(a * np.maximum(1, (m / n) ** 0.5) / n + b * np.maximum(1, (n / m) ** 0.5) / m)
+        )
+
+
 def critical_against(sizes: Sequence[int], baseline: int, freedom: float, level: float) -> float:
     """How many standard errors a difference from the baseline (a place in `sizes`) must have; `sizes` are the
     runs of the variants that take part."""
@@ -238,14 +255,19 @@ def _compared(
     baseline: int,
     freedom: float,
     level: float,
+    *,
+    own_noise: bool,
 ) -> dict[tuple[int, int], tuple[float, float, float, float, float]]:
     """For each pair of variants: difference, half width of its interval, p, p alone, degrees of freedom."""
     places = list(combinations(range(means.size), 2))
     left, right = np.array(places, dtype=np.int64).reshape(-1, 2).T
     differences = means[right] - means[left]
     differences[np.abs(differences) <= ROUNDING * np.abs(means[left])] = 0.0
-    errors = np.divide(variances, sizes, out=np.full(means.shape, np.nan), where=used)
-    deviations = np.sqrt(errors[left] + errors[right])
+    taken = np.where(used, variances, np.nan)
+    if own_noise:
+        deviations = standard_error(taken[left], taken[right], sizes[left], sizes[right])
+    else:  # borrowed noise is alike by the user's word, however many runs there are
+        deviations = np.sqrt(taken[left] / sizes[left] + taken[right] / sizes[right])
     measurable = ~np.isnan(deviations)
     p, alone, half = (np.full(differences.shape, np.nan) for _ in range(3))
     if measurable.any():

@@ -108,14 +108,13 @@ def _few_runs(scores: Scores) -> list[str]:
 
 
 def _unequal(scores: Scores) -> list[str]:
-    """Where pooling the noise over the variants asks for trust."""
+    """Where few runs of a variant weaken its verdicts."""
     counts = [len(runs) for runs in scores.runs.values() if len(runs) > 1]
     found = []
     if counts and max(counts) >= MUCH_MORE * min(counts):
         found.append(
-            f"The variants have {min(counts)} to {max(counts)} runs: verdicts hold where their noise is"
-            f" alike, and"
-            " would be wrong in 14 to 17 % of tables were it twice as large where runs are few"
+            f"The variants have {min(counts)} to {max(counts)} runs: those with few count with more noise"
+            " than they showed, as few runs can't show that they vary more. Add runs to them"
         )
     return found
 

@@ -27,7 +27,7 @@ def test_many_curves_are_those_of_each(attempts: int, k: int) -> None:
         alone.append(expected_vote_curve(attempts, int(truth[place]), others, k, BUDGETS[attempts]))
     assert 0.05 < (truth == 0).mean() < 0.5
     found = expected_vote_curves(np.full(80, attempts), truth, rivals, k, BUDGETS[attempts])
-    np.testing.assert_allclose(found, np.array(alone), atol=2e-5)
+    np.testing.assert_allclose(found, np.array(alone), atol=1e-6)
     assert np.isnan(found[:, 6]).all() == (attempts == 8)
 
 
@@ -50,6 +50,22 @@ def test_without_a_rival_a_drawn_truth_wins(k: int) -> None:
     found = expected_vote_curves(np.full(20, 20), truth, np.zeros((20, 21), dtype=np.int64), k, [1, 5, 20])
     missed = [[comb(20 - c, s) / comb(20, s) for s in (1, 5, 20)] for c in truth.tolist()]
     np.testing.assert_allclose(found, 1 - np.array(missed), atol=2e-5)
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_the_worst_cases_are_exact(k: int) -> None:
+    """All answers differ, or all have as many votes: dozens tie, for nearly all attempts."""
+    attempts, budgets = 128, [32, 64, 96, 124, 126, 127]
+    cases = [(t, [t] * ((attempts - t) // t - spare)) for t in (1, 2, 3, 4) for spare in (0, 1)]
+    cases += [(t, [1] * (attempts - t - spare)) for t in (1, 2, 3, 4) for spare in (1, 2)]
+    assert len(cases) == 16  # fewer are counted one by one
+    rivals = np.zeros((16, attempts + 1), dtype=np.int64)
+    for row, (_, others) in zip(rivals, cases, strict=True):
+        np.add.at(row, others, 1)
+    truth = np.array([votes for votes, _ in cases])
+    found = expected_vote_curves(np.full(16, attempts), truth, rivals, k, budgets)
+    alone = [expected_vote_curve(attempts, votes, others, k, budgets) for votes, others in cases]
+    np.testing.assert_allclose(found, np.array(alone), atol=1e-6)
 
 
 def test_impossible_votes_are_refused() -> None:

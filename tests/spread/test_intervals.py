@@ -8,6 +8,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from core.errors import UserError
+from core.seeds import generator
 from core.spread.intervals import (
     Estimate,
     satterthwaite,
@@ -177,6 +178,18 @@ def test_the_new_tasks_interval_covers_new_trainings_and_tasks() -> None:
     data = crossed_scores("new tasks", 1500, 3, 40)
     wide = [covers(summarize_scope(one, "new_tasks"), 0.0) for one in data]
     assert 0.93 <= np.mean(wide) <= 0.99
+
+
+@pytest.mark.parametrize(("runs", "seeds"), [(3, 2), (5, 4), (10, 3)])
+def test_the_new_tasks_interval_covers_the_seeds_that_all_runs_share(runs: int, seeds: int) -> None:
+    """Each evaluation seed lifts all runs of a table by as much; nested evaluations would not see it."""
+    views = 0.3 * generator(0, "views", runs, seeds).normal(size=(400, 1, seeds, 1))
+    data = crossed_scores("shared seeds", 400, runs, 40, seeds) + views
+    hits = {
+        shared: np.mean([covers(summarize_scope(one, "new_tasks", shared=shared), 0.0) for one in data])
+        for shared in (False, True)
+    }
+    assert hits[True] >= 0.93 and hits[False] < 0.92, hits
 
 
 def test_the_checkpoint_interval_covers_other_evaluations_and_nothing_else() -> None:

@@ -48,7 +48,13 @@ def test_students_power_at_its_edges() -> None:
     assert np.isnan(student_power([1, np.nan, 1, 1], [1, 1, np.nan, 0], [1, 5, 5, 5])).all()
 
 
-@pytest.mark.parametrize(("variants", "runs", "d"), [(2, 3, 3.0), (6, 3, 3.0), (6, 2, 4.0), (12, 5, 2.0)])
+@pytest.mark.parametrize(
+    ("variants", "runs", "d"),
+    [
+        *((2, 2, 6.0), (2, 3, 3.0), (2, 5, 2.0), (2, 10, 1.3)),
+        *((6, 2, 4.5), (6, 3, 3.0), (6, 5, 2.2), (6, 10, 1.5), (12, 5, 2.0)),
+    ],
+)
 def test_the_planned_power_is_that_of_the_verdict(variants: int, runs: int, d: float) -> None:
     """Against tables that are drawn and judged one by one."""
     rng, tables = generator(4, "promise", variants, runs), 500

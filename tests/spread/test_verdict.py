@@ -18,7 +18,7 @@ from core.spread.scope_verdicts import compare_scope
 from core.spread.scopes import run_means
 from core.spread.second_opinions import paired_tasks
 from core.spread.simulate import Design, designs, simulate
-from core.spread.verdict import BorrowedNoise, compare, judge, word
+from core.spread.verdict import BorrowedNoise, compare, judge, standard_error, word
 from tests.spread.simulations import crossed_scores, unhurried
 
 A, B, C = [87.58, 86.72, 89.27], [85.41, 86.36], [90.0, 92.0, 91.0, 90.5]
@@ -227,18 +227,29 @@ def test_new_tasks_and_new_trainings_raise_few_alarms() -> None:
 
 def test_simulated_tables_keep_the_promises() -> None:
     """A part of the grid with few tables; `spread simulate` runs all of it."""
-    chosen = designs(("equal", "baseline 2×", "0.5 %", "2 %"), ("2", "3", "2 against 10"), (2, 6))
+    chosen = designs(("equal", "baseline 2×"), ("2", "3", "2 against 5", "2 against 10"), (2, 6))
+    chosen += designs(("0.5 %", "2 %"), ("2", "3"), (2, 6))
     assert len(chosen) == 24
     for design, record in zip(chosen, simulate(chosen, tables=2000), strict=True):
-        unequal = design.scores == "baseline 2×"
-        if unequal and design.runs == "2 against 10":  # the one corner that fails, as the manual says
-            assert record["false_alarms"] > 0.1
-            continue
-        # Wanted: .06 and .10; the rest is what 2,000 tables leave to chance.
-        assert record["false_alarms"] <= (0.12 if unequal else 0.075), record
-        assert record["false_letters"] <= (0.12 if unequal else 0.075), record
-        assert record["coverage"] >= 0.92, record
+        # Wanted: .06, .10 and .93; the rest is what 2,000 tables leave to chance.
+        most = 0.12 if design.scores == "baseline 2×" else 0.075
+        assert record["false_alarms"] <= most, record
+        assert record["false_letters"] <= most, record
+        assert record["coverage"] >= 0.915, record
         assert record["coverage_of_means"] >= 0.92, record
+
+
+def test_of_two_variants_the_one_with_fewer_runs_counts_with_more() -> None:
+    few, many = [1.0, 2.0], [3.0, 4.0] * 5
+    found, alone = compare(few, many), stats.ttest_ind(many, few)
+    ends = alone.confidence_interval(0.95)
+    assert found.low is not None and found.low < ends.low and (found.p or 0) > alone.pvalue
+    assert standard_error(1, 1, 2, 10) == pytest.approx((5**0.5 / 2 + 1 / 10) ** 0.5)
+    assert standard_error(1, 4, 3, 3) == pytest.approx((5 / 3) ** 0.5)
+    lent = judge({"a": [1.0], "b": [2.9, 3.0, 3.1] * 3}, "a", borrowed=BorrowedNoise(0.1, 8)).between(
+        "a", "b"
+    )
+    assert lent.p == pytest.approx(float(dunnett_tail(2 / (0.1 + 0.1 / 9) ** 0.5, (0.9,), 8)))
 
 
 def test_three_runs_of_six_variants_find_three_standard_deviations() -> None:

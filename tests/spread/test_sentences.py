@@ -1,0 +1,82 @@
+"""What sentences of Results, Compare, Launch, `plan` and `spread` say in numbers, against draws of the same
+designs that share no code with them."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from core.results.noise import Noise
+from core.seeds import generator
+from core.spread.intervals import summarize, wilson
+from core.spread.looks import alarms_over_looks
+from core.spread.planning import detectable_difference, std_interval
+from core.spread.scope_verdicts import compare_scope
+from core.spread.scopes import summarize_scope
+
+
+def test_two_runs_reach_nine_standard_deviations() -> None:
+    found = summarize([0.0, 1.0])
+    assert found.std is not None and found.high is not None
+    assert (found.high - found.mean) / found.std == pytest.approx(9, abs=0.05)
+
+
+def test_looks_add_up_as_the_page_says() -> None:
+    """By Student's test of two variants, which the verdict is, or nearly, where there are no others."""
+    looks = (3, 5, 10)
+    tables = generator(1, "sentences").normal(size=(2000, 2, 10))
+    shown = np.zeros(2000, dtype=bool)
+    for count in looks:
+        shown |= stats.ttest_ind(tables[:, 0, :count], tables[:, 1, :count], axis=1).pvalue < 0.05
+    said = alarms_over_looks(looks, 2)[-1]
+    assert float(shown.mean()) - 0.04 <= said <= float(shown.mean()) + 0.02
+
+
+def test_the_detectable_difference_lies_between_the_ends_that_are_said() -> None:
+    """As in "… of 3 points is found in 4 of 5 cases (2 to 8, as 4 degrees of freedom tell the noise)"."""
+    rng, runs, variants = generator(2, "sentences"), 3, 2
+    true = detectable_difference(1.0, runs, variants) or 0
+    stds = np.sqrt(rng.normal(size=(2000, variants, runs)).var(axis=2, ddof=1).mean(axis=1))
+    hits = []
+    for std in stds[:500].tolist():
+        low, high = std_interval(std, variants * (runs - 1))
+        assert low is not None and high is not None
+        ends = [detectable_difference(end, runs, variants) or 0 for end in (low, high)]
+        hits.append(ends[0] <= true <= ends[1])
+    assert 0.92 <= np.mean(hits) <= 0.98
+
+
+def test_common_views_save_the_evaluations_that_are_said() -> None:
+    noise = Noise(evaluation=0.4, training=0.1, tasks=None, common=True, own=0.2, evaluations=2)
+    saved = noise.saved
+    assert saved == pytest.approx(10)
+    rng, repeats = generator(3, "sentences"), 20_000
+    common = rng.normal(size=(repeats, 1, 2)) * 0.4 + rng.normal(size=(repeats, 2, 2)) * 0.2
+    apart = rng.normal(size=(repeats, 2, 10)) * np.hypot(0.4, 0.2)
+    spreads = [np.diff(runs.mean(axis=2), axis=1).std() for runs in (common, apart)]
+    assert spreads[0] == pytest.approx(spreads[1], rel=0.03)
+
+
+def test_the_share_of_tasks_won_is_covered() -> None:
+    rng = generator(4, "sentences")
+    for share, tasks in ((0.5, 12), (0.8, 30), (0.95, 20)):
+        wins = rng.binomial(tasks, share, size=4000)
+        low, high = wilson(wins, tasks)
+        assert np.mean((low <= share) & (share <= high)) >= 0.915
+
+
+def test_the_checkpoint_scope_covers_seeds_that_all_runs_share() -> None:
+    """A mean, and a difference paired seed by seed, over new evaluations of the same models."""
+    rng, repeats, runs, seeds = generator(5, "sentences"), 600, 3, 4
+    levels = rng.normal(size=(repeats, 2, runs, 1))
+    views = 0.5 * rng.normal(size=(repeats, 1, 1, seeds))
+    drawn = levels + views + 0.3 * rng.normal(size=(repeats, 2, runs, seeds))
+    truth = levels.mean(axis=(2, 3))
+    means, differences = [], []
+    for scores, (a, b) in zip(drawn, truth, strict=True):
+        mean = summarize_scope(scores[0], "checkpoint", shared=True)
+        change = compare_scope(scores[0], scores[1], "checkpoint", shared=True)
+        assert mean.low is not None and mean.high is not None
+        assert change.low is not None and change.high is not None
+        means.append(mean.low <= a <= mean.high)
+        differences.append(change.low <= b - a <= change.high)
+    assert 0.92 <= np.mean(means) <= 0.98 and 0.92 <= np.mean(differences) <= 0.98
