@@ -12,6 +12,7 @@ from core.commands.printing import (
     AsJson,
     Experiment,
     Format,
+    OutputFormat,
     Root,
     format_of,
     print_leaks,
@@ -44,6 +45,14 @@ class Scope(StrEnum):
     new_tasks = "new_tasks"
 
 
+class By(StrEnum):
+    """How the evaluated tasks are parted."""
+
+    source = "source"
+    concept = "concept"
+    size = "size"
+
+
 class Aggregation(StrEnum):
     """How outputs become one number."""
 
@@ -63,6 +72,16 @@ NoiseOf = Annotated[
 ]
 
 
+Beside = Annotated[
+    str | None,
+    typer.Option(
+        "--with",
+        help="Judge the variants of this experiment in the same table, where it was evaluated alike.",
+    ),
+]
+Parted = Annotated[By | None, typer.Option(help="Results of each source, concept or size of tasks apart.")]
+
+
 @app.command()
 def show(
     experiment: Experiment,
@@ -71,6 +90,8 @@ def show(
     scope: Annotated[Scope, typer.Option(help="Over what the spread generalises.")] = Scope.recipe,
     level: Level = 0.95,
     noise_of: NoiseOf = None,
+    by: Parted = None,
+    beside: Beside = None,
     as_json: AsJson = False,
     output: Format = "table",
     html: Annotated[
@@ -82,11 +103,15 @@ def show(
     if html is not None:
         _write_note(root, experiment, aggregation, scope, html)
         return
+    from core.reports.captions import marks, results_caption
     from core.reports.text_tables import results_table
     from core.results.records import records_of
     from core.warnings.leak_warnings import leaked_by_variant, test_time_by_variant
 
-    scores, metrics = _opened(root, experiment, metric)
+    scores, metrics = _opened(root, experiment, metric, beside)
+    if by is not None:
+        _show_parts(root, scores, by, metrics, aggregation, scope, level, format_of(output, as_json))
+        return
     lender = _lender(root, noise_of)
     leaked, seen = leaked_by_variant(root, experiment), test_time_by_variant(root, experiment)
     records = records_of(scores, metrics, aggregation, scope, level, lender)
@@ -98,7 +123,9 @@ def show(
                 "test_time_tasks": seen.get(record["variant"]),
             }
             for record in records
-        ]
+        ],
+        caption=results_caption(root, scores, scope, aggregation, level),
+        marks=marks(root, experiment),
     )
     for_people = format_of(output, as_json) == "table"
     if for_people:
@@ -107,6 +134,23 @@ def show(
     print_table(table, format_of(output, as_json))
     if for_people:
         _say_beside(root, scores, metrics[0], aggregation, scope)
+
+
+def _show_parts(
+    root: Path,
+    scores: "Scores",
+    by: By,
+    metrics: list[str],
+    aggregation: str,
+    scope: str,
+    level: float,
+    output: OutputFormat,
+) -> None:
+    from core.reports.parts import BY, EXPLORATORY, part_records, parts_table
+
+    records = part_records(root, scores, by, metrics, aggregation, scope, level)
+    if print_table(parts_table(records, by, caption=EXPLORATORY), output):
+        say(f"By {BY[by]}. {EXPLORATORY}")
 
 
 def _answer(
@@ -150,13 +194,20 @@ def _write_note(root: Path, experiment: str, aggregation: str, scope: str, file:
     say(f"Written to {file} ({file.stat().st_size / 1000:,.0f} kB). It opens in any browser.")
 
 
-def _opened(root: Path, experiment: str, metrics: list[str] | None) -> tuple["Scores", list[str]]:
-    """The scores of an experiment, and the metrics asked for, else those of its spec."""
+def _opened(
+    root: Path, experiment: str, metrics: list[str] | None, beside: str | None = None
+) -> tuple["Scores", list[str]]:
+    """The scores of an experiment, those of another one beside them, and the metrics asked for, else those of
+    its spec."""
+    from core.results.joined import joined
     from core.results.loading import load_scores
     from core.results.tables import with_evaluations
 
     scores = with_evaluations(load_scores(root, experiment))
     print_leaks(root, experiment)
+    if beside is not None:
+        scores = joined(root, scores, load_scores(root, beside))
+        print_leaks(root, beside)
     return scores, metrics or list(scores.experiment.metrics)
 
 
@@ -165,7 +216,7 @@ def import_(
     file: Annotated[
         Path,
         typer.Argument(
-            help="A CSV with variant, train_seed, eval_seed and metrics, or variant, mean, std, n."
+            help="CSV or parquet with variant, train_seed, eval_seed and metrics, or variant, mean, std, n."
         ),
     ],
     experiment: Annotated[str, typer.Option(help="Name of the experiment that it becomes.")],
@@ -183,6 +234,9 @@ def import_(
             help="METRIC=UNIT for a metric that is no share, as in val_loss=number; repeat for more."
         ),
     ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace what was imported under this name before.")
+    ] = False,
     root: Root = HERE,
 ) -> None:
     """Import results from elsewhere as an experiment."""
@@ -193,7 +247,8 @@ def import_(
         raise typer.BadParameter("Give METRIC=UNIT, as in val_loss=number.")
     units = {name: of for name, _, of in pairs}
     count = import_results(
-        *(root, file, experiment, percent, baseline, lower_is_better or (), higher_is_better or (), units)
+        *(root, file, experiment, percent, baseline, lower_is_better or (), higher_is_better or (), units),
+        replace=replace,
     )
     say(f"{count} evaluations imported. See them with: python -m core results {experiment}")
 
@@ -207,25 +262,34 @@ def compare(
     aggregation: Form = Aggregation.by_task,
     level: Level = 0.95,
     noise_of: NoiseOf = None,
+    by: Parted = None,
+    beside: Beside = None,
     tasks: Annotated[bool, typer.Option("--tasks", help="List the tasks by difference instead.")] = False,
     as_json: AsJson = False,
     output: Format = "table",
     root: Root = HERE,
 ) -> None:
     """Compare two variants: is B better than A, and over what does that hold?"""
+    from core.reports.captions import comparison_caption
     from core.reports.text_tables import comparison_table, tasks_table
     from core.results.differences import task_differences
     from core.results.verdicts import compare_records
     from core.spread.intervals import SCOPES
 
-    scores, metrics = _opened(root, experiment, metric)
+    scores, metrics = _opened(root, experiment, metric, beside)
+    if by is not None:
+        from core.reports.parts import compared_parts, compared_parts_table
+
+        parts = compared_parts(root, scores, by, a, b, metrics[0], aggregation, level)
+        print_table(compared_parts_table(parts, by, a, b), format_of(output, as_json))
+        return
     if tasks:
         found = task_differences(scores, a, b, metrics[0], aggregation)
         table = tasks_table(found, a, b, metrics[0])
     else:
         scopes = [scope] if scope else None
         records = compare_records(scores, a, b, metrics, scopes, aggregation, level, _lender(root, noise_of))
-        table = comparison_table(records, a, b)
+        table = comparison_table(records, a, b, caption=comparison_caption(root, scores, a, b, level))
     shown = print_table(table, format_of(output, as_json))
     if shown and not tasks:
         for name in dict.fromkeys(record["scope"] for record in table.records):

@@ -6,7 +6,6 @@ any good task is refused. A source is written once all of it was read, so nothin
 """
 
 import hashlib
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -45,7 +44,7 @@ from core.importing.layouts import (
     with_solutions,
 )
 from core.importing.store_candidates import checked_candidates, store_candidates
-from core.storage.files import sha256_of
+from core.storage.files import plain_name, sha256_of
 from core.storage.plain_json import parse_json
 
 
@@ -102,7 +101,7 @@ def import_upload(
     """
     if len(data) > MAX_ARCHIVE_BYTES:
         raise UserError(f"The file has more than the {MAX_ARCHIVE_BYTES:,} bytes allowed. Split it.")
-    plain = _plain_name(file_name)
+    plain = plain_name(file_name)
     _check_name(root, name, plain)
     cache = root / "data" / ".cache"
     cache.mkdir(parents=True, exist_ok=True)
@@ -114,12 +113,6 @@ def import_upload(
             return _import_path(root, name, path, origin, PUBLIC.get(name), None, licence, progress)
         except UserError as problem:
             raise UserError(str(problem).replace(str(path), path.name)) from None
-
-
-def _plain_name(file_name: str) -> str:
-    """The end of a path that somebody sent, of letters and digits alone and short enough for any disk."""
-    end = re.split(r"[/\\]", file_name)[-1][-60:]
-    return "".join(letter for letter in end if letter.isalnum() or letter in "._- ").strip(". ")
 
 
 def _check_name(root: Path, name: str, origin: str | None) -> None:

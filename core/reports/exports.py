@@ -9,8 +9,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from core.results.number_format import mean_and_std
-
 _LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -22,29 +20,20 @@ _LATEX = {
     "×": r"$\times$",
     "≈": r"$\approx$",
     "≤": r"$\leq$",
+    "†": r"\textsuperscript{\dag}",
+    "‡": r"\textsuperscript{\ddag}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
 }
 
 
-def table_of(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the table that people read: a row per variant, a column per metric.
-
-    Variants and metrics come in the order of the records.
-    """
-    metrics = list(dict.fromkeys(record["metric"] for record in records))
-    cells: dict[str, dict[str, str]] = {}
-    for record in records:
-        cells.setdefault(record["variant"], {})[record["metric"]] = mean_and_std(record)
-    rows = [[variant, *(row.get(metric, "") for metric in metrics)] for variant, row in cells.items()]
-    return ["variant", *metrics], rows
-
-
-def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) -> str:
-    """A table in Markdown (GitHub's form): the first `names` columns to the left, all others to the right."""
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1, caption: str = "") -> str:
+    """A table in Markdown (GitHub's form): the first `names` columns to the left, all others to the right;
+    the caption is a paragraph below it."""
     lines = [header, ["---"] * names + ["---:"] * (len(header) - names), *rows]
     escaped = ([_markdown_cell(cell) for cell in line] for line in lines)
-    return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
+    table = "".join(f"| {' | '.join(line)} |\n" for line in escaped)
+    return f"{table}\n{_markdown_cell(caption)}\n" if caption else table
 
 
 def _markdown_cell(cell: str) -> str:
@@ -52,18 +41,29 @@ def _markdown_cell(cell: str) -> str:
     return cell.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
-def latex(header: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) -> str:
-    """A `tabular` with the rules of the booktabs package."""
+def latex(header: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1, caption: str = "") -> str:
+    """A `tabular` with the rules of the booktabs package; with a caption inside a `table`."""
     body = [_latex_line(header), r"\midrule", *(_latex_line(row) for row in rows)]
     columns = "l" * names + "r" * (len(header) - names)
     lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *body]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    if caption:
+        lines = [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_latex_text(caption)}}}",
+            *lines,
+            r"\end{table}",
+        ]
+    return "\n".join([*lines, ""])
 
 
 def _latex_line(cells: Sequence[str]) -> str:
-    plain = (" ".join(cell.split()) for cell in cells)
-    escaped = ("".join(_LATEX.get(character, character) for character in cell) for cell in plain)
-    return " & ".join(escaped) + r" \\"
+    return " & ".join(map(_latex_text, cells)) + r" \\"
+
+
+def _latex_text(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
 
 
 def csv_text(records: Sequence[Mapping[str, Any]], header: Sequence[str] = ()) -> str:

@@ -5,6 +5,7 @@ which drops scripts but keeps `title`.
 """
 
 import html
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,16 +13,19 @@ from core.results.number_format import (
     UNKNOWN,
     difference,
     interval,
-    mean_and_std,
     metric_sentence,
     p_text,
     p_value,
     spread_text_of,
+    table_texts,
     titled,
     unit_words,
 )
 from core.results.verdicts import Row
 from core.spread.intervals import SCOPES
+
+FIGURE_SPACE = "\u2007"
+"""As wide as a digit, and kept by a browser beside another space."""
 
 STYLE = """<style>
 .results-scroll { overflow-x: auto; }
@@ -42,6 +46,7 @@ table.results .quiet { opacity: 0.62; font-weight: 400; }
 table.results .swatch {
   display: inline-block; width: 0.7rem; height: 0.7rem; border-radius: 50%; margin-right: 0.5rem;
 }
+table.results .number { text-align: right; white-space: nowrap; }
 table.results [title] { cursor: help; }
 table.results .verdict { padding: 0.1rem 0.5rem; border-radius: 1rem; font-weight: 600; font-size: 0.85rem; }
 table.results .better { background: rgba(0, 158, 115, 0.18); }
@@ -62,9 +67,11 @@ def result_table(
     """The table: `rows` in order, `cells` the record of each (variant, metric), `metrics` the columns."""
     split = any(row.sd_training is not None for row in rows)
     units = {metric: str(record.get("unit", "share")) for (_, metric), record in cells.items()}
-    head = "".join(_head(rows, metrics, units, judged, baseline, split))
+    head = "".join(_head(rows, metrics, units, judged, baseline, scope, split))
+    shown = [cells[row.variant, metric] for row in rows for metric in metrics]
+    texts = table_texts(shown)
     body = "".join(
-        f"<tr>{''.join(_line(row, cells, metrics, judged, baseline, scope, colours, split))}</tr>"
+        f"<tr>{''.join(_line(row, cells, texts, metrics, judged, baseline, scope, colours, split))}</tr>"
         for row in rows
     )
     return (
@@ -79,11 +86,13 @@ def _head(
     units: Mapping[str, str],
     judged: str,
     baseline: str,
+    scope: str,
     split: bool,
 ) -> list[str]:
     """The judged metric with all that is said of it, then the other metrics."""
     heads = [_cell("variant", "One recipe; each dot in the chart is one training of it.", tag="th")]
     heads.append(_metric_head(judged, rows[0].unit if rows else "share", "judged"))
+    heads.append(_cell("n", f"So many {SCOPES[scope].counts} stand behind each number.", "number", tag="th"))
     if any(row.letters for row in rows):
         words = (
             f"Variants that share a letter can't be told apart in {judged}, by the same verdict as beside it."
@@ -91,8 +100,8 @@ def _head(
         heads.append(_cell("letters", words, tag="th"))
     words = (
         "Difference from the baseline with its 95 % interval, and the verdict on it. Both answer for the"
-        " whole table:"
-        " where nothing differs, at most 5 of 100 tables show any difference."
+        " whole table: where nothing differs, about 5 of 100 tables show any difference (up to 10 where the"
+        " baseline varies twice as much as the others)."
     )
     unit = unit_words(rows[0].unit, of_difference=True) if rows else ""
     against = ", ".join(
@@ -107,12 +116,14 @@ def _head(
 
 
 def _metric_head(metric: str, unit: str, kind: str = "") -> str:
-    return _cell(html.escape(titled(metric, unit)), metric_sentence(metric), kind, tag="th")
+    named = f"number {kind}".strip()
+    return _cell(html.escape(titled(metric, unit)), metric_sentence(metric), named, tag="th")
 
 
 def _line(
     row: Row,
     cells: Mapping[tuple[str, str], Mapping[str, Any]],
+    texts: Mapping[tuple[str, str], str],
     metrics: Sequence[str],
     judged: str,
     baseline: str,
@@ -122,7 +133,12 @@ def _line(
 ) -> list[str]:
     swatch = f'<span class="swatch" style="background:{colours[row.variant]}"></span>'
     found = [_cell(swatch + html.escape(row.variant), "")]
-    found.append(_number(cells[row.variant, judged], scope, "judged"))
+    main = cells[row.variant, judged]
+
+    def number(metric: str, kind: str = "") -> str:
+        return _number(cells[row.variant, metric], texts[row.variant, metric], main["n"], scope, kind)
+
+    found += [number(judged, "judged"), _cell(str(main["n"]), "", "number")]
     if row.letters is not None:
         found.append(_cell(row.letters, "Variants that share a letter can't be told apart."))
     found.append(_against(row, baseline))
@@ -131,14 +147,14 @@ def _line(
             _cell(_deviation(row.sd_training, row), "Between trainings, evaluation noise taken out.")
         )
         found.append(_cell(_deviation(row.sd_evaluation, row), "Between evaluation seeds."))
-    return [*found, *(_number(cells[row.variant, metric], scope) for metric in metrics if metric != judged)]
+    return [*found, *(number(metric) for metric in metrics if metric != judged)]
 
 
-def _number(record: Mapping[str, Any], scope: str, kind: str = "") -> str:
-    """One mean ± std with its n in the background."""
-    number, bracket, n = mean_and_std(record).partition(" (n")
-    quiet = f' <span class="quiet">(n{n}</span>' if bracket else ""
-    return _cell(f"<span>{number}</span>{quiet}", _over(record, scope), kind)
+def _number(record: Mapping[str, Any], text: str, usual: int, scope: str, kind: str = "") -> str:
+    """One mean ± std; its n stands behind it where it is not that of the whole line."""
+    quiet = f' <span class="quiet">(n = {record["n"]})</span>' if record["n"] != usual else ""
+    padded = re.sub(r"(?<= ) | (?= )| $", FIGURE_SPACE, text)
+    return _cell(f"<span>{padded}</span>{quiet}", _over(record, scope), f"number {kind}".strip())
 
 
 def _over(record: Mapping[str, Any], scope: str) -> str:

@@ -15,6 +15,7 @@ from core.experiments.experiment import known_folder
 from core.experiments.listing import list_runs
 from core.preflight import planning
 from core.reports import figures, text_tables
+from core.reports.captions import marks
 from core.reports.glossary import MORAL, SOURCE, TERMS, judged_sentence, trap
 from core.reports.html_table import result_table
 from core.reports.svg import svg
@@ -73,7 +74,7 @@ def lab_note(root: Path, name: str, aggregation: str = "by_task", scope: str = "
         _said(f"Experiment {name}, written on {time.strftime('%Y-%m-%d %H:%M %Z')}."),
         _said(caveats.honest_sentence(root, scores)),
         *(f'<p class="careful">{_text(one)}</p>' for one in _cautions(root, scores, runs)),
-        *_results(scores, aggregation, scope),
+        *_results(root, scores, aggregation, scope),
         *_curves(root, scores, aggregation),
         *_comparisons(scores, aggregation),
         *_components(scores, aggregation),
@@ -111,14 +112,15 @@ def _leaks(runs: Sequence[Run], made: Mapping[Run, Any]) -> dict[str, list[dict[
     return found
 
 
-def _results(scores: Scores, aggregation: str, scope: str) -> list[str]:
+def _results(root: Path, scores: Scores, aggregation: str, scope: str) -> list[str]:
     """The table of all metrics; then for each its verdicts and every run's dot."""
     spec = scores.experiment
     colours = figures.variant_colours(scores.variants, spec.baseline)
     records = records_of(scores, spec.metrics, aggregation, scope)
     cells = {(record["variant"], record["metric"]): record for record in records}
     parts = ["<h2>Results</h2>", f"<p><strong>{_text(experiment_answer(scores))}</strong></p>"]
-    parts.append(_table(text_tables.results_table(records)))
+    shown = marks(root, spec.name)
+    parts.append(_table(text_tables.results_table(records, marks=shown)))
     parts.append(_said(number_format.scope_sentence(scores, scope, aggregation)))
     for metric in spec.metrics:
         rows = verdicts.verdict_rows(scores, metric, aggregation, scope)

@@ -2,7 +2,7 @@
 
 In comes a Plotly figure, out comes SVG of a few kilobytes: text takes the colour of the page around it, so
 light and dark both work and it prints; what a pointer would be told stands in `<title>`. Drawn are the marks
-that our figures have (lines, bands, dots, heat maps); any other raises `ValueError`. Plotly's own way to
+that our figures have (lines, bands, dots, bars, heat maps); another raises `ValueError`. Plotly's own way to
 a still picture starts a whole browser for each.
 """
 
@@ -88,9 +88,16 @@ def _axis(figure: go.Figure, letter: str, start: float, end: float) -> Axis:
         shown = wanted.showticklabels is not False
         ticks = [(float(place), name) for name, place in places.items()] if shown else []
         return Axis(-0.5, len(names) - 0.5, *ends, ticks, names=places)
+    words = _names(figure, letter)
+    if words:
+        places = {name: place for place, name in enumerate(words)}
+        ticks = [(float(place), name) for name, place in places.items()]
+        return Axis(-0.5, len(words) - 0.5, start, end, ticks, names=places)
     logarithmic = wanted.type == "log"
     low, high = wanted.range or _extent(figure, letter, logarithmic, wanted.rangemode == "tozero")
-    if wanted.tickvals is not None:
+    if wanted.showticklabels is False:
+        ticks = []
+    elif wanted.tickvals is not None:
         given = zip(wanted.tickvals, wanted.ticktext or map(str, wanted.tickvals), strict=True)
         ticks = [(float(value), str(label)) for value, label in given]
     else:
@@ -99,10 +106,18 @@ def _axis(figure: go.Figure, letter: str, start: float, end: float) -> Axis:
     return Axis(low, high, start, end, ticks, logarithmic)
 
 
+def _names(figure: go.Figure, letter: str) -> list[str]:
+    """The values of an axis where any of them is a text; none for an axis of numbers."""
+    values = [value for trace in figure.data for value in trace[letter] if value is not None]
+    return list(dict.fromkeys(map(str, values))) if any(isinstance(one, str) for one in values) else []
+
+
 def _extent(figure: go.Figure, letter: str, logarithmic: bool, to_zero: bool) -> tuple[float, float]:
     """The least and the largest of all values, with a little room."""
     values = [float(value) for trace in figure.data for value in trace[letter] if value is not None]
     values = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
+    if any(trace.type == "bar" for trace in figure.data):
+        values += [0.0] if letter == "y" else [min(values) - 0.5, max(values) + 0.5]
     if logarithmic:
         values = [math.log10(value) for value in values]
     low, high = min(values), max(values)
@@ -175,7 +190,8 @@ def _legend(figure: go.Figure) -> str:
             across, row = 40.0, row + 1
         first = ' data-line="first"' if across == 40.0 else ""
         down = 12 + _LINE * row
-        colour = (trace.line.color if trace.mode == "lines" else trace.marker.color) or "gray"
+        in_lines = trace.type == "scatter" and trace.mode == "lines"
+        colour = (trace.line.color if in_lines else trace.marker.color) or "gray"
         parts.append(f"<g{first}>{_stroke(across, down - 4, across + 22, down - 4, colour, 3)}")
         parts.append(f"{_text(across + 28, down, label, 'start')}</g>")
         across += wide
@@ -185,6 +201,8 @@ def _legend(figure: go.Figure) -> str:
 def _trace(trace: Any, x: Axis, y: Axis) -> Iterator[str]:
     if trace.type == "heatmap":
         yield _heat(trace, x, y)
+    elif trace.type == "bar":
+        yield from _bars(trace, x, y)
     elif trace.type != "scatter":
         raise ValueError(f"a trace of the kind '{trace.type}' can't be drawn")
     elif trace.fill:
@@ -196,6 +214,21 @@ def _trace(trace: Any, x: Axis, y: Axis) -> Iterator[str]:
             yield from _lines(trace, x, y)
         if "markers" in trace.mode:
             yield from _dots(trace, x, y)
+
+
+def _bars(trace: Any, x: Axis, y: Axis) -> Iterator[str]:
+    """A rectangle from 0 for each value, as wide as the room of one place allows."""
+    colours = trace.marker.color
+    wide = 0.85 * abs(x.end - x.start) / max(1.0, abs(x.high - x.low))
+    for number, (a, b) in enumerate(zip(trace.x, trace.y, strict=True)):
+        if a is None or b is None:
+            continue
+        low, high = sorted((y.place(0), y.place(b)))
+        colour = colours if colours is None or isinstance(colours, str) else colours[number]
+        yield (
+            f'<rect x="{x.place(a) - wide / 2:.1f}" y="{low:.1f}" width="{wide:.1f}"'
+            f' height="{high - low:.1f}" fill="{_colour(colour)}"/>'
+        )
 
 
 def _lines(trace: Any, x: Axis, y: Axis) -> Iterator[str]:

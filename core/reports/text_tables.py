@@ -18,6 +18,8 @@ from core.results.number_format import (
     percent,
     scale_of,
     spread_text,
+    table_texts,
+    titled,
     unit_words,
 )
 
@@ -29,23 +31,27 @@ Records = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Table:
-    """Lines of text below a header, whose first `names` columns are words; `records` hold it unrounded."""
+    """Lines of text below a header, whose first `names` columns are words; `records` hold it unrounded.
+
+    The caption says, wherever the table goes, what its numbers are.
+    """
 
     header: list[str]
     rows: list[list[str]]
     records: list[Mapping[str, Any]]
     names: int = 1
     command: str = ""
+    caption: str = ""
 
     @property
     def markdown(self) -> str:
         """In GitHub's Markdown."""
-        return exports.markdown(self.header, self.rows, self.names)
+        return exports.markdown(self.header, self.rows, self.names, self.caption)
 
     @property
     def latex(self) -> str:
-        """A `tabular` of the package booktabs."""
-        return exports.latex(self.header, self.rows, self.names)
+        """A `table` for the package booktabs."""
+        return exports.latex(self.header, self.rows, self.names, self.caption)
 
     @property
     def csv(self) -> str:
@@ -68,27 +74,48 @@ def unless(value: str, default: str) -> str | None:
     return None if value == default else value
 
 
-def results_table(records: Records, line: str = "") -> Table:
-    """A line per variant, a column per metric, and the verdict by the main one, else by the first shown
-    (records of `core.results.records.records_of`)."""
-    header, rows = exports.table_of(records)
-    shown = list(dict.fromkeys(record["metric"] for record in records))
-    main = next((record["metric"] for record in records if record["main"]), shown[0] if shown else "")
+def results_table(
+    records: Records, line: str = "", caption: str = "", marks: Mapping[str, str] | None = None
+) -> Table:
+    """A line per variant, a column per metric, and n and verdict by the main one, else by the first shown
+    (records of `core.results.records.records_of`).
+
+    Each column has one number of decimals. A cell that rests on other runs than n says on how many. `marks`
+    stand behind the names of variants and are explained in the caption.
+    """
+    units = {record["metric"]: record["unit"] for record in records}
+    main = next((record["metric"] for record in records if record["main"]), next(iter(units), ""))
     judged = {record["variant"]: record for record in records if record["metric"] == main}
+    texts = table_texts(records)
+    for record in records:
+        if record["n"] != judged[record["variant"]]["n"]:
+            texts[record["variant"], record["metric"]] += f" (n = {record['n']})"
+    header = ["variant", *(titled(metric, unit) for metric, unit in units.items()), "n"]
+    rows = [
+        [
+            f"{variant} {(marks or {}).get(variant, '')}".strip(),
+            *(texts[variant, name] for name in units),
+            str(record["n"]),
+        ]
+        for variant, record in judged.items()
+    ]
     if any(record["verdict"] for record in judged.values()):
-        header = [*header, f"{main} against the baseline", "verdict"]
-        rows = [[*row, *_verdict_cells(judged[row[0]])] for row in rows]
-    return Table(header, rows, list(records), 1, line)
+        unit = unit_words(units[main], of_difference=True)
+        header += [", ".join(filter(None, (f"{main} against the baseline", unit))), "verdict"]
+        for row, record in zip(rows, judged.values(), strict=True):
+            row += verdict_cells(record)
+    return Table(header, rows, list(records), 1, line, caption)
 
 
-def _verdict_cells(record: Mapping[str, Any]) -> list[str]:
+def verdict_cells(record: Mapping[str, Any]) -> list[str]:
+    """The difference from the baseline with its interval, and the verdict, of a record of results."""
     if record["verdict"] is None:
         return ["", "baseline"]
     ends = record["verdict_low"], record["verdict_high"]
     return [difference(record["verdict_difference"], *ends, record["unit"]), record["verdict"]]
 
 
-def comparison_table(records: Records, a: str, b: str, line: str = "") -> Table:
+def comparison_table(records: Records, a: str, b: str, line: str = "", caption: str = "") -> Table:
     """A line per metric and scope (records of `core.results.verdicts.compare_records`)."""
     header = ["metric", "generalises over", f"{b} − {a}", "p", f"verdict on {b}", ""]
     rows = [
@@ -102,7 +129,7 @@ def comparison_table(records: Records, a: str, b: str, line: str = "") -> Table:
         ]
         for record in records
     ]
-    return Table(header, rows, list(records), 2, line)
+    return Table(header, rows, list(records), 2, line, caption)
 
 
 def _with_unit(record: Mapping[str, Any]) -> str:

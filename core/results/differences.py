@@ -212,20 +212,20 @@ def differing_settings(root: Path, scores: Scores, a: str, b: str) -> list[dict[
 
 def _settings(root: Path, experiment: str, variant: str) -> dict[str, Any]:
     path = record_of_variant(known_folder(root, experiment), variant)
-    return dict(_flat(read_record_file(path).get("recipe", {}), "")) if path else {}
+    return dict(flat_settings(read_record_file(path).get("recipe", {}), "")) if path else {}
 
 
-def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+def flat_settings(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """Settings by dotted name; the sources of a mixture by their own names instead of their places."""
     if isinstance(value, dict) and value:
         for key, below in value.items():
-            yield from _flat(below, f"{name}.{key}".lstrip("."))
+            yield from flat_settings(below, f"{name}.{key}".lstrip("."))
     elif isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
         for place, one in enumerate(value):
             label = one.get("source") or one.get("name") or place
             rest = {key: below for key, below in one.items() if key != "source"}
             yield f"{name}[{label}]", "yes"
-            yield from _flat(rest, f"{name}[{label}]") if rest else ()
+            yield from flat_settings(rest, f"{name}[{label}]") if rest else ()
     else:
         yield name, value
 

@@ -77,6 +77,48 @@ def mean_and_std(record: Mapping[str, Any], with_n: bool = True) -> str:
     return f"{percent(record['mean'], decimals, unit=unit)} ± {percent(std, decimals, unit=unit)}{n}"
 
 
+def column_texts(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The records of one metric as a column, `47.2 ± 12.3` and `36.7 ±  0.9`: one number of decimals for all,
+    and the signs ± below each other.
+
+    The decimals are those that the std pooled over the column deserves, and as many more as keep a std from
+    being shown as the 0 that it is not.
+    """
+    scales = [scale_of(one.get("unit", SHARE)) * (one["std"] or 0.0) for one in records]
+    known = [std for std in scales if std > 0]
+    pooled = math.sqrt(sum(std**2 for std in known) / len(known)) if known else None
+    plain = 1 if not records or records[0].get("unit", SHARE) == SHARE else 3
+    decimals = decimals_for(pooled) if known else plain
+    while decimals < MOST_DECIMALS and any(round(std, decimals) == 0 for std in known):
+        decimals += 1
+    means, stds = (
+        [
+            "" if one[part] is None else percent(one[part], decimals, unit=one.get("unit", SHARE))
+            for one in records
+        ]
+        for part in ("mean", "std")
+    )
+    width = max(map(len, stds), default=0)
+    return [
+        UNKNOWN + " " * (width + 3 if width else 0)
+        if not mean
+        else f"{mean} ± {std:>{width}}"
+        if std
+        else f"{mean}{' ' * (width + 3 if width else 0)}"
+        for mean, std in zip(means, stds, strict=True)
+    ]
+
+
+def table_texts(records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+    """The text of each (variant, metric) of a table, column by column, as `column_texts` has it."""
+    found = {}
+    for metric in dict.fromkeys(record["metric"] for record in records):
+        column = [record for record in records if record["metric"] == metric]
+        for record, text in zip(column, column_texts(column), strict=True):
+            found[record["variant"], metric] = text
+    return found
+
+
 def interval(low: float | None, high: float | None, sign: bool = False, unit: str = SHARE) -> str:
     """`[40.1, 42.3]`; a dash where it is unknown."""
     if low is None or high is None:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -197,3 +198,9 @@ def fingerprint(value: Any) -> str:
 def bytes_of(folder: Path, keep: Callable[[Path], bool] = lambda _: True) -> int:
     """Bytes of all files below a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and keep(path))
+
+
+def plain_name(file_name: str) -> str:
+    """The end of a path that somebody sent, of letters and digits alone and short enough for any disk."""
+    end = re.split(r"[/\\]", file_name)[-1][-60:]
+    return "".join(letter for letter in end if letter.isalnum() or letter in "._- ").strip(". ")

@@ -9,6 +9,9 @@ import streamlit as st
 
 from core.reports.text_tables import Table
 
+MOST_COPIED = 20_000
+"""Letters of a table that a page holds ready to be copied; a file has all of them."""
+
 
 def file_row(table: Table, name: str, key: str, note: Callable[[], str] | None = None) -> None:
     """Buttons for a table's files, named `name`; with `note` also for the whole experiment as one file."""
@@ -19,6 +22,16 @@ def file_row(table: Table, name: str, key: str, note: Callable[[], str] | None =
         if note is not None:
             words = "The whole experiment as one file that opens anywhere: tables, charts, settings."
             _button("HTML", note, f"{name}.html", "text/html", key, words)
+        with st.popover(
+            "Copy", type="tertiary", help="The table as text, each with a button that copies it."
+        ):
+            for label, text, language in (
+                ("Markdown", table.markdown, "markdown"),
+                ("LaTeX", table.latex, "latex"),
+                ("CSV", table.csv, "text"),
+            ):
+                st.caption(label)
+                st.code(text[:MOST_COPIED], language=language, height=160)
         with st.popover("Command", type="tertiary", help="The command that prints the same table."):
             st.code(table.command, language="bash")
 

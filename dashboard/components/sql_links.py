@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.reports.svg import svg
 from dashboard.components.wording import plain
 
 SQL_PAGE = "screens/sql.py"
@@ -17,15 +18,37 @@ def chart(
     figure: Any, page: str, key: str, query: str, caption: str = "", note_help: str | None = None
 ) -> None:
     """Show a Plotly figure, `caption` below it, and a button to its query, which it notes."""
-    st.plotly_chart(figure, key=key, config={"displayModeBar": False})
+    st.plotly_chart(figure, key=key, config=picture_button(key))
     note(page, key, query)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(plain(caption), help=note_help, width="stretch")
+        svg_button(figure, key)
         words = "Open the query that gives the numbers of this chart."
         if st.button("SQL", key=f"{key} query", type="tertiary", icon=":material/database:", help=words):
             st.session_state[BEHIND] = query
             # An empty mapping, as parameters that are bound to widgets of this page may not be cleared.
             st.switch_page(SQL_PAGE, query_params={})
+
+
+def svg_button(figure: Any, name: str) -> None:
+    """A button that saves a figure as SVG, which is drawn when it is clicked."""
+    st.download_button(
+        "SVG",
+        lambda: svg(figure, name),
+        f"{name}.svg",
+        "image/svg+xml",
+        key=f"{name} svg",
+        type="tertiary",
+        icon=":material/image:",
+        help="The chart as SVG, for print; the camera on the chart saves it as PNG.",
+        on_click="ignore",
+    )
+
+
+def picture_button(name: str) -> dict[str, Any]:
+    """Plotly's settings that leave one button on a chart, which saves it as a PNG of three times its size."""
+    options = {"format": "png", "filename": name, "scale": 3}
+    return {"displaylogo": False, "modeBarButtons": [["toImage"]], "toImageButtonOptions": options}
 
 
 def note(page: str, key: str, query: str) -> None:

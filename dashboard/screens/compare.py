@@ -1,11 +1,11 @@
 """Compare: where do A and B differ? The baseline against the best variant, until others are chosen."""
 
-import html
 from typing import Any
 
 import streamlit as st
 
-from core.reports import text_tables
+from core.experiments.experiment import list_experiments
+from core.reports import captions, text_tables
 from core.reports.figures import variant_colours
 from core.results import answers as core_answers
 from core.results import differences as core_differences
@@ -16,18 +16,23 @@ from core.results.loading import Scores
 from core.results.number_format import p_text
 from core.results.tables import offered_metrics
 from core.scoring.metrics import AGGREGATIONS
-from core.spread.intervals import SCOPES, wilson
+from core.spread.intervals import SCOPES
 from core.sql.chart_queries import differences_query
 from dashboard.components import charts, experiment_page, sql_links
 from dashboard.components.answer_cards import answer_lines
+from dashboard.components.comparison import show_numbers, show_recipes
 from dashboard.components.files import file_row
+from dashboard.components.joint import show_joint
+from dashboard.components.parts import show_compared_parts
 from dashboard.components.picker import choose, choose_some, difference_list, pick, task_name
+from dashboard.components.small_table import show_small_table
 from dashboard.components.wording import plain
 from dashboard.root import project_root
 
 root = project_root()
 
 MOST_LISTED = 100
+THIS = "this experiment"
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -43,6 +48,11 @@ def records_of(
 ) -> list[dict[str, Any]]:
     scores = experiment_page.scores_of(root, name, stamp)
     return verdicts.compare_records(scores, a, b, [metric], None, form)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def caption_of(name: str, stamp: experiment_page.Stamp, a: str, b: str) -> str:
+    return captions.comparison_caption(root, experiment_page.scores_of(root, name, stamp), a, b)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -64,6 +74,13 @@ def show_experiment(name: str, boxes: list[Any]) -> None:
     stamp = experiment_page.stamp_of(root, name)
     scores = experiment_page.scores_of(root, name, stamp)
     if experiment_page.waiting(scores):
+        return
+    with boxes[4]:
+        others = [one for one in list_experiments(root) if one != name]
+        words = "B may come from another experiment that was evaluated on the same tasks in the same way."
+        other = choose("beside", "with", [THIS, *others], THIS, help=words)
+    if other != THIS:
+        show_joint(root, name, other, boxes)
         return
     variants = [variant for variant, runs in scores.runs.items() if runs]
     if len(variants) < 2:
@@ -95,71 +112,13 @@ def show_experiment(name: str, boxes: list[Any]) -> None:
     show_numbers(scores, a, b, metric, form, record, found)
     counted = text_tables.unless(form, "by_task")
     line = text_tables.command("compare", name, a, b, metric=metric, aggregation=counted)
-    file_row(text_tables.comparison_table(records, a, b, line), f"{name} {a} {b}", "verdicts")
+    caption = caption_of(name, stamp, a, b)
+    file_row(text_tables.comparison_table(records, a, b, line, caption), f"{name} {a} {b}", "verdicts")
     table = text_tables.tasks_table(found, a, b, metric, f"{line} --tasks")
     query = differences_query(scores, a, b, metric, form)
+    show_compared_parts(root, scores, stamp, (a, b), metric, form, line)
     show_tasks(name, stamp, scores, a, b, found, colours, table, query)
     show_settings(scores, a, b)
-
-
-def show_numbers(
-    scores: Scores,
-    a: str,
-    b: str,
-    metric: str,
-    form: str,
-    record: dict[str, Any],
-    found: list[TaskDifference],
-) -> None:
-    """The verdict over recipes, the tasks won and lost, and the test of these checkpoints apart from it."""
-    over, tasks, these = st.columns([3, 3, 3], border=True)
-    with over:
-        show_recipes(scores, a, b, record, form)
-    paired = core_differences.these_checkpoints(scores, a, b, metric, form)
-    tasks.markdown("**Tasks**", help=f"A task is won where the mean {plain(metric)} of B's runs is higher.")
-    tasks.markdown(f"B wins **{paired.wins}**, loses **{paired.losses}**, ties **{paired.ties}**")
-    alone = {
-        words: sum(one.words == words for one in found) for words in ("A wrong, B right", "A right, B wrong")
-    }
-    tasks.caption(
-        f"Solved by B alone: {alone['A wrong, B right']}, by A alone: {alone['A right, B wrong']},"
-        f" in any attempt of any run."
-    )
-    if paired.wins + paired.losses:
-        share = paired.wins / (paired.wins + paired.losses)
-        low, high = (float(end) for end in wilson(paired.wins, paired.wins + paired.losses))
-        ends = " to ".join(number_format.percent(end, 0) for end in (low, high))
-        tasks.caption(
-            f"Of tasks like these that the two answer differently, B wins {number_format.percent(share, 0)} %"
-            f" ({ends} %)."
-        )
-    these.markdown("**These checkpoints**", help=f"Holds for {plain(paired.label)}.")
-    points = number_format.difference(paired.difference, paired.low, paired.high)
-    these.markdown(f"{points} points, paired over tasks, {p_text(paired.p)}")
-    these.caption(f"Holds for {plain(paired.label)}.")
-
-
-def show_recipes(scores: Scores, a: str, b: str, record: dict[str, Any], form: str) -> None:
-    """The verdict that generalises over trainings, and how often a training of B beats one of A."""
-    st.markdown("**These recipes**", help=f"Generalises over: {SCOPES['recipe'].over}.")
-    words = number_format.unit_words(record["unit"], of_difference=True)
-    points = number_format.difference(record["difference"], record["low"], record["high"], record["unit"])
-    st.markdown(f"{points} {words} of {plain(record['metric'])}: **{record['verdict']}**")
-    runs = " and ".join(str(len(scores.runs[variant])) for variant in (a, b))
-    if record["p"] is None:
-        st.caption(f"B − A of {runs} trainings. A test needs 2 or more of each, and some noise.")
-    else:
-        count = record["comparisons"]
-        beside = "the only comparison" if count == 1 else f"one of {count} comparisons of this table"
-        alone = "" if count == 1 else f" ({p_text(record['p_alone'])} had it been the only one)"
-        st.caption(
-            f"B − A of {runs} trainings with its 95 % interval, {beside}, {p_text(record['p'])}{alone}."
-        )
-    found = core_differences.improvement(scores, a, b, record["metric"], form)
-    if found.probability is not None and found.low is not None and found.high is not None:
-        low, high = (number_format.percent(end, 0) for end in (found.low, found.high))
-        share = number_format.percent(found.probability, 0)
-        st.caption(f"Another training of B beats one of A with a chance of {share} % ({low} to {high} %).")
 
 
 def show_imported(scores: Scores, a: str, b: str, records: list[dict[str, Any]]) -> None:
@@ -180,10 +139,14 @@ def show_imported(scores: Scores, a: str, b: str, records: list[dict[str, Any]])
     name, metrics = scores.experiment.name, offered_metrics(scores)
     every = verdicts.compare_records(scores, a, b, metrics)
     table = text_tables.comparison_table(
-        every, a, b, text_tables.command("compare", name, a, b, metric=metrics)
+        every,
+        a,
+        b,
+        text_tables.command("compare", name, a, b, metric=metrics),
+        captions.comparison_caption(root, scores, a, b),
     )
     st.markdown("**All metrics**")
-    show_small_table(table.header, table.rows)
+    show_small_table(table)
     file_row(table, f"{name} {a} {b}", "verdicts")
     st.caption("These results were imported: they hold numbers, but no tasks, no answers and no settings.")
 
@@ -261,23 +224,7 @@ def show_settings(scores: Scores, a: str, b: str) -> None:
         return
     text = core_differences.setting_text
     lines = [[row["setting"], text(row["a"]), text(row["b"])] for row in rows]
-    show_small_table(["setting", f"A: {a}", f"B: {b}"], lines)
+    show_small_table(text_tables.Table(["setting", f"A: {a}", f"B: {b}"], lines, [], 3))
 
 
-def show_small_table(header: list[str], rows: list[list[str]]) -> None:
-    """A few lines of words and numbers."""
-    head = "".join(f"<th>{html.escape(word)}</th>" for word in header)
-    lines = ("".join(f"<td>{html.escape(word)}</td>" for word in row) for row in rows)
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
-    st.html(f'<table class="settings">{STYLE}<tr>{head}</tr>{body}</table>')
-
-
-STYLE = """<style>
-table.settings { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
-table.settings th, table.settings td {
-  text-align: left; padding: 0.3rem 1.4rem 0.3rem 0; border-bottom: 1px solid rgba(128, 128, 128, 0.2);
-}
-table.settings th { opacity: 0.72; font-size: 0.82rem; }
-</style>"""
-
-experiment_page.page(root, [2, 2, 1.5, 1.5], show_experiment)
+experiment_page.page(root, [2, 2, 1.5, 1.5, 1.5], show_experiment)

@@ -18,7 +18,7 @@ from core.prompts.templates import PromptSettings
 from core.reports.text_tables import command, free_table
 from core.settings import validated
 from core.specs.spec import Recipe, read_spec
-from dashboard.components import overview
+from dashboard.components import overview, sql_links
 from dashboard.components.files import file_row
 from dashboard.components.grids import task_html
 from dashboard.components.progress import progress_bar
@@ -155,7 +155,8 @@ def show_fit(names: list[str], colours: dict[str, str], model: str, prompt: Prom
     chart, table = st.columns([5, 6], gap="large")
     with chart:
         figure = overview.fit_chart(found, colours)
-        st.plotly_chart(figure, key="fit chart", config={"displayModeBar": False})
+        st.plotly_chart(figure, key="fit chart", config=sql_links.picture_button("lengths"))
+        sql_links.svg_button(figure, "lengths")
     with table:
         st.html(overview.fit_table(found, colours))
         st.caption(

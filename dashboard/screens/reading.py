@@ -6,7 +6,7 @@ from core.reports import glossary
 from core.results.number_format import percent
 from core.scoring.metrics import AGGREGATIONS
 from core.spread.intervals import SCOPES
-from dashboard.components import charts
+from dashboard.components import charts, sql_links
 
 SCOPE_NAMES = {"checkpoint": "checkpoint", "recipe": "recipe (the default)", "new_tasks": "new tasks"}
 FORM_NAMES = {"by_task": "by task (the default)", "by_output": "by output", "all_outputs": "all outputs"}
@@ -19,7 +19,8 @@ def trap() -> None:
     left, right = st.columns([3, 2], gap="large")
     with right:
         figure = charts.trap_chart((by_evaluations, by_trainings))
-        st.plotly_chart(figure, key="trap chart", config={"displayModeBar": False})
+        st.plotly_chart(figure, key="trap chart", config=sql_links.picture_button("trap"))
+        sql_links.svg_button(figure, "trap")
         st.caption(f"Dots: measurements; bars: mean ± std; whiskers: 95 % intervals. From {glossary.SOURCE}.")
     with left:
         for judgement in (by_evaluations, by_trainings):

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.experiments.experiment import list_experiments
 from core.preflight import planning
-from core.reports import figures, text_tables
+from core.reports import captions, figures, text_tables
 from core.reports.html_table import result_table
 from core.reports.lab_note import lab_note
 from core.results import curves, number_format, records, tables, verdicts
@@ -24,6 +24,8 @@ from dashboard.components.alarms import show_alarms
 from dashboard.components.experiment_page import Stamp
 from dashboard.components.files import file_row
 from dashboard.components.note_editor import note_editor
+from dashboard.components.parts import show_parts
+from dashboard.components.score_upload import score_upload
 from dashboard.components.wording import plain
 from dashboard.root import project_root
 
@@ -76,6 +78,12 @@ def spreads_of(name: str, stamp: Stamp, metric: str, form: str) -> str:
 @st.cache_data(max_entries=16, show_spinner=False)
 def looks_of(name: str, stamp: Stamp) -> str:
     return caveats.looks_sentence(root, experiment_page.scores_of(root, name, stamp))
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def captions_of(name: str, stamp: Stamp, scope: str, form: str) -> tuple[str, dict[str, str]]:
+    scores = experiment_page.scores_of(root, name, stamp)
+    return captions.results_caption(root, scores, scope, form), captions.marks(root, name)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -164,6 +172,7 @@ def show_experiment(name: str, boxes: list[Any]) -> None:
         answer = answer_of(name, stamp, metric, form, scope, baseline, lender)
         heading(scores, stamp, metric, scope, answer)
     show_table(scores, stamp, rows, metric, scope, form, baseline, lender)
+    show_parts(root, scores, stamp, metric, scope, form)
     left, right = st.columns([3, 2], gap="large") if scores.columns else (st.container(), None)
     with left:
         show_runs(scores, stamp, metric, form, scope, baseline)
@@ -235,7 +244,7 @@ def show_table(
     )  # fmt: skip
     best_first = sorted(found, key=lambda record: order[record["variant"]])
     with left:
-        table = text_tables.results_table(best_first, line)
+        table = text_tables.results_table(best_first, line, *captions_of(name, stamp, scope, form))
         file_row(table, name, "results", lambda: lab_note(root, name, form, scope))
 
 
@@ -280,3 +289,5 @@ def show_solved(scores: Scores, stamp: Stamp) -> None:
 
 
 experiment_page.page(root, [2, 2, 2, 2], show_experiment)
+with st.expander("Import a table of results", icon=":material/upload_file:", key="import scores"):
+    score_upload(root)

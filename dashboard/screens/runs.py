@@ -163,7 +163,7 @@ def draw(
     with st.container(height=HEIGHT + 32, border=False):
         if single or bands:
             chart = curve_chart(single, bands, colours, last_step, what, logarithmic=logarithmic)
-            st.plotly_chart(chart, key="loss", config={"displayModeBar": False})
+            st.plotly_chart(chart, key="loss", config=sql_links.picture_button("loss"))
             if what == LOSS:
                 sql_links.note("runs", "loss", losses_query(runs[0]["experiment"]))
         else:

@@ -232,8 +232,9 @@ def chart(columns: dict[str, list[Any]]) -> None:
         st.caption(f"{plain(colour)} has more than {charts.MOST_GROUPS} values: all are drawn in one colour.")
     colours = variant_colours(*known_variants(root, columns[colour])) if colour == "variant" else {}
     lines = list(zip(*(columns[name] for name in parted), strict=True)) if parted else None
-    st.plotly_chart(charts.free_chart(columns[x], columns[y], groups, kind, x, y, colours, lines),
-                    key="sql chart", config={"displayModeBar": False})  # fmt: skip
+    figure = charts.free_chart(columns[x], columns[y], groups, kind, x, y, colours, lines)
+    st.plotly_chart(figure, key="sql chart", config=sql_links.picture_button("query"))
+    sql_links.svg_button(figure, "query")
 
 
 def show(project: Path) -> None:

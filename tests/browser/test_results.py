@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from playwright.sync_api import Locator, Page, expect
 
-from core.results.number_format import mean_and_std
+from core.results.number_format import table_texts
 from core.results.records import result_records
 from core.synthetic.experiments import SKILLS, make_experiment
 from tests.browser.conftest import NAME, Dashboard
@@ -36,8 +37,9 @@ def test_the_answer_stands_there_before_anything_is_chosen(page: Page, results: 
     table = page.locator("table.results")
     records = result_records(results.root, NAME)
     assert len(records) == 4 * len(SKILLS)
+    texts = table_texts(records)
     for record in records:
-        expect(table).to_contain_text(mean_and_std(record))
+        expect(table).to_contain_text(texts[record["variant"], record["metric"]].split(" ")[0])
     lines = table.locator("tbody tr")
     expect(lines.nth(0)).to_contain_text("twice-as-long")
     expect(lines.nth(0)).to_contain_text("better")
@@ -83,8 +85,15 @@ def test_the_table_downloads_as_markdown(page: Page, results: Dashboard, tmp_pat
         page.get_by_role("button", name="Markdown").click()
     download.value.save_as(tmp_path / "table.md")
     text = (tmp_path / "table.md").read_text()
-    assert text.startswith("| variant | accuracy | correct_pixels | vote_2 | unanswered |")
-    assert "| twice-as-long | 47.2 ± 2.3 (n = 3) |" in text
+    assert text.startswith("| variant | accuracy, % | correct_pixels, % | vote_2, % | unanswered, % | n |")
+    assert "| twice-as-long | 47.2 ± 2.3 |" in text and "| better |" in text
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_text("| twice-as-long | 47.2 ± 2.3 |").first).to_be_visible()
+    page.keyboard.press("Escape")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="SVG").first.click()
+    download.value.save_as(tmp_path / "chart.svg")
+    assert (tmp_path / "chart.svg").read_text().startswith("<svg")
     page.get_by_role("button", name="Command").click()
     expect(page.get_by_text(f"python -m core results {NAME}")).to_be_visible()
 
@@ -108,3 +117,53 @@ def test_a_run_that_ends_appears_and_moves_nothing(
     expect(control).to_have_value("correct_pixels")
     assert control.bounding_box() == before
     assert "metric=correct_pixels" in page.url
+    borrow_noise(page, own_dashboard)
+    send_a_table(page, own_dashboard)
+    plan_a_launch(page, own_dashboard)
+
+
+def borrow_noise(page: Page, served: Dashboard) -> None:
+    """Single runs are judged with the noise of the experiment that is chosen in the box."""
+    make_experiment(served.root, "single", {"plain": 0, "longer": 1}, runs=1, evaluations=1, tasks=6)
+    page.goto(f"{served.address}/results?experiment=single&metric=correct_pixels")
+    expect(page.locator("table.results")).to_contain_text("2 runs or more each are needed")
+    page.get_by_text("Borrow the noise").click()
+    choose(page, "noise between trainings from", "growing")
+    expect(page.get_by_text("Judged with the noise between runs of 'growing'.")).to_be_visible()
+    expect(page.locator("table.results")).not_to_contain_text("are needed")
+    page.wait_for_url("**noise_of=growing**")
+
+
+def send_a_table(page: Page, served: Dashboard) -> None:
+    """A table of mean, std and n: a wrong one is refused at its place, a right one becomes an experiment, and
+    is replaced only where that was ticked."""
+    page.get_by_text("Import a table of results").click()
+
+    def send(text: str) -> None:
+        file = {"name": "printed.csv", "mimeType": "text/csv", "buffer": text.encode()}
+        page.locator('.st-key-scores_file input[type="file"]').set_input_files(file)  # type: ignore[arg-type]
+
+    send("variant,mean,std,n\nplain,much,1,3\n")
+    expect(page.get_by_text("printed.csv, line 2: mean 'much' is no number")).to_be_visible()
+    send("variant,mean,std,n\nplain,40,1.5,4\nours,46,1.5,4\n")
+    page.get_by_label("name of the experiment").fill("printed")
+    page.get_by_label("name of the experiment").press("Enter")
+    page.locator(".st-key-scores_import button").click()
+    expect(page.get_by_text("Import it as percent (--percent)")).to_be_visible()
+    page.get_by_text("the numbers are percent").click()
+    expect(page.get_by_text("Import it as percent (--percent)")).to_have_count(0)
+    page.locator(".st-key-scores_import button").click()
+    expect(page.get_by_text("2 rows imported as printed.")).to_be_visible()
+    expect(page.locator("table.results")).to_contain_text("46.0 ± 1.5")
+    page.wait_for_url("**experiment=printed**")
+
+
+def plan_a_launch(page: Page, served: Dashboard) -> None:
+    """Launch says what the design can show, from the noise of an experiment that was evaluated alike."""
+    spec = yaml.safe_load((served.root / "runs" / "growing" / "experiment.yaml").read_text())
+    place = served.root / "data" / "experiments"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "again.yaml").write_text(yaml.safe_dump({**spec, "name": "again"}))
+    page.goto(f"{served.address}/launch?spec=again")
+    expect(page.get_by_text("is found in 4 of 5 cases")).to_be_visible()
+    expect(page.get_by_text("Noise between runs as in 'growing'")).to_be_visible()

@@ -5,10 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from core.errors import UserError
-from core.exchange.import_scores import import_results, read_results
+from core.exchange.import_scores import import_results, sent_file
+from core.exchange.read_scores import read_scores
 from core.results.answer import experiment_answer
 from core.results.loading import load_scores
 from core.results.records import result_records
@@ -99,7 +102,7 @@ HEAD = "variant,train_seed,eval_seed,accuracy\n"
         (HEAD + "a,-1,0,1\n", "line 2: train_seed '-1' is no whole number"),
         (HEAD + "a,0,0,much\n", "line 2: accuracy 'much' is no number"),
         (HEAD + "a,0,0,inf\n", "line 2: accuracy 'inf' is no number"),
-        (HEAD + "a,0,0,40%\n", "Import with --percent"),
+        (HEAD + "a,0,0,40%\n", "Import it as percent (--percent)"),
         (HEAD + "../a,0,0,1\n", "'../a' can't name a variant"),
         (HEAD + "=cmd(),0,0,1\n", "can't name a variant"),
     ],
@@ -124,7 +127,11 @@ def test_names_are_guarded(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         import_results(tmp_path, tmp_path / "y.csv", "x")
     import_results(tmp_path, file, "x")
-    import_results(tmp_path, write(file, HEAD + "a,0,0,0.5\n"), "x")
+    changed = write(file, HEAD + "a,0,0,0.5\n")
+    with pytest.raises(UserError, match=r"'x' was imported before.*--replace"):
+        import_results(tmp_path, changed, "x")
+    assert result_records(tmp_path, "x")[0]["mean"] == 1
+    import_results(tmp_path, changed, "x", replace=True)
     assert result_records(tmp_path, "x")[0]["mean"] == 0.5
     (tmp_path / "runs" / "x" / "imported.parquet").write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"imported.parquet is damaged.*Import the results again"):
@@ -144,9 +151,32 @@ def test_names_are_guarded(tmp_path: Path) -> None:
 def test_the_tables_that_people_export_are_read(
     tmp_path: Path, text: str, metric: str, values: list[float]
 ) -> None:
-    metrics, records = read_results(write(tmp_path / "x.csv", text))
-    assert metrics == [metric]
-    assert [one[metric] for one in records if one[metric] is not None] == values
+    found = read_scores(write(tmp_path / "x.csv", text))
+    assert found.metrics == [metric]
+    assert [one[metric] for one in found.records if one[metric] is not None] == values
+
+
+def test_a_parquet_file_is_read_as_a_csv_is(tmp_path: Path) -> None:
+    rows = [
+        {"variant": "a", "train_seed": seed, "eval_seed": 0, "acc": value}
+        for seed, value in enumerate((0.1, None, 1 / 3))
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "x.parquet")
+    found = read_scores(tmp_path / "x.parquet")
+    assert (found.metrics, found.variants, found.summaries) == (["acc"], ["a"], False)
+    assert [one["acc"] for one in found.records] == [0.1, None, 1 / 3]
+    damaged = tmp_path / "y.parquet"
+    damaged.write_bytes((tmp_path / "x.parquet").read_bytes()[:-20])
+    with pytest.raises(UserError, match="no parquet file that can be read"):
+        read_scores(damaged)
+
+
+def test_a_file_that_was_sent_is_named_without_its_folder(tmp_path: Path) -> None:
+    text = (HEAD + "a,0,0,much\n").encode()
+    with pytest.raises(UserError) as problem, sent_file("../../my table.csv", text) as path:
+        import_results(tmp_path, path, "x")
+    assert str(problem.value).startswith("my table.csv, line 2: accuracy 'much' is no number")
+    assert not path.exists()
 
 
 def test_of_a_loss_less_is_better() -> None:
@@ -157,7 +187,7 @@ def test_of_a_loss_less_is_better() -> None:
 
 
 def imported(tmp_path: Path, text: str, **options: Any) -> dict[tuple[str, str], dict[str, Any]]:
-    import_results(tmp_path, write(tmp_path / "x.csv", text), "x", **options)
+    import_results(tmp_path, write(tmp_path / "x.csv", text), "x", replace=True, **options)
     return {(r["variant"], r["metric"]): r for r in result_records(tmp_path, "x")}
 
 
@@ -181,7 +211,7 @@ def test_a_loss_that_falls_is_better_and_is_no_percentage(tmp_path: Path) -> Non
 
 
 def test_a_share_above_one_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"accuracy is 43.5 for a.*--percent, or give its unit"):
+    with pytest.raises(UserError, match=r"accuracy is 43.5 for a.*--percent\), or give its unit"):
         imported(tmp_path, HEAD + "a,0,0,43.5\n")
     assert imported(tmp_path, HEAD + "a,0,0,43.5\n", percent=True)["a", "accuracy"]["mean"] == 0.435
     kept = imported(tmp_path, HEAD + "a,0,0,43.5\n", units={"accuracy": "number"})["a", "accuracy"]

@@ -67,8 +67,21 @@ def test_names_are_text_and_long_ones_are_cut() -> None:
 
 
 def test_other_marks_are_refused() -> None:
-    with pytest.raises(ValueError, match="'bar' can't be drawn"):
-        svg(go.Figure(go.Bar(x=[1], y=[1])), "bars")
+    with pytest.raises(ValueError, match="'box' can't be drawn"):
+        svg(go.Figure(go.Box(x=[1], y=[1])), "box")
+
+
+def test_bars_stand_on_zero_and_may_have_names() -> None:
+    made = go.Figure(go.Bar(x=["a", "<b>"], y=[2, -1], marker={"color": ["#112233", "gray"]}))
+    made.update_layout(height=300)
+    text = svg(made, "bars")
+    up, down = (
+        [float(value) for value in found]
+        for found in re.findall(r'<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"', text)
+    )
+    assert up[1] + up[3] == pytest.approx(down[1], abs=0.2)  # both begin at 0
+    assert up[3] == pytest.approx(2 * down[3], abs=0.2) and up[0] + up[2] < down[0]
+    assert "#112233" in text and "&lt;b&gt;" in text
 
 
 @pytest.mark.parametrize(

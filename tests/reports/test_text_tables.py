@@ -41,9 +41,11 @@ def test_four_forms_hold_the_same(project: Path, verb: str) -> None:
     lines = said(project, *VERBS[verb], "--format", "markdown").splitlines()
     latex = said(project, *VERBS[verb], "--format", "latex").splitlines()
     wanted = 3 if verb == "results" else len(records)
-    assert len(lines) == wanted + 2 and len(latex) == wanted + 6
-    assert {line.count("|") for line in lines} == {lines[0].count("|")}
-    assert latex[0].startswith(r"\begin{tabular}{l") and latex[-1] == r"\end{tabular}"
+    below, around = (2, 4) if verb in ("results", "compare") else (0, 0)  # the caption
+    assert len(lines) == wanted + 2 + below and len(latex) == wanted + 6 + around
+    assert {line.count("|") for line in lines[: wanted + 2]} == {lines[0].count("|")}
+    begin, end = ("table", "table") if around else ("tabular}{l", "tabular")
+    assert latex[0].startswith(rf"\begin{{{begin}") and latex[-1] == rf"\end{{{end}}}"
 
 
 def test_answers_are_a_table_too(project: Path) -> None:

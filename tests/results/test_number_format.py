@@ -6,8 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from core.reports.exports import csv_text, latex, markdown, table_of
-from core.results.number_format import decimals_for, difference, interval, mean_and_std, percent
+from core.reports.exports import csv_text, latex, markdown
+from core.reports.text_tables import results_table
+from core.results.number_format import (
+    column_texts,
+    decimals_for,
+    difference,
+    interval,
+    mean_and_std,
+    percent,
+)
 from core.results.records import result_records
 
 
@@ -48,13 +56,24 @@ def test_differences_have_a_sign_and_a_real_minus() -> None:
 
 def test_exports_hold_the_same_numbers(project: Path) -> None:
     records = result_records(project, "my-question")
-    header, rows = table_of(records)
+    table = results_table(records, caption="50 % † saw_all")
+    header, rows = table.header, [[cell.strip() for cell in row] for row in table.rows]
     text = markdown(header, rows)
     lines = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in text.splitlines()]
     assert lines[0] == header and lines[2:] == rows
     back = list(csv.DictReader(io.StringIO(csv_text(records))))
     assert [float(row["mean"]) for row in back] == [record["mean"] for record in records]
-    assert r"vote\_2" in latex(header, rows) and latex(header, rows).count(r"$\pm$") == len(records)
+    assert r"vote\_2, \%" in table.latex and table.latex.count(r"$\pm$") == len(records)
+    assert r"\caption{50 \% \textsuperscript{\dag} saw\_all}" in table.latex and "& better" in table.latex
+    assert table.markdown.endswith("|\n\n50 % † saw_all\n") and "against the baseline, points" in header[-2]
+
+
+def test_a_column_has_one_number_of_decimals_below_each_other() -> None:
+    numbers = [(0.472, 0.023), (0.0631, 0.121), (0.199, 0.0004), (0.3, None), (None, None)]
+    found = column_texts([{"mean": mean, "std": std} for mean, std in numbers])
+    assert found == ["47.20 ±  2.30", "6.31 ± 12.10", "19.90 ±  0.04", "30.00        ", "–        "]
+    assert column_texts([{"mean": 0.5, "std": None}, {"mean": 0.25, "std": None}]) == ["50.0", "25.0"]
+    assert column_texts([{"mean": 2.5, "std": 0.021, "unit": "number"}]) == ["2.500 ± 0.021"]
 
 
 def test_latex_and_markdown_escape() -> None:

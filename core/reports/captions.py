@@ -1,0 +1,57 @@
+"""The caption of a table that leaves the workbench: what its numbers are, and what their trainings saw.
+
+In come scores and the records of runs, out comes plain text that stands below a table in a note or a paper.
+"""
+
+from pathlib import Path
+
+from core.results.loading import Scores
+from core.results.number_format import evaluated_sentence, scope_sentence
+from core.warnings.leak_warnings import leaked_by_variant, notices, test_time_by_variant
+
+SAW, LEAKED = "†", "‡"
+
+
+def results_caption(
+    root: Path, scores: Scores, scope: str = "recipe", aggregation: str = "by_task", level: float = 0.95
+) -> str:
+    """Question, what was evaluated, over what the spread generalises, how verdicts were made; then what
+    trainings saw of the evaluated tasks."""
+    name = scores.experiment.name
+    question = scores.experiment.question or name
+    verdicts = f"Verdicts are for the whole table at {100 * level:g} %"
+    said = [question, evaluated_sentence(scores), scope_sentence(scores, scope, aggregation), verdicts]
+    return " ".join([*(_ended(one) for one in said), *_marked(root, name)])
+
+
+def comparison_caption(root: Path, scores: Scores, a: str, b: str, level: float = 0.95) -> str:
+    """The same for two variants of a table."""
+    name = scores.experiment.name
+    said = [
+        f"{b} against {a} in {name}",
+        evaluated_sentence(scores),
+        f"Intervals and verdicts are for the whole table of {len(scores.variants)} variants at"
+        f" {100 * level:g} %",
+    ]
+    return " ".join([*(_ended(one) for one in said), *_marked(root, name)])
+
+
+def marks(root: Path, experiment: str) -> dict[str, str]:
+    """The sign behind each variant whose training saw something of the evaluated tasks: † their
+    demonstrations (test-time training), ‡ the tasks themselves (a leak)."""
+    found = {variant: SAW for variant, count in test_time_by_variant(root, experiment).items() if count}
+    leaked = {variant for variant, count in leaked_by_variant(root, experiment).items() if count}
+    return found | {variant: found.get(variant, "") + LEAKED for variant in leaked}
+
+
+def _marked(root: Path, experiment: str) -> list[str]:
+    """The notices, each behind the sign that it explains."""
+    signs = ((LEAKED, "Leak:"), (SAW, "test-time training"))
+    return [
+        next((f"{sign} {sentence}" for sign, word in signs if word in sentence), sentence)
+        for sentence in notices(root, experiment)
+    ]
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."

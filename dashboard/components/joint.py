@@ -1,0 +1,65 @@
+"""Variants of two experiments side by side, where both were evaluated alike."""
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core.reports import text_tables
+from core.reports.figures import variant_colours
+from core.results import differences as core_differences
+from core.results import verdicts
+from core.results.joined import joined
+from core.results.loading import Scores
+from core.results.tables import offered_metrics
+from core.scoring.metrics import AGGREGATIONS
+from dashboard.components import charts, experiment_page, sql_links
+from dashboard.components.comparison import show_numbers
+from dashboard.components.files import file_row
+from dashboard.components.picker import choose
+from dashboard.components.small_table import show_small_table
+from dashboard.components.wording import plain
+
+MOST_LISTED = 100
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the scores …")
+def joint_of(
+    root: Path, name: str, stamp: experiment_page.Stamp, other: str, other_stamp: experiment_page.Stamp
+) -> Scores:
+    """The joint scores, made anew when a file of either experiment changed."""
+    first = experiment_page.scores_of(root, name, stamp)
+    return joined(root, first, experiment_page.scores_of(root, other, other_stamp))
+
+
+def show_joint(root: Path, name: str, other: str, boxes: list[Any]) -> None:
+    """Variants of two experiments side by side, or in what their evaluations differ."""
+    scores = joint_of(
+        root, name, experiment_page.stamp_of(root, name), other, experiment_page.stamp_of(root, other)
+    )
+    variants = [variant for variant, runs in scores.runs.items() if runs]
+    first = next(one for one in variants if one.endswith(f"({other})"))
+    with boxes[2]:
+        metric = choose("metric", "metric", offered_metrics(scores), scores.experiment.metrics[0])
+    with boxes[3]:
+        form = choose("aggregation", "aggregation", list(AGGREGATIONS), "by_task")
+    with boxes[0]:
+        a = choose("A", "a", variants, scores.experiment.baseline)
+    with boxes[1]:
+        b = choose("B", "b", variants, first)
+    if a == b:
+        st.info(f"A and B are both {plain(a)}. Choose another variant for one of them.")
+        return
+    records = verdicts.compare_records(scores, a, b, [metric], None, form)
+    record = next(one for one in records if one["scope"] == "recipe")
+    st.subheader(plain(core_differences.headline(a, b, record)))
+    found = core_differences.task_differences(scores, a, b, metric, form)
+    show_numbers(scores, a, b, metric, form, record, found)
+    options = {"metric": metric, "aggregation": text_tables.unless(form, "by_task"), "with": other}
+    line = text_tables.command("compare", name, a, b, **options)
+    file_row(text_tables.comparison_table(records, a, b, line), f"{name} {a} {b}", "verdicts")
+    figure = charts.difference_chart(
+        found, a, b, variant_colours(scores.variants, scores.experiment.baseline)
+    )
+    st.plotly_chart(figure, key="joint chart", config=sql_links.picture_button("difference"))
+    show_small_table(text_tables.tasks_table(found[:MOST_LISTED], a, b, metric))

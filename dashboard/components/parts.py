@@ -1,0 +1,72 @@
+"""Results and comparisons of parts of the evaluated tasks, once a way to part them is chosen."""
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core.reports import parts, text_tables
+from core.results.loading import Scores
+from dashboard.components import experiment_page
+from dashboard.components.experiment_page import Stamp
+from dashboard.components.files import file_row
+from dashboard.components.sentences import sentences
+from dashboard.components.small_table import show_small_table
+from dashboard.components.wording import plain
+
+
+@st.cache_data(max_entries=32, show_spinner="Reading the tasks …")
+def parts_of(
+    root: Path, name: str, stamp: Stamp, by: str, metric: str, form: str, scope: str
+) -> list[dict[str, Any]]:
+    """The records of all parts."""
+    return parts.part_records(root, experiment_page.scores_of(root, name, stamp), by, [metric], form, scope)
+
+
+@st.cache_data(max_entries=32, show_spinner="Reading the tasks …")
+def compared_parts_of(
+    root: Path, name: str, stamp: Stamp, by: str, pair: tuple[str, str], metric: str, form: str
+) -> list[dict[str, Any]]:
+    """The comparison of a pair in all parts."""
+    return parts.compared_parts(root, experiment_page.scores_of(root, name, stamp), by, *pair, metric, form)
+
+
+def show_parts(root: Path, scores: Scores, stamp: Stamp, metric: str, scope: str, form: str) -> None:
+    """One metric of every variant in each part."""
+    by = _chosen("results by", scores)
+    if by is None:
+        return
+    name = scores.experiment.name
+    line = text_tables.command("results", name, by=by, metric=metric)
+    with sentences():
+        found = parts_of(root, name, stamp, by, metric, form, scope)
+        _show(parts.parts_table(found, by, line, parts.EXPLORATORY), f"{name} by {by}")
+
+
+def show_compared_parts(
+    root: Path, scores: Scores, stamp: Stamp, pair: tuple[str, str], metric: str, form: str, line: str
+) -> None:
+    """B against A in each part; `line` is the command of the whole comparison."""
+    by = _chosen("verdicts by", scores)
+    if by is None:
+        return
+    name = scores.experiment.name
+    with sentences():
+        found = compared_parts_of(root, name, stamp, by, pair, metric, form)
+        table = parts.compared_parts_table(found, by, *pair, f"{line} --by {by}")
+        _show(table, f"{name} {' '.join(pair)} by {by}")
+
+
+def _chosen(label: str, scores: Scores) -> str | None:
+    """How the tasks are parted; None while nothing is chosen, and for results without tasks."""
+    if not scores.columns:
+        return None
+    hint = "".join(f"\n- **{name}**: {words}" for name, words in parts.BY.items())
+    chosen: str | None = st.segmented_control(label, list(parts.BY), key="by", bind="query-params", help=hint)
+    return chosen
+
+
+def _show(table: text_tables.Table, name: str) -> None:
+    show_small_table(table)
+    st.caption(plain(parts.EXPLORATORY))
+    file_row(table, name, "parts")
