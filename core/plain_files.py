@@ -26,6 +26,11 @@ def check_plain(path: Path) -> None:
         raise UserError(f"{path} is a pipe or a device. Put a file in its place.")
 
 
+def unreadable_file(path: Path, problem: OSError) -> UserError:
+    """The error to raise for a file that the disk does not give."""
+    return UserError(f"{path} can't be read ({problem.strerror}). Restore it or delete it.")
+
+
 def file_stamp(path: Path) -> Stamp:
     """Modification time (ns) and size: what changes when a file does. Zeros where it is gone or can't be
     reached, as what a list has found may be by now."""
@@ -58,5 +63,5 @@ def read_text(path: Path) -> str:
             return decoded(file.read(), str(path)).replace("\r\n", "\n")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist. Check the name.") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder. Put a file in its place.") from None
+    except OSError as problem:
+        raise unreadable_file(path, problem) from None

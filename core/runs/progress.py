@@ -95,7 +95,7 @@ def _end_of(path: Path, size: int) -> str:
             length = file.seek(0, os.SEEK_END)
             file.seek(max(0, length - size))
             data = file.read()
-    except (FileNotFoundError, IsADirectoryError, UserError):
+    except (OSError, UserError):
         return ""
     if length > size:
         data = data[data.find(b"\n") + 1 :]

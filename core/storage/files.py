@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.plain_files import open_plain
+from core.plain_files import open_plain, unreadable_file
 from core.storage.plain_json import parse_json
 
 log = logging.getLogger(__name__)
@@ -101,11 +101,7 @@ def read_bytes(path: Path) -> bytes:
     except FileNotFoundError:
         raise UserError(f"{path} does not exist. Check the name.") from None
     except OSError as problem:
-        raise _unreadable(path, problem) from None
-
-
-def _unreadable(path: Path, problem: OSError) -> UserError:
-    return UserError(f"{path} can't be read ({problem.strerror}). Restore it or delete it.")
+        raise unreadable_file(path, problem) from None
 
 
 @contextmanager
@@ -167,7 +163,7 @@ def read_records_from(path: Path, offset: int) -> tuple[list[dict[str, Any]], in
     except FileNotFoundError:
         return [], 0
     except OSError as problem:
-        raise _unreadable(path, problem) from None
+        raise unreadable_file(path, problem) from None
     whole = data.rfind(b"\n") + 1
     records = []
     for number, line in enumerate(data[:whole].split(b"\n"), 1):

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from core.errors import UserError
+from core.plain_files import check_plain
 from core.storage.files import read_bytes, sha256_of, write_text
 
 ENDING = ".sha256"
@@ -56,6 +57,7 @@ def check_seal(path: Path) -> None:
     or size changes; one that is absent or has no seal passes."""
     seal = seal_path(path)
     try:
+        check_plain(path)
         stamp = (*_stamp(path), *_stamp(seal))
     except OSError:
         return
