@@ -67,7 +67,7 @@ def test_the_engine_loses_its_cuda_parts_its_extras_and_what_is_for_other_machin
     assert kept == ["numpy", "torch==2.13.0+cpu", "fastapi[standard]<0.137.0,>=0.133.0"]
 
 
-def test_a_wheel_is_asked_itself(tmp_path: Path) -> None:
+def test_requirements_are_read_from_the_wheel_itself(tmp_path: Path) -> None:
     wheel = tmp_path / "engine-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr(
@@ -120,13 +120,13 @@ def test_the_first_python_that_will_do_is_taken(tmp_path: Path) -> None:
     assert machine.find_python([sys.executable]).version == sys.version_info[:3]
 
 
-def test_named_pythons_come_before_the_one_that_runs_and_after_the_one_asked_for() -> None:
+def test_the_requested_python_comes_first_then_named_ones_then_the_running_one() -> None:
     assert machine.candidates({})[0] == "python3.11"
     assert machine.candidates({})[-1] == sys.executable
     assert machine.candidates({"PYTHON": "/usr/local/python"}) == ["/usr/local/python"]
 
 
-def test_the_engine_follows_the_gpu_or_what_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_follows_the_gpu_or_the_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     device = tmp_path / "nvidia0"
     monkeypatch.setenv("PATH", str(tmp_path))
     assert machine.find_engine({}, device) == "cpu"
@@ -198,7 +198,7 @@ def test_an_old_python_can_still_read_the_set_up() -> None:
         ("", "pip failed while installing the requirements: no reason given"),
     ],
 )
-def test_what_pip_says_becomes_one_sentence(output: str, sentence: str) -> None:
+def test_an_error_of_pip_becomes_one_sentence(output: str, sentence: str) -> None:
     told = failures.explain_pip(output, "the requirements", "setup.log")
     assert told.startswith(sentence)
     assert "setup.log" in told or "Free some space" in told
@@ -269,7 +269,7 @@ def test_torch_falls_back_to_its_own_index_only_where_it_is_not_configured(tmp_p
     assert len((tmp_path / "c/calls").read_text().splitlines()) == 1
 
 
-def test_libraries_are_compiled_though_python_is_told_not_to_write(
+def test_libraries_are_compiled_even_where_python_must_not_write(
     tmp_path: Path, lock: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
@@ -461,7 +461,7 @@ def _with_headers(folder: Path, *, headers: bool = True) -> Any:
         ),
     ],
 )
-def test_what_a_gpu_machine_lacks_is_said_before_anything_is_downloaded(
+def test_missing_parts_of_a_gpu_machine_are_named_before_any_download(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     line: str,
@@ -475,7 +475,7 @@ def test_what_a_gpu_machine_lacks_is_said_before_anything_is_downloaded(
         gpu.check_gpu_machine({}, python)
 
 
-def test_an_old_c_library_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_c_library_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     python = _with_headers(tmp_path / "python")
     _card(tmp_path / "bin", "NVIDIA H100, 580.65.06, 9.0", monkeypatch, "gcc")
     monkeypatch.setattr(gpu.platform, "libc_ver", lambda: ("glibc", "2.28"))
@@ -483,7 +483,7 @@ def test_an_old_c_library_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         gpu.check_gpu_machine({}, python)
 
 
-def test_a_card_without_bfloat16_is_told_and_a_head_node_needs_no_gpu(
+def test_a_card_without_bfloat16_is_reported_and_a_head_node_needs_no_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     python = _with_headers(tmp_path / "python")

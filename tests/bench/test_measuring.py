@@ -86,7 +86,7 @@ def test_a_file_is_filled_bit_by_bit(tmp_path: Path, only_toys: None) -> None:
         read_measured(path)
 
 
-def test_the_table_says_what_was_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_marks_what_was_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.bench.measuring.all_rows", lambda: [SLOW, FAST])
     slow, _ = records_of(TOY, Workshop(tmp_path))
     text = markdown([{**slow, "machine": "a box, load 0.5"}])

@@ -26,7 +26,7 @@ def pixels(part: Locator) -> set[tuple[int, ...]]:
     return {tuple(pixel) for pixel in np.asarray(picture).reshape(-1, 3).tolist()}
 
 
-def test_compare_says_where_two_variants_differ(page: Page, results: Dashboard) -> None:
+def test_compare_names_the_settings_that_differ(page: Page, results: Dashboard) -> None:
     page.goto(f"{results.address}/compare")
     expect(page.get_by_role("heading", name=f"{B} is better than {A}")).to_be_visible()
     found = task_differences(load_scores(results.root, NAME), A, B, "accuracy")

@@ -358,7 +358,7 @@ def test_the_gallery_answers_the_keys_that_the_help_names(page: Page, dashboard:
     assert decisions(dashboard.root) == []
 
 
-def test_an_address_that_names_nothing_says_so(page: Page, dashboard: Dashboard) -> None:
+def test_an_address_that_names_nothing_is_reported(page: Page, dashboard: Dashboard) -> None:
     notice = page.locator(".notice")
     open_deck(page, dashboard, "?show=all&task=zzzz")
     expect(notice).to_have_text(f"{SOURCE} has no task “zzzz”.")

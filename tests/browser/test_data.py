@@ -134,7 +134,7 @@ def test_the_draws_are_those_of_a_training_with_that_seed(page: Page, dashboard:
     page.wait_for_url("**seed=6**")
 
 
-def test_the_deck_says_how_likely_and_why(page: Page, flagged: Dashboard) -> None:
+def test_the_deck_shows_how_likely_and_why(page: Page, flagged: Dashboard) -> None:
     page.goto(f"{flagged.address}/curate?source={TRAINING}&show=suggested")
     expect(page.locator(".suggestion")).to_contain_text("reversible")
     queue = suggest(flagged.root, [TRAINING])

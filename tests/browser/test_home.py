@@ -62,7 +62,7 @@ def test_back_steps_through_what_was_chosen(page: Page, two: Dashboard) -> None:
     expect(page.locator("th.judged")).to_have_text("accuracy, %")
 
 
-def test_what_an_address_names_and_is_not_there_is_said(page: Page, two: Dashboard) -> None:
+def test_a_missing_thing_named_by_an_address_is_reported(page: Page, two: Dashboard) -> None:
     page.goto(f"{two.address}/compare?experiment=latter")
     expect(page.get_by_text("There is no experiment 'latter'. Did you mean 'later'?")).to_be_visible()
     expect(page.locator(".js-plotly-plot")).to_have_count(0)

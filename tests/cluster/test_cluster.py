@@ -73,7 +73,7 @@ def test_a_run_gets_its_share_of_a_node(settings: Any, nodes: Any, share: Share)
         ({}, []),
     ],
 )
-def test_what_no_node_can_give_is_said(settings: Any, nodes: Any) -> None:
+def test_a_share_that_no_node_has_is_refused(settings: Any, nodes: Any) -> None:
     with pytest.raises(UserError, match=r"No node of the cluster has .* so no run could begin"):
         share_of(ClusterSettings(**settings), nodes)
 

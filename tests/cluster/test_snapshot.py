@@ -158,7 +158,7 @@ def test_a_node_without_the_folder_works_and_the_driver_sees_it(launched: Run, s
     assert len(witnessed(launched, "begin", "train")) == 1
 
 
-def test_who_was_cut_off_is_not_read_again(launched: Run, store: Store, tmp_path: Path) -> None:
+def test_a_node_that_was_cut_off_is_not_read_again(launched: Run, store: Store, tmp_path: Path) -> None:
     mirror = Mirror(store, launched)
     first = mirror.begin()
     theirs = tmp_path / "cut-off"
@@ -233,7 +233,7 @@ def test_a_stop_reaches_the_node(launched: Run, store: Store, monkeypatch: pytes
     assert witnessed(launched, "end", "train") == []
 
 
-def test_other_code_and_a_model_out_of_reach_are_said(launched: Run, store: Store) -> None:
+def test_other_code_and_an_unreachable_model_are_refused(launched: Run, store: Store) -> None:
     with pytest.raises(UserError, match=r"has other code in core/ than the driver"):
         work_apart(replace(errand(launched, store)[1], code="another"), ["train"])
     path = launched.root / "runs" / "trial" / "experiment.yaml"
@@ -243,13 +243,13 @@ def test_other_code_and_a_model_out_of_reach_are_said(launched: Run, store: Stor
         pack(launched.root, "trial", store)
 
 
-def test_a_run_whose_record_is_broken_says_so_and_others_go_on(launched: Run, store: Store) -> None:
+def test_a_run_with_a_broken_record_is_reported_and_others_go_on(launched: Run, store: Store) -> None:
     (launched.folder / "run.json").write_text("{")
     assert mirrors_of(launched, store).open([launched]) == {}
     assert "is no valid JSON" in str(json.loads((launched.folder / "state.json").read_text())["error"])
 
 
-def test_a_store_that_does_not_answer_is_said_once(
+def test_a_store_that_does_not_answer_is_reported_once(
     launched: Run, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []

@@ -84,7 +84,7 @@ def test_grids_are_small_and_no_pair_occurs_twice(seed: int) -> None:
     assert find_leaks(tasks[TRAINING], tasks[EVALUATION]) == []
 
 
-def test_a_dozen_rules_are_asked_both_ways_of_which_the_training_shows_one() -> None:
+def test_a_dozen_rules_are_evaluated_both_ways_and_trained_one_way() -> None:
     tasks = make_basics(0)
     assert len(REVERSIBLE) == 12
     assert len(tasks[TRAINING]) == (12 + len(LOSSY)) * TRAINING_TASKS
@@ -114,7 +114,7 @@ def test_they_are_imported_by_name_in_place_of_those_of_another_seed(tmp_path: P
         import_set(tmp_path, "basics", "somewhere.json")
 
 
-def test_a_spec_that_needs_them_says_how_to_make_them(tmp_path: Path) -> None:
+def test_a_spec_that_needs_them_names_the_command_that_makes_them(tmp_path: Path) -> None:
     root = tiny_root(tmp_path)
     mixture = {"sources": [{"source": "reversed:basics/training"}]}
     spec = spec_of(root, variants={"plain": {"mixture": mixture}})

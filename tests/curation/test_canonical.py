@@ -68,7 +68,7 @@ def test_signatures_of_many_pairs_are_those_of_each() -> None:
     assert len(set(together)) > 4500
 
 
-def test_a_pair_that_says_nothing_has_no_bits() -> None:
+def test_a_trivial_pair_has_no_bits() -> None:
     def of(a: list[list[int]], b: list[list[int]]) -> float:
         one, other = (colour_counts([np.array(grid, dtype=np.uint8)])[0] for grid in (a, b))
         return bits(one, other)

@@ -75,7 +75,7 @@ def test_export_and_import_give_the_same_flags(root: Path, tmp_path: Path) -> No
     assert latest_flags(root)[0]["note"] == "größer"
 
 
-def test_an_import_that_overrules_says_so_and_leaves_a_disagreement(root: Path, tmp_path: Path) -> None:
+def test_an_overruling_import_is_reported_and_leaves_a_disagreement(root: Path, tmp_path: Path) -> None:
     add_flag(root, "aa00", "toy", "yes", "you")
     file = tmp_path / "flags.jsonl"
     export_flags(root, file)
@@ -214,7 +214,7 @@ def test_labels_that_are_none_are_named(root: Path, tmp_path: Path, text: str, s
     assert not flags_path(root).exists()
 
 
-def test_of_several_sources_the_first_is_taken_and_said(root: Path, tmp_path: Path) -> None:
+def test_of_several_sources_the_first_is_taken_and_named(root: Path, tmp_path: Path) -> None:
     store_source(root, SourceInfo("also", "made up", "1", "none", "0"), [make_task("aa00", "also")])
     file = tmp_path / "labels"
     file.write_text('["aa00", "bb11"]')

@@ -91,7 +91,7 @@ def test_sizes_that_do_not_fit_are_refused(root: Path, sizes: dict[str, int], se
     assert not partition_path(root, "mine").exists()
 
 
-def test_unknown_and_damaged_partitions_say_so(root: Path) -> None:
+def test_unknown_and_damaged_partitions_are_refused(root: Path) -> None:
     split(root, "mine", ["toy"], {"train": 5}, 1)
     with pytest.raises(UserError, match=r"There is no partition 'yours'. Known partitions: mine"):
         listed_tasks(root, "toy", "yours/train")

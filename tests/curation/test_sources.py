@@ -191,7 +191,7 @@ def test_an_unknown_task_names_the_nearest(root: Path) -> None:
         find_task(root, "bb12")
 
 
-def test_a_record_says_how_large_its_tasks_are(tmp_path: Path) -> None:
+def test_a_record_states_the_size_of_its_tasks(tmp_path: Path) -> None:
     info = SourceInfo("toy", "made here", "1", "none", "")
     assert store_source(tmp_path, info, []).cells is None
     demonstrations = [{"input": [[1]], "output": [[1, 2, 3]]}, {"input": [[1], [2]], "output": [[3, 4]]}]

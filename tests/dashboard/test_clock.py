@@ -16,7 +16,7 @@ def test_what_is_loaded_ahead_exists() -> None:
     assert [name for name in (*DECK, *NEEDED) if importlib.util.find_spec(name) is None] == []
 
 
-def test_a_page_is_asked_for_and_timed(tmp_path: Path) -> None:
+def test_a_page_is_requested_and_timed(tmp_path: Path) -> None:
     make_experiment(tmp_path, "few", {"a": 0, "b": 1}, runs=2, evaluations=1, tasks=4, attempts=2)
     with served(tmp_path) as (port, pid):
         first, again = timed_pages(port, pid, [PAGES["Results"].format("few")] * 2)

@@ -46,7 +46,7 @@ def test_a_mistake_in_the_form_is_one_sentence(root: Path) -> None:
     assert not page.exception
 
 
-def test_a_folder_is_imported_and_what_was_dropped_is_said(root: Path) -> None:
+def test_a_folder_is_imported_and_dropped_tasks_are_reported(root: Path) -> None:
     good = {"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[3]], "output": [[4]]}]}
     path = root / "tasks.json"
     path.write_text(json.dumps({"good": good, "bad": {"train": []}}), encoding="utf-8")

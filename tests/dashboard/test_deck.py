@@ -32,7 +32,7 @@ def test_grids_arrive_as_they_are(task: Task) -> None:
     ]
 
 
-def test_a_large_pool_is_shortened_and_says_so() -> None:
+def test_a_large_pool_is_shortened_with_a_notice() -> None:
     grid = np.ones((1, 1), dtype=np.uint8)
     pool = Task("p", "s", "p", tuple(Pair(grid, grid) for _ in range(1000)), (), n_train=3)
     (record,) = json.loads(tasks_document([pool]))["tasks"]

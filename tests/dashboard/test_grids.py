@@ -41,7 +41,7 @@ def test_an_address_holds_the_picture() -> None:
     assert base64.b64decode(data) == grid_png(grid)
 
 
-def test_a_grid_says_its_size_as_width_times_height() -> None:
+def test_a_grid_states_its_size_as_width_times_height() -> None:
     html = grid_html(np.zeros((7, 12), dtype=np.uint8), 10)
     assert ">12×7<" in html
     assert "width:120px;height:70px" in html

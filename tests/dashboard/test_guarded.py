@@ -122,7 +122,7 @@ def test_no_page_changes_anything_unasked() -> None:
     assert [problem for module, tree in pages for problem in unguarded(tree, module, forbidden)] == []
 
 
-def test_a_guard_asks() -> None:
+def test_every_guard_calls_permitted() -> None:
     """`attempt` of a page is a guard because it hands everything on to `permitted`."""
     guards = [
         node

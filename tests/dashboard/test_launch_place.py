@@ -15,7 +15,7 @@ from tests.training.tiny import tiny_root
 SCREEN = Path(__file__).resolve().parents[2] / "dashboard" / "screens" / "launch.py"
 
 
-def test_a_cluster_is_chosen_and_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_launch_goes_to_the_chosen_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tiny_root(tmp_path)
     spec_file(root)
     monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(root))
@@ -31,7 +31,7 @@ def test_a_cluster_is_chosen_and_asked(tmp_path: Path, monkeypatch: pytest.Monke
     assert cluster_of(root, "trial") == ClusterSettings(shards=4)
 
 
-def test_a_store_is_named_and_what_is_no_address_is_said(
+def test_a_store_is_named_and_an_address_that_is_none_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tiny_root(tmp_path)

@@ -81,7 +81,7 @@ def test_what_is_no_file_of_the_page_is_streamlits_to_answer(address: str, name:
         ("/below/media/0f.json", True),
     ],
 )
-def test_other_pages_load_when_asked_for_or_after_the_deck(path: str, expected: bool) -> None:
+def test_other_pages_load_on_request_or_after_the_deck(path: str, expected: bool) -> None:
     assert shows_others(path) is expected
 
 

@@ -234,7 +234,7 @@ def test_the_verbs_go_round(root: Path) -> None:
     assert read_attempts(every, load_tasks(root, "toy"))
 
 
-def test_of_an_imported_attempt_the_prompt_is_said_to_be_unknown(
+def test_the_prompt_of_an_imported_attempt_is_shown_as_unknown(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = truths(root)

@@ -69,7 +69,7 @@ def test_an_archived_experiment_is_out_of_the_lists_and_comes_back(root: Path) -
     assert archived_experiments(root) == []
 
 
-def test_the_trash_says_what_emptying_frees(root: Path) -> None:
+def test_the_trash_shows_how_much_emptying_frees(root: Path) -> None:
     (root / "runs" / "trial" / "plain" / "train-0" / "big").write_bytes(b"x" * 5000)
     _, size = delete_experiment(root, "trial")
     assert size > 5000 and trash_bytes(root) == size

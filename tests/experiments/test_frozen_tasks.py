@@ -141,7 +141,7 @@ def test_tasks_that_are_added_to_a_source_do_not_matter(root: Path) -> None:
     assert trained(root) == ["t0-reversed", "t1-reversed"]
 
 
-def test_nothing_to_train_on_is_said_at_the_launch(root: Path) -> None:
+def test_nothing_to_train_on_is_refused_at_the_launch(root: Path) -> None:
     for task_id in ("t0", "t1"):
         add_flag(root, task_id, "other", "no", "me")
     with pytest.raises(UserError, match="draws from 'reversed:other', but no task of it is left"):

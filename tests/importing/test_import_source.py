@@ -164,7 +164,7 @@ def test_pools_variations_and_lists_of_pairs_are_known_forms(tmp_path: Path) -> 
         ("mine", "torn.zip", "is a damaged zip"),
     ],
 )
-def test_what_cannot_be_imported_says_why_and_leaves_nothing(
+def test_a_failed_import_gives_its_reason_and_leaves_nothing(
     tmp_path: Path, name: str, origin: str | None, sentence: str
 ) -> None:
     write(tmp_path / "torn.json", '{"a":')
@@ -215,9 +215,7 @@ def test_what_somebody_sent_is_imported_and_not_kept(tmp_path: Path) -> None:
         ("arc1", b"{}", "'arc1' names a set that comes with the installation"),
     ],
 )
-def test_what_cannot_be_used_of_an_upload_says_why(
-    tmp_path: Path, name: str, data: bytes, sentence: str
-) -> None:
+def test_an_unusable_upload_gives_its_reason(tmp_path: Path, name: str, data: bytes, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence) as raised:
         import_upload(tmp_path, name, "x.json", data)
     assert str(tmp_path) not in str(raised.value)

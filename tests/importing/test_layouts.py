@@ -113,7 +113,7 @@ def test_a_key_that_stands_twice_in_a_task_is_reported(tmp_path: Path) -> None:
     assert "'train' stands there twice" in info.dropped[0].reason
 
 
-def test_hidden_folders_are_skipped_and_said(tmp_path: Path) -> None:
+def test_hidden_folders_are_skipped_and_reported(tmp_path: Path) -> None:
     folder = tmp_path / "notebook"
     for place in (
         "t0.json",

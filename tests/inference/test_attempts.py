@@ -76,7 +76,7 @@ def test_symmetries_are_balanced_for_any_number_of_attempts(attempts: int, seed:
     assert max(counts.values()) - min(counts[s] for s in range(SYMMETRIES)) <= 1
 
 
-def test_views_do_what_is_asked_of_them() -> None:
+def test_views_follow_their_settings() -> None:
     def drawn(**changes: object) -> list[View]:
         return [draw_view(Views(**changes), 0, named("a"), 0, number) for number in range(64)]  # type: ignore[arg-type]
 

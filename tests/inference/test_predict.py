@@ -84,7 +84,7 @@ def a_part_for_each_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("a_part_for_each_answer")
-def test_an_interrupted_evaluation_asks_only_what_is_left(tasks: list[Task], tmp_path: Path) -> None:
+def test_an_interrupted_evaluation_answers_only_what_is_left(tasks: list[Task], tmp_path: Path) -> None:
     evaluation = evaluation_of(tasks)
     first, second, whole = CopyingEngine(most=7), CopyingEngine(), CopyingEngine()
     with pytest.raises(KeyboardInterrupt):
@@ -104,7 +104,7 @@ def test_an_interrupted_evaluation_asks_only_what_is_left(tasks: list[Task], tmp
 
 
 @pytest.mark.usefixtures("a_part_for_each_answer")
-def test_a_broken_part_is_asked_again(tasks: list[Task], tmp_path: Path) -> None:
+def test_a_broken_part_is_answered_again(tasks: list[Task], tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         predict(evaluation_of(tasks), CopyingEngine(most=7), TOKENIZER, tmp_path, lambda record: None)
     part = sorted((tmp_path / "parts").glob("*.parquet"))[2]
@@ -160,7 +160,7 @@ def test_prompts_too_long_are_recorded_not_lost(tasks: list[Task], tmp_path: Pat
     assert {request.max_output_tokens for request in engine.asked} == {1}
 
 
-def test_prompts_are_shortened_and_say_which_pairs_they_show(tasks: list[Task], tmp_path: Path) -> None:
+def test_prompts_are_shortened_and_list_the_pairs_they_show(tasks: list[Task], tmp_path: Path) -> None:
     whole = {q.attempt.key: q for q in questions_of(evaluation_of(tasks), TOKENIZER)}
     limit = min(question.prompt_tokens for question in whole.values())
     evaluation = evaluation_of(tasks, max_model_len=limit)

@@ -42,7 +42,7 @@ def predicted(tasks: list[Task], folder: Path) -> None:
     predict(evaluation_of(tasks, **PLAIN), Guessing(), TOKENIZER, folder, lambda record: None)
 
 
-def test_every_candidate_is_asked_under_the_same_views(tasks: list[Task], tmp_path: Path) -> None:
+def test_every_candidate_is_rescored_under_the_same_views(tasks: list[Task], tmp_path: Path) -> None:
     predicted(tasks, tmp_path)
     engine = Guessing()
     evaluation = evaluation_of(tasks, **PLAIN)
@@ -64,7 +64,7 @@ def test_every_candidate_is_asked_under_the_same_views(tasks: list[Task], tmp_pa
     assert again.asked == []
 
 
-def test_the_most_voted_are_asked_and_the_others_are_unknown(tasks: list[Task], tmp_path: Path) -> None:
+def test_the_most_voted_are_rescored_and_the_others_are_unknown(tasks: list[Task], tmp_path: Path) -> None:
     predicted(tasks, tmp_path)
     path = rescore(evaluation_of(tasks), Guessing(), TOKENIZER, tmp_path, lambda record: None, most=1)
     rows = pq.read_table(path).to_pylist()

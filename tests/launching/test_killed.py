@@ -37,7 +37,7 @@ def root(trivial_project: Path) -> Path:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_killed_run_is_said_and_retried(root: Path, stage: str) -> None:
+def test_a_killed_run_is_shown_as_failed_and_retried(root: Path, stage: str) -> None:
     spec, held = spec_in(root), hold(root, stage)
     (run,) = launch(root, spec, ["launch"])
     wait_for(lambda: at_work(run, stage))
@@ -107,7 +107,7 @@ def test_after_a_restart_of_the_machine_one_command_goes_on(root: Path, stage: s
 
 
 @pytest.mark.parametrize("remedy", [stop_runs, retry_runs, resume_runs])
-def test_a_process_that_hangs_is_said_within_ten_seconds_and_ended_by_a_command(
+def test_a_hung_process_is_reported_within_ten_seconds_and_ended_by_a_command(
     root: Path, remedy: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It holds its interpreter for ever, so that not even its heartbeat beats."""

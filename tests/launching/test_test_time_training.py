@@ -83,7 +83,7 @@ def test_the_demonstrations_are_frozen_at_the_launch(launched: Path) -> None:
 
 
 @pytest.mark.parametrize("page", ["launch", "runs"])
-def test_the_pages_say_so_as_a_fact_and_not_as_an_alarm(
+def test_the_pages_show_it_as_a_fact_and_not_as_an_alarm(
     launched: Path, monkeypatch: pytest.MonkeyPatch, page: str
 ) -> None:
     monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(launched))
@@ -94,7 +94,7 @@ def test_the_pages_say_so_as_a_fact_and_not_as_an_alarm(
     assert not [one.value for one in shown.warning if "eak" in one.value]
 
 
-def test_the_list_of_runs_says_so_beside_its_output(launched: Path) -> None:
+def test_the_list_of_runs_shows_the_leak_beside_its_output(launched: Path) -> None:
     said = CliRunner().invoke(app, ["runs", "list", "--root", str(launched)], env={"COLUMNS": "200"})
     assert said.stderr == f"trial: {SENTENCE}\n"
     assert "test time" in said.stdout
@@ -133,7 +133,7 @@ def test_single_demonstrations_are_listed_before_the_launch(root: Path) -> None:
     assert "1 tasks of demos:toy have a single demonstration, which is asked from none: t0." in said
 
 
-def test_a_record_of_another_make_says_nothing(launched: Path) -> None:
+def test_a_record_of_another_format_is_ignored(launched: Path) -> None:
     record = list_runs(launched, "trial")[0].folder / "run.json"
     made = read_json(record)
     del made["test_time"]

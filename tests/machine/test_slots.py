@@ -31,7 +31,7 @@ def test_gpus_are_slots_only_where_the_installed_torch_computes_on_them(
     assert find_slots("0,1") == GPUS, "what is named is taken"
 
 
-def test_each_takes_a_free_slot_and_who_finds_none_waits_and_says_so(
+def test_each_takes_a_free_slot_or_waits_with_a_notice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")

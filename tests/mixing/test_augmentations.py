@@ -106,7 +106,7 @@ def test_no_grid_grows_over_the_largest_size() -> None:
     assert any(one == task for one in drawn)
 
 
-def test_the_share_of_composed_samples_is_the_one_asked_for() -> None:
+def test_the_share_of_composed_samples_is_the_one_set() -> None:
     grid = np.arange(6, dtype=np.uint8).reshape(2, 3)
     task = Task("a", "toy", "a", (Pair(grid, grid),), ())
     for share in (0.0, 0.25, 1.0):
@@ -116,7 +116,7 @@ def test_the_share_of_composed_samples_is_the_one_asked_for() -> None:
     assert draw_composed(generator(4, 0), task, Augmentation()) is task
 
 
-def test_a_lesson_asks_for_one_change_and_nothing_else() -> None:
+def test_a_lesson_makes_one_change_and_nothing_else() -> None:
     inputs = [np.arange(start, start + 6, dtype=np.uint8).reshape(2, 3) for start in range(4)]
     pairs = tuple(Pair(grid, np.full((1, 1), 9, dtype=np.uint8)) for grid in inputs)
     task = Task("a", "toy", "a", pairs[:3], pairs[3:])
@@ -130,7 +130,7 @@ def test_a_lesson_asks_for_one_change_and_nothing_else() -> None:
         assert len(set(sizes)) == 1 and 6 in sizes[0], "the same change in every pair"
 
 
-def test_the_share_of_lessons_is_the_one_asked_for_and_none_draws_nothing() -> None:
+def test_the_share_of_lessons_is_the_one_set_and_zero_draws_none() -> None:
     grid, answer = np.zeros((2, 2), dtype=np.uint8), np.ones((2, 2), dtype=np.uint8)
     task = Task("a", "toy", "a", (Pair(grid, answer),), (Pair(grid, answer),))
     some = Augmentation(lesson_share=0.25)

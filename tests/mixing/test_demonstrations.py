@@ -59,7 +59,7 @@ def gate(root: Path, settings: MixtureSettings, evaluated: list[Task]) -> Gate:
     return mixture_leaks(root, settings, evaluated)
 
 
-def test_each_demonstration_is_asked_from_all_others(tmp_path: Path, asked: list[Task]) -> None:
+def test_each_demonstration_is_predicted_from_all_others(tmp_path: Path, asked: list[Task]) -> None:
     mixture = load_mixture(tmp_path, share("demos:toy"), 3)
     originals = {task.task_id: task for task in asked}
     questions = set()
@@ -101,7 +101,9 @@ def test_a_drawn_number_of_the_others_can_be_shown(tmp_path: Path, asked: list[T
     assert {len(sample.train) for sample in samples} == {1, 2}
 
 
-def test_a_single_demonstration_is_asked_from_none_and_listed(tmp_path: Path, asked: list[Task]) -> None:
+def test_a_single_demonstration_has_no_others_in_its_prompt_and_is_listed(
+    tmp_path: Path, asked: list[Task]
+) -> None:
     tasks = list(load_tasks(tmp_path, "demos:toy").values())
     assert asked_without_demonstrations(tasks) == ["t5"]
     drawn = load_mixture(tmp_path, share("demos:toy"), 0)

@@ -85,7 +85,7 @@ def test_equal_pairs_go_in_every_disguise() -> None:
     assert without_pairs([], others) == []
 
 
-def test_what_is_drawn_is_frozen_and_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drawn_pairs_are_frozen_and_reported(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch_module, "ensure_worker", lambda _: None)
     recipe = {**tiny_spec()["recipe"], "mixture": {"sources": [{"source": "pool"}]}}
     evaluated = {**tiny_spec()["evaluation"], "sources": [{"source": "drawn:pool"}]}

@@ -40,7 +40,7 @@ def test_a_sample_depends_on_seed_and_number_alone(root: Path) -> None:
     assert other.sample(3) == forwards[3]
 
 
-def test_without_augmentation_the_task_itself_is_asked() -> None:
+def test_without_augmentation_the_task_itself_is_the_sample() -> None:
     task = make_task("a", tests=2, demonstrations=3)
     samples = [mixture([task], PLAIN).sample(number) for number in range(40)]
     assert all(sample.train == task.train and len(sample.test) == 1 for sample in samples)

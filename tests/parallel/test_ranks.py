@@ -84,7 +84,7 @@ def test_the_sentence_of_a_process_is_raised_and_records_are_reported() -> None:
     assert records[0] == {"step": 1}
 
 
-def test_a_process_that_dies_is_said() -> None:
+def test_a_dead_process_is_reported() -> None:
     with pytest.raises(UserError, match=r"code 3 \(process \d\).* The log says why; launch again, or set"):
         share_work(["-c", "raise SystemExit(3)"], 2, lambda record: None)
     with pytest.raises(UserError, match=r"code -9 \(process 0\)"):
@@ -101,7 +101,7 @@ def test_one_that_dies_ends_all_the_others_at_once(way: str) -> None:
     assert time.monotonic() - began < 60
 
 
-def test_any_error_of_a_process_is_told(tmp_path: Path) -> None:
+def test_any_error_of_a_process_is_reported(tmp_path: Path) -> None:
     code = (
         "import sys; from core.pipeline import train_rank;"
         " train_rank.LaunchedExperiment.of = lambda run: 1 / 0; train_rank.main(sys.argv[1], 'a', 'b', '0')"

@@ -137,7 +137,7 @@ def test_too_little_room_is_refused_before_anything_is_written(
         ({"base_model": "tiny", "mixture": {"sources": [{"source": "toi"}]}}, "no source 'toi'"),
     ],
 )
-def test_what_is_missing_is_said_at_the_launch(root: Path, recipe: dict[str, Any], sentence: str) -> None:
+def test_missing_parts_are_named_at_the_launch(root: Path, recipe: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         launch(root, spec_of(root, recipe=recipe), ["launch"])
     assert not (root / "runs" / "trial").exists()

@@ -66,7 +66,7 @@ def test_a_twin_of_another_experiment_is_taken_over(root: Path) -> None:
     assert weights.read_bytes() == b"weights" * 100
 
 
-def test_who_asks_for_fresh_work_gets_it(root: Path) -> None:
+def test_fresh_work_is_done_on_request(root: Path) -> None:
     (first,) = prepare(root, spec_of(root), ["launch"])
     finished(first)
     (run,) = prepare(root, spec_of(root, name="again"), ["launch"], fresh_work=True)
@@ -100,7 +100,7 @@ def test_a_fingerprint_changes_with_everything_that_makes_the_work(root: Path) -
     assert eval_fingerprint(record, 1) != known[1]
 
 
-def test_a_record_that_cannot_be_read_is_said_and_stands_in_nobodys_way(root: Path) -> None:
+def test_an_unreadable_record_is_reported_and_blocks_nothing(root: Path) -> None:
     broken, whole = prepare(
         root, spec_of(root, baseline="plain", variants={"broken": None, "plain": None}), ["launch"]
     )

@@ -97,7 +97,7 @@ def test_a_real_engine_answers_the_same_in_parts(trained: Run, tmp_path: Path) -
     assert read_json(parts.folder / "run.json")["engine"]["name"] == "transformers"
 
 
-def test_a_part_that_is_done_is_not_asked_again(
+def test_a_finished_part_is_not_answered_again(
     trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parrot = Parrot()
@@ -115,7 +115,9 @@ def test_a_part_that_is_done_is_not_asked_again(
     assert not (run.eval_folder(0) / "predictions.parquet").exists()
 
 
-def test_a_part_says_why_it_failed(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_part_reports_its_reason(
+    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: Any) -> None:
         raise UserError("The engine is out of order. Mend it.")
 
@@ -126,7 +128,7 @@ def test_a_part_says_why_it_failed(trained: Run, tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "2", "a/b", "1/2/3", ""])
-def test_what_names_no_shard_is_said(text: str) -> None:
+def test_an_unknown_shard_is_refused(text: str) -> None:
     with pytest.raises(UserError, match=r"names no shard\. Write it as NUMBER/OF"):
         Shard.parse(text)
     assert Shard.parse("2/4") == Shard(2, 4)

@@ -90,7 +90,7 @@ def test_a_damaged_adapter_fails_its_own_run(runs: list[Run]) -> None:
 
 
 @pytest.mark.engine
-def test_a_kill_is_told_of_every_run_and_repeats_nothing(runs: list[Run]) -> None:
+def test_a_kill_is_reported_in_every_run_and_repeats_nothing(runs: list[Run]) -> None:
     _, plain, wide = runs
     verb = [
         "run",

@@ -81,7 +81,7 @@ def test_a_text_that_is_no_spec_is_one_sentence(text: str, sentence: str) -> Non
         spec_from_text(text, "The spec")
 
 
-def test_a_spec_is_kept_under_its_name_and_replaces_another_only_if_told(root: Path) -> None:
+def test_a_spec_is_kept_under_its_name_and_replaces_another_only_on_request(root: Path) -> None:
     path = save_spec(root, "# mine\n" + text_of())
     assert list_specs(root) == ["trial"]
     assert save_spec(root, text_of()) == path
@@ -100,7 +100,7 @@ def test_the_example_is_the_spec_that_ships(tmp_path: Path) -> None:
     assert list_specs(tmp_path) == ["demo"]
 
 
-def test_what_differs_is_what_the_variants_say() -> None:
+def test_differences_are_the_settings_of_the_variants() -> None:
     longer = {"training": {"steps": 12}, "mixture": {"sources": [{"source": "toy", "max_cells": 9}]}}
     found = differences(spec_of(variants={"plain": None, "longer": longer}))
     assert {one.key: one.values for one in found} == {
@@ -140,7 +140,7 @@ def test_a_need_is_provided_by_its_verb(root: Path) -> None:
     assert [one.name for one in needs_of(root, spec_of(evaluation=evaluation))] == ["tiny"]
 
 
-def test_prompts_that_a_base_model_was_not_trained_on_are_said(root: Path) -> None:
+def test_prompts_that_a_base_model_was_not_trained_on_are_cautioned(root: Path) -> None:
     same = {"prompt": {"encoding": {"shape_header": True, "row_numbers": True}}}
     chat = {"prompt": {"encoding": {"cell_separator": "space"}, "template": "chat"}}
     recipe = {**tiny_spec()["recipe"], "base_model": "arc-tiny"}
@@ -158,7 +158,7 @@ def test_prompts_that_a_base_model_was_not_trained_on_are_said(root: Path) -> No
     assert cautions_of(root, spec_of(recipe={**recipe, "base_model": "other"})) == []
 
 
-def test_samples_and_prompts_longer_than_a_base_model_reads_are_said(root: Path) -> None:
+def test_samples_and_prompts_longer_than_a_base_model_reads_are_cautioned(root: Path) -> None:
     prompt = {"encoding": {"shape_header": True, "row_numbers": True}}
     training = {**tiny_spec()["recipe"]["training"], "max_seq_len": 9000}
     recipe = {**tiny_spec()["recipe"], "base_model": "arc-tiny", "prompt": prompt, "training": training}

@@ -55,7 +55,7 @@ def test_the_canvas_is_the_model_s(tmp_path: Path) -> None:
         ({"training": {"lora": {"init": "olora"}}}, "training.lora.init to zero"),
     ],
 )
-def test_what_does_not_go_with_pairs_is_said_of_the_spec(
+def test_settings_that_contradict_the_pair_template_are_refused(
     tmp_path: Path, changes: dict[str, Any], why: str
 ) -> None:
     with pytest.raises(UserError, match=why):

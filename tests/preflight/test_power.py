@@ -35,7 +35,7 @@ def test_the_noise_is_carried_over_to_the_design_that_is_launched(project: Path)
     assert once.difference >= here.difference and "carried over to" in once.sentence
 
 
-def test_one_run_detects_nothing_and_says_so(project: Path) -> None:
+def test_one_run_detects_nothing_and_the_sentence_states_it(project: Path) -> None:
     spec = read_spec(project / "runs" / "my-question" / "experiment.yaml")
     found = detectable(project, spec.model_copy(update={"train_seeds": (0,)}))
     assert found is not None and found.difference is None

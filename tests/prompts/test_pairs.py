@@ -93,7 +93,7 @@ def test_an_unknown_task_is_refused_with_what_to_do() -> None:
         prompt_tokens(turn(1), PAIR, tokenizer)
 
 
-def test_grids_over_the_canvas_are_dropped_in_training_and_not_asked() -> None:
+def test_grids_over_the_canvas_are_neither_trained_on_nor_prompted() -> None:
     tokenizer = embedded_tokenizer()
     add_task_tokens(tokenizer, ["turn-1"])
     assert fitted_sample(turn(1, 2, 8), PAIR, tokenizer, 512) == (None, 0)

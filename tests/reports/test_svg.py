@@ -98,6 +98,6 @@ def test_ticks_are_round(low: float, high: float, labels: list[str]) -> None:
     assert [label for _, label in nice_ticks(low, high)] == labels
 
 
-def test_hints_say_what_a_pointer_is_told() -> None:
+def test_hints_hold_the_text_of_the_tooltip() -> None:
     template = "%{x:.1f} %<br>seed %{customdata[1]}<extra>%{y}</extra>"
     assert hint(template, {"x": 1.26, "y": 2, "customdata": [3, 4]}) == "1.3 %\nseed 4"

@@ -127,7 +127,7 @@ def test_orders_put_the_hardest_and_the_most_uncertain_first(scores: Scores) -> 
     assert list(answers.ordered(scores, strip, "name").tasks) == list(scores.tasks)
 
 
-def test_what_is_gone_is_said(tmp_path: Path) -> None:
+def test_a_task_or_predictions_that_are_gone_are_reported(tmp_path: Path) -> None:
     make_experiment(tmp_path, runs=1, evaluations=1, tasks=2, skills={"plain": 0})
     scores = load_scores(tmp_path, NAME)
     with pytest.raises(UserError, match="has no task 'nothing' any more"):
@@ -208,7 +208,7 @@ def test_differences_add_up_to_the_difference_of_the_means(scores: Scores) -> No
         assert (one.words == "A right, B wrong") == (one.right_a > 0 and one.right_b == 0)
 
 
-def test_the_headline_says_who_is_better_and_over_what(scores: Scores) -> None:
+def test_the_headline_names_the_better_variant_and_its_scope(scores: Scores) -> None:
     assert differences.first_pair(scores, "accuracy") == (A, B)
     (clear,) = compare_records(scores, A, B, ["accuracy"], ["recipe"])
     assert differences.headline(A, B, clear).startswith(f"{B} is better than {A}: +")
@@ -274,7 +274,7 @@ def said(page: AppTest) -> str:
 
 
 @pytest.mark.parametrize("screen", ["compare", "tasks"])
-def test_empty_pages_say_what_to_do(screen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_pages_show_the_next_step(screen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "python -m core launch demo --wait" in said(open_page(screen, tmp_path, monkeypatch))
     make_experiment(tmp_path, runs=1, evaluations=1, tasks=2)
     for path in (tmp_path / "runs").rglob("scores.parquet"):

@@ -28,7 +28,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_a_record_says_what_the_files_say(root: Path) -> None:
+def test_a_record_agrees_with_the_files(root: Path) -> None:
     records = {record["experiment"]: record for record in experiment_records(root)}
     first, second, broken = (records[name] for name in ("first", "second", "broken"))
     assert (first["state"], first["share"], first["variants"], first["trainings"]) == ("done", 1.0, 2, 3)

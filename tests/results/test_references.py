@@ -29,7 +29,7 @@ def test_a_reference_shows_the_number_of_the_table(scores: Scores) -> None:
     assert filled(NAMES, [value, against]) == f"{value.shown} {against.shown}"
 
 
-def test_a_number_that_changed_is_said(scores: Scores) -> None:
+def test_a_changed_number_is_reported(scores: Scores) -> None:
     value, _ = references(NAMES, scores, {"accuracy longer": "12.0 ± 0.1 (n = 2)"})
     assert value.problem == "It was 12.0 ± 0.1 (n = 2) when this was written."
 

@@ -32,7 +32,7 @@ def per_run(scores: Scores, metric: str) -> dict[str, list[float]]:
     return {name: [r["value"] for r in records if r["variant"] == name] for name in scores.variants}
 
 
-def test_compare_and_results_say_the_same(project: Path, scores: Scores) -> None:
+def test_compare_and_results_agree(project: Path, scores: Scores) -> None:
     compared = json.loads(run_verb(project, "compare", NAME, "plain", "twice-as-long", "--json").stdout)
     rows = json.loads(run_verb(project, "results", NAME, "--json").stdout)
     by_metric = {row["metric"]: row for row in rows if row["variant"] == "twice-as-long"}

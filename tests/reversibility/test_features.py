@@ -66,7 +66,7 @@ def test_the_prior_knows_what_can_be_undone(name: str) -> None:
     assert (chance > 0.5) == reversible, chance
 
 
-def test_features_measure_what_their_words_say() -> None:
+def test_features_measure_what_their_descriptions_state() -> None:
     blank, corner, turn = (RULES[name][0] for name in ("blank", "corner", "turn"))
     assert value(blank, "same output") == 1
     assert value(turn, "same output") == 0

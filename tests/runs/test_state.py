@@ -22,7 +22,7 @@ def forget(root: Path, experiment: str, seconds: float) -> None:
         write_json(path, {**json.loads(path.read_text()), "updated": time.time() - seconds})
 
 
-def test_a_queued_run_that_nothing_works_on_says_so(root: Path) -> None:
+def test_a_queued_run_without_a_worker_is_marked(root: Path) -> None:
     spec = spec_of(root)
     prepare(root, spec, ["launch"])
     assert {record["error"] for record in run_records(root, spec.name)} == {None}

@@ -16,7 +16,7 @@ def names(found: list[alarms.Alarm]) -> list[str]:
     return [one.name for one in found]
 
 
-def test_identical_answers_are_told_of_each_seed() -> None:
+def test_identical_answers_are_reported_for_each_seed() -> None:
     other = replace(FINE, texts="2", views="2")
     found = alarms.identical(
         {0: FINE, 1: other, 2: replace(FINE, views="3")}, "identical_predictions", "seed"

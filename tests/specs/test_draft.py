@@ -117,7 +117,7 @@ def test_sources_belong_to_all_or_to_one_variant() -> None:
     assert with_sources(own, "longer", [])["variants"]["longer"] == {"training": {"steps": 12}}
 
 
-def test_what_is_wrong_is_said_at_its_key_and_nothing_is_lost(root: Path) -> None:
+def test_a_mistake_is_shown_at_its_key_and_nothing_is_lost(root: Path) -> None:
     data = data_of(TEXT)
     assert problems(root, data) == []
     wrong = with_variant_rows(data, [{"name": "plain"}, {"name": "+mini-arc"}])

@@ -129,7 +129,7 @@ def test_a_missing_file_is_named_with_the_known_specs(tmp_path: Path) -> None:
         read_spec(tmp_path / "absent.yaml")
 
 
-def test_a_variant_says_only_what_differs(tmp_path: Path) -> None:
+def test_a_variant_holds_only_what_differs(tmp_path: Path) -> None:
     changes = {"training": {"steps": 9, "lora": {"alpha": 3.0}}}
     spec = spec_of(tmp_path, variants={"plain": None, "longer": changes})
     plain, longer = spec.recipe_of("plain"), spec.recipe_of("longer")

@@ -118,7 +118,7 @@ def test_estimates_are_unbiased_for_unequal_evaluations() -> None:
     assert (error < 0.05).all()
 
 
-def test_one_evaluation_per_training_says_what_it_cannot_tell_apart() -> None:
+def test_one_evaluation_per_training_names_the_sources_it_cannot_separate() -> None:
     found = crossed_components([[[1.0], [3.0]], [[2.0], [4.5]], [[0.0], [5.0]]])
     assert variances(found)[3:] == [None, None]
     assert found["training"].includes == ("evaluation",)

@@ -21,7 +21,7 @@ from tests.spread.simulations import crossed_scores, unhurried
 A, C = [87.58, 86.72, 89.27], [90.0, 92.0, 91.0, 90.5]
 
 
-def test_the_paired_test_says_what_it_is() -> None:
+def test_the_paired_test_is_labelled() -> None:
     a, b = np.array([0.0, 0.5, 1, 0.2, np.nan, 0.4]), np.array([0.5, 0.5, 0.7, 0.9, 1.0, 0.6])
     found, expected = paired_tasks(a, b), stats.ttest_rel(np.delete(b, 4), np.delete(a, 4))
     assert found.label == THESE_CHECKPOINTS and "these checkpoints" in found.label

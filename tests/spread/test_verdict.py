@@ -112,7 +112,7 @@ def test_the_resolution_is_the_smallest_gap_unless_it_is_known() -> None:
     assert near_zero == pytest.approx([0.25, 1 / 12, 0.25, 0.25])
 
 
-def test_a_table_and_its_letters_say_the_same() -> None:
+def test_a_table_and_its_letters_agree() -> None:
     table = {"plain": A, "b": B, "c": C, "one": [1.0]}
     found = judge(table, "plain")
     assert list(found.against_baseline) == ["b", "c", "one"]

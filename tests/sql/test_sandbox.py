@@ -226,7 +226,7 @@ def test_a_query_is_cancelled_from_outside(folder: Path) -> None:
     ("SELECT range AS i FROM range(1000)", "", 1_000),
     ("SELECT range AS i FROM range(1001)", "rows", 1_000),
 ])  # fmt: skip
-def test_long_results_are_cut_and_say_so(folder: Path, sql: str, cut: str, count: int) -> None:
+def test_long_results_are_cut_with_a_notice(folder: Path, sql: str, cut: str, count: int) -> None:
     answer, question = ask(folder, sql, replace(LIMITS, seconds=60))
     assert isinstance(answer, Answer), answer
     assert (answer.cut, answer.table.num_rows) == (cut, count)
@@ -241,7 +241,7 @@ def test_wide_results_are_cut_at_their_bytes(folder: Path) -> None:
     assert 1 <= answer.table.num_rows < 1_300
 
 
-def test_what_python_cannot_hold_is_told_as_text(folder: Path) -> None:
+def test_values_that_python_cannot_hold_are_shown_as_text(folder: Path) -> None:
     """Each of these was an exception, a wrong number or bytes where the answer is read."""
     told = {
         "'infinity'::TIMESTAMP": "infinity",

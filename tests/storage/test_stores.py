@@ -42,12 +42,12 @@ def test_what_is_absent_cut_or_another_file_is_not_taken(store: Store, tmp_path:
         store.get("absent", tmp_path / "other", "0" * 64)
 
 
-def test_an_address_that_nothing_knows_is_said() -> None:
+def test_an_unknown_address_is_reported() -> None:
     with pytest.raises(UserError, match=r"quux://x: Protocol not known: quux.* Write s3://"):
         Store("quux://x")
 
 
-def test_what_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     import fsspec
 
     def absent(*_: object, **__: object) -> None:
@@ -58,7 +58,7 @@ def test_what_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         Store("s3://b/f")
 
 
-def test_a_store_that_can_not_be_written_is_said(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "in-the-way").touch()
     store = Store(f"file://{tmp_path}/in-the-way")
     with pytest.raises(UserError, match=r"The store file://.* does not answer as it should \(.+\)\. Check"):

@@ -27,7 +27,7 @@ def test_tensorboard_reads_what_was_reported(training: Make, tmp_path: Path) -> 
     assert not {"step", "mfu"} & set(read.Tags()["scalars"]), "neither the step itself nor what is unknown"
 
 
-def test_wandb_is_told_the_run_and_its_numbers(
+def test_wandb_receives_the_run_and_its_numbers(
     training: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the library's place stands one that writes down what it is told."""

@@ -62,7 +62,7 @@ def test_what_a_training_is_computed_with_is_noted(training: Callable[..., Train
     assert (noted[0]["device"], noted[0]["precision"], noted[0]["weights"]) == ("cpu", "float32", "float32")
 
 
-def test_a_training_that_goes_on_elsewhere_keeps_its_threads_and_says_what_differs(
+def test_a_training_resumed_elsewhere_keeps_its_threads_and_reports_differences(
     training: Callable[..., Training],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

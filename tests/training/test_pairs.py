@@ -171,7 +171,7 @@ def test_one_pair_of_each_task_is_held_out_and_never_drawn() -> None:
         assert held not in kept.pairs and len(kept.pairs) == len(task.pairs) - 1
 
 
-def test_all_outputs_of_evaluated_tasks_are_asked_where_it_is_wanted() -> None:
+def test_validation_can_cover_all_outputs_of_evaluated_tasks() -> None:
     mixture, evaluated = mixture_of([copy_task(1)]), [copy_task(1, tests=2), copy_task(2)]
     wanted = ValidationSettings(every=1, hold_out="pairs", evaluated=True, views=16)
     found = questions_about(evaluated, mixture, wanted)

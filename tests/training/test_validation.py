@@ -86,7 +86,7 @@ def test_a_partition_names_what_is_held_out(tmp_path: Path) -> None:
     assert listed_families(root, ["toy"], ValidationSettings(partition="mine/val")) is None
 
 
-def test_the_evaluated_tasks_can_be_the_only_ones_that_are_asked_about() -> None:
+def test_validation_may_cover_the_evaluated_tasks_alone() -> None:
     whole = mixture_of([replace(task, source="demos:toy") for task in twins(0)])
     settings = ValidationSettings(every=1, hold_out="pairs", evaluated=True)
     left, questions = hold_out(whole, settings)

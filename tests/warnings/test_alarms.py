@@ -12,7 +12,7 @@ from core.warnings.alarms import answers_of, check_records
 NAME = "my-question"
 
 
-def test_views_are_asked_for_where_two_answered_alike(tmp_path: Path) -> None:
+def test_views_are_compared_where_two_evaluations_answered_alike(tmp_path: Path) -> None:
     make_experiment(tmp_path, skills={"plain": 0.0}, runs=1, evaluations=3, tasks=6, attempts=4)
     files = sorted((tmp_path / "runs" / NAME).rglob("predictions.parquet"))
     assert [one.views for one in answers_of(files).values()] == [None] * 3

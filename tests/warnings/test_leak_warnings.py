@@ -53,14 +53,14 @@ def test_tasks_count_once_and_the_sentence_names_the_variants(leaky: Path) -> No
     assert experiment_leaks(leaky, NAME) == SENTENCE
 
 
-def test_what_no_record_says_is_unknown(tmp_path: Path) -> None:
+def test_what_no_record_holds_is_unknown(tmp_path: Path) -> None:
     write_json(tmp_path / "runs" / "old" / "a" / "train-0" / "run.json", {"recipe": {}})
     assert leaked_by_variant(tmp_path, "old") == {"a": None}
     assert experiment_leaks(tmp_path, "old") == ""
 
 
 @pytest.mark.parametrize("page", ["results", "compare", "tasks", "runs"])
-def test_every_page_that_shows_the_runs_says_so(
+def test_every_page_that_shows_the_runs_shows_the_leak(
     leaky: Path, monkeypatch: pytest.MonkeyPatch, page: str
 ) -> None:
     monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(leaky))
@@ -79,7 +79,9 @@ def test_every_page_that_shows_the_runs_says_so(
         ["sql", "SELECT count(*) AS outputs FROM scores"],
     ],
 )
-def test_every_verb_that_shows_the_runs_says_so_beside_its_output(leaky: Path, verb: list[str]) -> None:
+def test_every_verb_that_shows_the_runs_prints_the_leak_beside_its_output(
+    leaky: Path, verb: list[str]
+) -> None:
     said = run_verb(leaky, *verb)
     assert said.returncode == 0, said.stderr
     assert said.stderr == f"{NAME}: {SENTENCE}\n"
@@ -102,7 +104,7 @@ def test_a_query_warns_of_the_experiments_that_it_shows(leaky: Path) -> None:
     assert query_leaks(leaky, "SELECT * FROM flags") == []
 
 
-def test_the_page_of_queries_says_so(leaky: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_of_queries_shows_the_leak(leaky: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(leaky))
     page = AppTest.from_file(str(SCREENS / "sql.py"))
     page.query_params["experiment"] = NAME
