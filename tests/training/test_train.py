@@ -2,12 +2,7 @@
 
 import json
 import logging
-import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +19,10 @@ from core.training.checkpoints import Position, latest_checkpoint
 from core.training.gradients import Gradients
 from core.training.loop import Loop, Training
 from core.training.models import load_for_training
-from core.training.numerics import Numerics
 from core.training.train import train
 from tests.training.conftest import tiny_settings
 
 pytestmark = pytest.mark.engine
-ROOT = Path(__file__).resolve().parents[2]
 Make = Callable[..., Training]
 TOKENS = torch.arange(3, 23).reshape(1, 20)
 
@@ -97,133 +90,6 @@ def test_the_same_seed_gives_the_same_adapter_and_another_seed_another(
     assert losses_of(training(seed=2, lora={"rank": 4, "dropout": 0.2}), tmp_path / "c") != one
     assert same_weights(tmp_path / "a", tmp_path / "b")
     assert not same_weights(tmp_path / "a", tmp_path / "c")
-
-
-@pytest.mark.parametrize(
-    ("changes", "threads"),
-    [
-        ({"lora": {"rank": 4, "dropout": 0.2}}, 2),
-        ({"method": "full", "optimizer": "muon", "schedule": "wsd"}, 1),
-    ],
-    ids=["dropout on two threads", "muon on one"],
-)
-def test_a_killed_training_goes_on_as_if_undisturbed(
-    training: Make, model_folder: Path, tmp_path: Path, changes: dict[str, Any], threads: int
-) -> None:
-    """SIGKILL at step 7, one step beyond the checkpoint of step 6. It goes on in a process that computes with
-    one thread usually, and keeps the number that it began with."""
-    settings = {**changes, "steps": 10}
-    child = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "tests.training.killed",
-            str(model_folder),
-            str(tmp_path / "killed"),
-            "7",
-            str(threads),
-            json.dumps(settings),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr
-    before = dict(json.loads(line) for line in child.stdout.splitlines())
-    assert list(before) == [1, 2, 3, 4, 5, 6, 7]
-    assert torch.get_num_threads() == 1
-    after = losses_of(training(**settings), tmp_path / "killed")
-    assert list(after) == [7, 8, 9, 10] and torch.get_num_threads() == 1
-    with replace(Numerics.here(training().settings), threads=threads).threads_set():
-        whole = losses_of(training(**settings), tmp_path / "whole")
-    assert before | after == whole
-    assert before[7] == after[7]
-    assert same_weights(tmp_path / "killed", tmp_path / "whole")
-
-
-@pytest.mark.parametrize("stop_at", [1, 3, 5])
-@pytest.mark.parametrize(
-    "options", [{}, {"batching": "packed"}, {"tokens_per_step": 300}, {"schedule": "cyclic", "cycles": 2}]
-)
-def test_a_full_training_resumes_from_any_step(
-    training: Make, tmp_path: Path, stop_at: int, options: dict[str, Any]
-) -> None:
-    make = training(method="full", steps=6, checkpoint_every=2, **options)
-    before = interrupted_at(stop_at, make, tmp_path / "a")
-    assert before | losses_of(make, tmp_path / "a") == losses_of(make, tmp_path / "b")
-    assert same_weights(tmp_path / "a", tmp_path / "b")
-
-
-def test_a_finished_training_is_not_repeated(training: Make, tmp_path: Path) -> None:
-    assert losses_of(training(steps=2), tmp_path)
-    assert losses_of(training(steps=2), tmp_path) == {}
-
-
-def test_two_checkpoints_are_kept(training: Make, tmp_path: Path) -> None:
-    interrupted_at(8, training(steps=9, checkpoint_every=2), tmp_path)
-    kept = sorted(path.name for path in (tmp_path / "checkpoint").iterdir())
-    assert kept == ["step-00000004", "step-00000006"]
-
-
-def flip_a_byte(checkpoint: Path) -> None:
-    path = checkpoint / "weights.safetensors"
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(data)
-
-
-def cut_the_optimizer(checkpoint: Path) -> None:
-    path = checkpoint / "optimizer.safetensors"
-    path.write_bytes(path.read_bytes()[:100])
-
-
-def lose_the_sums(checkpoint: Path) -> None:
-    (checkpoint / "sha256.json").unlink()
-
-
-def nonsense_sums(checkpoint: Path) -> None:
-    (checkpoint / "sha256.json").write_text("[]")
-
-
-@pytest.mark.parametrize("damage", [flip_a_byte, cut_the_optimizer, lose_the_sums, nonsense_sums])
-def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(
-    training: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], None]
-) -> None:
-    make = training(steps=6, checkpoint_every=2)
-    before = interrupted_at(5, make, tmp_path / "a")
-    damage(tmp_path / "a" / "checkpoint" / "step-00000004")
-    with caplog.at_level(logging.WARNING):
-        after = losses_of(make, tmp_path / "a")
-    assert "Checkpoint step-00000004 is damaged; the one before it is used." in caplog.text
-    assert list(after) == [3, 4, 5, 6]
-    assert before | after == losses_of(make, tmp_path / "b")
-    assert same_weights(tmp_path / "a", tmp_path / "b")
-
-
-def test_when_every_checkpoint_is_damaged_it_begins_anew(
-    training: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    make = training(steps=6, checkpoint_every=2)
-    interrupted_at(5, make, tmp_path)
-    for checkpoint in (tmp_path / "checkpoint").iterdir():
-        shutil.rmtree(checkpoint)
-        checkpoint.mkdir()
-    assert list(losses_of(make, tmp_path)) == [1, 2, 3, 4, 5, 6]
-    assert caplog.text.count("is damaged") == 2
-
-
-@pytest.mark.parametrize("other", [{"lora": {"rank": 8}}, {"method": "full"}])
-def test_a_checkpoint_of_other_settings_is_refused(
-    training: Make, tmp_path: Path, other: dict[str, Any]
-) -> None:
-    interrupted_at(4, training(), tmp_path)
-    loop, checkpoint = Loop.start(training(**other)), latest_checkpoint(tmp_path / "checkpoint")
-    assert checkpoint is not None
-    with pytest.raises(
-        UserError, match=r"belongs to other settings. Delete the folder to train from the beginning"
-    ):
-        checkpoint.restore(loop.trained, loop.optimizer)
 
 
 def test_samples_that_never_fit_are_named(training: Make, tmp_path: Path) -> None:
