@@ -37,7 +37,7 @@ class UserError(Exception):
 
 
 class Stopped(Exception):  # noqa: N818 - no error: what a person wanted
-    """A person asked the work to stop. Whoever can keep what was reached does so and raises it again."""
+    """A person stopped the work. Whoever can keep what was reached does so and raises it again."""
 
 
 def disk_sentence(error: OSError) -> str | None:

@@ -91,7 +91,7 @@ class Task:
         return sum(sizes) + max((_cells(pair) for pair in self.test), default=0)
 
     def reverse(self) -> Self:
-        """The task that asks for the inputs given the outputs; same family. Its own inverse.
+        """The task of predicting the inputs from the outputs; same family. Its own inverse.
 
         Raises `UserError` where an output is not known.
         """

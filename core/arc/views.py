@@ -1,7 +1,7 @@
 """Views: invertible transformations of a whole task.
 
 A view is one of 8 symmetries × a permutation of the colours × an order of the demonstration pairs.
-A model is asked about the view; its answer is turned back with `undo`. The value is transformed,
+A model is prompted with the view; its answer is turned back with `undo`. The value is transformed,
 never the rendering, so inputs and outputs can't come apart.
 
 Symmetries are numbered 0–7: `number % 4` counter-clockwise quarter turns, after a transposition

@@ -157,7 +157,7 @@ def generate_side(tasks: Sequence[Task], attempts: int) -> Callable[[str, int], 
 
 
 def by_adapters(folder: Path, tasks: Sequence[Task], attempts: int, adapters: Sequence[Path]) -> Answer:
-    """One engine that serves the adapters, each asked about all tasks."""
+    """One engine that serves the adapters, each answering all tasks."""
     from core.inference.engines import open_engine
     from core.prompts.vocabulary import load_tokenizer
 

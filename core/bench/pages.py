@@ -45,7 +45,7 @@ LARGE = "of 100 runs × 400 tasks × 64 attempts"
 def _rows(page: str) -> tuple[Row, Row]:
     what = f"Seconds on the clock from the question for the page {page} {LARGE}, to its last message"
     return (
-        Row(f"{page}, warm", "s", f"{what}; asked for before.", wanted="< 0.3"),
+        Row(f"{page}, warm", "s", f"{what}; requested before.", wanted="< 0.3"),
         Row(f"{page}, cold", "s", f"{what}; a server that never saw the experiment.", wanted="< 1.5"),
     )
 

@@ -51,7 +51,7 @@ def _needed(root: Path, experiment: str) -> dict[str, Path]:
 
 
 def _sources(root: Path, spec: ExperimentSpec) -> list[Path]:
-    """The files of all sources that are trained on or asked about; for a reversed one its original's."""
+    """The files of all sources that are trained on or evaluated; for a reversed one its original's."""
     names = {share.source for share in spec.evaluation.sources}
     for variant in spec.variants:
         names |= {share.source for share in spec.recipe_of(variant).mixture.sources}

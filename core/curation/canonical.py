@@ -19,7 +19,7 @@ _CHUNK = 4096  # pairs whose cells are counted at once: bounds the memory
 
 
 def canonical_pair(source: Grid, target: Grid) -> bytes:
-    """The canonical form of a pair of grids, asked from `source` to `target`.
+    """The canonical form of a pair of grids, from `source` to `target`.
 
     For each symmetry both grids are laid out as bytes and their colours numbered by first appearance;
     the smallest of the 8 results stands for all.

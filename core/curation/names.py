@@ -54,12 +54,12 @@ def turned_id(task_id: str) -> str:
 
 def demonstrations_of(task: Task, source: str) -> Task:
     """The demonstrations of a task as a task of `source`, its test pairs left behind: a pool from which
-    each is asked from all others. A single demonstration is asked from none."""
+    each is predicted from all others. A single demonstration has no others."""
     return replace(task, source=source, test=(), n_train=len(task.train) - 1)
 
 
 def asked_without_demonstrations(tasks: Sequence[Task]) -> list[str]:
-    """Ids of the tasks that have a single demonstration, so that it is asked from none."""
+    """Ids of the tasks that have a single demonstration, which is predicted from no other."""
     return [task.task_id for task in tasks if task.n_train == 0]
 
 

@@ -193,7 +193,7 @@ def load_stored(root: Path, source: str) -> dict[str, Task]:
 
 
 class UnknownTaskError(UserError):
-    """A source does not hold the task that was asked for."""
+    """A source does not hold the requested task."""
 
 
 def unknown_task(task_id: str, known: Sequence[str], where: str) -> UnknownTaskError:

@@ -1,4 +1,4 @@
-"""Which tasks an experiment trains on and is asked about, by id: `tasks.json`, frozen at its launch.
+"""Which tasks an experiment trains on and evaluates, by id: `tasks.json`, frozen at its launch.
 
 Flags and partitions go on changing after a launch. A run reads its tasks from this list, so it is what was
 launched however long it waited, and a run that is added later gets the list of its siblings. What a listed
@@ -72,7 +72,7 @@ class FrozenTasks:
     held_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def load_evaluated(self, root: Path) -> list[Task]:
-        """All tasks that are asked about, in the order of the spec's sources."""
+        """All evaluated tasks, in the order of the spec's sources."""
         return [task for one in self.evaluated for task in one.load(root)]
 
     def load_trained(self, root: Path, variant: str, mixture: MixtureSettings) -> dict[str, list[Task]]:

@@ -70,6 +70,6 @@ def read_bundle(bundle: Bundle) -> bytes:
 
 
 def demonstrations_of_arc1() -> dict[str, int]:
-    """The number of demonstrations of each ARC-1 task, which its RE-ARC pool is asked with as well."""
+    """The number of demonstrations of each ARC-1 task, which the prompts of its RE-ARC pool show as well."""
     sets = parse_json(read_bundle(BUNDLES["arc1"]), "ARC-1")
     return {task_id: len(task["train"]) for split in SPLITS for task_id, task in sets[split].items()}

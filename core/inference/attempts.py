@@ -1,4 +1,4 @@
-"""The attempts of an evaluation: which view of which test input is asked about.
+"""The attempts of an evaluation: which view of which test input is prompted.
 
 The view of attempt j of test i of task t depends on (eval_seed, t, i, j) alone, under `keep_new` also on
 the colours of t's demonstrations: adding tasks, resuming or sharding changes nothing. Symmetries

@@ -2,7 +2,7 @@
 
 One engine answers many evaluations, of one run or of several that share its base model. While an
 evaluation runs, finished attempts lie in whole part files; when the last one is in, they become
-`predictions.parquet` and the parts go. A killed evaluation asks only about what the parts lack.
+`predictions.parquet` and the parts go. A killed evaluation answers only what the parts lack.
 """
 
 import itertools
@@ -295,7 +295,7 @@ def _record(evaluation: Evaluation, question: Question, completion: Completion |
 
 
 def _finished(parts: Path) -> set[tuple[str, str, int, int]]:
-    """Keys of the attempts that lie in part files; a broken part is removed and asked again."""
+    """Keys of the attempts that lie in part files; a broken part is removed and answered again."""
     finished: set[tuple[str, str, int, int]] = set()
     for path in sorted(parts.glob("*.parquet")):
         try:

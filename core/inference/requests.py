@@ -56,5 +56,5 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Free the memory that the model holds; nothing can be asked any more."""
+        """Free the memory that the model holds; nothing can be answered any more."""
         ...

@@ -1,6 +1,6 @@
 """Rescoring: how likely is each distinct answer under views that all answers share?
 
-Votes count how often an answer was written; rescoring asks the model about every answer in the same way:
+Votes count how often an answer was written; rescoring scores every answer with the model in the same way:
 the mean, over V views of the task, of the log-probability of writing the answer as that view shows it (as
 Franzen et al. 2024 did for the ARC Prize). Candidates and their values are stored in `candidates.parquet`, so
 that selectors are compared offline, on the same candidates.
@@ -189,7 +189,7 @@ def _table(
 
 
 def _keys(part: Path) -> set[Key]:
-    """The outputs of a part; a broken part is removed and its outputs are asked again."""
+    """The outputs of a part; a broken part is removed and its outputs are rescored again."""
     try:
         table = read_table(part, CANDIDATES, ("source", "task_id", "test_index"))
     except UserError:

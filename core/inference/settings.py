@@ -68,7 +68,7 @@ class InferenceSettings(Settings):
     )
     deterministic: bool = Field(
         False,
-        description="Let vllm on a GPU answer the same whatever is asked beside it; slower.",
+        description="Let vllm on a GPU answer the same whatever else is in its batch; slower.",
     )
 
     @property

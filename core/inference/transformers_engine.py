@@ -22,7 +22,7 @@ from core.storage.models import is_out_of_memory
 MOST_LOGITS = 2**28
 """Logits that are made at once where answers are scored: a gigabyte in float32."""
 BATCHES_SORTED = 64
-"""So many batches of requests are sorted by length before they are asked."""
+"""So many batches of requests are sorted by length before they are answered."""
 
 Numbered = tuple[int, Request]
 
@@ -64,7 +64,7 @@ class TransformersEngine:
         self._adapter = adapter
         self._ends = _end_tokens(self._model, int(self._tokenizer.eos_token_id))
         pad = self._tokenizer.pad_token_id
-        # A model's own generation settings (penalties, top-k) would change what is asked for.
+        # A model's own generation settings (penalties, top-k) would override the requested ones.
         self._model.generation_config = GenerationConfig(
             do_sample=False,
             eos_token_id=sorted(self._ends),

@@ -13,7 +13,7 @@ def keep_freed_memory() -> None:
     """Let this process keep the memory that it frees, up to two gigabytes, for what it allocates next.
 
     Otherwise the C library hands the large blocks of each operation back to the system, which clears them
-    page by page when they are asked for again. Does nothing where the C library is not glibc.
+    page by page when they are requested again. Does nothing where the C library is not glibc.
     """
     if sys.platform != "linux":
         return

@@ -29,7 +29,7 @@ class Log:
 
 
 def read_log(run: Run, search: str = "", *, warnings: bool = False) -> Log:
-    """The log of a run: lines that hold `search` (in any case), without library warnings unless asked for.
+    """The log of a run: lines that hold `search` (in any case), without library warnings unless requested.
 
     Of a log beyond `MOST_BYTES` the end is read; of very many lines the last `MOST_LINES` are kept.
     """

@@ -44,9 +44,9 @@ def draws_of(draw: Callable[[int], T], processes: int, workers: Workers) -> Draw
 
 
 class DrawnAhead(Generic[T]):
-    """Calls a function of a number in other processes, ahead of the numbers that are asked for.
+    """Calls a function of a number in other processes, ahead of the numbers that are requested.
 
-    Numbers are asked for in ascending order; a jump only costs what was drawn in vain. The function must
+    Numbers are requested in ascending order; a jump only costs what was drawn in vain. The function must
     be picklable and give the same for the same number.
     """
 

@@ -133,7 +133,7 @@ def what_answers(
     if experiment.recipe_of(first).test_time is not None:
         raise UserError(
             f"'{first.variant}' answers each task by an adapter of test-time training, so its evaluations are"
-            " neither split into parts nor asked again. Launch it anew instead."
+            " neither split into parts nor answered again. Launch it anew instead."
         )
     base = model_location(first.root, experiment.recipe_of(first).base_model)
     if experiment.recipe_of(first).training.method == "none":

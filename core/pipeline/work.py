@@ -37,7 +37,7 @@ def no_rescore(
 @dataclass(frozen=True)
 class Work:
     """One kind of work: what each stage does, which runs one process of a stage can serve together (a stage
-    that is not named takes one run after another), and how runs that share an engine are asked once more."""
+    that is not named takes one run after another), and how runs of one engine are repeated or rescored."""
 
     name: str
     stages: Mapping[Stage, StageWork]

@@ -1,7 +1,7 @@
 """What a spec needs and the project lacks: sources that were not imported, base models that do not exist.
 
 The pages show each need as its sentence with a button that provides it. Providing runs a verb as a
-process of its own, so that whoever asks does not have to load torch.
+process of its own, so that the caller does not have to load torch.
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-"""A look at the prompts before anything is trained or asked with them, on two tasks that are always the same.
+"""A look at the prompts before a training or an evaluation, on two tasks that are always the same.
 
 A chat template may leave out what it is given, or change from one rendering to the next; a tokenizer may add
 tokens of its own. Whoever trains on such prompts gets numbers that mean nothing.

@@ -1,6 +1,6 @@
 """How many tokens training samples have: of each task of a source, or of what a mixture draws.
 
-A sample counts as training counts it: prompt, answer and end token. Every task is asked once, under a
+A sample counts as training counts it: prompt, answer and end token. Every task is counted once, under a
 view that depends on its id alone, so a source has the same lengths wherever they are computed. They are
 kept in `data/.cache/lengths/` under a fingerprint of the tasks, the prompt and the tokenizer.
 """

@@ -127,7 +127,7 @@ def prompt_tokens(task: Task, settings: PromptSettings, tokenizer: "PreTrainedTo
     """The tokens of the prompt, special tokens at its beginning included.
 
     In the base template each output ends with the end token, as the answer does, so a demonstration
-    shows where an answer stops. Raises `UserError` where a chat template is asked for and the
+    shows where an answer stops. Raises `UserError` where a chat template is requested and the
     tokenizer has none, and in the pair template where it has no token for the task.
     """
     if settings.template == "pair":

@@ -48,7 +48,7 @@ TERMS = {
 """What stands in a table, and what it means."""
 
 MORAL = (
-    "Both are right, about different questions. Evaluating one trained model again asks it the same tasks in"
+    "Both are right, about different questions. Evaluating one trained model again shows it the same tasks in"
     " other views: it answers almost the same, so even a small difference of two models shows. But a recipe"
     " is not one model. Train it again with another seed and the result moves much further than any"
     " evaluation did, and the difference drowns in that.",

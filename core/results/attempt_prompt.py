@@ -1,4 +1,4 @@
-"""What exactly one attempt was asked, and what it literally answered.
+"""The exact prompt of one attempt, and its literal answer.
 
 Predictions hold no prompts: a prompt follows from the task, the stored view and the prompt settings in
 `run.json`, by the same functions that made it. The marks around it (the tokens that begin a prompt and end
@@ -85,7 +85,7 @@ def attempt_prompt(
     test_index: int,
     attempt: int,
 ) -> Asked:
-    """What an attempt was asked and answered. Raises `UserError` where it or its task does not exist."""
+    """The prompt and the answer of an attempt. Raises `UserError` where it or its task does not exist."""
     paths = prediction_paths(root, experiment, [evaluation])
     parameters = {"source": source, "task_id": task_id, "test_index": test_index, "attempt": attempt}
     found = query(_ATTEMPT.format(predictions=parquet(paths, PREDICTIONS)), parameters).to_pylist()

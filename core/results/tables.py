@@ -116,7 +116,7 @@ def variant_values(scores: Scores, metric: str, aggregation: str = "by_task") ->
 def evaluation_values(scores: Scores, metric: str, aggregation: str = "by_task") -> Floats:
     """The values of a metric, shape (evaluations, tasks); (evaluations,) for results from elsewhere.
 
-    Their mean over tasks is the metric in the form asked for. Raises `UserError` for unknown names.
+    Their mean over tasks is the metric in the requested form. Raises `UserError` for unknown names.
     """
     if scores.experiment.imported:
         if metric not in scores.numbers:
@@ -205,7 +205,7 @@ def dot_records(
 
 
 def progress_sentence(scores: Scores) -> str:
-    """How much of what was asked for is evaluated, as in "2 of 4 runs evaluated"; empty where all is."""
+    """How much of what was requested is evaluated, as in "2 of 4 runs evaluated"; empty where all is."""
     spec = scores.experiment
     runs = scores.runs
     counts = [len(runs[variant].get(seed, [])) for variant in spec.variants for seed in spec.train_seeds]
@@ -232,7 +232,7 @@ def offered_metrics(scores: Scores) -> list[str]:
 
 
 def is_binary(metric: str) -> bool:
-    """Whether a metric asks for exactly right answers, so that weak models sit on its floor."""
+    """Whether a metric counts exactly right answers, so that weak models sit on its floor."""
     try:
         family, _ = parse_metric(metric)
     except UserError:

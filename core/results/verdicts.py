@@ -136,7 +136,7 @@ def verdict_rows(
 
 
 def is_comparable(scores: Scores, metric: str) -> bool:
-    """Whether variants may be compared: `pass_n` asks for equal numbers of attempts."""
+    """Whether variants may be compared: `pass_n` needs equal numbers of attempts."""
     if metric != "pass_n" or not scores.columns:
         return True
     most = scores.columns["attempts"].max(axis=1, initial=0)

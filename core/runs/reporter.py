@@ -73,7 +73,7 @@ def failure_message(run: Run, error: Exception) -> str:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, Stopped):
-        return "Stopped, as a person asked."
+        return "Stopped by a person."
     # Whoever writes says it in words of its own, and its unfinished file may be gone again by now.
     if is_full_disk(error) or shutil.disk_usage(run.root).free < 2**20:
         return "The disk is full. Free some space and launch again; finished stages are kept."

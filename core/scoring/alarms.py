@@ -40,7 +40,7 @@ class Alarm:
 @dataclass(frozen=True)
 class Answers:
     """What an evaluation answered, in short: counts, shares, and fingerprints of all answers and of all
-    views; the latter None where they were not asked for, as nobody answered alike."""
+    views; the latter None where they were not read, as nobody answered alike."""
 
     attempts: int
     texts: str

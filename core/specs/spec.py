@@ -77,7 +77,7 @@ class EvaluatedSource(Settings):
 
 
 class EvaluationSettings(Settings):
-    """What each trained model is asked, and how."""
+    """What each trained model is evaluated on, and how."""
 
     sources: tuple[EvaluatedSource, ...] = Field(min_length=1, description="The evaluated tasks.")
     inference: InferenceSettings = Field(InferenceSettings(), description="How attempts are made.")
@@ -222,7 +222,7 @@ def find_spec(root: Path, name: str) -> Path:
 
 
 def evaluated_tasks(root: Path, evaluation: EvaluationSettings) -> list[Task]:
-    """The tasks that an evaluation asks about, in the order of its sources.
+    """The tasks of an evaluation, in the order of its sources.
 
     Raises `UserError` where none is left, one has no known answer or is a pool, or an excluded one is
     unknown.

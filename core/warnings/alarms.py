@@ -1,7 +1,7 @@
 """Whether the runs of an experiment are what they seem: all alarms, from the files in their folders.
 
 Files are read once: what is needed of an evaluation or a training is kept until its file changes. What only a
-repeated evaluation can tell stands in `check.json` of a run, where somebody asked for it.
+repeated evaluation can tell stands in `check.json` of a run, where somebody requested it.
 """
 
 import functools
@@ -109,7 +109,7 @@ def answers_of(files: Sequence[Path]) -> dict[Path, Answers]:
 
 def _rows_of(sql: str, files: Sequence[Path]) -> dict[Path, dict[str, Any]]:
     """What a query of one row for each file says of each, empty where it is silent. All files that changed
-    since they were last asked for are read at once."""
+    since they were last read are read at once."""
     stamps = {file: file_stamp(file) for file in files}
     cached = ((file, _known.get((sql, file, stamp))) for file, stamp in stamps.items())
     known = {file: row for file, row in cached if row is not None}
@@ -127,7 +127,7 @@ def _rows_of(sql: str, files: Sequence[Path]) -> dict[Path, dict[str, Any]]:
 
 _NOTHING = {"attempts": 0, "texts": "", "cut": 0.0, "unanswered": 0.0}
 _known: dict[tuple[str, Path, Stamp], dict[str, Any]] = {}
-"""What was asked for lately, shared by all sessions of the dashboard."""
+"""What was read lately, shared by all sessions of the dashboard."""
 
 
 def _of_training(folder: Path) -> list[Alarm]:
@@ -144,7 +144,7 @@ def _of_progress(path: Path, _stamp: Stamp) -> tuple[Alarm, ...]:
 
 
 class _Repeated(Record):
-    """The schema of `check.json`: how many of the answers that were asked again are equal."""
+    """The schema of `check.json`: how many of the repeated answers are equal."""
 
     eval_seed: Whole
     asked: Count
