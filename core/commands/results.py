@@ -157,8 +157,8 @@ def _answer(
     scores: "Scores", metric: str, aggregation: str, scope: str, level: float, lender: "Scores | None"
 ) -> str:
     """The sentence that answers the question by one metric."""
-    from core.results.answer import answer_sentence
-    from core.results.borrowed import borrowed_noise
+    from core.results.borrowed_noise import borrowed_noise
+    from core.results.conclusion import answer_sentence
     from core.results.verdicts import verdict_rows
 
     lent = None if lender is None else borrowed_noise(scores, lender, metric, aggregation)

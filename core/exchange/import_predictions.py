@@ -15,7 +15,7 @@ from core.arc.views import IDENTITY_COLOURS
 from core.errors import UserError
 from core.exchange.import_scores import NAME_OF_EXPERIMENT
 from core.exchange.submissions import Attempts, read_attempts, tasks_with_tests
-from core.runs.imported import FROM_ELSEWHERE
+from core.runs.imported_rows import FROM_ELSEWHERE
 from core.runs.layout import IMPORTED, SPEC, Run, experiment_folder
 from core.scoring.scores import Scoring, score, truths_of
 from core.storage.files import sha256_of, write_json

@@ -17,7 +17,7 @@ import pyarrow as pa
 from core.errors import UserError
 from core.exchange.read_scores import KEYS, MOST_BYTES, ScoreTable, read_scores
 from core.results.loading import SHARE
-from core.runs.imported import IMPORTED_COLUMNS
+from core.runs.imported_rows import IMPORTED_COLUMNS
 from core.runs.layout import IMPORTED, IMPORTED_FILE, experiment_folder
 from core.storage.files import plain_name, sha256_of, write_json
 from core.storage.records import read_as

@@ -1,9 +1,9 @@
 """Demonstrations of tasks as a source of their own, `demos:<source>`: what test-time training learns from.
 
 The demonstrations of a task are given with it; its test pairs are not. So a training may see the
-demonstrations of the very tasks that it will be evaluated on, each predicted from the others
-(*leave-one-out*), as long as no pair that it sees equals a test pair of an evaluated task. Nothing here ever reads a test pair
-into a training task.
+demonstrations of the very tasks that it will be evaluated on, each predicted from the others (*leave-one-
+out*), as long as no pair that it sees equals a test pair of an evaluated task. Nothing here ever reads a test
+pair into a training task.
 """
 
 from collections import defaultdict

@@ -20,7 +20,7 @@ from core.reports.glossary import MORAL, SOURCE, TERMS, judged_sentence, trap
 from core.reports.html_table import result_table
 from core.reports.svg import svg
 from core.results import curves, number_format, tables, verdicts
-from core.results.answer import experiment_answer
+from core.results.conclusion import experiment_answer
 from core.results.differences import differing_settings, setting_text
 from core.results.loading import Scores, load_scores
 from core.results.noise import ALL_VARIANTS, noise, spread_records

@@ -16,7 +16,7 @@ from core.experiments.experiment import known_folder
 from core.prompts.templates import PromptSettings, prompt_text
 from core.results.answers import evaluated_task, prediction_paths
 from core.results.loading import Evaluation
-from core.runs.imported import FROM_ELSEWHERE
+from core.runs.imported_rows import FROM_ELSEWHERE
 from core.runs.layout import Run
 from core.runs.record import read_record_file
 from core.settings import validated

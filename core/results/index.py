@@ -15,7 +15,7 @@ from core.experiments.experiment import list_experiments, read_experiment
 from core.experiments.notes import read_notes
 from core.monitoring.overview import overview
 from core.plain_files import file_stamp
-from core.results.answer import experiment_answer
+from core.results.conclusion import experiment_answer
 from core.results.loading import Scores
 from core.results.number_format import mean_and_std
 from core.results.records import records_of

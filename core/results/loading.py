@@ -17,7 +17,7 @@ import pyarrow as pa
 from core.errors import UserError
 from core.experiments.experiment import Experiment, known_folder, read_experiment
 from core.plain_files import file_stamp
-from core.runs.imported import imported_table
+from core.runs.imported_rows import imported_table
 from core.runs.layout import evaluation_files, evaluation_place
 from core.scoring.metrics import higher_is_better
 from core.storage.evaluation_files import CANDIDATES_FILE, SCORES_FILE

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from core.results.borrowed import borrowed_noise
+from core.results.borrowed_noise import borrowed_noise
 from core.results.loading import Scores, load_scores
 from core.results.tables import with_evaluations
 from core.results.verdicts import Row, verdict_rows

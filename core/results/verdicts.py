@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import UserError
-from core.results.borrowed import borrowed_noise
+from core.results.borrowed_noise import borrowed_noise
 from core.results.loading import Scores
 from core.results.noise import run_mean_components
 from core.results.tables import Measured, check_variants, measured

@@ -18,7 +18,7 @@ from core.curation.stored import list_sources, parquet_path
 from core.experiments.experiment import list_experiments
 from core.experiments.listing import list_runs
 from core.results.loading import score_paths
-from core.runs.imported import imported_table
+from core.runs.imported_rows import imported_table
 from core.runs.layout import IMPORTED_FILE, experiment_folder
 from core.runs.progress import progress_of
 from core.runs.record import read_record

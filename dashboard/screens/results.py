@@ -10,8 +10,8 @@ from core.reports import captions, figures, text_tables
 from core.reports.html_table import result_table
 from core.reports.lab_note import lab_note
 from core.results import curves, number_format, records, tables, verdicts
-from core.results.answer import answer_sentence
-from core.results.borrowed import borrowed_noise
+from core.results.borrowed_noise import borrowed_noise
+from core.results.conclusion import answer_sentence
 from core.results.loading import Scores
 from core.results.noise import Noise, noise
 from core.scoring.metrics import AGGREGATIONS

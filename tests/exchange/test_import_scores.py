@@ -12,7 +12,7 @@ import pytest
 from core.errors import UserError
 from core.exchange.import_scores import import_results, sent_file
 from core.exchange.read_scores import read_scores
-from core.results.answer import experiment_answer
+from core.results.conclusion import experiment_answer
 from core.results.loading import load_scores
 from core.results.records import result_records
 from core.results.tables import offered_metrics, run_records

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from core.errors import UserError
-from core.experiments.absent import absent_experiment
 from core.experiments.archive import (
     archive_experiment,
     archived_experiments,
@@ -17,6 +16,7 @@ from core.experiments.archive import (
 )
 from core.experiments.experiment import list_experiments
 from core.experiments.listing import list_runs
+from core.experiments.unknown_name import absent_experiment
 from core.launching.launch import prepare
 from core.runs.state import RunState, write_state
 from core.settings import nearest

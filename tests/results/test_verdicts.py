@@ -10,8 +10,8 @@ from core.errors import UserError
 from core.preflight import planning
 from core.preflight.pilot import pilot
 from core.results import number_format, verdicts
-from core.results.answer import answer_sentence, experiment_answer
-from core.results.borrowed import borrowed_noise
+from core.results.borrowed_noise import borrowed_noise
+from core.results.conclusion import answer_sentence, experiment_answer
 from core.results.loading import Scores, load_scores
 from core.results.noise import ALL_VARIANTS, noise
 from core.results.tables import evaluation_values, has_shared_views, measured, run_records
