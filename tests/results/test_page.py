@@ -150,3 +150,26 @@ def test_compare_shows_imported_results(tmp_path: Path, monkeypatch: pytest.Monk
     table = table_of(page)
     assert all(table.count(f"<td>{metric}") == 2 for metric in ("accuracy", "correct_size", "pass_64"))
     assert "no tasks, no answers and no settings" in said
+
+
+def test_two_experiments_stand_side_by_side_where_they_were_evaluated_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skills = {"plain": 0.0, "longer": 1.0}
+    for name, tasks in (("third", 4), ("second", 6), ("first", 6)):
+        make_experiment(tmp_path, name, skills, runs=2, evaluations=1, tasks=tasks)
+    page = open_page(tmp_path, monkeypatch, screen="compare", experiment="first", **{"with": "second"})
+    assert page.selectbox(key="chosen b").value == "plain (second)"
+    assert "plain (second)" in page.subheader[0].value.replace("\\", "")
+    page.selectbox(key="chosen with").select("third").run(timeout=SECONDS)
+    assert not page.exception and "not evaluated alike" in as_read(page.error[0].value)
+
+
+def test_parts_of_the_tasks_are_a_choice(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = open_page(project, monkeypatch, by="size")
+    tables = [str(part.proto.body) for part in page.get("html") if "<table" in part.proto.body]
+    assert any("1 to 5 cells" in table and "twice-as-long" in table for table in tables)
+    assert "verdicts are exploratory" in texts(page)
+    refused = open_page(project, monkeypatch, by="concept")
+    assert "Only tasks of concept-arc" in as_read(refused.error[0].value)
+    assert refused.get("plotly_chart")  # the rest of the page stands
