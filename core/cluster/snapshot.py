@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.runs.layout import ADAPTER, CHECKPOINT, MERGED, MODEL, STATE, STOP
+from core.runs.layout import ADAPT, ADAPTER, CHECKPOINT, MERGED, MODEL, STATE, STOP
 from core.storage.files import sha256_of, writing
 from core.storage.stores import IncompleteError, Store, place_in
 
 LISTS = ("files-0.json", "files-1.json")
-WHOLE = {ADAPTER: 1, MODEL: 1, CHECKPOINT: 2}
+WHOLE = {ADAPTER: 1, MODEL: 1, CHECKPOINT: 2, ADAPT: 3}
 """Folders that appear whole, and of how many names theirs consists."""
 AT_HOME = {STOP, MERGED}
 _ATTEMPT = re.compile(r"attempt-([0-9]{1,9})")

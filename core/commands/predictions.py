@@ -55,17 +55,18 @@ def show(
     root: Root = HERE,
 ) -> None:
     """Show the distinct answers to a task by votes, for each evaluation, run or variant."""
-    from core.reports.text_tables import answers_table
+    from core.reports.text_tables import answers_table, with_test_time
     from core.results.answers import answer_record, answers_of
     from core.results.loading import load_scores
     from core.results.tables import with_evaluations
 
     scores = with_evaluations(load_scores(root, experiment))
-    print_leaks(root, experiment)
+    print_leaks(root, experiment, noted=True)
     evaluations = _wanted(scores, variant, train_seed, eval_seed)
     source, task_id = _evaluated(scores, task)
     answers = answers_of(root, experiment, evaluations, source, task_id, by)
     table = answers_table([answer_record(answer, source, task_id) for answer in answers])
+    table = with_test_time(table, scores)
     print_table(table, format_of(output, as_json))
 
 

@@ -97,6 +97,8 @@ def print_table(table: "Table", output: OutputFormat = "table") -> bool:
         print_records(table.records, as_json=True)
     elif output == "table":
         print_texts(table.header, table.rows, table.names)
+        for note in table.notes:
+            say(note)
     else:
         say({"csv": table.csv, "markdown": table.markdown, "latex": table.latex}[output], nl=False)
     return output == "table"
@@ -157,12 +159,15 @@ def print_problems(sentences: Sequence[str]) -> None:
         say(f"  {sentence}", err=True)
 
 
-def print_leaks(root: Path, experiment: str) -> None:
-    """Say, on the error output, what the trainings of an experiment saw of its evaluated tasks."""
-    from core.warnings.leak_warnings import notices
+def print_leaks(root: Path, experiment: str, *, noted: bool = False) -> None:
+    """Say, on the error output, what the trainings of an experiment saw of its evaluated tasks; all but
+    test-time training where the output itself has it `noted`."""
+    from core.warnings.leak_warnings import experiment_test_time, notices
 
+    known = experiment_test_time(root, experiment) if noted else ""
     for sentence in notices(root, experiment):
-        say(f"{experiment}: {sentence}", err=True)
+        if sentence != known:
+            say(f"{experiment}: {sentence}", err=True)
 
 
 @contextmanager

@@ -104,7 +104,7 @@ def show(
         _write_note(root, experiment, aggregation, scope, html)
         return
     from core.reports.captions import marks, results_caption
-    from core.reports.text_tables import results_table
+    from core.reports.text_tables import results_table, with_test_time
     from core.results.records import records_of
     from core.warnings.leak_warnings import leaked_by_variant, test_time_by_variant
 
@@ -131,7 +131,7 @@ def show(
     if for_people:
         say(scores.experiment.question or scores.experiment.name)
         say(_answer(scores, metrics[0], aggregation, scope, level, lender))
-    print_table(table, format_of(output, as_json))
+    print_table(with_test_time(table, scores), format_of(output, as_json))
     if for_people:
         _say_beside(root, scores, metrics[0], aggregation, scope)
 
@@ -204,7 +204,7 @@ def _opened(
     from core.results.tables import with_evaluations
 
     scores = with_evaluations(load_scores(root, experiment))
-    print_leaks(root, experiment)
+    print_leaks(root, experiment, noted=True)
     if beside is not None:
         scores = joined(root, scores, load_scores(root, beside))
         print_leaks(root, beside)
@@ -271,8 +271,9 @@ def compare(
 ) -> None:
     """Compare two variants: is B better than A, and over what does that hold?"""
     from core.reports.captions import comparison_caption
-    from core.reports.text_tables import comparison_table, tasks_table
+    from core.reports.text_tables import comparison_table, tasks_table, with_test_time
     from core.results.differences import task_differences
+    from core.results.paired import MEANING, SHARED, paired_records
     from core.results.verdicts import compare_records
     from core.spread.intervals import SCOPES
 
@@ -289,11 +290,13 @@ def compare(
     else:
         scopes = [scope] if scope else None
         records = compare_records(scores, a, b, metrics, scopes, aggregation, level, _lender(root, noise_of))
+        if not scope and beside is None and by is None:
+            records += paired_records(root, scores, a, b, metrics, aggregation, level)
         table = comparison_table(records, a, b, caption=comparison_caption(root, scores, a, b, level))
-    shown = print_table(table, format_of(output, as_json))
+    shown = print_table(with_test_time(table, scores), format_of(output, as_json))
     if shown and not tasks:
         for name in dict.fromkeys(record["scope"] for record in table.records):
-            say(f"{name}: {SCOPES[name].over}.")
+            say(f"{name}: {MEANING if name == SHARED else SCOPES[name].over}.")
 
 
 @spread_app.command("show")
@@ -306,12 +309,12 @@ def spread(
     root: Root = HERE,
 ) -> None:
     """Show where the spread comes from: tasks, trainings, evaluations, the rest."""
-    from core.reports.text_tables import components_table
+    from core.reports.text_tables import components_table, with_test_time
     from core.results.noise import spread_records
 
     scores, metrics = _opened(root, experiment, metric)
     table = components_table(spread_records(scores, metrics, aggregation))
-    if print_table(table, format_of(output, as_json)):
+    if print_table(with_test_time(table, scores), format_of(output, as_json)):
         say('"of run means": from one number per evaluation; the others from single tasks.')
 
 
@@ -353,7 +356,7 @@ def plan(
     """Plan from the noise at hand: what a design can show, or what a wanted difference needs."""
     from core.preflight.pilot import noise_known
     from core.preflight.planning import plan_records
-    from core.reports.text_tables import plan_table
+    from core.reports.text_tables import plan_table, with_test_time
 
     scores, metrics = _opened(root, experiment, metric)
     table = plan_table(
@@ -365,6 +368,6 @@ def plan(
             attempts=attempts,
         )
     )
-    if print_table(table, format_of(output, as_json)):
+    if print_table(with_test_time(table, scores), format_of(output, as_json)):
         for name in metrics:
             say(f"{name}: {noise_known(scores, name, aggregation)}")

@@ -119,7 +119,7 @@ def run(
     of: Annotated[
         list[str] | None, typer.Option(help="Only this run, as VARIANT/SEED; may be repeated …")
     ] = None,
-    stage: Annotated[str | None, typer.Option(help="… and this stage of it: train, infer or score.")] = None,
+    stage: Annotated[str | None, typer.Option(help="… and this stage: train, adapt, infer or score.")] = None,
     shard: Annotated[
         str | None, typer.Option(help="With --stage infer of one run: only this part, such as 2/4.")
     ] = None,
@@ -145,7 +145,7 @@ def run(
     from core.pipeline.kinds_of_work import work_of
     from core.pipeline.shards import Shard, infer_shard
     from core.pipeline.stages import run_stage_of
-    from core.runs.done import STAGES
+    from core.runs.done import EVERY_STAGE
 
     if not spec_path(root, experiment).exists():
         raise UserError(f"'{experiment}' was never launched. Launch it: python -m core launch {experiment}")
@@ -154,8 +154,9 @@ def run(
     if not of and stage is None:
         resume_runs(root, experiment)
         raise typer.Exit(0 if follow(root, experiment) else 1)
-    if not of or stage not in STAGES:
-        raise UserError("One stage needs --of VARIANT/SEED and --stage (train, infer or score).")
+    if not of or stage not in EVERY_STAGE:
+        stages = f"{', '.join(EVERY_STAGE[:-1])} or {EVERY_STAGE[-1]}"
+        raise UserError(f"One stage needs --of VARIANT/SEED and --stage ({stages}).")
     chosen = chosen_runs(root, experiment, of)
     # A cluster deals out its machines by itself, and scores are light.
     alone = (

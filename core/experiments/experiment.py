@@ -11,7 +11,8 @@ from pydantic import ConfigDict, Field, model_validator
 
 from core.errors import UserError
 from core.plain_files import file_stamp
-from core.runs.layout import IMPORTED, SPEC, evaluation_files, runs_folder
+from core.runs.layout import IMPORTED, SPEC, evaluation_files, record_files, runs_folder
+from core.runs.recorded_leaks import test_time_tasks
 from core.settings import Seed, Settings, read_yaml, validated
 from core.storage.evaluation_files import SCORES_FILE
 from core.storage.files import read_json
@@ -35,6 +36,11 @@ class Experiment(Settings):
     higher_is_better: tuple[str, ...] = Field((), description="Imported metrics of which more is better.")
     units: dict[str, str] = Field({}, description="Units of imported metrics; a share is shown in percent.")
     summaries: bool = Field(False, description="Whether mean, std and n came instead of single runs.")
+    search: bool = Field(False, description="Whether answers were searched for, instead of attempted.")
+    test_time: dict[str, int] = Field(
+        {},
+        description="Variants with test-time training: of how many evaluated tasks they saw demonstrations.",
+    )
 
     @model_validator(mode="after")
     def _baseline_exists(self) -> Self:
@@ -77,7 +83,26 @@ def read_experiment(root: Path, name: str) -> Experiment:
     else:
         path = path.with_name(IMPORTED)
         value = read_json(path)
-    return validated(Experiment, _plain(value, name), str(path))
+    return validated(Experiment, _plain(value, name), str(path)).model_copy(
+        update={"test_time": test_time_by_variant(path.parent)}
+    )
+
+
+def test_time_by_variant(folder: Path) -> dict[str, int]:
+    """The variants of an experiment's folder that were trained at test time, with the number of evaluated
+    tasks whose demonstrations they saw."""
+    found: dict[str, int] = {}
+    for record in record_files(folder):
+        variant, count = record.parents[1].name, test_time_tasks(record.parent)
+        if count:
+            found[variant] = max(count, found.get(variant, 0))
+    return found
+
+
+def _searches(value: dict[str, Any]) -> bool:
+    for key in ("evaluation", "inference", "search"):
+        value = value.get(key) if isinstance(value, dict) else None  # type: ignore[assignment]
+    return value is not None
 
 
 def _plain(value: Any, name: str) -> Any:
@@ -88,5 +113,6 @@ def _plain(value: Any, name: str) -> Any:
     return {
         **value,
         "name": name,
+        "search": _searches(value),
         "variants": list(variants) if isinstance(variants, dict) else variants,
     }

@@ -17,6 +17,7 @@ from core.arc.views import (
     draw_pair_order,
     draw_task_colours,
 )
+from core.inference.requests import Request
 from core.inference.settings import InferenceSettings, Views
 from core.seeds import generator
 
@@ -36,6 +37,24 @@ class Attempt:
     def key(self) -> tuple[str, str, int, int]:
         """Source, task, test and number: what no other attempt of the evaluation has."""
         return (self.source, self.task_id, self.test_index, self.number)
+
+
+@dataclass(frozen=True)
+class Question:
+    """An attempt with its prompt; `request` is None where the prompt is longer than the context, or where
+    there is none and `why_not` says why; `demonstrations` are fewer than the task's where the prompt was
+    shortened."""
+
+    attempt: Attempt
+    prompt_tokens: int
+    demonstrations: int
+    request: Request | None
+    why_not: str | None = None
+
+    @property
+    def is_shortened(self) -> bool:
+        """Whether the prompt lost demonstrations to fit."""
+        return self.demonstrations < len(self.attempt.task.train)
 
 
 def plan_attempts(tasks: Iterable[Task], settings: InferenceSettings, eval_seed: int) -> Iterator[Attempt]:

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,7 +19,8 @@ import pyarrow as pa
 
 from core.arc.tasks import Task
 from core.errors import UserError
-from core.inference.attempts import Attempt, plan_attempts
+from core.inference.attempts import Question, plan_attempts
+from core.inference.predict_by_search import forget_parts, search_views
 from core.inference.requests import Completion, Engine, Request
 from core.inference.settings import InferenceSettings
 from core.prompts.checks import check_prompts
@@ -48,24 +50,6 @@ class Evaluation:
     tasks: Sequence[Task]
     settings: InferenceSettings
     prompt: PromptSettings
-
-
-@dataclass(frozen=True)
-class Question:
-    """An attempt with its prompt; `request` is None where the prompt is longer than the context, or where
-    there is none and `why_not` says why; `demonstrations` are fewer than the task's where the prompt was
-    shortened."""
-
-    attempt: Attempt
-    prompt_tokens: int
-    demonstrations: int
-    request: Request | None
-    why_not: str | None = None
-
-    @property
-    def is_shortened(self) -> bool:
-        """Whether the prompt lost demonstrations to fit."""
-        return self.demonstrations < len(self.attempt.task.train)
 
 
 def predictions_path(folder: Path) -> Path:
@@ -113,6 +97,15 @@ def answer(
     (attempts done), total, tokens_per_second (prompt and output), dropped and shortened (prompts over the
     context, of all), eta_seconds.
     """
+    jobs = iter(jobs)
+    first = next(jobs, None)
+    if first is None:
+        return
+    jobs = itertools.chain((first,), jobs)
+    if first.evaluation.settings.search is not None:  # which all jobs of an experiment share
+        for job in jobs:
+            yield job, _search(job, engine, tokenizer)
+        return
     waiting: dict[int, tuple[_Work, Question]] = {}
     ended: deque[tuple[Job, UserError | None]] = deque()
 
@@ -152,6 +145,34 @@ def predict(
         if problem is not None:
             raise problem
     return predictions_path(folder)
+
+
+def _search(job: Job, engine: Engine, tokenizer: "PreTrainedTokenizerBase") -> UserError | None:
+    """Answer a job by search; the problem that kept it from it."""
+    evaluation, settings = job.evaluation, job.evaluation.settings.search
+    if settings is None or predictions_path(job.folder).exists():
+        return None
+    try:
+        check_tokenizer(tokenizer, evaluation.prompt)
+        check_prompts(tokenizer, evaluation.prompt)
+        if job.adapter is not None:
+            engine.prepare(job.adapter)
+        table = search_views(
+            questions_of(evaluation, tokenizer),
+            _finished(job.folder / "parts"),
+            job.folder,
+            engine,
+            tokenizer,
+            settings,
+            partial(_table, evaluation),
+            lambda record: job.report({**record, "eval_seed": evaluation.eval_seed}),
+            job.adapter,
+        )
+    except UserError as problem:
+        return problem
+    write_table(predictions_path(job.folder), table, PREDICTIONS)
+    forget_parts(job.folder)
+    return None
 
 
 class _Work:

@@ -10,7 +10,8 @@ from typing import Protocol
 class Request:
     """One prompt. `seed` matters where the temperature is above 0; without `adapter` the model answers.
     With a `grammar` (EBNF of xgrammar) only what it derives can be written. With an `answer` nothing is
-    written: the completion's `logprob` is that of these tokens after the prompt."""
+    written: the completion's `logprob` is that of these tokens after the prompt. With `alternatives` the
+    completion tells its tokens and, at each place, so many of the likeliest."""
 
     tokens: list[int]
     max_output_tokens: int
@@ -18,18 +19,23 @@ class Request:
     adapter: Path | None = None
     grammar: str | None = None
     answer: tuple[int, ...] = ()
+    alternatives: int = 0
 
 
 @dataclass(frozen=True)
 class Completion:
     """What came of request number `index`. `logprob` sums over generated tokens; `finish_reason` is
-    'stop' (end token) or 'length' (cut at the limit)."""
+    'stop' (end token) or 'length' (cut at the limit). Where the request asks for alternatives, `tokens` are
+    the generated ones, the end included, and `alternatives` the (token, log-probability) pairs at each place,
+    the generated one among them."""
 
     index: int
     text: str
     output_tokens: int
     finish_reason: str
     logprob: float
+    tokens: tuple[int, ...] = ()
+    alternatives: tuple[tuple[tuple[int, float], ...], ...] = ()
 
 
 class Engine(Protocol):

@@ -73,8 +73,10 @@ def rescore(
 ) -> Path:
     """Score the `most` most voted answers to each output under `views` views; where they are stored.
 
-    What was scored before an interruption is not scored again. A view whose prompt and answers don't fit
-    the context counts for none of an output's candidates. Each part is reported: step, total (outputs).
+    What was scored before an interruption is not scored again. Where the evaluation holds some of the tasks
+    only, as when each group of tasks has a model of its own, `candidates.parquet` comes with the last of
+    them. A view whose prompt and answers don't fit the context counts for none of an output's candidates.
+    Each part is reported: step, total (outputs).
     """
     target = candidates_path(folder)
     if target.exists():
@@ -85,8 +87,9 @@ def rescore(
     for path in parts.glob("*.parquet"):
         for key in _keys(path):
             left.pop(key, None)
+    before = total - len(left)
     tasks = {(task.source, task.task_id): task for task in evaluation.tasks}
-    keys = list(left)
+    keys = [key for key in left if key[:2] in tasks]
     for start in range(0, len(keys), OUTPUTS_PER_PART):
         part = {key: left[key] for key in keys[start : start + OUTPUTS_PER_PART]}
         requested = [
@@ -100,9 +103,11 @@ def rescore(
         for completion in engine.complete([request for *_, request in requested]):
             key, place, _ = requested[completion.index]
             found.setdefault((key, place), []).append(completion.logprob)
-        done = total - len(keys) + start + len(part)
+        done = before + start + len(part)
         write_table(parts / f"part-{done:06d}.parquet", _table(evaluation, part, found, tasks), CANDIDATES)
         report({"step": done, "total": total, "eval_seed": evaluation.eval_seed})
+    if len(keys) < len(left):
+        return target
     tables = [read_table(path, CANDIDATES) for path in sorted(parts.glob("*.parquet"))]
     table = pa.concat_tables(tables) if tables else CANDIDATES.empty_table()
     order = [(name, "ascending") for name in ("source", "task_id", "test_index", "place")]

@@ -16,10 +16,11 @@ class TokenChoice:
     """A logits processor that keeps the log probability of each chosen token and, above temperature 0,
     adds the noise that makes the largest logit a sample."""
 
-    def __init__(self, seeds: Sequence[int], temperature: float, top_p: float) -> None:
+    def __init__(self, seeds: Sequence[int], temperature: float, top_p: float, alternatives: int = 0) -> None:
         import torch
 
-        self._temperature, self._top_p = temperature, top_p
+        self._temperature, self._top_p, self._alternatives = temperature, top_p, alternatives
+        self._likeliest: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self._before: torch.Tensor | None = None
         self._chosen: list[torch.Tensor] = []
@@ -43,9 +44,21 @@ class TokenChoice:
         self._note(tokens)
         return torch.stack(self._chosen, dim=1).cpu()
 
+    def likeliest(self, row: int, count: int) -> tuple[tuple[tuple[int, float], ...], ...]:
+        """The likeliest tokens at the first `count` places of a row with their log probabilities. Call it
+        after `logprobs`."""
+        return tuple(
+            tuple(zip(places[row].tolist(), values[row].tolist(), strict=True))
+            for places, values in self._likeliest[:count]
+        )
+
     def _note(self, tokens: "torch.Tensor") -> None:
         if self._before is not None:
             self._chosen.append(self._before.gather(1, tokens[:, -1:])[:, 0])
+            if self._alternatives:
+                count = min(self._alternatives, self._before.shape[1])
+                values, places = self._before.topk(count, dim=-1)
+                self._likeliest.append((places.cpu(), values.cpu()))
             self._before = None
 
 

@@ -20,6 +20,20 @@ class Views(Settings):
     pair_order: bool = Field(True, description="Draw the order of the demonstrations.")
 
 
+class SearchSettings(Settings):
+    """Every answer above a probability, instead of attempts."""
+
+    min_probability: float = Field(
+        0.1,
+        ge=0.01,
+        le=1,
+        description="Find the answers that the model gives at least this probability, in each view.",
+    )
+    most_requests: int = Field(
+        64, ge=1, le=100_000, description="So many branches are followed in each view, the likeliest first."
+    )
+
+
 class InferenceSettings(Settings):
     """One evaluation, apart from its tasks and its seed."""
 
@@ -28,6 +42,11 @@ class InferenceSettings(Settings):
     views: Views = Field(Views(), description="How the attempts look at a task.")
     samples_per_view: int = Field(
         1, ge=1, le=4096, description="So many attempts look through each view; needs a temperature."
+    )
+    search: SearchSettings | None = Field(
+        None,
+        description="Find all answers above a probability by depth-first search, each attempt being a view"
+        " that is searched; empty: one answer for each attempt.",
     )
     temperature: float = Field(0.0, ge=0, le=5, description="0 is greedy.")
     top_p: float = Field(
@@ -80,4 +99,6 @@ class InferenceSettings(Settings):
     def _samples_differ(self) -> "InferenceSettings":
         if self.samples_per_view > 1 and not self.temperature:
             raise ValueError("several samples per view are all the same at temperature 0; raise it")
+        if self.search is not None and (self.temperature or self.only_grids):
+            raise ValueError("search takes tokens by their probability; leave out temperature and only_grids")
         return self

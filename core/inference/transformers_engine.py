@@ -5,6 +5,7 @@ An adapter is merged into the model when its first request comes, so any kind is
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,9 @@ class TransformersEngine:
         processors: list[Any] = []
         if any(row.grammar for row in rows):
             processors.append(self._allowed([row.grammar for row in rows], longest))
-        choice = TokenChoice([row.seed for row in rows], self.settings.temperature, self.settings.top_p)
+        most = max(row.alternatives for row in rows)
+        seeds = [row.seed for row in rows]
+        choice = TokenChoice(seeds, self.settings.temperature, self.settings.top_p, most)
         with torch.inference_mode():
             output = self._model.generate(
                 input_ids=tokens,
@@ -154,9 +157,15 @@ class TransformersEngine:
                 logits_processor=[*processors, choice],
             )
         logprobs = choice.logprobs(output)
-        return [
+        found = [
             self._read(index, output[place, longest:].tolist()[: row.max_output_tokens], logprobs[place])
             for place, (index, row) in enumerate(batch)
+        ]
+        if not most:
+            return found
+        return [
+            replace(one, alternatives=choice.likeliest(place, one.output_tokens))
+            for place, one in enumerate(found)
         ]
 
     def _allowed(self, grammars: list[str | None], prompt: int) -> AllowedTokens:
@@ -170,7 +179,8 @@ class TransformersEngine:
         kept = tokens[:count]
         text = str(self._tokenizer.decode(kept, skip_special_tokens=True))
         logprob = float(logprobs[: len(kept)].sum().item())
-        return Completion(index, text, len(kept), "length" if count is None else "stop", logprob)
+        reason = "length" if count is None else "stop"
+        return Completion(index, text, len(kept), reason, logprob, tuple(kept))
 
 
 def _kind(numbered: Numbered) -> tuple[Path | None, bool]:

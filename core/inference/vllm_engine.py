@@ -14,6 +14,7 @@ from core.errors import UserError
 from core.inference.adapters import adapter_rank
 from core.inference.cpu_adapters import multiply_by_adapter
 from core.inference.requests import Completion, Request
+from core.inference.search import alternatives_of
 from core.inference.settings import InferenceSettings
 from core.machine.allocator import keep_freed_memory, release_memory
 from core.storage.models import reads_generation, unreadable
@@ -59,6 +60,8 @@ class VllmEngine:
             options["kv_cache_memory_bytes"] = int(settings.kv_cache_gigabytes * 2**30)
         if settings.gpu_memory_share is not None and on_gpu:
             options["gpu_memory_utilization"] = settings.gpu_memory_share
+        if settings.search is not None:
+            options |= {"enable_prefix_caching": True, "max_logprobs": alternatives_of(settings.search)}
         if not on_gpu:
             options = {
                 "dtype": "float32",
@@ -161,8 +164,8 @@ class VllmEngine:
             top_p=self.settings.top_p,
             max_tokens=request.max_output_tokens,
             seed=request.seed if self.settings.temperature else None,
-            logprobs=0,
-            flat_logprobs=True,
+            logprobs=request.alternatives,
+            flat_logprobs=not request.alternatives,
             detokenize=False,  # it would decode every token once more for its log-probability
             structured_outputs=StructuredOutputsParams(grammar=request.grammar) if request.grammar else None,
         )
@@ -175,7 +178,15 @@ class VllmEngine:
         first = output.outputs[0]
         tokens = list(first.token_ids)
         text = str(self._tokenizer.decode(tokens, skip_special_tokens=True))
-        return Completion(index, text, len(tokens), first.finish_reason, float(first.cumulative_logprob))
+        logprob = float(first.cumulative_logprob)
+        places: tuple[Any, ...] = ()
+        if request.alternatives:
+            places = tuple(
+                tuple((token, float(seen.logprob)) for token, seen in place.items())
+                for place in first.logprobs
+            )
+        reason = first.finish_reason
+        return Completion(index, text, len(tokens), reason, logprob, tuple(tokens) if places else (), places)
 
     def _lora(self, adapter: Path) -> Any:
         from vllm.lora.request import LoRARequest

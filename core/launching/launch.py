@@ -5,10 +5,11 @@ The worker and every stage are detached processes: closing the browser or the te
 
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from core.arc.tasks import Task
 from core.cluster.settings import ClusterSettings, check_ray, ensure_driver, set_cluster
 from core.curation.leaks import Leak
 from core.errors import UserError
@@ -21,7 +22,7 @@ from core.experiments.provenance import describe_run, settings_of
 from core.launching.worker import ensure_worker
 from core.machine.processes import end_group
 from core.mixing.held_out import hold_out
-from core.mixing.mixtures import Gate, Mixture, mixture_leaks, training_leaks
+from core.mixing.mixtures import Gate, Mixture, mixture_tasks, training_leaks
 from core.pipeline.kinds_of_work import wanted_work, work_named
 from core.pipeline.order import wants_work
 from core.preflight.pair_tasks import check_pairs
@@ -31,7 +32,7 @@ from core.runs.record import read_record
 from core.runs.state import RunState, corrected, finish, queue_for, read_state
 from core.runs.workers import is_on_cluster
 from core.specs.edit import as_yaml
-from core.specs.spec import ExperimentSpec, evaluated_tasks
+from core.specs.spec import ExperimentSpec, Recipe, evaluated_tasks
 from core.storage.files import append_record, locked, write_json, write_text
 from core.storage.stores import Store
 from core.training.adaptation import demonstrations_to_learn
@@ -118,6 +119,11 @@ def _frozen_leaks(root: Path, spec: ExperimentSpec, frozen: FrozenTasks, variant
     recipe, evaluated = spec.recipe_of(variant), frozen.load_evaluated(root)
     by_source = frozen.load_trained(root, variant, recipe.mixture)
     hold_out(Mixture(by_source, recipe.mixture, 0), recipe.training.validation, frozen.held_out.get(variant))
+    return _gate(root, recipe, by_source, evaluated)
+
+
+def _gate(root: Path, recipe: Recipe, by_source: Mapping[str, Sequence[Task]], evaluated: list[Task]) -> Gate:
+    """What a recipe shows of the evaluated tasks, in its mixture and at test time."""
     trained = [task for tasks in by_source.values() for task in tasks]
     if recipe.test_time is not None:
         trained += demonstrations_to_learn(evaluated, evaluated)
@@ -125,9 +131,13 @@ def _frozen_leaks(root: Path, spec: ExperimentSpec, frozen: FrozenTasks, variant
 
 
 def leaks_of(root: Path, spec: ExperimentSpec) -> dict[str, Gate]:
-    """For each variant, what its mixture shows of the evaluated tasks."""
+    """For each variant, what its mixture and its test-time training show of the evaluated tasks."""
     tasks = evaluated_tasks(root, spec.evaluation)
-    return {variant: mixture_leaks(root, spec.recipe_of(variant).mixture, tasks) for variant in spec.variants}
+    recipes = {variant: spec.recipe_of(variant) for variant in spec.variants}
+    return {
+        variant: _gate(root, recipe, mixture_tasks(root, recipe.mixture, tasks), tasks)
+        for variant, recipe in recipes.items()
+    }
 
 
 def _refuse_leaks(leaks: dict[str, tuple[Leak, ...]]) -> UserError:

@@ -1,30 +1,28 @@
 """The stage between training and inference: a short training per group of tasks, from the run's model.
 
-Each group leaves an adapter in `adapt/<group>/`, so a killed stage goes on with the next group. When all are
-there, `adapted.json` says how each went. One engine then answers every task by the adapter of its group, and
-the adapters are removed, unless they shall be kept.
+Each group leaves an adapter, or a model, in `adapt/<group>/`, so a killed stage goes on with the next group,
+and a long group from its checkpoint. When all are there, `adapted.json` says how each went. Weights that were
+removed are trained once more by the same seeds, and held to what they were.
 """
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
-from core.errors import Stopped
+from core.arc.tasks import Task
+from core.errors import Stopped, UserError
 from core.experiments.launched_experiment import LaunchedExperiment
-from core.experiments.provenance import add_to_record
 from core.inference.adapters import write_merged
-from core.inference.predict import Job, answer, predictions_path
-from core.runs.layout import Run
+from core.runs.adapted import BEGUN, RESULT, AdaptedGroup, adapted_groups
+from core.runs.layout import CHECKPOINT, Run
 from core.runs.reporter import Reporter
 from core.specs.spec import Recipe
-from core.storage.files import read_json, write_json
-from core.storage.models import model_location
-from core.storage.records import read_as
-from core.storage.schemas import PREDICTIONS, read_table, write_table
+from core.storage.files import fingerprint, locked, read_json, write_json
+from core.storage.model_files import SUMS
+from core.storage.models import check_seal, model_location
+from core.storage.records import fitting, read_as
 from core.training.adaptation import (
     AdaptationSettings,
     Group,
@@ -33,150 +31,253 @@ from core.training.adaptation import (
     mixture_of,
     training_of,
 )
+from core.training.settings import TrainingSettings
 
-RESULT = "group.json"
+if TYPE_CHECKING:
+    from core.training.train import Training
+
+SECONDS_BETWEEN_REPORTS = 2.0
+Report = Callable[[dict[str, Any]], None]
 
 
 def adapt(experiment: LaunchedExperiment, run: Run, report: Reporter) -> None:
-    """Train the adapters that are missing. Each group is reported: step (groups done), total, group, tasks,
-    loss_before and loss_after (nats per counted token, of the first and the last step), seconds."""
-    recipe = experiment.recipe_of(run)
-    settings = _settings(recipe)
-    groups = groups_of(experiment.evaluated, settings)
-    base = _base(experiment, run)
-    for number, group in enumerate(groups, 1):
-        folder = run.adapt / group.name
-        if not (folder / RESULT).exists():
-            write_json(folder / RESULT, _adapt_group(experiment, run, group, base))
-        report({"step": number, "total": len(groups), **read_as(folder / RESULT, dict[str, Any])})
+    """Train the groups that are missing. Reported are step (tasks adapted), total, group and loss
+    while a group goes on, and when it ends loss_before, loss_after, seconds and eta_seconds."""
+    total, done = len(experiment.evaluated), 0
+    begin, before = time.monotonic(), None
+    groups = _groups(experiment, run)
+    for group in groups:
+        if before is None and not (run.adapt / group.name / RESULT).exists():
+            begin, before = time.monotonic(), done
+        place = {"step": done, "total": total, "group": group.name}
+        result = _result(experiment, run, group, _Throttled(report, place))
+        done += len(group.tasks)
+        made = done - (done if before is None else before)
+        report(
+            {
+                **place,
+                "step": done,
+                **result.model_dump(include={"loss_before", "loss_after", "seconds"}),
+                "eta_seconds": (time.monotonic() - begin) / made * (total - done) if made else None,
+            }
+        )
     write_json(run.adapted_file, [read_json(run.adapt / group.name / RESULT) for group in groups])
 
 
-def _settings(recipe: Recipe) -> AdaptationSettings:
-    assert recipe.test_time is not None  # the stage has nothing to do where it is None
-    return recipe.test_time
+def settings_of(experiment: LaunchedExperiment, run: Run) -> AdaptationSettings:
+    """The settings of a run's test-time training, which must have some."""
+    settings = experiment.recipe_of(run).test_time
+    assert settings is not None
+    return settings
 
 
-def _base(experiment: LaunchedExperiment, run: Run) -> str:
-    """The model that adapters are trained on: the run's own, merged where the run trained an adapter."""
+def _groups(experiment: LaunchedExperiment, run: Run) -> list[Group]:
+    return groups_of(experiment.evaluated, settings_of(experiment, run))
+
+
+def weights_of(
+    experiment: LaunchedExperiment, run: Run, tasks: Sequence[Task]
+) -> list[tuple[Group, Path | None]]:
+    """The groups of these tasks, each with these of its tasks alone, and its weights; None where there was
+    nothing to learn from. What was removed is trained once more.
+
+    Raises `UserError` where that can't be done, or comes to something else than before.
+    """
+    wanted = {(task.source, task.task_id) for task in tasks}
+    known = {group.group: group for group in adapted_groups(run.folder)}
+    found = []
+    for group in _groups(experiment, run):
+        own = tuple(task for task in group.tasks if (task.source, task.task_id) in wanted)
+        if own:
+            weights = _weights(experiment, run, group, known.get(group.name))
+            found.append((Group(group.name, own), weights))
+    return found
+
+
+def _weights(
+    experiment: LaunchedExperiment, run: Run, group: Group, known: AdaptedGroup | None
+) -> Path | None:
+    settings = settings_of(experiment, run)
+    path = _trained_folder(run, group, settings)
+    if path.exists():
+        check_seal(path)
+        return path
+    if known is None or not known.demonstrations:
+        return None
+    if settings.seconds_per_task is not None:
+        raise UserError(
+            f"The {_what(settings)} of {run.name} were trained for a time and removed after they answered, so"
+            " they can't be made again. Launch the experiment under another name with test_time.keep: true."
+        )
+    shutil.rmtree(run.adapt / group.name, ignore_errors=True)
+    again = _result(experiment, run, group, lambda _: None, known)
+    if again.weights != known.weights:
+        shutil.rmtree(run.adapt / group.name, ignore_errors=True)
+        raise UserError(
+            f"The {_what(settings)} of {run.name} were removed after they answered, and trained once more"
+            " here they come out otherwise, as on another processor or with another torch. Ask where they"
+            " were made, or launch under another name with test_time.keep: true."
+        )
+    return path
+
+
+def _what(settings: AdaptationSettings) -> str:
+    return "adapters" if settings.method == "lora" else "models"
+
+
+def _trained_folder(run: Run, group: Group, settings: AdaptationSettings) -> Path:
+    from core.training.train import trained_folder
+
+    return trained_folder(run.adapt / group.name, TrainingSettings(method=settings.method))
+
+
+def forget_weights(experiment: LaunchedExperiment, run: Run) -> None:
+    """Once all is answered, remove what groups were trained to, unless it shall be kept; and the model on
+    which they were trained, where that was merged."""
+    if not experiment.is_done(run, "infer"):
+        return
+    shutil.rmtree(run.merged, ignore_errors=True)
+    if not settings_of(experiment, run).keep:
+        shutil.rmtree(run.adapt, ignore_errors=True)
+
+
+def base_of(experiment: LaunchedExperiment, run: Run) -> str:
+    """The model that groups start from: the run's own, merged where the run trained an adapter."""
     recipe = experiment.recipe_of(run)
     base = model_location(run.root, recipe.base_model)
     if recipe.training.method == "none":
         return base
     if recipe.training.method == "full":
         return str(run.model)
-    if not run.merged.exists():
+    with locked(run.folder / ".merged.lock"):  # parts of an evaluation begin together
         write_merged(base, run.adapter, run.merged)
     return str(run.merged)
 
 
-def _adapt_group(experiment: LaunchedExperiment, run: Run, group: Group, base: str) -> dict[str, Any]:
-    """Train the adapter of a group; what came of it. A group without a sample to learn from has none."""
-    from core.training.train import Training, train
+def _result(
+    experiment: LaunchedExperiment,
+    run: Run,
+    group: Group,
+    report: Report,
+    known: AdaptedGroup | None = None,
+) -> AdaptedGroup:
+    """What came of a group's training, which is done unless it was; where it is `known`, as it was."""
+    folder = run.adapt / group.name
+    if not (folder / RESULT).exists():
+        made = _adapt_group(experiment, run, group, report, known)
+        write_json(folder / RESULT, made.model_dump(mode="json"))
+    return read_as(folder / RESULT, AdaptedGroup, f"Delete the folder {folder} and launch again.")
 
-    recipe = experiment.recipe_of(run)
-    settings = _settings(recipe)
-    begin = time.monotonic()
-    losses: list[float] = []
+
+def _adapt_group(
+    experiment: LaunchedExperiment, run: Run, group: Group, report: Report, known: AdaptedGroup | None
+) -> AdaptedGroup:
+    """Train the weights of a group; what came of it. A group without a sample to learn from has none."""
+    from core.training.train import train
+
+    recipe, folder = experiment.recipe_of(run), run.adapt / group.name
     learned = demonstrations_to_learn(group.tasks, experiment.evaluated)
-    result: dict[str, Any] = {
-        "group": group.name,
-        "tasks": [[task.source, task.task_id] for task in group.tasks],
-        "demonstrations": sum(len(task.train) for task in learned),
-    }
-    if learned:
-        own = experiment.trained(run.variant) if settings.replay else {}
-        seed = group.seed(run.train_seed)
-        mixture = mixture_of(learned, settings, recipe.mixture, own, seed)
-        prompt = recipe.prompt.model_copy(update={"too_long": "shorten"})
-        training = Training(training_of(settings, recipe.training, len(learned)), prompt, mixture, base, seed)
-        train(training, run.adapt / group.name, _stoppable(run, losses))
-        shutil.rmtree(run.adapt / group.name / "checkpoint", ignore_errors=True)
-    return {
-        **result,
-        "loss_before": losses[0] if losses else None,
-        "loss_after": losses[-1] if losses else None,
-        "seconds": time.monotonic() - begin,
-    }
-
-
-def _stoppable(run: Run, losses: list[float]) -> Callable[[dict[str, Any]], None]:
-    """Collects the losses of a group's training, and stops it where a person wants the run to stop."""
-
-    def report(record: dict[str, Any]) -> None:
-        losses.append(record["loss"])
-        if run.stop_file.exists():
-            raise Stopped
-
-    return report
-
-
-def answer_adapted(experiment: LaunchedExperiment, run: Run, report: Reporter) -> None:
-    """Answer every task by its group's adapter, by one engine; where there is none, by the run's model."""
-    from core.inference.engines import open_engine
-    from core.pipeline.shared_engine import evaluation_of
-    from core.prompts.vocabulary import load_tokenizer
-
-    settings = _settings(experiment.recipe_of(run))
-    groups = groups_of(experiment.evaluated, settings)
-    adapters = {group.name: run.adapt / group.name / "adapter" for group in groups}
-    served = [adapter for adapter in adapters.values() if adapter.exists()]
-    model = _base(experiment, run)
-    engine = open_engine(experiment.spec.evaluation.inference, model, served)
-    add_to_record(run, engine={"name": engine.name, "version": engine.version, "merged_because": None})
-    seeds = [seed for seed in experiment.spec.eval_seeds if not run.predictions(seed).exists()]
-    progress = _Together(report, _attempts(experiment) * len(seeds))
-    jobs = (
-        Job(
-            evaluation_of(experiment, run, seed, group.tasks),
-            _part(run, seed, group),
-            progress.of((seed, group.name)),
-            adapters[group.name] if adapters[group.name] in served else None,
-        )
-        for seed in seeds
-        for group in groups
+    result = AdaptedGroup(
+        group=group.name,
+        tasks=[(task.source, task.task_id) for task in group.tasks],
+        demonstrations=sum(len(task.train) for task in learned),
     )
-    for _, problem in answer(jobs, engine, load_tokenizer(model)):
-        if problem is not None:
-            raise problem
-    for seed in seeds:
-        _put_together(run, seed, [_part(run, seed, group) for group in groups])
-    shutil.rmtree(run.merged, ignore_errors=True)
-    if not settings.keep:
-        shutil.rmtree(run.adapt, ignore_errors=True)
+    if not learned:
+        return result
+    training = _training(experiment, run, group, learned, recipe, known)
+    course = _Course(run, folder / BEGUN, report)
+    made = train(training, folder, course, note=course.note)
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    return result.model_copy(update={**course.result(), "weights": _fingerprint(made)})
 
 
-def _attempts(experiment: LaunchedExperiment) -> int:
-    outputs = sum(len(task.test) for task in experiment.evaluated)
-    return outputs * experiment.spec.evaluation.inference.attempts
+def _training(
+    experiment: LaunchedExperiment,
+    run: Run,
+    group: Group,
+    learned: list[Task],
+    recipe: Recipe,
+    known: AdaptedGroup | None,
+) -> "Training":
+    from core.training.numerics import Numerics
+    from core.training.train import Training
+
+    settings, seed = settings_of(experiment, run), group.seed(run.train_seed)
+    own = experiment.trained(run.variant) if settings.replay else {}
+    mixture = mixture_of(learned, settings, recipe.mixture, own, seed)
+    prompt = recipe.prompt
+    if prompt.template != "pair":  # which shows no demonstrations that it could lose
+        prompt = prompt.model_copy(update={"too_long": "shorten"})
+    numerics = None
+    if known is not None and known.numerics is not None:
+        numerics = fitting(known.numerics, Numerics, str(run.adapted_file))
+    return Training(
+        training_of(settings, recipe.training, len(learned)),
+        prompt,
+        mixture,
+        base_of(experiment, run),
+        seed,
+        numerics=numerics,
+    )
 
 
-def _part(run: Run, seed: int, group: Group) -> Path:
-    return run.eval_folder(seed) / "groups" / group.name
+def _fingerprint(weights: Path) -> str:
+    """Of the numbers alone; the files beside them name folders of this machine."""
+    sums = read_as(weights / SUMS, dict[str, str])
+    return fingerprint({name: value for name, value in sums.items() if name.endswith(".safetensors")})
 
 
-def _put_together(run: Run, seed: int, parts: list[Path]) -> None:
-    """The predictions of all groups as one file; the parts go."""
-    table = pa.concat_tables([read_table(predictions_path(part), PREDICTIONS) for part in parts])
-    keys = [(name, "ascending") for name in ("source", "task_id", "test_index", "attempt")]
-    write_table(run.predictions(seed), table.sort_by(keys), PREDICTIONS)
-    shutil.rmtree(run.eval_folder(seed) / "groups")
+class _Course:
+    """Follows a group's training over kills and stops, in a file of its own: its first and last loss, how it
+    is computed. Stops it where a person wants the run to stop."""
+
+    def __init__(self, run: Run, file: Path, report: Report) -> None:
+        self._run, self._file, self._report = run, file, report
+        self._begin = time.monotonic()
+        self._tokens = 0
+        self._kept: dict[str, Any] = read_json(file) if file.exists() else {}
+
+    def note(self, remarks: dict[str, Any]) -> None:
+        """Hear how it is computed."""
+        from core.training.numerics import Numerics
+
+        names = Numerics.__dataclass_fields__
+        self._keep(numerics={name: value for name, value in remarks.items() if name in names})
+
+    def __call__(self, record: dict[str, Any]) -> None:
+        """Hear of a step."""
+        self._tokens += record["tokens"]
+        if record["step"] == 1:
+            self._keep(loss_before=record["loss"])
+        if record["step"] == record["total"]:
+            speed = self._tokens / (time.monotonic() - self._begin)
+            self._keep(loss_after=record["loss"], steps=record["step"], tokens_per_second=speed)
+            self._keep(seconds=self._seconds())
+        elif self._run.stop_file.exists():
+            self._keep(seconds=self._seconds())
+            raise Stopped
+        self._report(record)
+
+    def _keep(self, **values: Any) -> None:
+        self._kept = {**self._kept, **values}
+        write_json(self._file, self._kept)
+
+    def _seconds(self) -> float:
+        return float(self._kept.get("seconds", 0.0)) + time.monotonic() - self._begin
+
+    def result(self) -> dict[str, Any]:
+        """What is known when it has ended."""
+        return self._kept
 
 
-class _Together:
-    """The progress of many small evaluations as that of one."""
+class _Throttled:
+    """Passes a group's steps on as the run's progress, not more often than somebody looks."""
 
-    def __init__(self, report: Reporter, total: int) -> None:
-        self.report, self.total = report, total
-        self.steps: dict[Any, int] = {}
+    def __init__(self, report: Reporter, place: dict[str, Any]) -> None:
+        self._report, self._place = report, place
+        self._next = time.monotonic() + SECONDS_BETWEEN_REPORTS
 
-    def of(self, key: tuple[int, str]) -> Callable[[dict[str, Any]], None]:
-        """What one of them reports to."""
-
-        def report(record: dict[str, Any]) -> None:
-            self.steps[key] = record["step"]
-            self.report(
-                {**record, "step": sum(self.steps.values()), "total": self.total, "eta_seconds": None}
-            )
-
-        return report
+    def __call__(self, record: dict[str, Any]) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + SECONDS_BETWEEN_REPORTS
+            self._report({**self._place, "loss": record["loss"]})

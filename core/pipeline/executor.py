@@ -8,7 +8,7 @@ job stands in the folders of its runs.
 import signal
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -121,6 +121,21 @@ class LocalExecutor:
         self._free.append(self._slots.pop(job))
         child = self._children.pop(job, None)
         return None if child is None else end_of(child.returncode)
+
+
+def deal_out(jobs: Sequence[Job], room: int) -> list[Job]:
+    """The jobs, of which those of several runs are parted so far as there is room for more jobs than there
+    are: each part opens an engine of its own. A job that somebody works on stays whole."""
+    parts = dict.fromkeys(jobs, 1)
+    able = [job for job in jobs if len(job.runs) > 1 and not _is_worked_on(job)]
+    while sum(parts.values()) < room:
+        largest = max(able, key=lambda job: len(job.runs) / parts[job], default=None)
+        if largest is None or len(largest.runs) == parts[largest]:
+            break
+        parts[largest] += 1
+    return [
+        replace(job, runs=job.runs[number::count]) for job, count in parts.items() for number in range(count)
+    ]
 
 
 def end_of(code: int | None) -> str | None:

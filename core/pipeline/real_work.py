@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from core.errors import UserError
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.experiments.provenance import add_to_record
-from core.pipeline.adapt import adapt, answer_adapted
+from core.pipeline.adapt import adapt
+from core.pipeline.answer_groups import answer_adapted
 from core.pipeline.ask_again import repeat, rescore_answers
 from core.pipeline.shared_engine import answer_runs, engine_groups
 from core.pipeline.work import Reporting, Work, one_by_one

@@ -17,51 +17,15 @@ from core.experiments.experiment import list_experiments
 from core.experiments.listing import list_runs
 from core.experiments.provenance import add_to_record
 from core.runs.done import Stage
+from core.runs.fingerprints import eval_fingerprint, train_fingerprint
 from core.runs.layout import ADAPTER, MODEL, Run
 from core.runs.progress import write_log
 from core.runs.record import read_record
-from core.storage.files import fingerprint, writing
+from core.storage.files import writing
 from core.storage.schemas import PREDICTIONS, read_table, write_table
 
 WEIGHTS = (ADAPTER, MODEL)
 Other = tuple[Run, dict[str, Any]]
-
-
-def train_fingerprint(record: dict[str, Any]) -> str:
-    """The fingerprint of the training that a run's record (`run.json`) describes."""
-    recipe = record["recipe"]
-    return fingerprint(
-        {
-            # Where the base model lies does not matter, what it is does.
-            # What follows at test time does not change the training, so variants of it train once.
-            "recipe": {
-                name: value for name, value in recipe.items() if name not in ("base_model", "test_time")
-            },
-            "base_model": record["base_model"],
-            "tasks": record["trained"],
-            "held_out": record.get("held_out"),
-            "train_seed": record["train_seed"],
-            "work": record.get("work"),
-            "code": record["code"]["sha256"],
-            "libraries": record["libraries"],
-        }
-    )
-
-
-def eval_fingerprint(record: dict[str, Any], eval_seed: int) -> str:
-    """The fingerprint of one evaluation of the run that a record describes."""
-    evaluation = record["evaluation"]
-    sources = [share["source"] for share in evaluation["sources"]]
-    return fingerprint(
-        {
-            "training": train_fingerprint(record),
-            "test_time": record["recipe"].get("test_time"),
-            "evaluation": evaluation,
-            "data": {source: record["data"][source] for source in sources},
-            "evaluated": record["evaluated"]["sha256"],
-            "eval_seed": eval_seed,
-        }
-    )
 
 
 def take_over(run: Run, stage: Stage, eval_seeds: tuple[int, ...]) -> None:

@@ -9,6 +9,7 @@ its `predictions.parquet` exists, so a part that is started again does only what
 import shutil
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +18,8 @@ from core.errors import Stopped, UserError
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.experiments.provenance import add_to_record
 from core.inference.predict import Job, answer
+from core.pipeline.adapt import forget_weights
+from core.pipeline.answer_groups import answer_tasks
 from core.pipeline.shared_engine import (
     check_trained_prompts,
     engine_record,
@@ -88,6 +91,10 @@ def _answer(experiment: LaunchedExperiment, run: Run, shard: Shard, reporter: "_
     from core.prompts.vocabulary import load_tokenizer
 
     tasks = _tasks(experiment, shard)
+    if experiment.recipe_of(run).test_time is not None:
+        folder_of = partial(_folder, run, shard)
+        answer_tasks(experiment, run, tasks, folder_of, reporter, first=shard.number == 1)
+        return
     left = [seed for seed in experiment.spec.eval_seeds if not run.predictions(seed).exists()]
     if not left:
         return
@@ -101,7 +108,7 @@ def _answer(experiment: LaunchedExperiment, run: Run, shard: Shard, reporter: "_
         jobs = [
             Job(
                 evaluation_of(experiment, run, seed, tasks),
-                shard.folder(run.eval_folder(seed)),
+                _folder(run, shard, seed),
                 reporter,
                 adapters.get(run),
             )
@@ -111,6 +118,10 @@ def _answer(experiment: LaunchedExperiment, run: Run, shard: Shard, reporter: "_
             if problem is not None:
                 raise problem
     shutil.rmtree(merged, ignore_errors=True)
+
+
+def _folder(run: Run, shard: Shard, eval_seed: int) -> Path:
+    return shard.folder(run.eval_folder(eval_seed))
 
 
 def _tasks(experiment: LaunchedExperiment, shard: Shard) -> list[Task]:
@@ -181,6 +192,8 @@ def put_together(experiment: LaunchedExperiment, run: Run, of: int) -> None:
             keys = [(name, "ascending") for name in ("source", "task_id", "test_index", "attempt")]
             write_table(target, table.sort_by(keys), PREDICTIONS)
             shutil.rmtree(folder / SHARDS)
+    if experiment.recipe_of(run).test_time is not None:
+        forget_weights(experiment, run)
 
 
 def progress_of_shards(run: Run, of: int) -> dict[str, Any]:

@@ -130,11 +130,6 @@ def what_answers(
     """The model that an engine loads for these runs, and the adapters that it serves with it. An adapter that
     can't be served is merged into a copy of its base, in the folder `merged`, else in the first run's."""
     first = runs[0]
-    if experiment.recipe_of(first).test_time is not None:
-        raise UserError(
-            f"'{first.variant}' answers each task by an adapter of test-time training, so its evaluations are"
-            " neither split into parts nor answered again. Launch it anew instead."
-        )
     base = model_location(first.root, experiment.recipe_of(first).base_model)
     if experiment.recipe_of(first).training.method == "none":
         return base, {}

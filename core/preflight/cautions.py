@@ -52,7 +52,7 @@ def _without_token(root: Path, spec: ExperimentSpec, recipes: Iterable[Recipe]) 
     """Which evaluated tasks a variant with template pair has no token for."""
     found = []
     for recipe in recipes:
-        if recipe.prompt.template == "pair":
+        if recipe.prompt.template == "pair" and recipe.test_time is None:  # which learns them
             evaluated = evaluated_tasks(root, spec.evaluation)
             mixture = mixture_tasks(root, recipe.mixture, evaluated)
             learned = {task.task_id for members in mixture.values() for task in members}

@@ -21,13 +21,20 @@ from core.mixing.mixtures import Mixture, load_mixture
 from core.prompts.pairs import pair_count
 from core.prompts.shortening import shorten
 from core.prompts.templates import PromptSettings, answer_text, longest_answer, prompt_text
-from core.runs.done import STAGES
+from core.runs.adapted import adapted_groups
+from core.runs.done import EVERY_STAGE, STAGES
 from core.runs.layout import Run
 from core.runs.progress import progress_of
 from core.runs.record import read_record
 from core.runs.state import state_of
 from core.specs.spec import ExperimentSpec, Recipe, evaluated_tasks
 from core.storage.files import bytes_of
+from core.training.adaptation import (
+    AdaptationSettings,
+    demonstrations_to_learn,
+    groups_of,
+    mixture_of,
+)
 
 SAMPLES = 64
 RUNS_LOOKED_AT = 12
@@ -35,7 +42,11 @@ RUNS_LOOKED_AT = 12
 
 @dataclass(frozen=True)
 class Size:
-    """How large an experiment is, all runs together."""
+    """How large an experiment is, all runs together.
+
+    `adapting_runs` have test-time training per group, of `adaptation_tokens` where it goes by steps, and of
+    `adaptation_seconds` where it has a budget.
+    """
 
     runs: int
     tasks: int
@@ -43,18 +54,23 @@ class Size:
     attempts: int
     training_tokens: int
     inference_tokens: int
+    adapting_runs: int = 0
+    adaptation_tokens: int = 0
+    adaptation_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class Measured:
     """What earlier runs reported: medians over runs, None where nothing is known.
 
-    Speeds are tokens per second; `seconds_to_start` is what passes between two stages of a run, while a
-    process starts and loads the model; `bytes_per_run` is the size of a finished run's folder.
+    Speeds are tokens per second, that of test-time training with the loading of the model for each group;
+    `seconds_to_start` is what passes between two stages of a run, while a process starts and loads the model;
+    `bytes_per_run` is the size of a finished run's folder.
     """
 
     runs: int = 0
     training_speed: float | None = None
+    adaptation_speed: float | None = None
     inference_speed: float | None = None
     seconds_to_start: float | None = None
     bytes_per_run: float | None = None
@@ -75,7 +91,40 @@ def size_of(root: Path, spec: ExperimentSpec) -> Size:
         attempts=outputs * spec.evaluation.inference.attempts * len(spec.eval_seeds) * runs,
         training_tokens=round(trained * len(spec.train_seeds)),
         inference_tokens=asked * len(spec.eval_seeds) * len(spec.train_seeds),
+        **_adaptation(recipes, tasks, len(spec.train_seeds)),
     )
+
+
+def _adaptation(recipes: Sequence[Recipe], evaluated: Sequence[Task], seeds: int) -> dict[str, Any]:
+    """The fields of `Size` about test-time training per group."""
+    adapting = [(recipe, recipe.test_time) for recipe in recipes if recipe.test_time is not None]
+    by_steps = [one for one in adapting if one[1].seconds_per_task is None]
+    learned = demonstrations_to_learn(evaluated, evaluated) if adapting else []
+    tokens = sum(_adaptation_tokens(recipe, settings, evaluated, learned) for recipe, settings in by_steps)
+    budgets = sum(settings.seconds_per_task or 0.0 for _, settings in adapting)
+    return {
+        "adapting_runs": len(adapting) * seeds,
+        "adaptation_tokens": round(tokens * seeds),
+        "adaptation_seconds": budgets * len(learned) * seeds,
+    }
+
+
+def _adaptation_tokens(
+    recipe: Recipe, settings: AdaptationSettings, evaluated: Sequence[Task], learned: Sequence[Task]
+) -> float:
+    """Tokens of all groups of one run, from the samples that a training on all of them draws first."""
+    if not learned:
+        return 0.0
+    alone = settings.model_copy(update={"replay": 0.0})
+    mixture = mixture_of(learned, alone, recipe.mixture, {}, 0)
+    prompt = recipe.prompt.model_copy(update={"too_long": "shorten"})
+    limit = recipe.training.max_seq_len
+    lengths = [length for length in _sample_lengths(mixture, prompt, limit) if length <= limit]
+    known = {task.task_id for task in learned}
+    groups = sum(
+        any(task.task_id in known for task in group.tasks) for group in groups_of(evaluated, settings)
+    )
+    return groups * settings.steps * settings.samples_per_step * sum(lengths) / max(1, len(lengths))
 
 
 def _training_tokens(root: Path, recipe: Recipe, evaluated: Sequence[Task]) -> float:
@@ -148,6 +197,7 @@ def measured(root: Path, spec: ExperimentSpec) -> Measured:
     return Measured(
         runs=len(runs),
         training_speed=_median(_speeds(records, "train")),
+        adaptation_speed=_median(_adaptation_speeds(runs)),
         inference_speed=_median(_speeds(records, "infer")),
         seconds_to_start=_median(starts),
         bytes_per_run=_median([float(bytes_of(run.folder)) for run in runs]),
@@ -190,14 +240,23 @@ def _speeds(runs: Iterable[list[dict[str, Any]]], stage: str) -> list[float]:
     return [speed for speed in medians if speed]
 
 
+def _adaptation_speeds(runs: Iterable[Run]) -> list[float]:
+    """The median speed over the groups of each run, in tokens per second."""
+    medians = (
+        _median([one.tokens_per_second for one in adapted_groups(run.folder) if one.tokens_per_second])
+        for run in runs
+    )
+    return [speed for speed in medians if speed]
+
+
 def _gaps(progress: list[dict[str, Any]]) -> list[float]:
     """Seconds between the last record of a stage and the first of the next one."""
     times = {
         stage: [one["time"] for one in progress if one.get("stage") == stage and one.get("time") is not None]
-        for stage in STAGES
+        for stage in EVERY_STAGE
     }
-    following = itertools.pairwise(STAGES)
-    return [min(times[b]) - max(times[a]) for a, b in following if times[a] and times[b]]
+    following = itertools.pairwise(stage for stage in EVERY_STAGE if times[stage])
+    return [min(times[b]) - max(times[a]) for a, b in following]
 
 
 def _median(values: list[float]) -> float | None:
@@ -206,12 +265,42 @@ def _median(values: list[float]) -> float | None:
 
 def seconds_needed(size: Size, known: Measured) -> float | None:
     """Seconds until all runs are done, one stage after another; None while a speed is unknown."""
-    if not (known.training_speed and known.inference_speed and known.seconds_to_start):
+    training = _seconds(size.training_tokens, known.training_speed)
+    answering = _answering_seconds(size, known)
+    if training is None or answering is None or not known.seconds_to_start:
         return None
-    starts = size.runs * len(STAGES) * known.seconds_to_start
-    return (
-        starts + size.training_tokens / known.training_speed + size.inference_tokens / known.inference_speed
+    starts = (size.runs * len(STAGES) + size.adapting_runs) * known.seconds_to_start
+    return starts + training + answering
+
+
+def seconds_per_task(size: Size, known: Measured) -> float | None:
+    """Seconds that a run spends on a task, test-time training and all its evaluations together, as contests
+    limit it; None while a speed is unknown. Where some runs adapt only, of those that do the most."""
+    inference = _seconds(size.inference_tokens, known.inference_speed)
+    adapting = _adapting_seconds(size, known)
+    if inference is None or adapting is None:
+        return None
+    return (inference / size.runs + adapting / max(1, size.adapting_runs)) / size.tasks
+
+
+def _answering_seconds(size: Size, known: Measured) -> float | None:
+    inference, adapting = (
+        _seconds(size.inference_tokens, known.inference_speed),
+        _adapting_seconds(size, known),
     )
+    return None if inference is None or adapting is None else inference + adapting
+
+
+def _adapting_seconds(size: Size, known: Measured) -> float | None:
+    speed = known.adaptation_speed or known.training_speed
+    steps = _seconds(size.adaptation_tokens, speed)
+    return None if steps is None else steps + size.adaptation_seconds
+
+
+def _seconds(tokens: int, speed: float | None) -> float | None:
+    if not tokens:
+        return 0.0
+    return None if not speed else tokens / speed
 
 
 def bytes_needed(size: Size, known: Measured) -> float | None:

@@ -5,13 +5,14 @@ note draws as still pictures (`core.reports.svg`); nothing is computed but place
 and the colour of text are left to whoever shows them, so that light and dark both work.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 
 from core.results.loading import SHARE
 from core.results.number_format import scale_of, titled, unit_words
+from core.warnings.leak_warnings import TEST_TIME
 
 # Okabe & Ito (2008), in an order that is readable on light and on dark; yellow comes last.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B8A900")
@@ -21,6 +22,8 @@ MARKERS = ("circle", "diamond", "square", "triangle-up", "x", "star")
 ROW_HEIGHT = 64
 LONGEST_LEGEND = 110
 """Letters of a legend that stands above a chart in two lines at most."""
+TEST_TIME_COLOUR = "#8E5FBF"
+"""What marks variants with test-time training; nothing else has this colour."""
 _JITTER = 0.16
 FONT = 13
 GRID = "rgba(128, 128, 128, 0.22)"
@@ -51,10 +54,12 @@ def run_chart(
     variants: Sequence[str],
     baseline: str,
     metric: str,
+    test_time: Collection[str] = (),
 ) -> go.Figure:
     """Every run as a dot, mean ± std as a bar, the interval as a whisker; one line per variant, best on top.
 
-    `rows` are `core.results.verdicts.Row`, in order; `runs` are records of `core.results.tables.dot_records`.
+    `rows` are `core.results.verdicts.Row`, in order; `runs` are records of `core.results.tables.dot_records`;
+    `test_time` names the variants that were trained at test time.
     """
     unit = rows[0].unit if rows else SHARE
     scale = scale_of(unit)
@@ -70,7 +75,7 @@ def run_chart(
         _add_dots(figure, place, row.variant, own, colours[row.variant], markers[row.variant], unit)
     figure.update_yaxes(
         tickvals=list(range(len(rows))),
-        ticktext=[chart_text(row.variant) for row in rows],
+        ticktext=[variant_text(row.variant, test_time) for row in rows],
         range=[len(rows) - 0.4, -0.6],
         showgrid=False,
         zeroline=False,
@@ -148,7 +153,11 @@ def _add_dots(
 
 
 def curve_chart(
-    records: Sequence[Mapping[str, Any]], variants: Sequence[str], baseline: str, title: str
+    records: Sequence[Mapping[str, Any]],
+    variants: Sequence[str],
+    baseline: str,
+    title: str,
+    test_time: Collection[str] = (),
 ) -> go.Figure:
     """Curves over the number of attempts with a band of ± std over runs; records: variant, k, mean, std.
 
@@ -159,7 +168,8 @@ def curve_chart(
     for variant in sorted(variants, key=lambda one: one != baseline):
         own = [record for record in records if record["variant"] == variant]
         if own:
-            _add_curve(figure, variant, own, colours[variant], 5.0 if variant == baseline else 2.5)
+            width = 5.0 if variant == baseline else 2.5
+            _add_curve(figure, variant, own, colours[variant], width, test_time)
     ks = sorted({record["k"] for record in records})
     shown = [k for k in ks if k & (k - 1) == 0 or k == ks[-1]]
     figure.update_xaxes(type="log", tickvals=shown, ticktext=[str(k) for k in shown], title="attempts")
@@ -172,7 +182,12 @@ def curve_chart(
 
 
 def _add_curve(
-    figure: go.Figure, variant: str, own: Sequence[Mapping[str, Any]], colour: str, width: float
+    figure: go.Figure,
+    variant: str,
+    own: Sequence[Mapping[str, Any]],
+    colour: str,
+    width: float,
+    test_time: Collection[str],
 ) -> None:
     ks = [record["k"] for record in own]
     if all(record["std"] is not None for record in own):
@@ -194,7 +209,7 @@ def _add_curve(
         x=ks,
         y=[100 * record["mean"] for record in own],
         mode="lines",
-        name=chart_text(variant),
+        name=variant_text(variant, test_time),
         legendgroup=variant,
         line={"color": colour, "width": width},
         customdata=[record["n"] for record in own],
@@ -202,9 +217,12 @@ def _add_curve(
     )
 
 
-def solved_chart(solved: Any) -> go.Figure:
+def solved_chart(solved: Any, test_time: Collection[str] = ()) -> go.Figure:
     """A strip of runs × tasks (`core.results.curves.Solved`): grey never, orange sometimes, blue always."""
-    runs = [chart_text(f"{variant} · {seed}") for variant, seed in solved.runs]
+    runs = [
+        chart_text(f"{variant} · {seed}") + (f" · {TEST_TIME}" if variant in test_time else "")
+        for variant, seed in solved.runs
+    ]
     figure = go.Figure(
         go.Heatmap(
             z=solved.share,
@@ -233,6 +251,12 @@ def chart_text(text: object) -> str:
     """Text from data in a chart, which takes tags for bold type, line ends and links. Every name, label and
     title of a chart goes through here."""
     return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def variant_text(variant: str, test_time: Collection[str]) -> str:
+    """The name of a variant in a chart, marked where it was trained at test time."""
+    mark = f' <span style="color:{TEST_TIME_COLOUR}">{TEST_TIME}</span>' if variant in test_time else ""
+    return chart_text(variant) + mark
 
 
 def finished(figure: go.Figure, x_title: str, height: int, y_title: str = "") -> go.Figure:

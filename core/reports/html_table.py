@@ -23,6 +23,7 @@ from core.results.number_format import (
 )
 from core.results.verdicts import Row
 from core.spread.intervals import SCOPES
+from core.warnings.leak_warnings import TEST_TIME
 
 FIGURE_SPACE = "\u2007"
 """As wide as a digit, and kept by a browser beside another space."""
@@ -51,6 +52,7 @@ table.results [title] { cursor: help; }
 table.results .verdict { padding: 0.1rem 0.5rem; border-radius: 1rem; font-weight: 600; font-size: 0.85rem; }
 table.results .better { background: rgba(0, 158, 115, 0.18); }
 table.results .worse { background: rgba(213, 94, 0, 0.2); }
+table.results .test-time { background: rgba(142, 95, 191, 0.2); font-weight: 500; }
 table.results .cannot { background: rgba(128, 128, 128, 0.16); font-weight: 500; }
 </style>"""
 
@@ -63,17 +65,19 @@ def result_table(
     baseline: str,
     scope: str,
     colours: Mapping[str, str],
+    labels: Mapping[str, str] | None = None,
 ) -> str:
-    """The table: `rows` in order, `cells` the record of each (variant, metric), `metrics` the columns."""
+    """The table: `rows` in order, `cells` the record of each (variant, metric), `metrics` the columns.
+    `labels` are those of variants with test-time training."""
     split = any(row.sd_training is not None for row in rows)
     units = {metric: str(record.get("unit", "share")) for (_, metric), record in cells.items()}
     head = "".join(_head(rows, metrics, units, judged, baseline, scope, split))
     shown = [cells[row.variant, metric] for row in rows for metric in metrics]
-    texts = table_texts(shown)
-    body = "".join(
-        f"<tr>{''.join(_line(row, cells, texts, metrics, judged, baseline, scope, colours, split))}</tr>"
-        for row in rows
+    texts, known = table_texts(shown), labels or {}
+    lines = (
+        _line(row, cells, texts, metrics, judged, baseline, scope, colours, split, known) for row in rows
     )
+    body = "".join(f"<tr>{''.join(line)}</tr>" for line in lines)
     return (
         f'{STYLE}<div class="results-scroll"><table class="results"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
@@ -130,9 +134,12 @@ def _line(
     scope: str,
     colours: Mapping[str, str],
     split: bool,
+    labels: Mapping[str, str],
 ) -> list[str]:
     swatch = f'<span class="swatch" style="background:{colours[row.variant]}"></span>'
-    found = [_cell(swatch + html.escape(row.variant), "")]
+    label = labels.get(row.variant, "")
+    mark = f' <span class="verdict test-time">{TEST_TIME}</span>' if label else ""
+    found = [_cell(swatch + html.escape(row.variant) + mark, label)]
     main = cells[row.variant, judged]
 
     def number(metric: str, kind: str = "") -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.experiments.experiment import known_folder
+from core.experiments.experiment import known_folder, test_time_by_variant
 from core.experiments.listing import list_runs
 from core.preflight import planning
 from core.reports import figures, text_tables
@@ -24,6 +24,7 @@ from core.results.conclusion import experiment_answer
 from core.results.differences import differing_settings, setting_text
 from core.results.loading import Scores, load_scores
 from core.results.noise import ALL_VARIANTS, noise, spread_records
+from core.results.paired import paired_records
 from core.results.records import records_of
 from core.runs.layout import IMPORTED, SPEC, Run, eval_folders
 from core.runs.record import read_record
@@ -33,6 +34,7 @@ from core.spread.intervals import SCOPES
 from core.storage.evaluation_files import SCORES_FILE
 from core.warnings import caveats
 from core.warnings.alarms import alarm_sentences, check_records
+from core.warnings.leak_warnings import test_time_labels
 
 MOST_LEAKS_LISTED = 20
 
@@ -45,6 +47,7 @@ body {
 h1 { font-size: 1.5rem; margin-bottom: 0.3rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 h3 { font-size: 1rem; margin-bottom: 0.3rem; }
 p.said, figcaption { opacity: 0.75; margin: 0.4rem 0; }
+p.test-time { color: #8E5FBF; opacity: 1; }
 p.careful { border-left: 3px solid #D55E00; padding-left: 0.8rem; }
 table.plain { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.88rem; }
 table.plain th, table.plain td {
@@ -76,7 +79,7 @@ def lab_note(root: Path, name: str, aggregation: str = "by_task", scope: str = "
         *(f'<p class="careful">{_text(one)}</p>' for one in _cautions(root, scores, runs)),
         *_results(root, scores, aggregation, scope),
         *_curves(root, scores, aggregation),
-        *_comparisons(scores, aggregation),
+        *_comparisons(root, scores, aggregation),
         *_components(scores, aggregation),
         *_settings(root, scores),
         *_provenance(root, name, runs, made),
@@ -116,18 +119,19 @@ def _results(root: Path, scores: Scores, aggregation: str, scope: str) -> list[s
     """The table of all metrics; then for each its verdicts and every run's dot."""
     spec = scores.experiment
     colours = figures.variant_colours(scores.variants, spec.baseline)
+    labels = test_time_labels(scores)
     records = records_of(scores, spec.metrics, aggregation, scope)
     cells = {(record["variant"], record["metric"]): record for record in records}
     parts = ["<h2>Results</h2>", f"<p><strong>{_text(experiment_answer(scores))}</strong></p>"]
-    shown = marks(root, spec.name)
-    parts.append(_table(text_tables.results_table(records, marks=shown)))
+    shown = text_tables.results_table(records, marks=marks(root, spec.name))
+    parts.append(_table(text_tables.with_test_time(shown, scores)))
     parts.append(_said(number_format.scope_sentence(scores, scope, aggregation)))
     for metric in spec.metrics:
         rows = verdicts.verdict_rows(scores, metric, aggregation, scope)
         parts.append(f"<h3>{_text(metric)}</h3>{_said(number_format.metric_sentence(metric))}")
-        parts.append(result_table(rows, cells, [metric], metric, spec.baseline, scope, colours))
+        parts.append(result_table(rows, cells, [metric], metric, spec.baseline, scope, colours, labels))
         dots = tables.dot_records(scores, metric, aggregation, scope)
-        figure = figures.run_chart(rows, dots, scores.variants, spec.baseline, metric)
+        figure = figures.run_chart(rows, dots, scores.variants, spec.baseline, metric, spec.test_time)
         said = [number_format.noise_sentence(noise(scores, metric, aggregation))]
         said += [planning.detectable_sentence(scores, metric, aggregation)]
         caption = "Dots: runs; bar: mean ± std; whisker: 95 % interval of the mean. " + " ".join(said)
@@ -140,9 +144,11 @@ def _curves(root: Path, scores: Scores, aggregation: str) -> list[str]:
     if not scores.columns:
         return []
     spec, parts = scores.experiment, ["<h2>More attempts</h2>"]
-    for kind, sentence in curves.SENTENCES.items():
+    if spec.search:
+        parts = []  # a search makes no attempts
+    for kind, sentence in () if spec.search else curves.SENTENCES.items():
         records = curves.curve_records(root, scores, kind, aggregation)
-        figure = figures.curve_chart(records, scores.variants, spec.baseline, f"{kind}, %")
+        figure = figures.curve_chart(records, scores.variants, spec.baseline, f"{kind}, %", spec.test_time)
         parts.append(_figure(figure, f"{kind} over attempts", f"{kind}: {sentence}"))
     strip = curves.solved(scores)
     never, sometimes, always = strip.kinds
@@ -151,10 +157,10 @@ def _curves(root: Path, scores: Scores, aggregation: str) -> list[str]:
         f"{always} tasks always solved, {sometimes} sometimes, {never} never. A column is a task, a line a"
         " run: grey never right, orange sometimes, blue in every attempt."
     )
-    return [*parts, _figure(figures.solved_chart(strip), "tasks by run", words)]
+    return [*parts, _figure(figures.solved_chart(strip, spec.test_time), "tasks by run", words)]
 
 
-def _comparisons(scores: Scores, aggregation: str) -> list[str]:
+def _comparisons(root: Path, scores: Scores, aggregation: str) -> list[str]:
     """Every variant against the baseline, at every scope that is known."""
     spec = scores.experiment
     comparable = [metric for metric in spec.metrics if verdicts.is_comparable(scores, metric)]
@@ -163,7 +169,9 @@ def _comparisons(scores: Scores, aggregation: str) -> list[str]:
         if variant == spec.baseline or not (scores.runs[variant] and scores.runs[spec.baseline]):
             continue
         records = verdicts.compare_records(scores, spec.baseline, variant, comparable, None, aggregation)
+        records += paired_records(root, scores, spec.baseline, variant, comparable, aggregation)
         table = text_tables.comparison_table(records, spec.baseline, variant)
+        table = text_tables.with_test_time(table, scores)
         line = text_tables.command("compare", spec.name, spec.baseline, variant)
         parts.append(
             f"<h3>{_text(variant)} against {_text(spec.baseline)}</h3>{_table(table)}{_command(line)}"
@@ -177,7 +185,7 @@ def _components(scores: Scores, aggregation: str) -> list[str]:
     records = [record for record in every if record["variant"] == ALL_VARIANTS]
     if not records:
         return []
-    table = text_tables.components_table(records)
+    table = text_tables.with_test_time(text_tables.components_table(records), scores)
     line = text_tables.command("spread", scores.experiment.name)
     return ["<h2>Where the spread comes from</h2>", _table(table), _command(line)]
 
@@ -215,12 +223,19 @@ def _provenance(root: Path, name: str, runs: Sequence[Run], made: Mapping[Run, A
     leaks = [(variant, leak) for variant, found in _leaks(runs, made).items() for leak in found]
     if runs:
         parts.append("<h2>Leaks</h2>")
-        parts.append(
-            _leak_table(leaks) if leaks else _said("No mixture held an evaluated task or a twin of one.")
-        )
+        parts.append(_leak_table(leaks) if leaks else _said(_no_leak(test_time_by_variant(folder))))
     spec = folder / SPEC if (folder / SPEC).exists() else folder / IMPORTED
     text = spec.read_text(encoding="utf-8", errors="replace")
     return [*parts, "<h2>The whole specification</h2>", f"<pre>{_text(text)}</pre>"]
+
+
+def _no_leak(test_time: Mapping[str, int]) -> str:
+    if not test_time:
+        return "No mixture held an evaluated task or a twin of one."
+    return (
+        "No mixture held a test pair of an evaluated task, or a twin of one. Demonstrations were trained on:"
+        " that is test-time training."
+    )
 
 
 def _run_line(run: Run, record: Mapping[str, Any]) -> list[str]:
@@ -291,7 +306,8 @@ def _figure(figure: Any, title: str, caption: str) -> str:
 
 
 def _table(table: text_tables.Table) -> str:
-    return _rows(table.header, table.rows, table.names)
+    notes = "".join(f'<p class="said test-time">{_text(note)}</p>' for note in table.notes)
+    return _rows(table.header, table.rows, table.names) + notes
 
 
 def _rows(header: Sequence[str], rows: Iterable[Sequence[str]], names: int) -> str:

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from core.reports.figures import GRID
+from core.reports.figures import GRID, TEST_TIME_COLOUR
+from core.warnings.leak_warnings import TEST_TIME
 
 WIDTH = 760
 _LETTER, _LINE, _SMALL = 7.0, 18, 11
@@ -62,7 +63,7 @@ def svg(figure: go.Figure, title: str) -> str:
     bottom = height - (60 if x_labels else 24) - (_LINE if figure.layout.xaxis.title.text else 0)
     top = 10.0 + _LINE * legend.count('data-line="first"')
     y = _axis(figure, "y", bottom, top)
-    widest = max((len(_short(label)) for _, label in y.ticks), default=0)
+    widest = max((len("".join(_name_and_mark(label))) for _, label in y.ticks), default=0)
     left = 14 + _LETTER * widest + (_LINE if figure.layout.yaxis.title.text else 0)
     x = _axis(figure, "x", left, WIDTH - 16.0)
     marks = "".join(mark for trace in figure.data for mark in _trace(trace, x, y))
@@ -184,8 +185,8 @@ def _legend(figure: go.Figure) -> str:
         return ""
     parts, across, row = [], 40.0, 0
     for number, trace in enumerate(named):
-        label = _short(str(trace.name))
-        wide = 44 + _LETTER * len(label)
+        label = str(trace.name)
+        wide = 44 + _LETTER * len("".join(_name_and_mark(label)))
         if number and across + wide > WIDTH:
             across, row = 40.0, row + 1
         first = ' data-line="first"' if across == 40.0 else ""
@@ -335,11 +336,19 @@ def _stroke(x1: float, y1: float, x2: float, y2: float, colour: str, width: floa
 
 
 def _text(x: float, y: float, text: str, anchor: str, size: float = _SMALL, more: str = "") -> str:
-    whole = f"<title>{html.escape(text)}</title>" if text != _short(text) else ""
+    name, mark = _name_and_mark(text)
+    whole = f"<title>{html.escape(text)}</title>" if name + mark != text and not mark else ""
+    marked = f'<tspan fill="{TEST_TIME_COLOUR}">{mark}</tspan>' if mark else ""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size:g}" fill="currentColor"'
-        f"{' ' + more if more else ''}>{html.escape(_short(text))}{whole}</text>"
+        f"{' ' + more if more else ''}>{html.escape(name)}{marked}{whole}</text>"
     )
+
+
+def _name_and_mark(text: str) -> tuple[str, str]:
+    """A label as it is drawn, and behind it the mark of test-time training, where it has one."""
+    name, tag, _ = text.partition(" <span")
+    return _short(name), f" {TEST_TIME}" if tag else ""
 
 
 def _short(text: str) -> str:

@@ -6,7 +6,7 @@ note shows. Each knows the command that gives the same.
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from core.reports import exports
@@ -22,9 +22,11 @@ from core.results.number_format import (
     titled,
     unit_words,
 )
+from core.warnings.leak_warnings import test_time_labels, test_time_sentence
 
 if TYPE_CHECKING:
     from core.results.differences import TaskDifference
+    from core.results.loading import Scores
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -42,6 +44,8 @@ class Table:
     names: int = 1
     command: str = ""
     caption: str = ""
+    notes: tuple[str, ...] = ()
+    """Sentences that stand below the table where it is read here."""
 
     @property
     def markdown(self) -> str:
@@ -57,6 +61,22 @@ class Table:
     def csv(self) -> str:
         """The records, unrounded."""
         return exports.csv_text(self.records, self.header)
+
+
+def with_test_time(table: Table, scores: "Scores") -> Table:
+    """The table with what a reader must know of variants that were trained at test time: a sentence below it,
+    and in every record a field `test_time`, of its own variant or of all. As it is where there is none."""
+    labels = test_time_labels(scores)
+    if not labels:
+        return table
+    sentence = test_time_sentence(labels)
+    records: list[Mapping[str, Any]] = [
+        {**record, "test_time": labels.get(record["variant"]) if "variant" in record else sentence}
+        for record in table.records
+    ]
+    said = sentence in table.caption
+    caption = table.caption if said else f"{table.caption} {sentence}".strip()
+    return replace(table, records=records, caption=caption, notes=(*table.notes, sentence))
 
 
 def command(*words: str, **options: Any) -> str:

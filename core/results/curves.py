@@ -18,7 +18,7 @@ from core.experiments.experiment import known_folder
 from core.results.loading import Floats, Scores
 from core.runs.layout import Run
 from core.scoring.budgets import pass_k_curve
-from core.scoring.metrics import task_values
+from core.scoring.metrics import check_for_search, task_values
 from core.scoring.vote_curves import expected_vote_curves
 from core.spread.intervals import summarize
 from core.spread.scopes import run_means
@@ -48,6 +48,8 @@ def pass_curves(scores: Scores, aggregation: str = "by_task") -> list[dict[str, 
     ks = budgets_up_to(scores.attempts)
     if not ks:
         return []
+    if scores.experiment.search:
+        check_for_search("pass_1")
     attempts, correct = (scores.columns[name].astype(np.int64) for name in ("attempts", "correct"))
     # Few different counts among many outputs: each curve is computed once.
     width = int(correct.max(initial=0)) + 1
@@ -64,6 +66,8 @@ def vote_curves(root: Path, scores: Scores, k: int, aggregation: str = "by_task"
     From the votes of every distinct answer in the scores. Raises `UserError` where a file has none, as those
     scored before votes were kept.
     """
+    if scores.experiment.search:
+        check_for_search(f"vote_{k}")
     ks = budgets_up_to(scores.attempts)
     right = scores.columns["correct"].astype(np.int64)
     rivals = _rivals(root, scores, right)

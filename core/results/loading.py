@@ -95,7 +95,7 @@ class Scores:
 
     def unit(self, metric: str) -> str:
         """The unit of a metric: "share" (shown in percent), another one, or "number"."""
-        return self.experiment.units.get(metric, SHARE)
+        return self.experiment.units.get(metric, "answers" if metric == "candidates" else SHARE)
 
     @property
     def attempts(self) -> int:

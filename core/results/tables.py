@@ -10,7 +10,7 @@ import numpy as np
 
 from core.errors import UserError
 from core.results.loading import SHARE, Floats, Scores
-from core.scoring.metrics import output_metric, parse_metric, task_values
+from core.scoring.metrics import check_for_search, output_metric, parse_metric, task_values
 from core.spread.resolution import Resolution, resolution_of
 from core.spread.scopes import run_means, summarize_scope
 
@@ -78,7 +78,7 @@ def _step(scores: Scores, metric: str, aggregation: str) -> float | None:
     parts = (len(scores.outputs) if aggregation == "by_output" else len(scores.tasks)) * max(
         1, min(counts, default=1)
     )
-    if family in ("pass_n", "vote_k", "rescored_k", "expected_vote_k", "any_correct_size"):
+    if family in ("pass_n", "found", "vote_k", "rescored_k", "expected_vote_k", "any_correct_size"):
         return 1 / parts
     attempts = max(1, scores.attempts)
     if family in ("accuracy", "correct_size", "unanswered"):
@@ -123,6 +123,8 @@ def evaluation_values(scores: Scores, metric: str, aggregation: str = "by_task")
             known = ", ".join(scores.numbers)
             raise UserError(f"'{scores.experiment.name}' holds no metric '{metric}'. Known: {known}.")
         return scores.numbers[metric]
+    if scores.experiment.search:
+        check_for_search(metric)
     values = output_metric(metric, scores.columns)
     if aggregation == "by_output":
         return _flat_by_task(values, scores.task_index)
@@ -222,6 +224,9 @@ def offered_metrics(scores: Scores) -> list[str]:
         return list(scores.experiment.metrics)
     rescored = ("rescored_1", "rescored_2") if np.isfinite(scores.columns["rescored_rank"]).any() else ()
     budgets = [k for k in (2**power for power in range(13)) if k <= scores.attempts]
+    if scores.experiment.search:
+        searched = ("found", "candidates", "max_correct_pixels", "any_correct_size", *rescored)
+        return list(dict.fromkeys([*scores.experiment.metrics, *searched]))
     names = [
         *("accuracy", "correct_pixels", "max_correct_pixels", "correct_size", "any_correct_size"),
         *("unanswered", "vote_1", "vote_2", "expected_vote_1", "expected_vote_2", "pass_n"),
@@ -237,4 +242,4 @@ def is_binary(metric: str) -> bool:
         family, _ = parse_metric(metric)
     except UserError:
         return False
-    return family in ("accuracy", "pass_n", "pass_k", "vote_k", "rescored_k", "expected_vote_k")
+    return family in ("accuracy", "found", "pass_n", "pass_k", "vote_k", "rescored_k", "expected_vote_k")

@@ -25,12 +25,38 @@ METRICS: dict[str, str] = {
     "any_correct_size": "1 if at least one attempt has the right height and width.",
     "unanswered": "Share of attempts in which no grid could be read; lower is better.",
     "pass_n": "1 if any attempt is right, however many there were; only compare equal numbers of attempts.",
+    "found": "1 if the truth is among the answers given, as a search gives all above a probability.",
+    "candidates": "Distinct answers given.",
     "pass_k": "Chance that at least one of k attempts, drawn from those made, is right.",
     "vote_k": "1 if the truth is among the k answers with the most votes; ties go to the likelier answer.",
     "rescored_k": "1 if the truth is among the k likeliest of the answers given; unknown where not rescored.",
     "expected_vote_k": "Chance that the truth is among the k most voted answers, ties drawn at random.",
 }
 """Every base metric with one plain sentence; `_k` stands for a number, as in `pass_8` or `vote_2`."""
+
+OF_EQUAL_ATTEMPTS = frozenset(
+    {
+        "accuracy",
+        "correct_pixels",
+        "correct_size",
+        "unanswered",
+        "pass_n",
+        "pass_k",
+        "vote_k",
+        "expected_vote_k",
+    }
+)
+"""Metrics that count attempts made alike; what a search finds is no draw from the model's answers."""
+
+
+def check_for_search(name: str) -> None:
+    """Raise `UserError` where a metric means nothing for answers that a search has found."""
+    if parse_metric(name)[0] in OF_EQUAL_ATTEMPTS:
+        raise UserError(
+            f"{name} counts attempts made alike, and a search gives all answers above a probability instead."
+            " Use found, candidates, or rescored_2 after: python -m core rescore"
+        )
+
 
 AGGREGATIONS: dict[str, str] = {
     "by_task": "mean over a task's outputs, then over tasks",
@@ -131,7 +157,9 @@ def _values(family: str, k: int, attempts: Floats, columns: Mapping[str, Any]) -
             return _at_least_one(_column(columns, "right_size"))
         case "unanswered":
             return _column(columns, "unanswered") / attempts
-        case "pass_n":
+        case "candidates":
+            return _column(columns, "distinct")
+        case "pass_n" | "found":
             return _at_least_one(_column(columns, "correct"))
         case "pass_k":
             return pass_k(attempts, np.where(attempts == 0, 0, _column(columns, "correct")), k)

@@ -17,7 +17,7 @@ from core.errors import UserError
 from core.inference.settings import InferenceSettings
 from core.mixing.mixtures import MOST_CELLS, MixtureSettings
 from core.prompts.templates import PromptSettings
-from core.scoring.metrics import parse_metric
+from core.scoring.metrics import check_for_search, parse_metric
 from core.settings import Seed, Settings, parse_yaml, read_yaml, validated
 from core.training.adaptation import AdaptationSettings
 from core.training.settings import TrainingSettings
@@ -53,8 +53,8 @@ class Recipe(Settings):
             raise ValueError("template pair knows trained tasks alone; set validation.hold_out to pairs")
         if training.method == "lora" and training.lora.init != "zero":
             raise ValueError("template pair trains tokens beside the adapter; set training.lora.init to zero")
-        if self.test_time is not None:
-            raise ValueError("template pair shows no demonstrations; leave out test_time")
+        if self.test_time is not None and self.test_time.method == "lora":
+            raise ValueError("template pair trains tokens beside an adapter; set test_time.method to full")
         return self
 
 
@@ -130,6 +130,16 @@ class ExperimentSpec(Settings):
             except UserError as problem:
                 raise ValueError(str(problem)) from None
         return metrics
+
+    @model_validator(mode="after")
+    def _metrics_suit_a_search(self) -> "ExperimentSpec":
+        if self.evaluation.inference.search is not None:
+            try:
+                for name in self.metrics:
+                    check_for_search(name)
+            except UserError as problem:
+                raise ValueError(f"metrics: {problem}") from None
+        return self
 
     @model_validator(mode="after")
     def _baseline_exists(self) -> "ExperimentSpec":

@@ -1,8 +1,9 @@
 """Test-time training per group of tasks: its settings, the groups, and what each learns from.
 
-A short training of an adapter starts from the run's model and draws from the demonstrations of its group's
-tasks alone, each asked from the others. A demonstration that equals a test pair of any evaluated task, up to
-symmetry, recolouring and reversal, is left out, and so is a task of which none is left.
+A short training of an adapter, or of all weights, starts from the run's model and draws from the
+demonstrations of its group's tasks alone, each asked from the others. A demonstration that equals a test pair
+of any evaluated task, up to symmetry, recolouring and reversal, is left out, and so is a task of which none
+is left.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,11 @@ class AdaptationSettings(Settings):
         description="Which tasks share a training: each has its own (task), all have one (all), or so many"
         " have one, in the order of the evaluation.",
     )
+    method: Literal["lora", "full"] = Field(
+        "lora",
+        description="Train an adapter for each group (lora), all of which one engine serves, or all weights"
+        " (full), for small models: each group has an engine of its own.",
+    )
     steps: int = Field(60, ge=1, le=10**6, description="Optimizer steps for each group.")
     seconds_per_task: float | None = Field(
         None,
@@ -45,7 +51,11 @@ class AdaptationSettings(Settings):
     replay: float = Field(
         0.0, ge=0, lt=1, description="Share of the samples that come from the run's own mixture."
     )
-    keep: bool = Field(False, description="Keep the adapters after they have answered.")
+    keep: bool = Field(
+        False,
+        description="Keep the adapters or models after they have answered. Others are trained once more"
+        " where a run is asked again.",
+    )
 
     @field_validator("lora")
     @classmethod
@@ -118,7 +128,7 @@ def training_of(settings: AdaptationSettings, own: TrainingSettings, tasks: int)
     seconds = settings.seconds_per_task
     return own.model_copy(
         update={
-            "method": "lora",
+            "method": settings.method,
             "lora": settings.lora,
             "steps": settings.steps,
             "seconds": None if seconds is None else seconds * tasks,
@@ -126,7 +136,6 @@ def training_of(settings: AdaptationSettings, own: TrainingSettings, tasks: int)
             "tokens_per_step": None,
             "learning_rate": settings.learning_rate,
             "optimizer": settings.optimizer,
-            "checkpoint_every": settings.steps,
             "validation": TrainingSettings().validation,
             "log_to": (),
             "devices": 1,

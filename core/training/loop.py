@@ -55,6 +55,8 @@ class Training:
     base: str
     seed: int
     questions: Questions = field(default_factory=Questions)
+    numerics: Numerics | None = None
+    """How it was computed before, where the same shall come of it; as usual here where that is None."""
 
 
 @dataclass
@@ -163,6 +165,7 @@ class Loop:
             "total": settings.steps if settings.seconds is None else None,
             "loss": loss,
             "learning_rate": rate,
+            "tokens": useful,
             "tokens_per_second": useful / seconds,
             "tokens_per_batch": self.numerics.tokens_per_batch,
             "mfu": self._share_of_peak(drawn.batches, seconds),

@@ -47,11 +47,11 @@ def train(
     `adapted_share` and `not_adapted`; `differences`, a sentence for each way in which a training that goes on
     is computed unlike before.
 
-    Each step is reported as a record: step (counted from 1), total, loss (mean over counted tokens,
-    nats), learning_rate, tokens_per_second (padding not counted), tokens_per_batch, mfu (share of the GPU's
-    peak; None where unknown), memory_bytes, dropped and shortened (samples too long), eta_seconds; after some
-    steps also validation_loss and validation_accuracy, and the same for seen and evaluated. Raises
-    `UserError` where the loss is no number, memory ends, or no sample fits.
+    Each step is reported as a record: step (counted from 1), total, loss (mean over counted tokens, nats),
+    learning_rate, tokens and tokens_per_second (padding not counted), tokens_per_batch, mfu (share of the
+    GPU's peak; None where unknown), memory_bytes, dropped and shortened (samples too long), eta_seconds;
+    after some steps also validation_loss and validation_accuracy, and the same for seen and evaluated.
+    Raises `UserError` where the loss is no number, memory ends, or no sample fits.
     """
     target = trained_folder(folder, training.settings)
     if target.exists():
@@ -109,11 +109,12 @@ def _train_to(
     """The steps that are left, and the result in `target`."""
     checkpoint = latest_checkpoint(checkpoints)
     here = Numerics.here(training.settings, workers.count)
-    numerics, differences = here.going_on_from(checkpoint.numerics if checkpoint else None)
+    begun = checkpoint.numerics if checkpoint else training.numerics
+    numerics, differences = here.going_on_from(begun)
     for sentence in differences:
         log.warning(sentence)
     with numerics.threads_set(), in_one_order(training.settings.deterministic):
-        loop = Loop.start(training, workers, numerics if checkpoint else None)
+        loop = Loop.start(training, workers, numerics if begun else None)
         note({**loop.numerics.record(), **loop.remarks, "differences": differences})
         if checkpoint is not None:
             checkpoint.restore(loop.trained, loop.optimizer)

@@ -6,14 +6,20 @@ shown.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.errors import UserError
 from core.runs.layout import SPEC, experiment_folder, record_files, runs_folder
 from core.runs.record import read_record_file
 from core.runs.recorded_leaks import known_rules, leaked_tasks, test_time_tasks
 
+if TYPE_CHECKING:
+    from core.results.loading import Scores
+
+TEST_TIME = "test-time training"
+"""What marks a variant that saw the demonstrations of evaluated tasks."""
 _OF_RUNS = re.compile(r"\b(scores|predictions|runs)\b", re.IGNORECASE)
 
 
@@ -39,19 +45,32 @@ def _by_variant(root: Path, experiment: str, count_of: Callable[[Path], int | No
 def test_time_label(seen: int, evaluated: int | None) -> str:
     """What test-time training is called wherever its numbers stand."""
     tasks = f"the {seen:,}" if evaluated in (None, seen) else f"{seen:,} of the {evaluated:,}"
-    return f"test-time training: saw the demonstrations of {tasks} evaluated tasks"
+    return f"{TEST_TIME}: saw the demonstrations of {tasks} evaluated tasks"
+
+
+def test_time_labels(scores: "Scores") -> dict[str, str]:
+    """What stands beside each variant that was trained at test time."""
+    seen, tasks = scores.experiment.test_time, len(scores.tasks) or None
+    return {variant: test_time_label(seen[variant], tasks) for variant in scores.variants if variant in seen}
+
+
+def test_time_sentence(labels: Mapping[str, str]) -> str:
+    """The labels of variants as one sentence; empty where there is none."""
+    by_label: dict[str, list[str]] = {}
+    for variant, label in labels.items():
+        by_label.setdefault(label, []).append(f"'{variant}'")
+    said = [f"{', '.join(names)}: {label}" for label, names in by_label.items()]
+    return "; ".join(said) + "." if said else ""
 
 
 def experiment_test_time(root: Path, experiment: str) -> str:
     """Which variants of an experiment were trained at test time, as all its pages and verbs say it; empty
     where none was."""
-    by_count: dict[int, list[str]] = {}
-    for variant, count in test_time_by_variant(root, experiment).items():
-        if count:
-            by_count.setdefault(count, []).append(f"'{variant}'")
     evaluated = _evaluated(root, experiment)
-    said = [f"{', '.join(names)}: {test_time_label(count, evaluated)}" for count, names in by_count.items()]
-    return "; ".join(said) + "." if said else ""
+    seen = test_time_by_variant(root, experiment)
+    return test_time_sentence(
+        {variant: test_time_label(count, evaluated) for variant, count in seen.items() if count}
+    )
 
 
 def _evaluated(root: Path, experiment: str) -> int | None:
@@ -71,6 +90,16 @@ def experiment_known_rules(root: Path, experiment: str) -> str:
     if not said:
         return ""
     return f"Known rules: trained on other pairs of the evaluated pools were {', '.join(said)}."
+
+
+def no_leak_sentence(tasks: int, test_time: Mapping[str, int]) -> str:
+    """What a clean gate found, of so many evaluated tasks and variants that saw demonstrations of some."""
+    if not any(test_time.values()):
+        return f"No leak: none of the {tasks:,} evaluated tasks is in a training mixture, in any disguise."
+    return (
+        f"No test pair of the {tasks:,} evaluated tasks is in a training mixture, in any disguise; of"
+        f" {max(test_time.values()):,} tasks the demonstrations are, which is test-time training."
+    )
 
 
 def facts(root: Path, experiment: str) -> list[str]:

@@ -3,13 +3,13 @@
 In come records from `core.results`, out come Plotly figures in the manner of `core.reports.figures`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
 
-from core.reports.figures import GRID, MARKERS, PALETTE, add_summary, chart_text, finished
+from core.reports.figures import GRID, MARKERS, PALETTE, add_summary, chart_text, finished, variant_text
 
 MOST_GROUPS = 100
 """So many colours of a free chart: beyond the palette with its markers, and quickly drawn."""
@@ -61,7 +61,13 @@ def first_axes(columns: Mapping[str, Sequence[Any]]) -> Axes | None:
     return Axes(x, y, colour, "line" if along else "dots", parted)
 
 
-def difference_chart(differences: Sequence[Any], a: str, b: str, colours: Mapping[str, str]) -> go.Figure:
+def difference_chart(
+    differences: Sequence[Any],
+    a: str,
+    b: str,
+    colours: Mapping[str, str],
+    test_time: Collection[str] = (),
+) -> go.Figure:
     """Every task as a bar of b − a in points, largest first; `core.results.differences.TaskDifference`."""
     shown = sorted(differences, key=lambda one: -one.difference)
     ahead = [colours[b if one.difference > 0 else a] for one in shown]
@@ -81,7 +87,9 @@ def difference_chart(differences: Sequence[Any], a: str, b: str, colours: Mappin
     figure.update_layout(bargap=0.15 if len(shown) <= 150 else 0)
     figure.update_xaxes(showticklabels=False, showgrid=False)
     figure.update_yaxes(gridcolor=GRID, zeroline=True, zerolinecolor=GRID)
-    return finished(figure, f"tasks, {b} ahead on the left, {a} on the right", 250, f"{b} − {a}, points")
+    figure = finished(figure, "", 250, f"{b} − {a}, points")
+    ahead_of = [variant_text(one, test_time) for one in (b, a)]
+    return figure.update_xaxes(title=f"tasks, {ahead_of[0]} ahead on the left, {ahead_of[1]} on the right")
 
 
 def trap_chart(judgements: Sequence[Any]) -> go.Figure:

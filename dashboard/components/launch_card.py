@@ -51,18 +51,27 @@ def _difference_row(one: Difference, baseline: str, colours: Mapping[str, str]) 
     return f'<tr><td class="setting" title="{html.escape(one.description)}">{name}</td>{cells}</tr>'
 
 
-def costs(size: Size, known: Measured, seconds: float | None, kept: float | None, free: int) -> str:
-    """Six numbers: runs, tasks, attempts, tokens, time, disk."""
+def costs(
+    size: Size,
+    known: Measured,
+    seconds: float | None,
+    kept: float | None,
+    free: int,
+    per_task: float | None = None,
+) -> str:
+    """Six numbers: runs, tasks, attempts, tokens, time (of each task beside it), disk."""
     unknown = "not measured yet"
     measured = f"from {known.runs} earlier run{'s' if known.runs != 1 else ''} of this base model"
+    if per_task is not None:
+        measured += f"; ≈ {per_task:.2g} s for each task of a run"
     numbers = [
         ("runs", f"{size.runs}", "one training each"),
         ("evaluated tasks", f"{size.tasks:,}", f"test outputs: {size.outputs:,}"),
         ("attempts", amount(size.attempts), "over all evaluations"),
         (
             "tokens",
-            f"≈ {amount(size.training_tokens + size.inference_tokens)}",
-            f"{amount(size.training_tokens)} to train, {amount(size.inference_tokens)} to answer",
+            f"≈ {amount(size.training_tokens + size.adaptation_tokens + size.inference_tokens)}",
+            _tokens_in_words(size),
         ),
         ("time", unknown if seconds is None else f"≈ {seconds_in_words(seconds)}",
          measured if seconds is not None else "known after the first run"),
@@ -75,3 +84,8 @@ def costs(size: Size, known: Measured, seconds: float | None, kept: float | None
         for name, number, detail in numbers
     )
     return f'{STYLE}<div class="costs">{tiles}</div>'
+
+
+def _tokens_in_words(size: Size) -> str:
+    adapting = f" {amount(size.adaptation_tokens)} at test time," if size.adaptation_tokens else ""
+    return f"{amount(size.training_tokens)} to train,{adapting} {amount(size.inference_tokens)} to answer"

@@ -16,4 +16,9 @@ def leak_notice(root: Path, experiment: str) -> None:
     if sentence:
         st.warning(plain(sentence), icon=":material/water_drop:")
     for fact in facts(root, experiment):
-        st.info(plain(fact), icon=":material/model_training:")
+        test_time_notice(fact)
+
+
+def test_time_notice(sentence: str) -> None:
+    """A fact about what trainings saw, in the colour of test-time training."""
+    st.markdown(f":violet-background[:material/model_training: {plain(sentence)}]")

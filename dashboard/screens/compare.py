@@ -14,6 +14,7 @@ from core.results.answers import Answer
 from core.results.differences import ORDERS, SHOWN, TaskDifference
 from core.results.loading import Scores
 from core.results.number_format import p_text
+from core.results.paired import MEANING, paired_records
 from core.results.tables import offered_metrics
 from core.scoring.metrics import AGGREGATIONS
 from core.spread.intervals import SCOPES
@@ -69,6 +70,13 @@ def answers_of(
     return core_answers.answers_of(root, name, of, *task, unit="variant")
 
 
+@st.cache_data(max_entries=64, show_spinner=False)
+def shared_of(
+    name: str, stamp: experiment_page.Stamp, a: str, b: str, metric: str, form: str
+) -> list[dict[str, Any]]:
+    return paired_records(root, experiment_page.scores_of(root, name, stamp), a, b, [metric], form)
+
+
 def show_experiment(name: str, boxes: list[Any]) -> None:
     """Headline, numbers, chart and list, the chosen task, and the settings that differ."""
     stamp = experiment_page.stamp_of(root, name)
@@ -110,15 +118,38 @@ def show_experiment(name: str, boxes: list[Any]) -> None:
     found = differences_of(name, stamp, a, b, metric, form)
     colours = variant_colours(scores.variants, scores.experiment.baseline)
     show_numbers(scores, a, b, metric, form, record, found)
+    show_shared(name, stamp, a, b, metric, form)
     counted = text_tables.unless(form, "by_task")
     line = text_tables.command("compare", name, a, b, metric=metric, aggregation=counted)
-    caption = caption_of(name, stamp, a, b)
-    file_row(text_tables.comparison_table(records, a, b, line, caption), f"{name} {a} {b}", "verdicts")
+    table = text_tables.comparison_table(records, a, b, line, caption_of(name, stamp, a, b))
+    file_row(text_tables.with_test_time(table, scores), f"{name} {a} {b}", "verdicts")
     table = text_tables.tasks_table(found, a, b, metric, f"{line} --tasks")
+    table = text_tables.with_test_time(table, scores)
     query = differences_query(scores, a, b, metric, form)
     show_compared_parts(root, scores, stamp, (a, b), metric, form, line)
     show_tasks(name, stamp, scores, a, b, found, colours, table, query)
     show_settings(scores, a, b)
+
+
+def show_shared(name: str, stamp: experiment_page.Stamp, a: str, b: str, metric: str, form: str) -> None:
+    """The difference within trained models that both share, as with and without test-time training."""
+    found = shared_of(name, stamp, a, b, metric, form)
+    if not found:
+        return
+    (record,) = found
+    points = number_format.difference(record["difference"], record["low"], record["high"], record["unit"])
+    words = number_format.unit_words(record["unit"], of_difference=True)
+    with st.container(border=True):
+        st.markdown("**Shared trainings**", help=f"Generalises over: {MEANING}.")
+        st.markdown(f"{points} {words} of {plain(metric)}: **{record['verdict']}**, {p_text(record['p'])}")
+        spread = ""
+        if record["std"] is not None and record["apart_std"] is not None:
+            unit = record["unit"]
+            std, apart = (number_format.spread_text_of(record[one], unit) for one in ("std", "apart_std"))
+            spread = (
+                f" The difference varies by {std} {words} between them; trained apart it would by {apart}."
+            )
+        st.caption(f"B − A within each of {record['trainings']} trained models that both start from.{spread}")
 
 
 def show_imported(scores: Scores, a: str, b: str, records: list[dict[str, Any]]) -> None:
@@ -186,7 +217,7 @@ def show_tasks(
             f"**A** {swatch(colours[a])} {plain(a)} against **B** {swatch(colours[b])} {plain(b)}",
             unsafe_allow_html=True,
         )
-        figure = charts.difference_chart(found, a, b, colours)
+        figure = charts.difference_chart(found, a, b, colours, scores.experiment.test_time)
         sql_links.chart(figure, "compare", "difference chart", query)
     one = next(one for one in found if (one.source, one.task_id) == chosen)
     with right:

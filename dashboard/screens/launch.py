@@ -14,7 +14,7 @@ from core.mixing.mixtures import Gate
 from core.monitoring.overview import launched_experiments, overview
 from core.plain_files import file_stamp, read_text
 from core.preflight.cautions import cautions_of
-from core.preflight.cost import Size, bytes_needed, measured, seconds_needed, size_of
+from core.preflight.cost import Size, bytes_needed, measured, seconds_needed, seconds_per_task, size_of
 from core.preflight.missing import needs_of, provide
 from core.preflight.power import Detectable, detectable
 from core.reports.figures import variant_colours
@@ -41,11 +41,11 @@ from core.specs.spec import (
     specs_folder,
 )
 from core.specs.templates import TEMPLATES, copy_of, from_template
-from core.warnings.leak_warnings import test_time_label
+from core.warnings.leak_warnings import no_leak_sentence, test_time_label
 from dashboard.components import spec_form
 from dashboard.components.experiment_choice import chosen_experiment
 from dashboard.components.launch_card import costs, differences_table
-from dashboard.components.leak_notice import leak_notice
+from dashboard.components.leak_notice import leak_notice, test_time_notice
 from dashboard.components.picker import NotThereError, choose, say_not_there
 from dashboard.components.rights import may_change, permitted, rights
 from dashboard.components.settings_form import field_widget, put_state, settings_form
@@ -217,15 +217,16 @@ def cost(name: str, spec: ExperimentSpec) -> bool:
     size, gates = size_and_leaks(spec.model_dump_json(), stamps_of_data())
     known = measured(root, spec)
     free = shutil.disk_usage(root).free
-    st.html(costs(size, known, seconds_needed(size, known), bytes_needed(size, known), free))
+    seconds, kept = seconds_needed(size, known), bytes_needed(size, known)
+    st.html(costs(size, known, seconds, kept, free, seconds_per_task(size, known)))
     st.caption(plain(what_it_detects(spec)))
     leaking = {variant: gate.leaks for variant, gate in gates.items() if gate.leaks}
     for variant, seen in ((variant, gate.test_time) for variant, gate in gates.items() if gate.test_time):
         sentence = f"'{variant}': {test_time_label(len(seen), size.tasks)}."
-        st.info(plain(sentence), icon=":material/model_training:")
+        test_time_notice(sentence)
     if not leaking:
         st.success(
-            f"No leak: none of the {size.tasks:,} evaluated tasks is in a training mixture, in any disguise.",
+            no_leak_sentence(size.tasks, {one: len(gate.test_time) for one, gate in gates.items()}),
             icon=":material/verified_user:",
         )
     for variant, found in leaking.items():

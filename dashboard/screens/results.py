@@ -19,6 +19,7 @@ from core.spread.intervals import SCOPES
 from core.spread.verdict import BorrowedNoise
 from core.sql import chart_queries
 from core.warnings import caveats
+from core.warnings.leak_warnings import test_time_labels
 from dashboard.components import experiment_page, picker, sql_links
 from dashboard.components.alarms import show_alarms
 from dashboard.components.experiment_page import Stamp
@@ -102,20 +103,24 @@ def runs_figure(name: str, stamp: Stamp, metric: str, form: str, scope: str, bas
     scores = experiment_page.scores_of(root, name, stamp)
     rows = rows_of(name, stamp, metric, form, scope, baseline, None)
     runs = tables.dot_records(scores, metric, form, scope)
-    return figures.run_chart(rows, runs, scores.variants, scores.experiment.baseline, metric)
+    return figures.run_chart(
+        rows, runs, scores.variants, scores.experiment.baseline, metric, scores.experiment.test_time
+    )
 
 
 @st.cache_resource(max_entries=16, show_spinner="Counting votes …")
 def curves_figure(name: str, stamp: Stamp, kind: str, form: str) -> Any:
     scores = experiment_page.scores_of(root, name, stamp)
     records = curves.curve_records(root, scores, kind, form)
-    return figures.curve_chart(records, scores.variants, scores.experiment.baseline, f"{kind}, %")
+    spec = scores.experiment
+    return figures.curve_chart(records, scores.variants, spec.baseline, f"{kind}, %", spec.test_time)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def solved_figure(name: str, stamp: Stamp) -> tuple[tuple[int, int, int], Any]:
-    strip = curves.solved(experiment_page.scores_of(root, name, stamp))
-    return strip.kinds, figures.solved_chart(strip)
+    scores = experiment_page.scores_of(root, name, stamp)
+    strip = curves.solved(scores)
+    return strip.kinds, figures.solved_chart(strip, scores.experiment.test_time)
 
 
 def choose(scores: Scores, boxes: list[Any]) -> tuple[str, str, str, str]:
@@ -234,7 +239,8 @@ def show_table(
     cells = {(record["variant"], record["metric"]): record for record in found}
     colours = figures.variant_colours(scores.variants, scores.experiment.baseline)
     with place:
-        st.html(result_table(rows, cells, columns, metric, baseline, scope, colours))
+        labels = test_time_labels(scores)
+        st.html(result_table(rows, cells, columns, metric, baseline, scope, colours, labels))
         st.caption(plain(number_format.scope_sentence(scores, scope, form)))
         st.caption(plain(spreads_of(name, stamp, metric, form)))
     order = {row.variant: number for number, row in enumerate(rows)}
@@ -245,6 +251,7 @@ def show_table(
     best_first = sorted(found, key=lambda record: order[record["variant"]])
     with left:
         table = text_tables.results_table(best_first, line, *captions_of(name, stamp, scope, form))
+        table = text_tables.with_test_time(table, scores)
         file_row(table, name, "results", lambda: lab_note(root, name, form, scope))
 
 
@@ -274,6 +281,11 @@ def show_curves(scores: Scores, stamp: Stamp, form: str) -> None:
         "curve", list(curves.SENTENCES), default="pass_k", required=True, key="curve",
         bind="query-params", label_visibility="collapsed",
     )  # fmt: skip
+    if scores.experiment.search:
+        st.info(
+            "A search gives all answers above a probability, not attempts: there is no curve over attempts."
+        )
+        return
     figure = curves_figure(scores.experiment.name, stamp, kind, form)
     query = chart_queries.curve_query(scores, kind, form)
     sql_links.chart(figure, "results", "curves chart", query, curves.SENTENCES[kind])

@@ -16,11 +16,13 @@ from core.reports.figures import variant_colours
 from core.reports.text_tables import command, free_table
 from core.results.run_rows import run_rows, run_scores, variant_rows
 from core.runs.layout import Run, spec_path
+from core.runs.record import read_record
 from core.settings import nearest
 from core.specs.differing_settings import differences
 from core.specs.spec import read_spec
 from core.sql.chart_queries import losses_query
 from dashboard.components import experiment_page, sql_links
+from dashboard.components.adaptation import run_adaptation
 from dashboard.components.alarms import show_alarms
 from dashboard.components.curves import HEIGHT, LOSS, NAMES, Line, curve_chart, points_of_each
 from dashboard.components.experiment_choice import bring_to_address, chosen_experiment, there
@@ -109,10 +111,25 @@ def below(
     with left:
         draw(read, rows, picked, chosen.focus, colours, last_step)
     with right:
+        adaptation(name, seen, rows, chosen.focus)
         log(name, next((run for run in rows if run_id(run) == chosen.focus), None), picked or rows)
     if len(seen.spec.variants) > 1:
         with st.expander("Settings that differ"):
             st.html(differences_table(differences(seen.spec), seen.spec.baseline, colours))
+
+
+def adaptation(name: str, seen: Overview, rows: list[dict[str, Any]], focus: str | None) -> None:
+    """The test-time training of the run that was clicked last; before any click, of the one furthest on."""
+    adapting = [row for row in rows if seen.spec.recipe_of(row["variant"]).test_time is not None]
+    if not adapting:
+        return
+    first = max(adapting, key=lambda row: (row["state"] == "running", row["share"] or 0.0))
+    run = the_run(name, next((row for row in adapting if run_id(row) == focus), first))
+    try:
+        evaluated = read_record(run).get("evaluated") or {}
+    except UserError:
+        evaluated = {}
+    run_adaptation(run, evaluated.get("tasks"))
 
 
 def read_curves(name: str, runs: list[dict[str, Any]]) -> dict[str, Curve]:

@@ -14,6 +14,7 @@ from core.results.curves import Solved, solved
 from core.results.loading import Evaluation, Scores
 from core.sql.chart_queries import solved_query
 from dashboard.components import experiment_page, sql_links
+from dashboard.components.adaptation import task_adaptation
 from dashboard.components.answer_cards import answer_lines
 from dashboard.components.files import file_row
 from dashboard.components.picker import choose, choose_some, pick, solved_map, task_name
@@ -54,6 +55,7 @@ def show_experiment(name: str, others: list[Any]) -> None:
     colours = variant_colours(scores.variants, scores.experiment.baseline)
     show_map(strip, colours, task_name(chosen), solved_query(scores))
     task = experiment_page.show_task(root, chosen, solved_sentence(strip, chosen))
+    task_adaptation(root, scores, chosen)
     show_answers(scores, task, name, stamp, whose, colours)
 
 
@@ -120,7 +122,8 @@ def show_answers(
     only = whose if whose in scores.variants else None
     line = text_tables.command("predictions", "show", name, task.task_id, by=unit, variant=only)
     records = [core_answers.answer_record(answer, task.source, task.task_id) for answer in found]
-    file_row(text_tables.answers_table(records, line), f"{name} {task.task_id}", "answers")
+    table = text_tables.with_test_time(text_tables.answers_table(records, line), scores)
+    file_row(table, f"{name} {task.task_id}", "answers")
 
 
 def votes(found: list[Answer], kind: str) -> int:

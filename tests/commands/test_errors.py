@@ -100,11 +100,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", "nope"], "'nope' was never launched. Launch it: python -m core launch nope"),
         (
             ["run", "trial", "--of", "plain/0"],
-            "One stage needs --of VARIANT/SEED and --stage (train, infer or score).",
+            "One stage needs --of VARIANT/SEED and --stage (train, adapt, infer or score).",
         ),
         (
             ["run", "trial", "--of", "plain/0", "--stage", "cook"],
-            "One stage needs --of VARIANT/SEED and --stage (train, infer or score).",
+            "One stage needs --of VARIANT/SEED and --stage (train, adapt, infer or score).",
         ),
         (
             ["run", "trial", "--of", "plain/7", "--stage", "train"],

@@ -15,8 +15,8 @@ from core.errors import UserError
 from core.experiments.frozen_tasks import FrozenTasks, read_frozen
 from core.launching.launch import prepare
 from core.mixing.mixtures import eligible_tasks
-from core.pipeline.reuse import train_fingerprint
 from core.pipeline.stages import run_stage
+from core.runs.fingerprints import train_fingerprint
 from core.runs.layout import TASKS, Run, experiment_folder
 from core.runs.state import state_of
 from core.specs.spec import ExperimentSpec, checked_spec, evaluated_tasks

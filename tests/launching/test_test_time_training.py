@@ -90,7 +90,9 @@ def test_the_pages_show_it_as_a_fact_and_not_as_an_alarm(
     monkeypatch.setattr(streamlit, "page_link", lambda *_, **__: None)  # a page alone has none to link to
     shown = AppTest.from_file(str(SCREENS / f"{page}.py")).run(timeout=60)
     assert not shown.exception
-    assert plain(SENTENCE) in [one.value for one in shown.info]
+    assert [one.value for one in shown.markdown if plain(SENTENCE) in one.value]
+    assert not [one.value for one in shown.info if "test-time" in one.value]
+    assert not [one.value for one in shown.success if "No leak" in one.value]
     assert not [one.value for one in shown.warning if "eak" in one.value]
 
 

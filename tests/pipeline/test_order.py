@@ -9,7 +9,7 @@ import pytest
 from core.launching.launch import prepare
 from core.pipeline import order
 from core.pipeline.conductor import Conductor
-from core.pipeline.executor import Job
+from core.pipeline.executor import Job, deal_out
 from core.pipeline.order import jobs_of, planned_jobs
 from core.runs.layout import Run
 from core.runs.state import begin, fail, finish, queue_for, read_state
@@ -149,3 +149,24 @@ def test_what_failed_or_was_stopped_is_not_planned(runs: list[Run]) -> None:
     assert {run for job in jobs_of(runs) for run in job.runs} == set(runs[3:])
     state = read_state(runs[0])
     assert state is not None and state.error == "Why."
+
+
+def test_adapters_of_one_base_are_dealt_out_over_free_slots(runs: list[Run]) -> None:
+    for run in runs:
+        queue_for(run, "infer")
+    clock = Clockwork(5, {"infer": 2.0})
+    worked_through(runs, clock)
+    assert sorted(len(job.runs) for _, job in clock.begun) == [2, 2, 2, 3, 3]
+    assert sorted(run.name for _, job in clock.begun for run in job.runs) == sorted(run.name for run in runs)
+    assert set(clock.scored.values()) == {2.0}, "all at once"
+
+
+def test_a_job_that_somebody_works_on_stays_whole(runs: list[Run]) -> None:
+    job, alone = Job(("infer",), tuple(runs[:4])), Job(("train",), (runs[4],))
+    assert [len(one.runs) for one in deal_out([job, alone], 4)] == [2, 1, 1, 1]
+    assert deal_out([job, alone], 2) == [job, alone]
+    assert len(deal_out([job], 99)) == 4
+    for run in job.runs:
+        begin(run, "infer")
+        run.heartbeat.touch()
+    assert deal_out([job, alone], 4) == [job, alone]

@@ -11,7 +11,8 @@ import pytest
 from core.experiments.archive import delete_experiment, freed_by
 from core.experiments.listing import run_records
 from core.launching.launch import prepare
-from core.pipeline.reuse import eval_fingerprint, take_over, train_fingerprint
+from core.pipeline.reuse import take_over
+from core.runs.fingerprints import eval_fingerprint, train_fingerprint
 from core.runs.layout import Run
 from core.storage.files import read_json
 from core.storage.schemas import PREDICTIONS, write_table

@@ -136,3 +136,16 @@ def test_the_worker_lets_one_process_answer_what_shares_a_base(runs: list[Run]) 
     assert "One process answers" not in log_tail(full)
     said = (full.root / "runs" / ".worker.log").read_text()
     assert "trial plain/0, wide/0: infer" in said and "trial full/0: infer" in said
+
+
+@pytest.mark.engine
+def test_free_slots_answer_adapters_beside_each_other(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three slots, named as GPUs are but computed on the cores: one for each run, two of them of one base."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
+    full = runs[0]
+    launch(full.root, LaunchedExperiment.of(full).spec, ["launch"])
+    assert follow(full.root, "trial")
+    assert {state_of(run).state for run in runs} == {"done"}
+    assert not [run for run in runs if "One process answers several" in log_tail(run)]

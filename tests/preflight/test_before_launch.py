@@ -10,7 +10,15 @@ import yaml
 from core.errors import UserError
 from core.launching.launch import runs_of
 from core.preflight.cautions import cautions_of
-from core.preflight.cost import Measured, Size, bytes_needed, measured, seconds_needed, size_of
+from core.preflight.cost import (
+    Measured,
+    Size,
+    bytes_needed,
+    measured,
+    seconds_needed,
+    seconds_per_task,
+    size_of,
+)
 from core.preflight.missing import needs_of, provide
 from core.runs.state import RunState, write_state
 from core.specs.differing_settings import differences
@@ -232,3 +240,30 @@ def test_a_broken_record_is_no_measurement(root: Path) -> None:
     record = root / "runs" / "earlier" / "plain" / "train-0" / "run.json"
     record.write_text(json.dumps({"recipe": []}))
     assert measured(root, spec_of()) == Measured()
+
+
+def test_test_time_training_counts_in_seconds_per_task_and_in_all(root: Path) -> None:
+    """A group for each task, 3 steps of 2 samples; or a budget of 5 s for each task."""
+    by_steps = {"test_time": {"steps": 3, "samples_per_step": 2}}
+    budget = {"test_time": {"seconds_per_task": 5}}
+    plain = size_of(root, spec_of(train_seeds=[0, 1]))
+    steps = size_of(root, spec_of(train_seeds=[0, 1], variants={"plain": None, "with": by_steps}))
+    timed = size_of(root, spec_of(train_seeds=[0, 1], variants={"plain": None, "with": budget}))
+    assert (plain.adapting_runs, plain.adaptation_tokens, plain.adaptation_seconds) == (0, 0, 0.0)
+    assert (steps.adapting_runs, steps.adaptation_seconds) == (2, 0.0)
+    learned = 3  # the pairs of one task equal test pairs
+    samples = 2 * learned * 3 * 2  # runs × groups × steps × samples
+    assert samples * 10 < steps.adaptation_tokens < samples * 128  # none is longer than max_seq_len
+    assert (timed.adaptation_tokens, timed.adaptation_seconds) == (0, 2 * learned * 5.0)
+    known = Measured(1, 100.0, 50.0, 1000.0, 9.0, None)
+    starts = (4 * 3 + 2) * 9.0
+    rest = timed.training_tokens / 100 + timed.inference_tokens / 1000
+    assert seconds_needed(timed, known) == pytest.approx(starts + rest + 30)
+    inference = timed.inference_tokens / 1000 / timed.runs / timed.tasks
+    assert seconds_per_task(timed, known) == pytest.approx(5.0 * learned / 4 + inference)
+    assert seconds_per_task(steps, known) == pytest.approx(
+        inference + steps.adaptation_tokens / 50 / 2 / steps.tasks
+    )
+    unmeasured = Measured(1, 100.0, None, 1000.0, 9.0, None)  # as fast as the training, until it is known
+    assert seconds_needed(steps, unmeasured) is not None
+    assert seconds_per_task(timed, Measured()) is None
