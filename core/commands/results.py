@@ -147,9 +147,11 @@ def _show_parts(
     output: OutputFormat,
 ) -> None:
     from core.reports.parts import BY, EXPLORATORY, part_records, parts_table
+    from core.reports.text_tables import with_test_time
 
     records = part_records(root, scores, by, metrics, aggregation, scope, level)
-    if print_table(parts_table(records, by, caption=EXPLORATORY), output):
+    table = with_test_time(parts_table(records, by, caption=EXPLORATORY), scores)
+    if print_table(table, output):
         say(f"By {BY[by]}. {EXPLORATORY}")
 
 
@@ -282,7 +284,8 @@ def compare(
         from core.reports.parts import compared_parts, compared_parts_table
 
         parts = compared_parts(root, scores, by, a, b, metrics[0], aggregation, level)
-        print_table(compared_parts_table(parts, by, a, b), format_of(output, as_json))
+        table = with_test_time(compared_parts_table(parts, by, a, b), scores)
+        print_table(table, format_of(output, as_json))
         return
     if tasks:
         found = task_differences(scores, a, b, metrics[0], aggregation)
