@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import UserError
 from core.launching.launch import prepare
 from core.machine import slots
 from core.machine.slots import Slot, all_slots, find_slots, one_slot
@@ -29,6 +30,29 @@ def test_gpus_are_slots_only_where_the_installed_torch_computes_on_them(
     monkeypatch.setattr(slots.metadata, "version", lambda _: version)
     assert find_slots() == (GPUS if count else [Slot("all cores", {})])
     assert find_slots("0,1") == GPUS, "what is named is taken"
+
+
+def test_small_models_share_the_cores_of_a_machine_without_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "list_gpus", list)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(slots, "cores", lambda: 4)
+    for count, threads in ((2, "2"), (3, "1"), (4, "1")):
+        monkeypatch.setenv(slots.CPU_SLOTS, str(count))
+        shared = find_slots()
+        assert len({slot.name for slot in shared}) == count
+        assert [slot.environment for slot in shared] == [{"OMP_NUM_THREADS": threads}] * count
+    for wrong in ("0", "5", "-1", "two", "", "9" * 5000):
+        monkeypatch.setenv(slots.CPU_SLOTS, wrong)
+        with pytest.raises(UserError, match="Set it to a number from 1 to 4, the cores here"):
+            find_slots()
+
+
+@pytest.mark.parametrize(("count", "gigabytes", "fit"), [(2, 24, 2), (8, 16, 4), (4, 3, 1)])
+def test_a_small_model_takes_a_core_and_four_gigabytes(
+    monkeypatch: pytest.MonkeyPatch, count: int, gigabytes: int, fit: int
+) -> None:
+    monkeypatch.setattr(slots, "hardware", lambda: {"cores": count, "memory_bytes": gigabytes * 2**30})
+    assert slots.room_for_small_models() == fit
 
 
 def test_each_takes_a_free_slot_or_waits_with_a_notice(
