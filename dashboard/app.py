@@ -13,8 +13,10 @@ if str(HERE.parent) not in sys.path:
 from core.experiments.experiment import list_experiments  # noqa: E402
 from dashboard.components.experiment_choice import chosen_experiment, experiment_bar  # noqa: E402
 from dashboard.components.grids import icon  # noqa: E402
+from dashboard.components.picker import leave  # noqa: E402
 from dashboard.components.rights import banner  # noqa: E402
 from dashboard.components.sentences import sentences  # noqa: E402
+from dashboard.components.shown import all_sent  # noqa: E402
 from dashboard.components.wording import plain  # noqa: E402
 from dashboard.root import project_root  # noqa: E402
 
@@ -39,7 +41,16 @@ STYLE = """<style>
 .stMainBlockContainer { padding-left: 2rem; padding-right: 2rem; }
 .st-key-log pre { display: flex; flex-direction: column-reverse; }
 .st-key-log pre > div { margin-bottom: auto; }
+/* Streamlit's own greys reach 4.2, 2.4 and 3.7 to 1; 4.5 is what small text needs, in light and dark. */
+[data-testid="stCaptionContainer"] { opacity: 0.8; }
+[data-testid="InputInstructions"] { color: inherit; opacity: 0.8; }
+.js-plotly-plot .xtick text, .js-plotly-plot .ytick text, .js-plotly-plot .xtitle,
+.js-plotly-plot .ytitle, .js-plotly-plot .legendtext { fill: currentColor !important; fill-opacity: 0.8; }
 </style>"""
+
+# Streamlit dims what waits for the server; pages that are live, or where keys act at once, would flicker.
+LIVE = ("home", "curate", "runs")
+UNDIMMED = "<style>[data-stale] { opacity: 1 !important; transition: none !important; }</style>"
 
 root = project_root()
 
@@ -62,6 +73,7 @@ pages = {
 }
 first = st.Page(start, title="ARC workbench", default=True, visibility="hidden")
 page = st.navigation([first, *pages.values()], position="top")
+leave(page.url_path)
 experiment = chosen_experiment(root)
 about = f" · {experiment[:60]}" if experiment and page.url_path in ABOUT_ONE else ""
 st.set_page_config(
@@ -70,9 +82,12 @@ st.set_page_config(
     layout="wide",
     menu_items={"About": f"**ARC workbench**\n\nProject: {plain(root)}"},
 )
-st.html(STYLE)  # first, or the page moves when it comes; style alone takes no space
+st.html(
+    STYLE + UNDIMMED * (page.url_path in LIVE)
+)  # first, or the page moves when it comes; style alone takes no space
 experiment_bar(root, experiment)
 banner()
 keep_alive()
 with sentences():
     page.run()
+all_sent()

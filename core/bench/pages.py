@@ -33,6 +33,7 @@ SECONDS_TO_START = 90
 MOST_COLD = 3
 
 PAGES = {
+    "Home": "home",
     "Results": "results?experiment={}",
     "Results with votes over k": "results?experiment={}&curve=vote_2",
     "Compare": "compare?experiment={}",
@@ -56,6 +57,7 @@ COLD_PROCESSOR = Row("dearest page, cold, processor time", "s", SPENT, wanted="<
 MEMORY = Row("memory of the dashboard", "MB", f"Peak, after all pages {LARGE}.", wanted="< 600")
 START = Row("start of the dashboard to the first chart", "s", "In Chromium, four runs.", wanted="< 4")
 RUNS_PAGE = Row("Runs at 1,000 runs, warm", "s", "Server time of the page Runs.", wanted="< 1")
+HOME = Row("Home with an experiment of 1,000 runs, warm", "s", "Server time of the page Home.", wanted="< 1")
 MANY = Row("Results at 1,000 runs, warm", "s", "Server time of the page Results.")
 MANY_COLD = Row("Results at 1,000 runs, cold", "s", "Server time of the page Results.")
 LIST = Row("list of 1,000 runs", "s", "`runs list`: states, stages and progress.", wanted="< 1")
@@ -176,12 +178,15 @@ def measure_many(workshop: Workshop) -> Iterator[Measured]:
     yield Measured(LOADED.name, workshop.seconds(lambda: load_scores(root, THOUSAND)))
     workshop.notify("pages at 1,000 runs")
     with served(root) as (port, pid):
-        runs, results = (PAGES[page].format(THOUSAND) for page in ("Runs", "Results"))
-        shown = timed_pages(port, pid, [runs] * (1 + workshop.repeats) + [results] * (1 + workshop.repeats))
+        times = 1 + workshop.repeats
+        addresses = [PAGES[page].format(THOUSAND) for page in ("Runs", "Results", "Home")]
+        shown = timed_pages(port, pid, [address for address in addresses for _ in range(times)])
     seconds = [one["seconds"] for one in shown]
-    yield Measured(RUNS_PAGE.name, median(seconds[1 : 1 + workshop.repeats]))
-    yield Measured(MANY_COLD.name, seconds[1 + workshop.repeats])
-    yield Measured(MANY.name, median(seconds[2 + workshop.repeats :]))
+    runs, results, home = (seconds[place * times : (place + 1) * times] for place in range(3))
+    yield Measured(RUNS_PAGE.name, median(runs[1:]))
+    yield Measured(MANY_COLD.name, results[0])
+    yield Measured(MANY.name, median(results[1:]))
+    yield Measured(HOME.name, median(home[1:]))
 
 
 def _page_rows() -> tuple[Row, ...]:
@@ -193,5 +198,5 @@ def _page_rows() -> tuple[Row, ...]:
 BENCHMARKS = (
     Benchmark("pages", _page_rows(), measure_pages),
     Benchmark("start", (START,), measure_start),
-    Benchmark("thousand", (FILES, LIST, LOADED, RUNS_PAGE, MANY_COLD, MANY), measure_many),
+    Benchmark("thousand", (FILES, LIST, LOADED, RUNS_PAGE, MANY_COLD, MANY, HOME), measure_many),
 )

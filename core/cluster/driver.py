@@ -17,6 +17,7 @@ from core.machine.processes import Heartbeat, Identity, Notify
 from core.pipeline.conductor import Conductor
 from core.pipeline.executor import Job
 from core.pipeline.order import wants_work
+from core.reports.on_finish import tell_of_end
 from core.runs.layout import (
     DRIVER,
     DRIVER_HEARTBEAT,
@@ -88,7 +89,8 @@ def _conduct(root: Path, experiment: str, settings: ClusterSettings, notify: Not
         share = share_of(settings, ray.nodes())
         notify(f"{experiment} on {address}: each run gets {share}.")
         executor = RayExecutor(settings, share, mirrors)
-        conductor = Conductor(partial(planned_jobs, root, experiment, parts), executor, notify)
+        told = partial(tell_of_end, root, notify=notify)
+        conductor = Conductor(partial(planned_jobs, root, experiment, parts), executor, notify, told)
         next_round = 0.0
         while True:
             now = time.monotonic()

@@ -22,6 +22,7 @@ from core.machine.slots import Slot, find_slots
 from core.pipeline.conductor import SECONDS_BETWEEN_LOOKS, Conductor
 from core.pipeline.executor import LocalExecutor
 from core.pipeline.order import planned_jobs, runs_to_go_on
+from core.reports.on_finish import tell_of_end
 from core.runs.layout import (
     WORKER,
     WORKER_CALL,
@@ -83,7 +84,8 @@ class Worker:
 
     def __init__(self, root: Path, slots: list[Slot], notify: Notify) -> None:
         self.root, self.slots, self.notify = root, slots, notify
-        self._conductor = Conductor(partial(planned_jobs, root), LocalExecutor(slots), notify)
+        told = partial(tell_of_end, root, notify=notify)
+        self._conductor = Conductor(partial(planned_jobs, root), LocalExecutor(slots), notify, told)
         self._end = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._leave)

@@ -34,8 +34,15 @@ class _Flight:
 class Conductor:
     """Jobs under way, and where they run."""
 
-    def __init__(self, planned: Planned, executor: Executor, notify: Notify) -> None:
-        self._planned, self._executor, self._notify = planned, executor, notify
+    def __init__(
+        self,
+        planned: Planned,
+        executor: Executor,
+        notify: Notify,
+        ended: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        """`ended` is called with the experiment of each job that has ended, once its states are written."""
+        self._planned, self._executor, self._notify, self._ended = planned, executor, notify, ended
         self._flights: dict[Job, _Flight] = {}
 
     @property
@@ -94,6 +101,7 @@ class Conductor:
         settle(flight.job, runs, flight.before, how)
         states = ", ".join(f"{run.name} {state.state}" for run in runs if (state := read_state(run)))
         self._notify(f"{flight.job} ended: {states}")
+        self._ended(flight.job.experiment)
 
 
 def settle(job: Job, runs: Iterable[Run], before: dict[Run, RunState | None], how: str | None) -> None:

@@ -1,14 +1,16 @@
 """What an experiment will cost, before it is launched: attempts, tokens, disk, minutes.
 
 Sizes are counted on the real tasks, where one token stands for one character, as the embedded tokenizer
-writes; larger vocabularies need fewer. Minutes and bytes come from what earlier runs of the same base
-model reported; where there is none they are unknown.
+writes; larger vocabularies need fewer. Minutes are what a stage takes to start plus its work by its rate,
+both as finished runs of this machine reported them: of the same base model, method and engine, and as near in
+size as there are. Where there are none, minutes and bytes are unknown.
 """
 
+import functools
 import itertools
 import statistics
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,13 @@ from core.errors import UserError
 from core.experiments.experiment import list_experiments
 from core.experiments.listing import list_runs
 from core.inference.settings import InferenceSettings
+from core.machine.hardware import hardware
 from core.mixing.mixtures import Mixture, load_mixture
 from core.prompts.pairs import pair_count
 from core.prompts.shortening import shorten
 from core.prompts.templates import PromptSettings, answer_text, longest_answer, prompt_text
 from core.runs.adapted import adapted_groups
-from core.runs.done import EVERY_STAGE, STAGES
+from core.runs.done import EVERY_STAGE
 from core.runs.layout import Run
 from core.runs.progress import progress_of
 from core.runs.record import read_record
@@ -37,7 +40,9 @@ from core.training.adaptation import (
 )
 
 SAMPLES = 64
-RUNS_LOOKED_AT = 12
+RUNS_LOOKED_AT, RUNS_KNOWN = 12, 60
+LARGEST_FACTOR = 4.0
+"""So many times as large or as small may a run be, for its speed to tell that of another."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +66,21 @@ class Size:
 
 @dataclass(frozen=True)
 class Measured:
-    """What earlier runs reported: medians over runs, None where nothing is known.
+    """What earlier runs of this machine reported: medians over runs, None where nothing is known.
 
     Speeds are tokens per second, that of test-time training with the loading of the model for each group;
-    `seconds_to_start` is what passes between two stages of a run, while a process starts and loads the model;
-    `bytes_per_run` is the size of a finished run's folder.
+    `starts` holds, for each stage, the seconds until it works, while a process starts and loads the model;
+    `bytes_per_run` is the size of a finished run's folder. `alike` tells whether these runs were of about the
+    same size, in tokens of a training step and of a task's attempts.
     """
 
     runs: int = 0
     training_speed: float | None = None
     adaptation_speed: float | None = None
     inference_speed: float | None = None
-    seconds_to_start: float | None = None
+    starts: Mapping[str, float] = field(default_factory=dict)
     bytes_per_run: float | None = None
+    alike: bool = True
 
 
 def size_of(root: Path, spec: ExperimentSpec) -> Size:
@@ -189,45 +196,78 @@ def _asked(task: Task, prompt: PromptSettings, settings: InferenceSettings) -> T
 
 
 def measured(root: Path, spec: ExperimentSpec) -> Measured:
-    """What the latest finished runs with the same base model, method and engine reported."""
-    wanted = {_kind(spec.recipe_of(variant), spec.evaluation.inference) for variant in spec.variants}
-    runs = _finished_runs(root, wanted)
+    """What the finished runs that are most like these reported: with the same base model, method and engine,
+    on this machine, the nearest in size and then the latest."""
+    inference = spec.evaluation.inference
+    recipes = [spec.recipe_of(variant) for variant in spec.variants]
+    kinds: dict[Kind, Load] = {
+        (recipe.base_model, recipe.training.method, inference.engine): _load(
+            recipe.training.model_dump(), inference.model_dump()
+        )
+        for recipe in recipes
+    }
+    found = _finished_runs(root, kinds)
+    alike = [run for run, apart in found if apart <= LARGEST_FACTOR]
+    runs = alike or [run for run, _ in sorted(found, key=lambda one: one[1])]
+    runs = runs[:RUNS_LOOKED_AT]
     records = [progress_of(run) for run in runs]
-    starts = [gap for progress in records for gap in _gaps(progress)]
     return Measured(
         runs=len(runs),
         training_speed=_median(_speeds(records, "train")),
         adaptation_speed=_median(_adaptation_speeds(runs)),
         inference_speed=_median(_speeds(records, "infer")),
-        seconds_to_start=_median(starts),
+        starts=_starts(runs, records),
         bytes_per_run=_median([float(bytes_of(run.folder)) for run in runs]),
+        alike=bool(alike) or not runs,
     )
 
 
 Kind = tuple[str, str, str]
+Load = tuple[float, float]
+"""Tokens of a training step and of a task's attempts, at most."""
 
 
-def _kind(recipe: Recipe, inference: InferenceSettings) -> Kind:
-    return recipe.base_model, recipe.training.method, inference.engine
+def _load(training: Mapping[str, Any], inference: Mapping[str, Any]) -> Load:
+    step = training["samples_per_step"] * training["max_seq_len"]
+    return float(step), float(inference["attempts"] * inference["max_model_len"])
 
 
-def _finished_runs(root: Path, wanted: set[Kind]) -> list[Run]:
-    found: list[Run] = []
+def _apart(a: Load, b: Load) -> float:
+    """The larger of the two factors between two loads."""
+    return max(max(x, y) / max(1.0, min(x, y)) for x, y in zip(a, b, strict=True))
+
+
+def _finished_runs(root: Path, wanted: Mapping[Kind, Load]) -> list[tuple[Run, float]]:
+    """The latest finished runs of these kinds on this machine, each with how far it is in size."""
+    found: list[tuple[Run, float]] = []
     for experiment in list_experiments(root):
         for run in list_runs(root, experiment):
-            if len(found) < RUNS_LOOKED_AT and state_of(run).state == "done" and _kind_of(run) in wanted:
-                found.append(run)
+            if len(found) >= RUNS_KNOWN or state_of(run).state != "done":
+                continue
+            known = _kind_of(run)
+            if known is not None and known[0] in wanted:
+                found.append((run, _apart(known[1], wanted[known[0]])))
     return found
 
 
-def _kind_of(run: Run) -> Kind | None:
-    """The kind of a run by its record; None where that is broken or of another make."""
+def _kind_of(run: Run) -> tuple[Kind, Load] | None:
+    """Kind and load of a run by its record; None where that is broken, of another make or another machine."""
     try:
         record = read_record(run)
-        recipe = record["recipe"]
-        return recipe["base_model"], recipe["training"]["method"], record["evaluation"]["inference"]["engine"]
+        recipe, inference = record["recipe"], record["evaluation"]["inference"]
+        made_by = record.get("hardware") or _here()
+        if any(made_by.get(part) != value for part, value in _here().items()):
+            return None
+        kind = recipe["base_model"], recipe["training"]["method"], inference["engine"]
+        return kind, _load(recipe["training"], inference)
     except (UserError, KeyError, TypeError):
         return None
+
+
+@functools.cache
+def _here() -> dict[str, Any]:
+    """What makes runs of this machine as fast as each other."""
+    return {part: value for part, value in hardware().items() if part in ("processor", "cores", "gpus")}
 
 
 def _speeds(runs: Iterable[list[dict[str, Any]]], stage: str) -> list[float]:
@@ -249,14 +289,27 @@ def _adaptation_speeds(runs: Iterable[Run]) -> list[float]:
     return [speed for speed in medians if speed]
 
 
-def _gaps(progress: list[dict[str, Any]]) -> list[float]:
-    """Seconds between the last record of a stage and the first of the next one."""
-    times = {
-        stage: [one["time"] for one in progress if one.get("stage") == stage and one.get("time") is not None]
-        for stage in EVERY_STAGE
-    }
-    following = itertools.pairwise(stage for stage in EVERY_STAGE if times[stage])
-    return [min(times[b]) - max(times[a]) for a, b in following]
+def _starts(runs: Sequence[Run], records: Sequence[list[dict[str, Any]]]) -> dict[str, float]:
+    """Seconds from the end of one stage to where the next one works, for each stage that follows another.
+
+    Of an experiment the shortest counts, as runs also wait for each other; over experiments the median does.
+    What is between two reports of a stage is work that its first report tells, too.
+    """
+    starts: dict[str, dict[str, float]] = {}
+    for run, progress in zip(runs, records, strict=True):
+        times = {
+            stage: [
+                one["time"] for one in progress if one.get("stage") == stage and one.get("time") is not None
+            ]
+            for stage in EVERY_STAGE
+        }
+        for before, stage in itertools.pairwise(stage for stage in EVERY_STAGE if times[stage]):
+            first, last = min(times[stage]), max(times[stage])
+            working = (last - first) / max(1, len(times[stage]) - 1)
+            start = max(0.0, first - max(times[before]) - working)
+            own = starts.setdefault(stage, {})
+            own[run.experiment] = min(start, own.get(run.experiment, start))
+    return {stage: statistics.median(own.values()) for stage, own in starts.items()}
 
 
 def _median(values: list[float]) -> float | None:
@@ -264,12 +317,18 @@ def _median(values: list[float]) -> float | None:
 
 
 def seconds_needed(size: Size, known: Measured) -> float | None:
-    """Seconds until all runs are done, one stage after another; None while a speed is unknown."""
+    """Seconds until all runs are done, one stage after another; None while a speed is unknown.
+
+    A training starts as answering does: a process begins and loads the base model. So does test-time training
+    where no run tells.
+    """
     training = _seconds(size.training_tokens, known.training_speed)
     answering = _answering_seconds(size, known)
-    if training is None or answering is None or not known.seconds_to_start:
+    if training is None or answering is None or "infer" not in known.starts:
         return None
-    starts = (size.runs * len(STAGES) + size.adapting_runs) * known.seconds_to_start
+    load = known.starts["infer"]
+    each = (load if size.training_tokens else 0.0) + load + known.starts.get("score", 0.0)
+    starts = size.runs * each + size.adapting_runs * known.starts.get("adapt", load)
     return starts + training + answering
 
 

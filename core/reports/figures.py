@@ -18,16 +18,26 @@ from core.warnings.leak_warnings import TEST_TIME
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B8A900")
 BASELINE = "#8C8C8C"
 MARKERS = ("circle", "diamond", "square", "triangle-up", "x", "star")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 ROW_HEIGHT = 64
 LONGEST_LEGEND = 110
 """Letters of a legend that stands above a chart in two lines at most."""
 TEST_TIME_COLOUR = "#8E5FBF"
 """What marks variants with test-time training; nothing else has this colour."""
+LONGEST_LABEL, LABELS_ABOVE_EACH_OTHER = 22, 17
+"""Letters of a name at the end of a curve, and how many such names a chart has room for."""
 _JITTER = 0.16
 FONT = 13
 GRID = "rgba(128, 128, 128, 0.22)"
-NEVER, RARELY, OFTEN, ALWAYS = "rgba(128, 128, 128, 0.16)", "#FBE0B0", "#C46A00", "#0072B2"
+MOST_NAMED_TASKS = 45
+NEVER, RARELY, OFTEN, ALWAYS = (
+    "rgba(128, 128, 128, 0.16)",
+    "rgba(213, 120, 0, 0.3)",
+    "rgba(213, 120, 0, 1)",
+    "#0072B2",
+)
+"""Of a cell of the map. What is between rarely and often covers more of the background, light or dark."""
 _SOLVED = [[0.0, NEVER], [1e-6, RARELY], [0.999999, OFTEN], [1.0, ALWAYS]]
 
 
@@ -43,9 +53,18 @@ def variant_colours(variants: Sequence[str], baseline: str) -> dict[str, str]:
 
 def variant_markers(variants: Sequence[str], baseline: str) -> dict[str, str]:
     """The shape of each variant's dots: another one each time the colours begin anew."""
+    return _by_round(variants, baseline, MARKERS)
+
+
+def variant_dashes(variants: Sequence[str], baseline: str) -> dict[str, str]:
+    """How each variant's line is dashed: in another way each time the colours begin anew."""
+    return _by_round(variants, baseline, DASHES)
+
+
+def _by_round(variants: Sequence[str], baseline: str, kinds: Sequence[str]) -> dict[str, str]:
     others = [variant for variant in variants if variant != baseline]
-    shapes = {variant: MARKERS[place // len(PALETTE) % len(MARKERS)] for place, variant in enumerate(others)}
-    return {variant: shapes.get(variant, MARKERS[0]) for variant in variants}
+    found = {variant: kinds[place // len(PALETTE) % len(kinds)] for place, variant in enumerate(others)}
+    return {variant: found.get(variant, kinds[0]) for variant in variants}
 
 
 def run_chart(
@@ -140,7 +159,7 @@ def _add_dots(
         y=[place + shift for shift in spread],
         mode="markers",
         name=chart_text(variant),
-        customdata=[[run["hint"]] for run in runs],
+        customdata=[[run["hint"], f"{variant}/{run['train_seed']}"] for run in runs],
         hovertemplate=f"%{{x:.3f}} {unit_words(unit)}<br>%{{customdata[0]}}",
         marker={
             "color": colour,
@@ -163,30 +182,60 @@ def curve_chart(
 
     The baseline lies widest and lowest, so that a curve that agrees with it does not hide it.
     """
-    colours = variant_colours(variants, baseline)
+    colours, dashes = variant_colours(variants, baseline), variant_dashes(variants, baseline)
     figure = go.Figure()
+    ends = {}
     for variant in sorted(variants, key=lambda one: one != baseline):
         own = [record for record in records if record["variant"] == variant]
         if own:
             width = 5.0 if variant == baseline else 2.5
-            _add_curve(figure, variant, own, colours[variant], width, test_time)
+            line = {"color": colours[variant], "dash": dashes[variant], "width": width}
+            _add_curve(figure, variant, own, line, test_time)
+            ends[variant] = 100 * own[-1]["mean"]
     ks = sorted({record["k"] for record in records})
     shown = [k for k in ks if k & (k - 1) == 0 or k == ks[-1]]
     figure.update_xaxes(type="log", tickvals=shown, ticktext=[str(k) for k in shown], title="attempts")
-    # Many or long names would leave no room for the curves; the table and the dots show the same colours.
     fits = sum(len(variant) + 6 for variant in variants) <= LONGEST_LEGEND
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     figure.update_layout(showlegend=fits, legend=legend)
     figure.update_yaxes(gridcolor=GRID, ticksuffix=" %", rangemode="tozero")
-    return finished(figure, "attempts", 330, title)
+    finished(figure, "attempts", 330, title)
+    if not fits:  # many or long names leave no room for the curves above them
+        _label_ends(figure, ends, colours, max(100 * (one["mean"] + (one["std"] or 0)) for one in records))
+    return figure
+
+
+def _label_ends(figure: go.Figure, ends: Mapping[str, float], colours: Mapping[str, str], top: float) -> None:
+    """The name of each curve at its right end, in its colour; names are pushed apart where curves meet."""
+    gap = (top or 1.0) / max(LABELS_ABOVE_EACH_OTHER, len(ends))
+    at = dict(sorted(ends.items(), key=lambda end: end[1]))
+    lowest = -gap
+    for variant, end in at.items():
+        lowest = at[variant] = max(end, lowest + gap)
+    highest = max(top, max(ends.values(), default=0.0)) + gap
+    for variant in reversed(at):
+        highest = at[variant] = min(at[variant], highest - gap)
+    for variant, place in at.items():
+        name = variant if len(variant) <= LONGEST_LABEL else f"{variant[: LONGEST_LABEL - 1]}…"
+        figure.add_annotation(
+            x=1.01,
+            xref="paper",
+            xanchor="left",
+            y=place,
+            text=chart_text(name),
+            font={"color": colours[variant], "size": FONT - 1},
+            showarrow=False,
+            hovertext=chart_text(variant),
+        )
+    longest = max((min(len(variant), LONGEST_LABEL) for variant in ends), default=0)
+    figure.update_layout(margin={"r": 16 + round(6.6 * longest)})
 
 
 def _add_curve(
     figure: go.Figure,
     variant: str,
     own: Sequence[Mapping[str, Any]],
-    colour: str,
-    width: float,
+    line: Mapping[str, Any],
     test_time: Collection[str],
 ) -> None:
     ks = [record["k"] for record in own]
@@ -197,7 +246,7 @@ def _add_curve(
             x=ks + ks[::-1],
             y=high + low[::-1],
             fill="toself",
-            fillcolor=colour,
+            fillcolor=line["color"],
             line={"width": 0},
             mode="lines",
             opacity=0.2,
@@ -211,7 +260,7 @@ def _add_curve(
         mode="lines",
         name=variant_text(variant, test_time),
         legendgroup=variant,
-        line={"color": colour, "width": width},
+        line=dict(line),
         customdata=[record["n"] for record in own],
         hovertemplate="%{y:.2f} % with %{x} attempts (%{customdata} runs)",
     )
@@ -239,12 +288,13 @@ def solved_chart(solved: Any, test_time: Collection[str] = ()) -> go.Figure:
             showscale=False,
         )
     )
-    figure.update_xaxes(
-        type="category", showticklabels=len(solved.tasks) <= 60, tickangle=-90, tickfont={"size": 9}
-    )
-    figure.update_yaxes(autorange="reversed", showgrid=False)
     height = 110 + min(620, max(18 if len(runs) <= 40 else 6, 160 // max(1, len(runs))) * len(runs))
-    return finished(figure, "", height)
+    finished(figure, "", height)
+    named = len(solved.tasks) <= MOST_NAMED_TASKS
+    figure.update_xaxes(type="category", showticklabels=named, tickangle=-90, showgrid=False)
+    figure.update_xaxes(tickfont={"size": FONT - 2})
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    return figure
 
 
 def chart_text(text: object) -> str:

@@ -47,6 +47,25 @@ TERMS = {
 }
 """What stands in a table, and what it means."""
 
+WORDS = {
+    "letters": "letters a, ab, b",
+    "std": "training std, evaluation std",
+    "verdict": "better, worse",
+    "exploratory": "exploratory",
+    "interval": "[40.1, 42.3]",
+}
+"""Words of an address, and the term of `TERMS` that each stands for."""
+
+ELSEWHERE = {
+    "families": "tasks that were made from one task, or by one generator, are a family; where one of them is"
+    " trained on, the others count as leaked",
+    "−0.16 per token": "how sure a model was of an answer: the mean log-probability of its tokens. Nearer to"
+    " 0 is surer; −0.16 is a chance of 85 % for a typical token",
+    "symmetry 0, colours 0819623475": "the view in which one attempt saw the task: which of the eight turns"
+    " and mirrors, and which colour each of 0 to 9 became. Answers are turned back before they count",
+}
+"""Words of the other pages, and what they mean."""
+
 MORAL = (
     "Both are right, about different questions. Evaluating one trained model again shows it the same tasks in"
     " other views: it answers almost the same, so even a small difference of two models shows. But a recipe"

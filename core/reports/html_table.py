@@ -42,6 +42,9 @@ table.results th {
   font-weight: 600; opacity: 0.72; font-size: 0.82rem; border-bottom: 1px solid rgba(128, 128, 128, 0.4);
 }
 table.results td { border-bottom: 1px solid rgba(128, 128, 128, 0.18); }
+table.results a { color: inherit; text-decoration: none; }
+table.results a:hover { text-decoration: underline; }
+table.results a:focus-visible { outline: 2px solid currentColor; outline-offset: 2px; }
 table.results .judged { font-weight: 600; opacity: 1; }
 table.results .quiet { opacity: 0.62; font-weight: 400; }
 table.results .swatch {
@@ -66,17 +69,23 @@ def result_table(
     scope: str,
     colours: Mapping[str, str],
     labels: Mapping[str, str] | None = None,
+    *,
+    links: Mapping[str, str] | None = None,
+    dictionary: str | None = None,
 ) -> str:
     """The table: `rows` in order, `cells` the record of each (variant, metric), `metrics` the columns.
-    `labels` are those of variants with test-time training."""
+    `labels` are those of variants with test-time training.
+
+    On a page, `links` holds the address that the name of a variant leads to, and `dictionary` the address
+    that explains a word appended to it.
+    """
     split = any(row.sd_training is not None for row in rows)
     units = {metric: str(record.get("unit", "share")) for (_, metric), record in cells.items()}
-    head = "".join(_head(rows, metrics, units, judged, baseline, scope, split))
+    head = "".join(_head(rows, metrics, units, judged, baseline, scope, split, dictionary))
+    names = {row.variant: _name(row.variant, colours, (links or {}).get(row.variant)) for row in rows}
     shown = [cells[row.variant, metric] for row in rows for metric in metrics]
     texts, known = table_texts(shown), labels or {}
-    lines = (
-        _line(row, cells, texts, metrics, judged, baseline, scope, colours, split, known) for row in rows
-    )
+    lines = (_line(row, cells, texts, metrics, judged, baseline, scope, names, split, known) for row in rows)
     body = "".join(f"<tr>{''.join(line)}</tr>" for line in lines)
     return (
         f'{STYLE}<div class="results-scroll"><table class="results"><thead><tr>{head}</tr></thead>'
@@ -92,6 +101,7 @@ def _head(
     baseline: str,
     scope: str,
     split: bool,
+    dictionary: str | None,
 ) -> list[str]:
     """The judged metric with all that is said of it, then the other metrics."""
     heads = [_cell("variant", "One recipe; each dot in the chart is one training of it.", tag="th")]
@@ -101,7 +111,7 @@ def _head(
         words = (
             f"Variants that share a letter can't be told apart in {judged}, by the same verdict as beside it."
         )
-        heads.append(_cell("letters", words, tag="th"))
+        heads.append(_cell(_word("letters", "letters", dictionary), words, tag="th"))
     words = (
         "Difference from the baseline with its 95 % interval, and the verdict on it. Both answer for the"
         " whole table: where nothing differs, about 5 of 100 tables show any difference (up to 10 where the"
@@ -111,12 +121,24 @@ def _head(
     against = ", ".join(
         filter(None, (f"{html.escape(judged)} against {html.escape(baseline)}", html.escape(unit)))
     )
-    heads.append(_cell(against, words, tag="th"))
+    heads.append(_cell(_word(against, "verdict", dictionary), words, tag="th"))
     if split:
         words = f"How much {judged} differs between"
-        heads.append(_cell("training std", f"{words} trainings of this recipe.", tag="th"))
-        heads.append(_cell("evaluation std", f"{words} evaluation seeds.", tag="th"))
+        for of, over in (("training", "trainings of this recipe"), ("evaluation", "evaluation seeds")):
+            heads.append(_cell(_word(f"{of} std", "std", dictionary), f"{words} {over}.", tag="th"))
     return [*heads, *(_metric_head(metric, units[metric]) for metric in metrics if metric != judged)]
+
+
+def _word(text: str, word: str, dictionary: str | None) -> str:
+    """A word of the head, which leads to its place in the dictionary where there is one."""
+    return text if dictionary is None else f'<a href="{html.escape(dictionary + word)}">{text}</a>'
+
+
+def _name(variant: str, colours: Mapping[str, str], link: str | None) -> str:
+    """A variant in its colour, which leads on where there is a link."""
+    swatch = f'<span class="swatch" style="background:{colours[variant]}"></span>'
+    name = html.escape(variant)
+    return swatch + (f'<a href="{html.escape(link)}">{name}</a>' if link else name)
 
 
 def _metric_head(metric: str, unit: str, kind: str = "") -> str:
@@ -132,14 +154,13 @@ def _line(
     judged: str,
     baseline: str,
     scope: str,
-    colours: Mapping[str, str],
+    names: Mapping[str, str],
     split: bool,
     labels: Mapping[str, str],
 ) -> list[str]:
-    swatch = f'<span class="swatch" style="background:{colours[row.variant]}"></span>'
     label = labels.get(row.variant, "")
     mark = f' <span class="verdict test-time">{TEST_TIME}</span>' if label else ""
-    found = [_cell(swatch + html.escape(row.variant) + mark, label)]
+    found = [_cell(names[row.variant] + mark, label)]
     main = cells[row.variant, judged]
 
     def number(metric: str, kind: str = "") -> str:

@@ -26,6 +26,7 @@ from core.results.loading import Scores, load_scores
 from core.results.noise import ALL_VARIANTS, noise, spread_records
 from core.results.paired import paired_records
 from core.results.records import records_of
+from core.results.references import frozen_note
 from core.runs.layout import IMPORTED, SPEC, Run, eval_folders
 from core.runs.record import read_record
 from core.runs.state import state_of
@@ -77,6 +78,7 @@ def lab_note(root: Path, name: str, aggregation: str = "by_task", scope: str = "
         _said(f"Experiment {name}, written on {time.strftime('%Y-%m-%d %H:%M %Z')}."),
         _said(caveats.honest_sentence(root, scores)),
         *(f'<p class="careful">{_text(one)}</p>' for one in _cautions(root, scores, runs)),
+        *_note(root, scores),
         *_results(root, scores, aggregation, scope),
         *_curves(root, scores, aggregation),
         *_comparisons(root, scores, aggregation),
@@ -92,6 +94,12 @@ def lab_note(root: Path, name: str, aggregation: str = "by_task", scope: str = "
         " style-src 'unsafe-inline'\">"
     )
     return f"{head}<title>{_text(question)}</title>{STYLE}</head><body>{''.join(parts)}</body></html>\n"
+
+
+def _note(root: Path, scores: Scores) -> list[str]:
+    """What a person concludes, with the numbers of today in place of its references."""
+    text = frozen_note(root, scores)
+    return ["<h2>Conclusion</h2>", f"<pre>{_text(text)}</pre>"] if text else []
 
 
 def _cautions(root: Path, scores: Scores, runs: Sequence[Run]) -> list[str]:

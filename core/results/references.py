@@ -7,8 +7,10 @@ Words of judgement in the same sentence ("helps", "hurts") are held against its 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from core.errors import UserError
+from core.experiments.notes import read_notes
 from core.results.loading import Scores
 from core.results.number_format import difference, mean_and_std
 from core.results.records import records_of
@@ -87,3 +89,15 @@ def filled(text: str, found: list[Reference]) -> str:
     """The note with its references replaced by what they show; those that name nothing stay."""
     shown = {one.name: one.shown for one in found}
     return _REFERENCE.sub(lambda match: shown.get(match[1]) or match[0], text)
+
+
+def frozen_note(root: Path, scores: Scores) -> str:
+    """The lab note of an experiment with its numbers as they are today, and below it which of them are not
+    what the note says; empty where there is none. Raises `UserError` where the note can't be read."""
+    notes = read_notes(root, scores.experiment.name)
+    if not notes.text.strip():
+        return ""
+    found = references(notes.text, scores, notes.numbers)
+    wrong = [f"- {one.name}: {one.shown or 'nothing'}. {one.problem}" for one in found if one.problem]
+    marks = "\n\nNumbers to look at:\n\n" + "\n".join(wrong) if wrong else ""
+    return filled(notes.text, found).strip() + marks + "\n"

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from core.curation.names import stored_name
 from core.curation.sources import list_sources
 from core.errors import UserError
 from core.plain_files import read_text
@@ -284,9 +285,13 @@ def problems(root: Path, data: Data) -> list[Problem]:
     for variant in (None, *(variants if isinstance(variants, dict) else ())):
         for share in sources_of(data, variant):
             source = str(share.get("source"))
-            base = source.partition(":")[2] or source
-            if known and base not in known:
-                near = nearest(base, known)
+            try:
+                stored = stored_name(source)
+            except UserError as problem:
+                found.append(Problem("sources", str(problem)))
+                continue
+            if known and stored not in known:
+                near = nearest(stored, known)
                 hint = f"Did you mean '{near}'?" if near else f"There are: {', '.join(known)}."
                 found.append(Problem("sources", f"There is no source '{source}'. {hint}"))
     if not found:

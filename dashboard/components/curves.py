@@ -47,8 +47,11 @@ def curve_chart(
     what: str = LOSS,
     *,
     logarithmic: bool = False,
+    dashes: Mapping[str, str] | None = None,
 ) -> go.Figure:
     """The mean of each variant with a band of ± std over its runs, and single runs as lines over them.
+
+    Means are dashed as `dashes` says, where the colours of variants begin anew.
 
     The axis reaches to `last_step` from the start, so that it stands still while lines grow.
     """
@@ -56,7 +59,8 @@ def curve_chart(
     hover = f"step %{{x:,}}: {what.replace('_', ' ')} %{{y:.4g}}"
     figure = go.Figure()
     for variant, found in bands.items():
-        _add_band(figure, variant, found, colours[variant], hover)
+        line = {"color": colours[variant], "dash": (dashes or {}).get(variant, "solid")}
+        _add_band(figure, variant, found, line, hover)
     for trace in _by_variant(lines, colours) if many else _by_run(lines, colours, what):
         figure.add_scatter(hovertemplate=hover, **trace)
     figure.update_layout(
@@ -73,7 +77,7 @@ def curve_chart(
     return figure
 
 
-def _add_band(figure: go.Figure, variant: str, found: Band, colour: str, hover: str) -> None:
+def _add_band(figure: go.Figure, variant: str, found: Band, line: Mapping[str, Any], hover: str) -> None:
     """Mean as a line, ± std as an area where two runs or more reach."""
     wide = np.isfinite(found.std)
     if wide.any():
@@ -82,7 +86,7 @@ def _add_band(figure: go.Figure, variant: str, found: Band, colour: str, hover: 
             x=np.concatenate([steps, steps[::-1]]),
             y=np.concatenate([mean + std, (mean - std)[::-1]]),
             fill="toself",
-            fillcolor=colour,
+            fillcolor=line["color"],
             opacity=0.18,
             line={"width": 0},
             mode="lines",
@@ -97,7 +101,7 @@ def _add_band(figure: go.Figure, variant: str, found: Band, colour: str, hover: 
         mode="lines" if len(found.steps) > 1 else "markers",
         name=chart_text(f"{variant} (n = {most})"),
         legendgroup=variant,
-        line={"color": colour, "width": 2},
+        line={**line, "width": 2},
         hovertemplate=hover,
     )
 

@@ -14,6 +14,7 @@ from core.experiments.experiment import latest_evaluated, list_experiments
 from core.experiments.unknown_name import Absent, absent_experiment
 from dashboard.components.picker import IN_ADDRESS
 from dashboard.components.rights import may_change, permitted
+from dashboard.components.shown import is_entry, put_value
 from dashboard.components.wording import plain
 
 NAME, BOX = "experiment", "experiment box"
@@ -76,18 +77,17 @@ def experiment_bar(root: Path, name: str | None) -> None:
     if not names:
         return
     shown = name if name in names else None
-    if st.session_state.get(BOX) != shown or BOX not in st.session_state:
-        st.session_state[BOX] = shown
+    put_value(BOX, shown)
 
     def take() -> None:
-        if st.session_state[BOX]:
+        if st.session_state[BOX] and is_entry(BOX):
             go_to(st.session_state[BOX])
 
     with st.container(key="experiment-bar"):
         st.selectbox(
             "experiment",
             names,
-            index=None if shown is None else 0,
+            index=None if shown is None else names.index(shown),
             key=BOX,
             on_change=take,
             label_visibility="collapsed",

@@ -62,6 +62,7 @@ def costs(
     """Six numbers: runs, tasks, attempts, tokens, time (of each task beside it), disk."""
     unknown = "not measured yet"
     measured = f"from {known.runs} earlier run{'s' if known.runs != 1 else ''} of this base model"
+    measured += "" if known.alike else ", all of other sizes: roughly"
     if per_task is not None:
         measured += f"; ≈ {per_task:.2g} s for each task of a run"
     numbers = [

@@ -7,7 +7,7 @@ import streamlit as st
 from core.errors import UserError
 from core.experiments.notes import Notes, read_notes, write_notes
 from core.results.loading import Scores
-from core.results.references import Reference, filled, references
+from core.results.references import Reference, filled, frozen_note, references
 from dashboard.components.rights import may_change, permitted
 from dashboard.components.wording import plain
 
@@ -30,6 +30,18 @@ def note_editor(root: Path, scores: Scores) -> None:
     marks = f" :red-badge[{len(wrong)} numbers to look at]" if wrong else ""
     with st.expander(f"**Lab note**: {plain(title)}{marks}"):
         show(notes, found)
+        if notes.text.strip():
+            st.download_button(
+                "Markdown",
+                lambda: frozen_note(root, scores),
+                f"{name} note.md",
+                "text/markdown",
+                key="frozen note",
+                type="tertiary",
+                icon=":material/download:",
+                help="The note with its numbers as they are today.",
+                on_click="ignore",
+            )
         if not may_change():
             return
         text = st.text_area("note", notes.text or BEGIN, key=f"note {name}", height=220, help=HELP)

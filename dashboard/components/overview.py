@@ -4,6 +4,7 @@ In come records of `core`, out come HTML for `st.html` and Plotly figures; nothi
 and colours, and every text from outside is escaped.
 """
 
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -15,7 +16,7 @@ import streamlit as st
 from core.curation.overlaps import Overlap
 from core.curation.stored import SourceInfo
 from core.prompts.lengths import WINDOWS, Drawn, Lengths, share_fitting
-from core.reports.figures import GRID, PALETTE, chart_text
+from core.reports.figures import DASHES, GRID, PALETTE, chart_text
 from dashboard.components.grids import task_html
 
 _STATIC = Path(__file__).parent / "static"
@@ -29,8 +30,9 @@ _matrix = st.components.v2.component(
 
 
 def source_colours(sources: Sequence[str]) -> dict[str, str]:
-    """The colour of each source by its place among all; those beyond the palette begin anew, dashed."""
-    return {source: PALETTE[place % len(PALETTE)] for place, source in enumerate(sources)}
+    """The colour of each source, by its name alone, so that no import changes it; sources of one colour are
+    told apart by their dashes."""
+    return {source: PALETTE[zlib.crc32(source.encode()) % len(PALETTE)] for source in sources}
 
 
 def source_table(infos: Sequence[SourceInfo]) -> str:
@@ -85,13 +87,19 @@ def fit_table(lengths: Sequence[Lengths], colours: Mapping[str, str]) -> str:
     """For each source the median and longest sample, and the share that fits each window."""
     names = ("samples", "median", "longest", *(f"≤ {_short(window)}" for window in WINDOWS))
     header = "<th>source</th>" + "".join(f'<th class="number">{name}</th>' for name in names)
-    rows = "".join(_fit_row(one, colours[one.source], _dash(place)) for place, one in enumerate(lengths))
+    rows = "".join(_fit_row(one, colours[one.source], dash) for one, dash in _dashed(lengths, colours))
     return _table("fits", header, rows)
 
 
-def _dash(place: int) -> str:
-    """How the line of a source is drawn, by its place among all of them."""
-    return "solid" if place < len(PALETTE) else "dash"
+def _dashed(lengths: Sequence[Lengths], colours: Mapping[str, str]) -> list[tuple[Lengths, str]]:
+    """The sources, each with how its line is drawn: another way for each source of one colour."""
+    seen: Counter[str] = Counter()
+    found = []
+    for one in lengths:
+        colour = colours[one.source]
+        found.append((one, DASHES[min(seen[colour], 2)]))
+        seen[colour] += 1
+    return found
 
 
 def _fit_row(lengths: Lengths, colour: str, dash: str) -> str:
@@ -136,7 +144,7 @@ def _short(window: int) -> str:
 def fit_chart(lengths: Sequence[Lengths], colours: Mapping[str, str]) -> go.Figure:
     """The share of samples that fits (y) into so many tokens (x): one rising line for each source."""
     figure = go.Figure()
-    for place, one in enumerate(lengths):
+    for one, dash in _dashed(lengths, colours):
         if not one.tokens:
             continue
         ordered = sorted(one.tokens)
@@ -146,7 +154,7 @@ def fit_chart(lengths: Sequence[Lengths], colours: Mapping[str, str]) -> go.Figu
             y=[0, *shares],
             name=chart_text(one.source),
             mode="lines",
-            line={"color": colours[one.source], "width": 2, "shape": "hv", "dash": _dash(place)},
+            line={"color": colours[one.source], "width": 2, "shape": "hv", "dash": dash},
             hovertemplate="%{y:.1f} % have at most %{x:,} tokens",
         )
     longest = max((max(one.tokens) for one in lengths if one.tokens), default=WINDOWS[-1])

@@ -21,12 +21,14 @@ from core.results.differences import TaskDifference
 from core.results.number_format import percent
 from core.settings import nearest
 from dashboard.components import grids
+from dashboard.components.shown import is_entry, put_value
 from dashboard.components.wording import plain
 
 _component = st.components.v2.component(
     "arc_picker", js=(Path(__file__).parent / "static" / "picker.js").read_text(encoding="utf-8")
 )
-IN_ADDRESS = "choices in the address"
+CHOICES, IN_ADDRESS = "choices of the page", "choices in the address"
+_PAGE = "page of the choices"
 _MAP_HEIGHT = 240
 _LARGEST_CELL = 16
 _THUMBNAIL = 44
@@ -85,17 +87,33 @@ def choose(label: str, name: str, options: Sequence[str], default: str, **how: A
     address that changed (a link, the Back button) goes before what was chosen; one that names what is not
     there raises `NotThereError`.
     """
-    key, known = f"chosen {name}", st.session_state.setdefault(IN_ADDRESS, {})
+    choices = st.session_state.setdefault(CHOICES, {})
+    known = st.session_state.setdefault(IN_ADDRESS, {})
     written = st.query_params.get(name)
     if written is not None and written != known.get(name):
         if written not in options:
             raise NotThereError(label, name, written, options)
-        st.session_state[key] = written
-    elif st.session_state.get(key) not in options:
-        st.session_state[key] = default
-    chosen = str(st.selectbox(label, options, key=key, **how))
+        choices[name] = written
+    elif choices.get(name) not in options:
+        choices[name] = default
+    chosen = str(choices[name])
+    key = f"chosen {name}"
+    put_value(key, chosen)
+
+    def take() -> None:
+        if is_entry(key):
+            choices[name] = st.session_state[key]
+
+    st.selectbox(label, options, list(options).index(chosen), key=key, on_change=take, **how)
     _write(name, chosen)
     return chosen
+
+
+def leave(page: str) -> None:
+    """Forget what was chosen on the page before this one: the address says what goes along."""
+    if st.session_state.get(_PAGE) != page:
+        st.session_state[_PAGE] = page
+        st.session_state.pop(CHOICES, None)
 
 
 def _write(name: str, value: str) -> None:
@@ -118,11 +136,15 @@ def say_not_there(problem: NotThereError) -> None:
 def choose_some(label: str, name: str, words: Mapping[str, str], **how: Any) -> list[str]:
     """Pills of which any number may be chosen; their ids stand in the address, whatever their words say."""
     key = f"chosen {name}"
-    if key not in st.session_state:
-        asked = (st.query_params.get(name) or "").split(",")
-        st.session_state[key] = [one for one in words if one in asked]
+    written = (st.query_params.get(name) or "").split(",")
     chosen = st.pills(
-        label, list(words), format_func=lambda one: words[one], selection_mode="multi", key=key, **how
+        label,
+        list(words),
+        default=[one for one in words if one in written],
+        format_func=lambda one: words[one],
+        selection_mode="multi",
+        key=key,
+        **how,
     )
     wanted = ",".join(one for one in words if one in chosen)
     if wanted and st.query_params.get(name) != wanted:
@@ -147,7 +169,10 @@ def pick(
     def take() -> None:
         picked = st.session_state[key].get("picked")
         if picked:
-            st.session_state[state or f"chosen {name}"] = str(picked)
+            if state is None:
+                st.session_state.setdefault(CHOICES, {})[name] = str(picked)
+            else:
+                st.session_state[state] = str(picked)
 
     on_picked: Callable[[], None] = take
     data = {"html": _STYLE + content, "chosen": chosen, "map": chart}

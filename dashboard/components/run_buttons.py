@@ -31,6 +31,7 @@ from core.launching.stop import resume_runs, retry_runs, stop_runs
 from core.monitoring.overview import Overview
 from core.runs.layout import experiment_folder
 from dashboard.components.experiment_choice import forget
+from dashboard.components.more_trainings import more_trainings
 from dashboard.components.rights import may_change, permitted, rights
 from dashboard.components.wording import bytes_in_words, plain
 
@@ -84,6 +85,7 @@ def run_buttons(root: Path, name: str, seen: Overview, selected: Sequence[str]) 
         disabled=not seen.done,
         query_params={"experiment": name},
     )
+    more_trainings(root, name, len(seen.spec.variants))
     _clone(root, name, awake=awake)
     _put_away(root, name, seen, selected, awake=awake)
 

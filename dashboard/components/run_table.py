@@ -43,11 +43,13 @@ def run_table(
     groups: Sequence[Mapping[str, Any]],
     colours: Mapping[str, str],
     chosen: Chosen,
+    watch: Mapping[str, Any],
     key: str,
 ) -> Chosen:
     """Show the runs and their variants (records of `core.results.run_rows`); what is chosen now.
 
-    `chosen` counts when an experiment is shown for the first time; later the browser knows better.
+    `chosen` counts when an experiment is shown for the first time; later the browser knows better. `watch` is
+    what the tab's title and a notification tell: active, done, runs and sentence.
     """
     data = {
         "experiment": experiment,
@@ -55,6 +57,7 @@ def run_table(
         "groups": [_group(group, colours.get(group["variant"], "#8C8C8C")) for group in groups],
         "selected": chosen.selected,
         "focus": chosen.focus,
+        "watch": dict(watch),
     }
     result = _component(
         key=f"{key}:{experiment}",

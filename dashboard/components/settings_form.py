@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from core.errors import UserError
 from core.settings import Settings, parse_yaml
 from core.specs.differing_settings import as_text
+from dashboard.components.shown import is_entry, put_value
 
 Key = tuple[str, ...]
 Change = Callable[[Key, Any], None]
@@ -41,39 +42,33 @@ def settings_form(settings: Settings, above: Key, change: Change) -> None:
 
 def field_widget(field: FieldInfo, value: Any, key: Key, change: Change) -> None:
     """The widget of one field, showing `value`; a person's change goes to `change(key, value)`."""
-    name = "form:" + ".".join(key)
     kind, choices = _kind_of(field.annotation)
     shown = _shown(kind, value)
-    put_state(name, shown)
+    name = "form:" + ".".join(key)
+    put_value(name, shown)
 
     def changed() -> None:
-        change(key, _plain(kind, st.session_state[name]))
+        if is_entry(name):
+            change(key, _plain(kind, st.session_state[name]))
 
     common: dict[str, Any] = {"help": field.description, "key": name, "on_change": changed}
     label = title_of(key[-1])
     if kind is bool:
-        st.toggle(label, **common)
+        st.toggle(label, shown, **common)
     elif choices:
-        st.selectbox(label, choices, **common)
+        st.selectbox(label, choices, choices.index(shown) if shown in choices else None, **common)
     elif kind in (int, float):
         low, high = _bounds(field, kind)
         options: dict[str, Any] = {"step": 1, "format": "%d"}
         if kind is float:
             options = {"step": _step(field), "format": "%g"}
-        st.number_input(label, low, high, value=None, placeholder="none", **options, **common)
+        st.number_input(label, low, high, shown, placeholder="none", **options, **common)
     elif kind is str or kind is tuple:
-        st.text_input(label, **common)
+        st.text_input(label, shown, **common)
     else:
         common.pop("on_change")
         common["help"] = f"{field.description} Change it in the YAML."
-        st.text_input(label, disabled=True, **common)
-
-
-def put_state(name: str, value: Any) -> None:
-    """Let a widget show a value. Where it does already, nothing is sent, so that no run that is still
-    under way takes back what a person enters meanwhile."""
-    if name not in st.session_state or st.session_state[name] != value:
-        st.session_state[name] = value
+        st.text_input(label, shown, disabled=True, **common)
 
 
 def title_of(name: str) -> str:
@@ -97,6 +92,8 @@ def _shown(kind: Any, value: Any) -> Any:
     """What the widget shows of a value."""
     if kind is tuple:
         return ", ".join(map(str, value))
+    if kind in (bool, str):
+        return kind(value or "")
     return as_text(value) if kind is None else value
 
 

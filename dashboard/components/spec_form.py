@@ -1,7 +1,7 @@
 """The form of a spec that is being written: variants as a table, sources as a list, seeds as ranges.
 
-In comes the data of a draft, which may be wrong anywhere; every change goes to `change(data)`, wrong or not,
-and what is wrong is said at its field. A table is made anew after each change, to show what the draft holds.
+In comes the data of a draft, which may be wrong anywhere; every change goes to `change`, wrong or not, and
+what is wrong is said at its field. A table is made anew after each change, to show what the draft holds.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,14 +27,15 @@ from core.specs.draft import (
     with_variant_rows,
 )
 from core.specs.spec import ExperimentSpec
-from dashboard.components.settings_form import put_state
+from dashboard.components.shown import is_entry, put_value
 from dashboard.components.wording import plain
 
-Change = Callable[[Data], None]
+Change = Callable[[Callable[[Data], Data]], None]
+"""Takes what a person did as a function of the draft's data, as the draft may have moved on meanwhile."""
 
 SEEDS_HELP = "`0-4`, or `0, 2, 5`, or `5x` for the first five."
 SHARED = "all variants"
-PREFIXES = ("", "reversed:", "demos:")
+PREFIXES = ("", "reversed:", "demos:", "reversed:demos:")
 USUAL = ("training.steps", "training.learning_rate", "training.method", "training.lora.rank", "base_model")
 _VERSION = "tables of the form"
 
@@ -63,36 +64,41 @@ def heads(data: Data, problems: Sequence[Problem], change: Change) -> None:
 
 
 def _text(data: Data, key: str, words: str, change: Change) -> None:
+    value = str(data.get(key) or "")
     name = f"form:{key}"
-    put_state(name, str(data.get(key) or ""))
-    st.text_input(
-        key,
-        key=name,
-        help=words,
-        on_change=lambda: change(with_value(data, (key,), st.session_state[name] or None)),
-    )
+    put_value(name, value)
+
+    def take() -> None:
+        typed = st.session_state[name] or None
+        if is_entry(name):
+            change(lambda now: with_value(now, (key,), typed))
+
+    st.text_input(key, value, key=name, help=words, on_change=take)
 
 
 def _seeds(data: Data, key: str, label: str, change: Change) -> None:
     """Seeds as text. What can't be read stays in its field and is said below it."""
-    name, wrong = f"form:{key}", f"wrong:{key}"
+    wrong = f"wrong:{key}"
     value = data.get(key, ExperimentSpec.model_fields[key].default)
-    if wrong not in st.session_state:
-        listed = isinstance(value, list | tuple) and all(isinstance(one, int) for one in value)
-        put_state(name, seeds_text(value) if listed else str(value))
+    listed = isinstance(value, list | tuple) and all(isinstance(one, int) for one in value)
+    text, problem = st.session_state.get(wrong, (seeds_text(value) if listed else str(value), None))
+    name = f"form:{key}"
+    put_value(name, text)
 
     def take() -> None:
+        if not is_entry(name):
+            return
         try:
             seeds = parse_seeds(st.session_state[name])
-        except UserError as problem:
-            st.session_state[wrong] = str(problem)
+        except UserError as error:
+            st.session_state[wrong] = st.session_state[name], str(error)
             return
         st.session_state.pop(wrong, None)
-        change(with_value(data, (key,), seeds))
+        change(lambda now: with_value(now, (key,), seeds))
 
-    st.text_input(label, key=name, help=SEEDS_HELP, on_change=take)
-    if wrong in st.session_state:
-        st.markdown(f":red[{plain(st.session_state[wrong])}]")
+    st.text_input(label, text, key=name, help=SEEDS_HELP, on_change=take)
+    if problem is not None:
+        st.markdown(f":red[{plain(problem)}]")
 
 
 def _key(name: str) -> str:
@@ -100,9 +106,9 @@ def _key(name: str) -> str:
     return f"{name} {st.session_state.get(_VERSION, 0)}"
 
 
-def _apply(change: Change, data: Data) -> None:
+def _apply(change: Change, edit: Callable[[Data], Data]) -> None:
     st.session_state[_VERSION] = st.session_state.get(_VERSION, 0) + 1
-    change(data)
+    change(edit)
 
 
 def variants_table(data: Data, problems: Sequence[Problem], change: Change) -> None:
@@ -116,7 +122,7 @@ def variants_table(data: Data, problems: Sequence[Problem], change: Change) -> N
     key = _key("variants")
 
     def take() -> None:
-        _take_variants(st.session_state[key], keys, rows, data, change)
+        _take_variants(st.session_state[key], keys, rows, change)
 
     config: dict[str, Any] = {"name": st.column_config.TextColumn("variant", required=True)}
     config |= {one: st.column_config.TextColumn(one.replace("_", " ")) for one in keys}
@@ -133,12 +139,12 @@ def variants_table(data: Data, problems: Sequence[Problem], change: Change) -> N
     names = [row["name"] for row in rows]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         _baseline(data, names, change)
-        _duplicate(data, names, rows, change)
+        _duplicate(names, rows, change)
         _column(data, keys, rows, change)
 
 
 def _take_variants(
-    edits: dict[str, Any], keys: list[str], rows: list[dict[str, str]], data: Data, change: Change
+    edits: dict[str, Any], keys: list[str], rows: list[dict[str, str]], change: Change
 ) -> None:
     """Lay what a person did in the table over its rows."""
     found: list[dict[str, Any]] = [{**row, "origin": row["name"]} for row in rows]
@@ -152,29 +158,30 @@ def _take_variants(
     found += [{"name": row.get("name") or "", **row} for row in edits["added_rows"] if row.get("name")]
     if edits["added_rows"] and not any(row.get("name") for row in edits["added_rows"]):
         return  # a row that is only begun
-    _apply(change, with_variant_rows(data, found, renamed))
+    _apply(change, lambda now: with_variant_rows(now, found, renamed))
 
 
 def _baseline(data: Data, names: list[str], change: Change) -> None:
+    value = str(data.get("baseline"))
     name = "form:baseline"
-    known = [*names] if data.get("baseline") in names else [str(data.get("baseline")), *names]
-    put_state(name, str(data.get("baseline")))
-    st.selectbox(
-        "baseline",
-        known,
-        key=name,
-        width=180,
-        help=ExperimentSpec.model_fields["baseline"].description,
-        on_change=lambda: change(with_value(data, ("baseline",), st.session_state[name])),
-    )
+    put_value(name, value)
+    known = names if value in names else [value, *names]
+
+    def take() -> None:
+        chosen = st.session_state[name]
+        if is_entry(name):
+            change(lambda now: with_value(now, ("baseline",), chosen))
+
+    words = ExperimentSpec.model_fields["baseline"].description
+    st.selectbox("baseline", known, known.index(value), key=name, width=180, help=words, on_change=take)
 
 
-def _duplicate(data: Data, names: list[str], rows: list[dict[str, str]], change: Change) -> None:
+def _duplicate(names: list[str], rows: list[dict[str, str]], change: Change) -> None:
     def take() -> None:
         chosen = st.session_state["duplicate"]
         if chosen in names:
             copied = [*rows, {**rows[names.index(chosen)], "origin": chosen}]
-            _apply(change, with_variant_rows(data, copied))
+            _apply(change, lambda now: with_variant_rows(now, copied))
         st.session_state["duplicate"] = None
 
     st.selectbox("duplicate", names, index=None, key="duplicate", on_change=take, width=180,
@@ -190,7 +197,7 @@ def _column(data: Data, keys: list[str], rows: list[dict[str, str]], change: Cha
         if chosen in offered and rows:
             value = default_of(data, chosen)
             changed = [{**row, chosen: value} for row in rows]
-            _apply(change, with_variant_rows(data, changed))
+            _apply(change, lambda now: with_variant_rows(now, changed))
         st.session_state["one more setting"] = None
 
     st.selectbox("differ in", offered, index=None, key="one more setting", on_change=take, width=220,
@@ -227,7 +234,8 @@ def sources_table(root: Path, data: Data, problems: Sequence[Problem], change: C
     key = _key(f"sources {variant}")
 
     def take() -> None:
-        _apply(change, with_sources(data, variant, _edited(st.session_state[key], shares)))
+        edited = _edited(st.session_state[key], shares)
+        _apply(change, lambda now: with_sources(now, variant, edited))
 
     st.data_editor(
         columns,

@@ -3,6 +3,7 @@
 Last seen is the chart whose query changed last; of a page that was just opened, its first chart.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -15,10 +16,26 @@ BEHIND, _PAGE, _SEEN = "query behind the last chart", "page of the last chart", 
 
 
 def chart(
-    figure: Any, page: str, key: str, query: str, caption: str = "", note_help: str | None = None
+    figure: Any,
+    page: str,
+    key: str,
+    query: str,
+    caption: str = "",
+    note_help: str | None = None,
+    open_point: Callable[[Sequence[Any]], None] | None = None,
 ) -> None:
-    """Show a Plotly figure, `caption` below it, and a button to its query, which it notes."""
-    st.plotly_chart(figure, key=key, config=picture_button(key))
+    """Show a Plotly figure, `caption` below it, and a button to its query, which it notes.
+
+    `open_point` is called with the data behind a point that was clicked.
+    """
+    if open_point is None:
+        st.plotly_chart(figure, key=key, config=picture_button(key))
+    else:
+        config = picture_button(key)
+        clicked = st.plotly_chart(figure, key=key, config=config, on_select="rerun", selection_mode="points")
+        points = clicked["selection"]["points"]
+        if points and points[0].get("customdata"):
+            open_point(points[0]["customdata"])
     note(page, key, query)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(plain(caption), help=note_help, width="stretch")

@@ -13,9 +13,6 @@ from dashboard.components.sentences import fragment
 from dashboard.components.wording import plain
 from dashboard.root import project_root
 
-# Streamlit dims what waits for the server; here keys act at once, and suggestions may take seconds.
-UNDIMMED = "<style>[data-stale] { opacity: 1 !important; transition: none !important; }</style>"
-
 root = project_root()
 start = st.query_params.get("source")
 
@@ -48,7 +45,6 @@ try:
         st.warning(plain(sentence))
     names = sorted((info.source for info in list_sources(root) if info.tasks), key=by_collection)
     if names:
-        st.html(UNDIMMED)
         curate(names)
     else:
         empty()

@@ -2,6 +2,7 @@
 
 import functools
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -48,7 +49,9 @@ from dashboard.components.launch_card import costs, differences_table
 from dashboard.components.leak_notice import leak_notice, test_time_notice
 from dashboard.components.picker import NotThereError, choose, say_not_there
 from dashboard.components.rights import may_change, permitted, rights
-from dashboard.components.settings_form import field_widget, put_state, settings_form
+from dashboard.components.run_buttons import attempt
+from dashboard.components.settings_form import field_widget, settings_form
+from dashboard.components.shown import is_entry, put_value
 from dashboard.components.wording import plain
 from dashboard.root import project_root
 
@@ -69,19 +72,17 @@ def text_on_disk(name: str) -> str | None:
 
 
 def draft(name: str) -> str:
-    """The text as a person left it, else as it lies on disk."""
-    drafts = st.session_state.setdefault(DRAFTS, {})
-    if name not in drafts:
-        found = read_draft(root, name)
-        drafts[name] = (text_on_disk(name) or "") if found is None else found
-    return str(drafts[name])
+    """The text as a person left it, here or on another page, else as it lies on disk."""
+    found = read_draft(root, name) if may_change() else st.session_state.setdefault(DRAFTS, {}).get(name)
+    return (text_on_disk(name) or "") if found is None else str(found)
 
 
 def keep(name: str, text: str) -> None:
     """Keep the draft, also for a page that is loaded anew; who may not change anything keeps it here."""
-    st.session_state.setdefault(DRAFTS, {})[name] = text
     if may_change():
-        permitted(keep_draft, root, name, text)
+        attempt(keep_draft, root, name, text)
+    else:
+        st.session_state.setdefault(DRAFTS, {})[name] = text
 
 
 def forget(name: str) -> None:
@@ -93,18 +94,23 @@ def forget(name: str) -> None:
         permitted(drop_draft, root, name)
 
 
-def change(name: str, key: tuple[str, ...], value: Any) -> None:
-    """Change one setting of the draft, right or wrong."""
+def change(name: str, edit: Callable[[Data], Data]) -> None:
+    """Change the draft as it stands now, right or wrong."""
     text = draft(name)
-    keep(name, text_with(text, with_value(data_of(text), key, value)))
+    try:
+        keep(name, text_with(text, edit(data_of(text))))
+    except UserError as problem:
+        st.toast(plain(problem), icon=":material/error:", duration="long")
+
+
+def change_one(name: str, key: tuple[str, ...], value: Any) -> None:
+    """Change one setting of the draft."""
+    change(name, lambda data: with_value(data, key, value))
 
 
 def form(name: str, data: Data, found: list[Problem], spec: ExperimentSpec | None) -> None:
     """Question and seeds, variants and sources as tables, and folded away what variants share."""
-
-    def take(changed: Data) -> None:
-        keep(name, text_with(draft(name), changed))
-
+    take = functools.partial(change, name)
     spec_form.heads(data, found, take)
     spec_form.variants_table(data, found, take)
     spec_form.sources_table(root, data, found, take)
@@ -114,7 +120,7 @@ def form(name: str, data: Data, found: list[Problem], spec: ExperimentSpec | Non
     colours = variant_colours(list(spec.variants), spec.baseline)
     with st.expander("What differs between the variants, all in all"):
         st.html(differences_table(differences(spec), spec.baseline, colours))
-    common_settings(spec, functools.partial(change, name))
+    common_settings(spec, functools.partial(change_one, name))
 
 
 def common_settings(spec: ExperimentSpec, changed: Any) -> None:
@@ -165,21 +171,23 @@ def new_experiment(names: list[str]) -> None:
 def editor(name: str, text: str) -> None:
     """The spec as YAML text."""
     key = f"yaml:{name}"
-    put_state(key, text)
+    put_value(key, text)
+
+    def take() -> None:
+        if is_entry(key):
+            keep(name, st.session_state[key])
+
     st.html("<style>.st-key-yaml textarea { font-family: monospace; font-size: 0.85rem; }</style>")
     with st.container(key="yaml"):
-        text_field(name, key)
+        st.text_area(
+            "YAML",
+            text,
+            key=key,
+            height=EDITOR_HEIGHT,
+            label_visibility="collapsed",
+            on_change=take,
+        )
     st.caption("Checked when you leave the field or press Ctrl+Enter.")
-
-
-def text_field(name: str, key: str) -> None:
-    st.text_area(
-        "YAML",
-        key=key,
-        height=EDITOR_HEIGHT,
-        label_visibility="collapsed",
-        on_change=lambda: keep(name, st.session_state[key]),
-    )
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -241,7 +249,7 @@ def cost(name: str, spec: ExperimentSpec) -> bool:
             st.caption("List tasks under 'exclude' of their source in the YAML to leave them out.")
     if leaking:
         field = type(spec).model_fields["allow_leaks"]
-        field_widget(field, spec.allow_leaks, ("allow_leaks",), functools.partial(change, name))
+        field_widget(field, spec.allow_leaks, ("allow_leaks",), functools.partial(change_one, name))
     return bool(leaking) and not spec.allow_leaks
 
 

@@ -3,10 +3,12 @@
 import streamlit as st
 
 from core.reports import glossary
+from core.results.answers import ORDERS
 from core.results.number_format import percent
-from core.scoring.metrics import AGGREGATIONS
+from core.scoring.metrics import AGGREGATIONS, METRICS
 from core.spread.intervals import SCOPES
 from dashboard.components import charts, sql_links
+from dashboard.components.wording import plain
 
 SCOPE_NAMES = {"checkpoint": "checkpoint", "recipe": "recipe (the default)", "new_tasks": "new tasks"}
 FORM_NAMES = {"by_task": "by task (the default)", "by_output": "by output", "all_outputs": "all outputs"}
@@ -30,8 +32,23 @@ def trap() -> None:
 
 def spread() -> None:
     """Mean ± std, intervals, verdicts."""
-    st.subheader("What stands in a table")
+    st.subheader("What stands in a table", anchor="table")
     rows = "".join(f"| **{term}** | {meaning} |\n" for term, meaning in glossary.TERMS.items())
+    st.markdown(f"| you see | it means |\n|---|---|\n{rows}")
+
+
+def word() -> None:
+    """The word that a link of another page asks for, first of all."""
+    term = glossary.WORDS.get(st.query_params.get("word", ""))
+    if term:
+        st.info(f"**{term}**: {glossary.TERMS[term]}.", icon=":material/menu_book:")
+
+
+def elsewhere() -> None:
+    """Metrics, and words of the other pages."""
+    st.subheader("Metrics, and other words")
+    words = {**METRICS, **ORDERS, **glossary.ELSEWHERE}
+    rows = "".join(f"| **{plain(name)}** | {plain(meaning)} |\n" for name, meaning in words.items())
     st.markdown(f"| you see | it means |\n|---|---|\n{rows}")
 
 
@@ -82,7 +99,9 @@ def row_of(first: str, second: str, values: list[tuple[float, float]]) -> str:
     return f"<table><tr><th>{first}</th>{top}</tr><tr><th>{second}</th>{below}</tr></table>"
 
 
+word()
 trap()
 spread()
 scopes()
 attempts()
+elsewhere()

@@ -1,6 +1,9 @@
 """Results: which recipe is better, and is it real? The latest experiment's answer stands there at once."""
 
+import functools
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -32,9 +35,9 @@ from dashboard.root import project_root
 
 root = project_root()
 
+DICTIONARY = "reading?word="
 
-Lender = tuple[str, Stamp] | None
-"""The experiment whose noise is borrowed, with its stamp."""
+Lender = tuple[str, Stamp] | None  # the experiment whose noise is borrowed, with its stamp
 
 
 def lender_scores(lender: Lender) -> Scores | None:
@@ -240,7 +243,9 @@ def show_table(
     colours = figures.variant_colours(scores.variants, scores.experiment.baseline)
     with place:
         labels = test_time_labels(scores)
-        st.html(result_table(rows, cells, columns, metric, baseline, scope, colours, labels))
+        links = compare_links(name, rows, baseline, metric)
+        shown_table = functools.partial(result_table, links=links, dictionary=DICTIONARY)
+        st.html(shown_table(rows, cells, columns, metric, baseline, scope, colours, labels))
         st.caption(plain(number_format.scope_sentence(scores, scope, form)))
         st.caption(plain(spreads_of(name, stamp, metric, form)))
     order = {row.variant: number for number, row in enumerate(rows)}
@@ -255,12 +260,22 @@ def show_table(
         file_row(table, name, "results", lambda: lab_note(root, name, form, scope))
 
 
+def compare_links(name: str, rows: list[verdicts.Row], baseline: str, metric: str) -> dict[str, str]:
+    """Where each variant but the baseline is compared with it."""
+    others = [row.variant for row in rows if row.variant != baseline and row.summary.n]
+    return {
+        variant: "compare?" + urlencode({"experiment": name, "a": baseline, "b": variant, "metric": metric})
+        for variant in others
+    }
+
+
 def show_runs(scores: Scores, stamp: Stamp, metric: str, form: str, scope: str, baseline: str) -> None:
     """Every run's dot; below it, where the noise comes from and what so many runs can detect."""
     dots = "evaluation" if scope == "checkpoint" else "run"
     st.markdown(
         f"**{plain(metric)}** of every {dots}",
-        help=f"Dots are {dots}s, the bar is mean ± std, the whisker the 95 % interval of the mean.",
+        help=f"Dots are {dots}s (a click opens the run), the bar is mean ± std, the whisker the 95 % interval"
+        " of the mean.",
     )
     name = scores.experiment.name
     sql_links.chart(
@@ -271,8 +286,14 @@ def show_runs(scores: Scores, stamp: Stamp, metric: str, form: str, scope: str, 
         number_format.noise_sentence(noise_of(name, stamp, metric, form)),
         "How much the mean of one run would move with another evaluation seed, another training, or"
         " other tasks of the same kind (std, pooled over variants).",
+        None if scores.experiment.imported else lambda point: open_run(name, point),
     )
     st.caption(plain(detectable_of(name, stamp, metric, form)))
+
+
+def open_run(name: str, point: Sequence[Any]) -> None:
+    """Show the run whose dot was clicked: its curves and its log."""
+    st.switch_page("screens/runs.py", query_params={"experiment": name, "show": str(point[1])})
 
 
 def show_curves(scores: Scores, stamp: Stamp, form: str) -> None:

@@ -12,8 +12,9 @@ from core.monitoring.curve_bands import band, smoothed
 from core.monitoring.log_text import read_log
 from core.monitoring.loss_curve import BESIDE, LOOKED_AT, MOST_POINTS, Curve
 from core.monitoring.overview import Overview, launched_experiments, overview
-from core.reports.figures import variant_colours
+from core.reports.figures import variant_colours, variant_dashes
 from core.reports.text_tables import command, free_table
+from core.results.conclusion import experiment_answer
 from core.results.run_rows import run_rows, run_scores, variant_rows
 from core.runs.layout import Run, spec_path
 from core.runs.record import read_record
@@ -44,12 +45,14 @@ SMOOTHING = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def scored(name: str, stamp: experiment_page.Stamp) -> tuple[dict[Any, Any], dict[str, str], str]:
-    """Scores of runs and variants, and why they can't be read; runs are shown in any case."""
+def scored(name: str, stamp: experiment_page.Stamp) -> tuple[dict[Any, Any], dict[str, str], str, str]:
+    """Scores of runs and variants, the sentence that answers the question, and why these can't be read; runs
+    are shown in any case."""
     try:
-        return *run_scores(experiment_page.scores_of(root, name, stamp)), ""
+        scores = experiment_page.scores_of(root, name, stamp)
+        return *run_scores(scores), experiment_answer(scores), ""
     except UserError as problem:
-        return {}, {}, str(problem)
+        return {}, {}, "", str(problem)
 
 
 @fragment(run_every=SECONDS_BETWEEN_POLLS)
@@ -63,7 +66,7 @@ def live(name: str) -> None:
     except UserError as problem:
         st.error(plain(str(problem)))
         return
-    values, texts, unread = scored(name, experiment_page.stamp_of(root, name))
+    values, texts, answer, unread = scored(name, experiment_page.stamp_of(root, name))
     read = read_curves(name, seen.runs)
     clocks = {(run["variant"], run["train_seed"]): read[run_id(run)].clock for run in seen.runs}
     with_loss = [{**run, "loss": read[run_id(run)].last} for run in seen.runs]
@@ -82,7 +85,13 @@ def live(name: str) -> None:
         hint = f" Did you mean {plain(near)}?" if near else ""
         st.warning(f"There is no run {plain(unknown[:80])} in {plain(name)}.{hint}")
     colours = variant_colours(list(seen.spec.variants), seen.spec.baseline)
-    chosen = run_table(name, rows, variant_rows(rows, texts), colours, wished, key="runs")
+    watch = {
+        "active": seen.active,
+        "done": seen.done,
+        "runs": len(rows),
+        "sentence": f"{seen.sentence}. {answer}",
+    }
+    chosen = run_table(name, rows, variant_rows(rows, texts), colours, wished, watch, key="runs")
     if chosen.selected != [run for run in wished.selected if run in known]:
         st.query_params["run"] = chosen.selected
     if chosen.focus and chosen.focus != wished.focus:
@@ -109,7 +118,7 @@ def below(
     file_row(listed, f"{name} runs", "runs files")
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        draw(read, rows, picked, chosen.focus, colours, last_step)
+        draw(read, rows, picked, chosen.focus, colours, seen.spec.baseline, last_step)
     with right:
         adaptation(name, seen, rows, chosen.focus)
         log(name, next((run for run in rows if run_id(run) == chosen.focus), None), picked or rows)
@@ -149,6 +158,7 @@ def draw(
     picked: list[dict[str, Any]],
     focus: str | None,
     colours: dict[str, str],
+    baseline: str,
     last_step: int,
 ) -> None:
     """Each selected run as a line; where none is, every variant as a mean with its band, and the run that was
@@ -179,7 +189,10 @@ def draw(
         bands = {variant: band(lines, last_step) for variant, lines in of.items()}
     with st.container(height=HEIGHT + 32, border=False):
         if single or bands:
-            chart = curve_chart(single, bands, colours, last_step, what, logarithmic=logarithmic)
+            dashes = variant_dashes(list(colours), baseline)
+            chart = curve_chart(
+                single, bands, colours, last_step, what, logarithmic=logarithmic, dashes=dashes
+            )
             st.plotly_chart(chart, key="loss", config=sql_links.picture_button("loss"))
             if what == LOSS:
                 sql_links.note("runs", "loss", losses_query(runs[0]["experiment"]))

@@ -82,7 +82,7 @@ def show_map(strip: Solved, colours: dict[str, str], chosen: str, query: str) ->
     content, chart = solved_map(strip, colours)
     pick("tasks", "task", chosen, content, chart)
     sql_links.note("tasks", "map", query)
-    st.caption("Grey: never right · orange, the darker the oftener: sometimes · blue: in every attempt.")
+    st.caption("Grey: never right · orange: sometimes, the fuller the oftener · blue: in every attempt.")
 
 
 def solved_sentence(strip: Solved, name: tuple[str, str]) -> str:

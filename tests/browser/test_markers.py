@@ -27,8 +27,8 @@ def test_no_text_is_live_on_any_page(marked: Dashboard, context: BrowserContext)
     seen = 0
     for address in [*pages(marked.root), "launch?spec=odd", "home"]:
         page.goto(f"{marked.address}/{address}")
-        expect(page.locator('[data-testid="stStatusWidget"]')).to_have_count(0)
-        page.wait_for_timeout(500)
+        expect(page.get_by_test_id("stMain").get_by_test_id("stElementContainer").first).to_be_attached()
+        expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
         assert page.locator(LIVE).count() == 0, address
         # Plotly and deck draw links of their own kind.
         assert page.locator(f'svg a[*|href*="{HOST}"]').count() == 0, address

@@ -228,11 +228,39 @@ def test_time_and_disk_come_from_earlier_runs_or_are_unknown(root: Path) -> None
     finished_run(root, spec_of(name="elsewhere", recipe=other), 9e9)
     known = measured(root, spec)
     assert (known.runs, known.training_speed, known.inference_speed) == (2, 100.0, 1000.0)
-    assert known.seconds_to_start == 9.0  # 10 s from training to answering, 8 s from there to scoring
-    assert seconds_needed(size, known) == 2 * 3 * 9.0 + 1000 / 100 + 4000 / 1000
+    assert known.starts == {"infer": 10.0, "score": 8.0}  # a training starts as answering does
+    assert seconds_needed(size, known) == 2 * (10 + 10 + 8) + 1000 / 100 + 4000 / 1000
     folder = root / "runs" / "later" / "plain" / "train-0"
     kept = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     assert bytes_needed(size, known) == pytest.approx(2 * kept, rel=0.05)
+
+
+def test_time_comes_from_runs_of_this_size_and_machine(root: Path) -> None:
+    spec = spec_of(variants={"plain": None})
+    recipe = tiny_spec()["recipe"]
+
+    def of_size(samples: int) -> dict[str, Any]:
+        return {**recipe, "training": {**recipe["training"], "samples_per_step": samples}}
+
+    finished_run(root, spec_of(name="large", recipe=of_size(4000), variants={"plain": None}), 900.0)
+    finished_run(root, spec_of(name="small", variants={"plain": None}), 50.0)
+    found = measured(root, spec)
+    assert (found.training_speed, found.alike) == (50.0, True)
+    rough = measured(root, spec_of(recipe=of_size(40_000), variants={"plain": None}))
+    assert (rough.training_speed, rough.alike) == (475.0, False)
+    record = root / "runs" / "small" / "plain" / "train-0" / "run.json"
+    write_json(record, {**json.loads(record.read_text()), "hardware": {"processor": "another one"}})
+    assert measured(root, spec).training_speed != 50.0
+
+
+def test_a_run_that_waited_for_others_does_not_start_slowly(root: Path) -> None:
+    spec = spec_of(name="both", train_seeds=[0, 1], variants={"plain": None})
+    finished_run(root, spec, 50.0)
+    waited = root / "runs" / "both" / "plain" / "train-0" / "progress.jsonl"
+    lines = [json.loads(line) for line in waited.read_text().splitlines()]
+    later = [{**one, "time": one["time"] + 900 * (one["stage"] != "train")} for one in lines]
+    waited.write_text("".join(f"{json.dumps(one)}\n" for one in later))
+    assert measured(root, spec_of()).starts == {"infer": 10.0, "score": 8.0}
 
 
 def test_a_broken_record_is_no_measurement(root: Path) -> None:
@@ -255,7 +283,8 @@ def test_test_time_training_counts_in_seconds_per_task_and_in_all(root: Path) ->
     samples = 2 * learned * 3 * 2  # runs × groups × steps × samples
     assert samples * 10 < steps.adaptation_tokens < samples * 128  # none is longer than max_seq_len
     assert (timed.adaptation_tokens, timed.adaptation_seconds) == (0, 2 * learned * 5.0)
-    known = Measured(1, 100.0, 50.0, 1000.0, 9.0, None)
+    loads = {"infer": 9.0, "score": 9.0}  # training and adapting load the model as answering does
+    known = Measured(1, 100.0, 50.0, 1000.0, loads, None)
     starts = (4 * 3 + 2) * 9.0
     rest = timed.training_tokens / 100 + timed.inference_tokens / 1000
     assert seconds_needed(timed, known) == pytest.approx(starts + rest + 30)
@@ -264,6 +293,6 @@ def test_test_time_training_counts_in_seconds_per_task_and_in_all(root: Path) ->
     assert seconds_per_task(steps, known) == pytest.approx(
         inference + steps.adaptation_tokens / 50 / 2 / steps.tasks
     )
-    unmeasured = Measured(1, 100.0, None, 1000.0, 9.0, None)  # as fast as the training, until it is known
+    unmeasured = Measured(1, 100.0, None, 1000.0, loads, None)  # as fast as the training, until it is known
     assert seconds_needed(steps, unmeasured) is not None
     assert seconds_per_task(timed, Measured()) is None

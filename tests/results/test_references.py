@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from core.experiments.notes import Notes, write_notes
 from core.results.loading import Scores, load_scores
 from core.results.number_format import mean_and_std
 from core.results.records import records_of
-from core.results.references import filled, references
+from core.results.references import filled, frozen_note, references
 from core.synthetic.experiments import make_experiment
 
 NAMES = "{accuracy longer} {longer against plain, accuracy}"
@@ -46,3 +47,14 @@ def test_what_names_nothing_is_a_sentence_and_stays(scores: Scores) -> None:
     found = references(text, scores, {})
     assert len(found) == 3 and all(one.shown is None and one.problem for one in found)
     assert filled(text, found) == text
+
+
+def test_a_frozen_note_holds_todays_numbers_and_what_is_wrong_with_them(tmp_path: Path) -> None:
+    make_experiment(tmp_path, "trial", {"plain": 0, "longer": 4}, runs=4, evaluations=1, tasks=20)
+    scores = load_scores(tmp_path, "trial")
+    assert frozen_note(tmp_path, scores) == ""
+    text = "It hurts: {longer against plain, accuracy}."
+    write_notes(tmp_path, "trial", Notes(text=text))
+    (found,) = references(text, scores, {})
+    wrong = f"- {found.name}: {found.shown}. The verdict is 'better'."
+    assert frozen_note(tmp_path, scores) == f"It hurts: {found.shown}.\n\nNumbers to look at:\n\n{wrong}\n"

@@ -126,6 +126,9 @@ def test_a_mistake_is_shown_at_its_key_and_nothing_is_lost(root: Path) -> None:
     assert "+mini-arc" in parse_yaml(text_with(TEXT, wrong), "")["variants"]
     (one,) = problems(root, with_sources(data, None, [{"source": "toyy"}]))
     assert one.sentence == "There is no source 'toyy'. Did you mean 'toy'?"
+    assert problems(root, with_sources(data, None, [{"source": "reversed:demos:toy"}])) == []
+    (one,) = problems(root, with_sources(data, None, [{"source": "drawn:reversed:toy"}]))
+    assert one.key == "sources" and "goes with no other prefix" in one.sentence
     (one,) = problems(root, with_value(data, ("recipe", "training"), {"stepz": 1}))
     assert "Did you mean 'steps'?" in one.sentence
     assert problems(root, with_value(data, ("name",), "a b"))[0].key == "name"

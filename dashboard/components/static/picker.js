@@ -62,13 +62,13 @@ function draw(box, map, chosen) {
   mark.style.width = `${100 / columns}%`;
 }
 
-/** Grey never, orange from light to dark for sometimes, blue always. */
+/** Grey never, orange from pale to full for sometimes, blue always; pale shows the background, light or dark. */
 function colour(right, attempts, [never, rarely, often, always]) {
   if (!right) return never;
   if (right === attempts) return always;
   const share = right / attempts;
-  const [from, to] = [rarely, often].map((hex) => [1, 3, 5].map((at) => parseInt(hex.substr(at, 2), 16)));
-  return `rgb(${from.map((value, at) => Math.round(value + share * (to[at] - value))).join(",")})`;
+  const [from, to] = [rarely, often].map((rgba) => rgba.match(/[\d.]+/g).map(Number));
+  return `rgba(${from.map((value, at) => value + share * (to[at] - value)).join(",")})`;
 }
 
 function cellAt(event, map) {

@@ -12,6 +12,7 @@ const COLUMNS = [
 const ALWAYS = ["box", "variant", "state"];
 const FOLD_FROM = 24;
 const HIDDEN = "arc-run-columns";
+const NOTIFY = "arc-notify";
 const tables = new WeakMap();
 
 export default function (component) {
@@ -42,6 +43,37 @@ class RunTable {
     }
     for (const run of data.runs) this.show(run);
     for (const group of data.groups) this.showGroup(group);
+    this.watch(data.watch);
+  }
+
+  /** The tab's title says how far the experiment is, and a notification that it ended, where a person asked. */
+  watch({ active, done, runs, sentence }) {
+    const { experiment } = this.data;
+    if (active) this.watched = experiment;
+    else if (this.watched === experiment) {
+      [this.watched, this.ended] = [null, experiment];
+      if (mayNotify()) new Notification(experiment, { body: sentence, tag: experiment });
+    }
+    const mark = active ? `${done}/${runs} ` : this.ended === experiment ? "✓ " : "";
+    const title = mark + document.title.replace(/^(\d+\/\d+|✓) /, "");
+    if (title !== document.title) document.title = title;
+    this.bell.style.visibility = active ? "visible" : "hidden";
+  }
+
+  notify() {
+    const label = make("label", "bell");
+    label.title = "A notification of this browser when no run is under way any more, while this page is open.";
+    const box = make("input");
+    box.type = "checkbox";
+    box.checked = mayNotify();
+    box.addEventListener("change", async () => {
+      const may = box.checked && "Notification" in window && (await Notification.requestPermission()) === "granted";
+      box.checked = may;
+      may ? localStorage.setItem(NOTIFY, "1") : localStorage.removeItem(NOTIFY);
+    });
+    label.append(box, "tell me when it is done");
+    this.bell = label;
+    return label;
   }
 
   build() {
@@ -109,7 +141,7 @@ class RunTable {
       list.append(label);
     }
     columns.append(list);
-    bar.append(filter, fold, columns, this.count, this.clear);
+    bar.append(filter, fold, columns, this.notify(), this.count, this.clear);
     this.tellCount();
     return bar;
   }
@@ -280,6 +312,10 @@ class RunTable {
     put(this.count, this.selected.size ? `${this.selected.size} selected` : "");
     this.clear.style.visibility = this.selected.size ? "visible" : "hidden";
   }
+}
+
+function mayNotify() {
+  return "Notification" in window && Notification.permission === "granted" && localStorage.getItem(NOTIFY) === "1";
 }
 
 function bar(cell) {
