@@ -52,14 +52,24 @@ def test_a_disk_that_takes_nothing_is_one_sentence(
     assert said(monkeypatch, capsys) == (2, "", f"some/place: {sentence}\n")
 
 
-@pytest.mark.parametrize("verb", ["import", "export"])
+@pytest.mark.parametrize(
+    ("verb", "sentence"),
+    [
+        ("import", " can't be read (Is a directory). Restore it or delete it."),
+        ("export", ": This is a folder. Name a file."),
+    ],
+)
 def test_a_folder_in_place_of_a_file_is_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, verb: str
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    verb: str,
+    sentence: str,
 ) -> None:
     folder = tmp_path / "flags.jsonl"
     folder.mkdir()
     found = said(monkeypatch, capsys, "flags", verb, str(folder), "--root", str(tmp_path))
-    assert found == (2, "", f"{folder} can't be read (Is a directory). Restore it or delete it.\n")
+    assert found == (2, "", f"{folder}{sentence}\n")
     assert [*tmp_path.iterdir()] == [folder]
 
 
