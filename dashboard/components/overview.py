@@ -66,7 +66,8 @@ def _count(number: float | None) -> str:
 
 def _table(kind: str, header: str, rows: str) -> str:
     head = f"<thead><tr>{header}</tr></thead>"
-    return f'{_STYLE}<table class="data-table {kind}">{head}<tbody>{rows}</tbody></table>'
+    table = f'<table class="data-table {kind}">{head}<tbody>{rows}</tbody></table>'
+    return f'{_STYLE}<div class="data-scroll">{table}</div>'
 
 
 def _end_of(origin: str) -> str:
