@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from dashboard.server import shows_others
 from dashboard.statics import FOLDER
 from tests.patience import wait_for
 
+SERVER = Path(server.__file__)
 SCRIPT = next(iter(sorted(FOLDER.glob("static/js/index.*.js"))))
 FONT = next(iter(sorted(FOLDER.glob("static/media/*.woff2"))))
 
@@ -126,3 +128,8 @@ def test_a_page_is_streamlits_that_knows_its_server(address: str) -> None:
     assert before + after == plain.decode()
     for name in ("content-type", "cache-control"):
         assert mine[name] == theirs[name], name
+
+
+def test_a_text_that_stands_in_the_code_of_a_page_is_not_shown() -> None:
+    settings = tomllib.loads((SERVER.parents[1] / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert settings["runner"] == {"magicEnabled": False}
