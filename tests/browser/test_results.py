@@ -141,18 +141,18 @@ def send_a_table(page: Page, served: Dashboard) -> None:
 
     def send(text: str) -> None:
         file = {"name": "printed.csv", "mimeType": "text/csv", "buffer": text.encode()}
-        page.locator('.st-key-scores_file input[type="file"]').set_input_files(file)  # type: ignore[arg-type]
+        page.locator('.st-key-scores-file input[type="file"]').set_input_files(file)  # type: ignore[arg-type]
 
     send("variant,mean,std,n\nplain,much,1,3\n")
     expect(page.get_by_text("printed.csv, line 2: mean 'much' is no number")).to_be_visible()
     send("variant,mean,std,n\nplain,40,1.5,4\nours,46,1.5,4\n")
     page.get_by_label("name of the experiment").fill("printed")
     page.get_by_label("name of the experiment").press("Enter")
-    page.locator(".st-key-scores_import button").click()
+    page.locator(".st-key-scores-import button").click()
     expect(page.get_by_text("Import it as percent (--percent)")).to_be_visible()
     page.get_by_text("the numbers are percent").click()
     expect(page.get_by_text("Import it as percent (--percent)")).to_have_count(0)
-    page.locator(".st-key-scores_import button").click()
+    page.locator(".st-key-scores-import button").click()
     expect(page.get_by_text("2 rows imported as printed.")).to_be_visible()
     expect(page.locator("table.results")).to_contain_text("46.0 ± 1.5")
     page.wait_for_url("**experiment=printed**")
