@@ -19,6 +19,7 @@ from core.commands.printing import (
     print_table,
     say,
 )
+from core.errors import UserError
 
 if TYPE_CHECKING:
     from core.results.loading import Scores
@@ -65,7 +66,15 @@ Metrics = Annotated[
     list[str] | None, typer.Option("--metric", help="A metric such as vote_2; repeat for more.")
 ]
 Form = Annotated[Aggregation, typer.Option(help="How the outputs of a task are counted.")]
-Level = Annotated[float, typer.Option(help="Level of the intervals.")]
+
+
+def _level(value: float) -> float:
+    if not 0.5 <= value <= 0.9999:  # also what is no number
+        raise UserError(f"--level {value:g} is no level of an interval. Give one from 0.5 to 0.9999.")
+    return value
+
+
+Level = Annotated[float, typer.Option(help="Level of the intervals, 0.5 to 0.9999.", callback=_level)]
 NoiseOf = Annotated[
     str | None,
     typer.Option(help="Judge with the noise between the runs of this experiment, as single runs have none."),

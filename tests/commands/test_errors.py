@@ -129,6 +129,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "There is no run of 'trial' with variant 'plain' and seed 7.",
         ),
         (["runs", "list", "nope"], "'nope' was never launched. Launched:"),
+        (
+            ["results", "show", "trial", "--level", "-1"],
+            "--level -1 is no level of an interval. Give one from 0.5 to 0.9999.",
+        ),
+        (
+            ["compare", "trial", "a", "b", "--level", "nan"],
+            "--level nan is no level of an interval. Give one from 0.5 to 0.9999.",
+        ),
         (["runs", "stop", "nope"], "There is no experiment 'nope' in runs/. See: python -m core runs list"),
         (["runs", "delete", "nope"], "There is no experiment 'nope' in runs/. See: python -m core runs list"),
         (["model", "init", "tiny"], "exists already. Choose another name or delete the folder first."),
