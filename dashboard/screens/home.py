@@ -20,7 +20,7 @@ from core.experiments.archive import (
 from core.experiments.experiment import list_experiments
 from core.experiments.notes import pin
 from core.launching.demo import launch_demo
-from core.results.index import (
+from core.reports.index import (
     ORDERS,
     STATES,
     Answered,

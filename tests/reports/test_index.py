@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.experiments.notes import Notes, write_notes
-from core.results.index import answer_of, experiment_records, wanted_records
+from core.reports.index import answer_of, experiment_records, wanted_records
 from core.results.loading import load_scores
 from core.results.records import result_records
 from core.runs.layout import Run
