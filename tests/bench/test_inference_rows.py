@@ -57,5 +57,5 @@ def test_a_side_that_ends_is_one_sentence(tmp_path: Path) -> None:
         pytest.raises(UserError, match=r"A side of the benchmark ended \(.*ValueError.*\). Read .*log.txt"),
         inference.Side(Workshop(tmp_path), "broken", "generate", "many", 1) as side,  # type: ignore[arg-type]
     ):
-        side.said()
+        side.next_answer()
     assert not earlier.exists()
