@@ -12,14 +12,14 @@ from core.errors import UserError
 from core.experiments.archive import restore_experiment
 from core.experiments.experiment import latest_evaluated, list_experiments
 from core.experiments.unknown_name import Absent, absent_experiment
-from dashboard.components.picker import IN_ADDRESS
+from dashboard.components.picker import CHOICES, IN_ADDRESS
 from dashboard.components.rights import may_change, permitted
 from dashboard.components.shown import is_entry, put_value
 from dashboard.components.wording import plain
 
 NAME, BOX = "experiment", "experiment box"
 _CHOSEN = "experiment that was chosen"
-OF_ONE = ("run",)
+OF_ONE = ("run", "noise_of")
 """Parameters that only make sense within one experiment, beside those of `picker.choose`."""
 
 STYLE = """<style>
@@ -66,6 +66,8 @@ def go_to(name: str) -> None:
     """Show another experiment on this page. What was chosen within the one before leaves the address."""
     for one in (*st.session_state.get(IN_ADDRESS, ()), *OF_ONE):
         st.query_params.pop(one, None)
+    for one in OF_ONE:
+        st.session_state.get(CHOICES, {}).pop(one, None)
     st.query_params[NAME] = name
     st.session_state[_CHOSEN] = name
 

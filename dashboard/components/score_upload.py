@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import UserError
-from core.exchange.import_scores import free_folder, import_results, is_import, sent_file, unit_of
+from core.exchange.import_scores import import_results, is_import, sent_file, unit_of
 from core.exchange.read_scores import ScoreTable, read_scores
 from core.results.loading import SHARE
 from core.scoring.metrics import higher_is_better
@@ -77,7 +77,6 @@ def _import(root: Path, file_name: str, data: bytes, name: str, **options: objec
     try:
         if not name:
             raise UserError("The experiment needs a name. Type one above, as in my-results.")
-        free_folder(root, name, replace=bool(options["replace"]))
         with sent_file(file_name, data) as path:
             count = permitted(import_results, root, path, name, **options)  # type: ignore[arg-type]
     except UserError as problem:

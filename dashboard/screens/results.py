@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from core.errors import UserError
 from core.experiments.experiment import list_experiments
 from core.preflight import planning
 from core.reports import captions, figures, text_tables
@@ -175,7 +176,14 @@ def show_experiment(name: str, boxes: list[Any]) -> None:
     metric, scope, form, baseline = choose(scores, boxes)
     place = st.container()
     lender = choose_lender(scores, scope)
-    rows = rows_of(name, stamp, metric, form, scope, baseline, lender)
+    try:
+        rows = rows_of(name, stamp, metric, form, scope, baseline, lender)
+    except UserError as problem:
+        if lender is None:
+            raise
+        st.error(plain(f"The noise of '{lender[0]}' can't be borrowed. {problem}"))
+        lender = None
+        rows = rows_of(name, stamp, metric, form, scope, baseline, lender)
     with place:
         answer = answer_of(name, stamp, metric, form, scope, baseline, lender)
         heading(scores, stamp, metric, scope, answer)
@@ -198,16 +206,12 @@ def choose_lender(scores: Scores, scope: str) -> Lender:
     own = "these runs"
     names = [own, *list_experiments(root)]
     with st.expander("Borrow the noise", expanded=False):
-        chosen = st.selectbox(
-            "noise between trainings from",
-            names,
-            key="noise_of",
-            bind="query-params",
-            help="A single run per variant can be judged with the noise between the runs of another"
-            " experiment with"
-            " the same metric. That the noise is alike is your judgement, and is said beside the verdict.",
+        words = (
+            "A single run per variant can be judged with the noise between the runs of another experiment, in"
+            " the same metric. That it is alike is your judgement, and stands beside the verdict."
         )
-    return None if chosen in (None, own) else (chosen, experiment_page.stamp_of(root, chosen))
+        chosen = picker.choose("noise between trainings from", "noise_of", names, own, help=words)
+    return None if chosen == own else (chosen, experiment_page.stamp_of(root, chosen))
 
 
 def heading(scores: Scores, stamp: Stamp, metric: str, scope: str, answer: str) -> None:

@@ -25,6 +25,8 @@ READS = {
     "core.experiments.provenance.code_version": "asks git",
     "core.storage.queries.exact_name": "links odd names among temporary files",
     "core.machine.hardware.list_gpus": "asks the driver",
+    "core.machine.processes.end_with_parent": "lets the server end with the process that started it",
+    "core.exchange.import_scores.sent_file": "holds a sent file among temporary files while it is read",
 }
 
 # The deck hands what it receives to the ledger through `permitted`; test_rights sends it forged flags.
