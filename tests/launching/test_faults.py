@@ -140,7 +140,7 @@ def test_a_stop_leaves_a_checkpoint_and_frees_the_machine_soon(root: Path) -> No
     assert time.monotonic() - begin < 5 * patience()
     wait_for(lambda: not psutil.pid_exists(pid), 5)
     assert [state_of(run).state for run in (first, second)] == ["cancelled", "cancelled"]
-    assert int((first.folder / "checkpoint").read_text()) == 3, "the step after the one at which it was held"
+    assert int((first.checkpoint / "step").read_text()) == 3, "the step after the one at which it was held"
     held.unlink()
     resume_runs(root, "trial")
     wait_for(lambda: all_done([first, second]))

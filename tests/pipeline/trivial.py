@@ -83,7 +83,7 @@ def _trivial(stage: Stage, results: Any) -> Any:
                 _note(run, "TWICE", stage)
             guard.write_text(str(os.getpid()))
         _note(run, "begin", stage)
-        checkpoint = run.folder / "checkpoint"
+        checkpoint = run.checkpoint / "step"
         total = experiment.recipe_of(run).training.steps
         first = int(checkpoint.read_text()) if stage == "train" and checkpoint.exists() else 0
         for step in range(first + 1, total + 1):
