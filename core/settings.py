@@ -13,9 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from core.errors import UserError
 from core.plain_files import read_text
-from core.yaml_text import parse_yaml
 
-__all__ = ["LARGEST_SEED", "Seed", "Settings", "parse_yaml", "read_yaml", "validated"]
+__all__ = ["LARGEST_SEED", "Seed", "Settings", "read_yaml", "validated"]
 
 LARGEST_SEED = 2**63 - 1
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
@@ -88,6 +87,8 @@ def _quotes(problem: Any) -> str:
 
 def read_yaml(path: Path) -> Any:
     """The plain data of a YAML file, safely loaded. Raises `UserError` where it can't be read."""
+    from core.yaml_text import parse_yaml
+
     return parse_yaml(read_text(path), str(path))
 
 

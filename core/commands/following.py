@@ -11,8 +11,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from core.commands.typed import as_typed
-from core.experiments.listing import run_records
-from core.runs.workers import is_worked_on
 
 SECONDS_BETWEEN_LINES = 15.0
 SECONDS_TO_START = 20.0
@@ -66,6 +64,9 @@ def _follow_lines(root: Path, experiment: str, console: Console) -> list[dict[st
 
 def _snapshots(root: Path, experiment: str) -> Any:
     """Records of all runs, every half second, until nothing is left to happen."""
+    from core.experiments.listing import run_records
+    from core.runs.workers import is_worked_on
+
     last_work = time.monotonic()
     while True:
         worked_on = is_worked_on(root, experiment)

@@ -7,8 +7,9 @@ from typing import Any
 from core.errors import UserError
 from core.experiments.listing import chosen_runs
 from core.runs.layout import experiment_folder, spec_path
-from core.settings import parse_yaml, read_yaml
+from core.settings import read_yaml
 from core.specs.edit import as_yaml, changed_text, save_spec
+from core.yaml_text import parse_yaml
 
 
 def clone_experiment(root: Path, experiment: str, name: str, changes: Sequence[str] = ()) -> Path:

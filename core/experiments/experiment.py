@@ -5,7 +5,7 @@ A launched experiment is described by its frozen `experiment.yaml`, one imported
 """
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -37,7 +37,7 @@ class Experiment(Settings):
     units: dict[str, str] = Field({}, description="Units of imported metrics; a share is shown in percent.")
     summaries: bool = Field(False, description="Whether mean, std and n came instead of single runs.")
     search: bool = Field(False, description="Whether answers were searched for, instead of attempted.")
-    test_time: dict[str, int] = Field(
+    test_time: dict[str, Annotated[int, Field(ge=0, le=10**6)]] = Field(
         {},
         description="Variants with test-time training: of how many evaluated tasks they saw demonstrations.",
     )

@@ -13,8 +13,8 @@ from core.errors import UserError
 from core.experiments.experiment import known_folder
 from core.plain_files import read_text
 from core.runs.layout import NOTES
-from core.settings import parse_yaml
 from core.storage.files import write_text
+from core.yaml_text import parse_yaml
 
 MOST_TAGS, LONGEST_TAG, LONGEST_NOTE = 20, 40, 200_000
 _FENCE = "---\n"

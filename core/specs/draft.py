@@ -16,10 +16,11 @@ from core.curation.names import stored_name
 from core.curation.sources import list_sources
 from core.errors import UserError
 from core.plain_files import read_text
-from core.settings import nearest, parse_yaml
+from core.settings import nearest
 from core.specs.edit import as_yaml
 from core.specs.spec import NAME, Recipe, checked_spec, specs_folder
 from core.storage.files import write_text
+from core.yaml_text import parse_yaml
 
 DRAFTS = ".drafts"
 MOST_SEEDS = 1_000

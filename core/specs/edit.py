@@ -7,10 +7,9 @@ import yaml
 
 from core.errors import UserError
 from core.plain_files import read_text
-from core.settings import parse_yaml
 from core.specs.spec import ExperimentSpec, checked_spec, read_spec, spec_from_text, specs_folder
 from core.storage.files import write_text
-from core.yaml_text import add_scalars
+from core.yaml_text import add_scalars, parse_yaml
 
 
 def stands_in_the_way(root: Path, spec: ExperimentSpec) -> bool:

@@ -18,9 +18,10 @@ from core.inference.settings import InferenceSettings
 from core.mixing.mixtures import MOST_CELLS, MixtureSettings
 from core.prompts.templates import PromptSettings
 from core.scoring.metrics import check_for_search, parse_metric
-from core.settings import Seed, Settings, parse_yaml, read_yaml, validated
+from core.settings import Seed, Settings, read_yaml, validated
 from core.training.adaptation import AdaptationSettings
 from core.training.settings import TrainingSettings
+from core.yaml_text import parse_yaml
 
 FILES = (".yaml", ".json", ".jsonl", ".log", ".tmp")
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"

@@ -13,8 +13,9 @@ import streamlit as st
 from pydantic.fields import FieldInfo
 
 from core.errors import UserError
-from core.settings import Settings, parse_yaml
+from core.settings import Settings
 from core.specs.differing_settings import as_text
+from core.yaml_text import parse_yaml
 from dashboard.components.shown import is_entry, put_value
 
 Key = tuple[str, ...]

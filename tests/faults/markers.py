@@ -6,8 +6,8 @@ from typing import Any
 
 from core.runs.layout import Run
 from core.runs.state import RunState, write_state
-from core.settings import parse_yaml
 from core.specs.edit import as_yaml
+from core.yaml_text import parse_yaml
 from tests.faults.project import EXPERIMENT, VARIANT, full_project
 
 HOST = "evil.example"

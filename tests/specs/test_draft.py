@@ -8,7 +8,6 @@ from hypothesis import strategies as some
 
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
-from core.settings import parse_yaml
 from core.specs.draft import (
     data_of,
     drop_draft,
@@ -27,6 +26,7 @@ from core.specs.draft import (
 )
 from core.specs.spec import checked_spec
 from core.specs.templates import TEMPLATES, copy_of, from_template
+from core.yaml_text import parse_yaml
 from tests.training.tiny import copy_task
 
 TEXT = """# by hand

@@ -8,7 +8,7 @@ import pytest
 from core.arc.tasks import parse_task
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
-from core.settings import parse_yaml, validated
+from core.settings import validated
 from core.specs.spec import (
     EvaluationSettings,
     checked_spec,
@@ -17,6 +17,7 @@ from core.specs.spec import (
     merged,
     read_spec,
 )
+from core.yaml_text import parse_yaml
 from tests.specs.tiny import spec_file, spec_of
 from tests.training.tiny import tiny_spec
 
