@@ -7,6 +7,7 @@ where nobody did, adopts those that live and starts again those that died. When 
 """
 
 import contextlib
+import os
 import signal
 import threading
 import time
@@ -18,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from core.machine.processes import Heartbeat, Identity, Notify, start_detached
-from core.machine.slots import Slot, find_slots
+from core.machine.slots import CPU_SLOT, Slot, find_slots
 from core.pipeline.conductor import SECONDS_BETWEEN_LOOKS, Conductor
 from core.pipeline.executor import LocalExecutor
 from core.pipeline.order import planned_jobs, runs_to_go_on
@@ -59,6 +60,7 @@ def work(root: Path, notify: Notify, *, gpus: str | None = None, stay: bool = Fa
     with _alone(root) as alone:
         if not alone:
             return False
+        os.environ.pop(CPU_SLOT, None)  # of the job that started this worker
         worker = Worker(root, find_slots(gpus), notify)
         if worker.wait_for_room():
             write_json(runs_folder(root) / WORKER, asdict(Identity.own()))

@@ -19,6 +19,8 @@ from core.machine.processes import Notify
 from core.storage.files import locked
 
 SECONDS_BETWEEN_LOOKS = 0.5
+CPU_SLOT = "WORKBENCH_CPU_SLOT"
+"""The environment variable that names the slot of a job on shared cores."""
 CPU_SLOTS = "WORKBENCH_CPU_SLOTS"
 """The environment variable that says how many jobs share the cores of a machine without a GPU; one if unset.
 Small models learn faster side by side, with a core each, than one after the other with all of them."""
@@ -62,8 +64,10 @@ def _cpu_slots() -> list[Slot]:
     count = int(named)
     if count == 1:
         return [Slot("all cores", {})]
-    threads = str(cores() // count)
-    return [Slot(f"cores {number + 1} of {count}", {"OMP_NUM_THREADS": threads}) for number in range(count)]
+    threads, own = str(cores() // count), os.environ.get(CPU_SLOT)
+    names = [f"cores {number + 1} of {count}" for number in range(count)]
+    slots = [Slot(name, {"OMP_NUM_THREADS": threads, CPU_SLOT: name}) for name in names]
+    return [slot for slot in slots if slot.name == own] or slots
 
 
 def room_for_small_models() -> int:

@@ -40,7 +40,10 @@ def test_small_models_share_the_cores_of_a_machine_without_gpus(monkeypatch: pyt
         monkeypatch.setenv(slots.CPU_SLOTS, str(count))
         shared = find_slots()
         assert len({slot.name for slot in shared}) == count
-        assert [slot.environment for slot in shared] == [{"OMP_NUM_THREADS": threads}] * count
+        assert {slot.environment["OMP_NUM_THREADS"] for slot in shared} == {threads}
+        with monkeypatch.context() as job:  # which sees its own slot alone, so that it waits for no other
+            job.setenv(slots.CPU_SLOT, shared[-1].environment[slots.CPU_SLOT])
+            assert find_slots() == shared[-1:]
     for wrong in ("0", "5", "-1", "two", "", "9" * 5000):
         monkeypatch.setenv(slots.CPU_SLOTS, wrong)
         with pytest.raises(UserError, match="Set it to a number from 1 to 4, the cores here"):
