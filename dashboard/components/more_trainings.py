@@ -4,10 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.errors import UserError
 from core.launching.more_trainings import add_trainings
-from dashboard.components.rights import may_change, permitted, rights
-from dashboard.components.wording import plain
+from dashboard.components.rights import attempt, may_change, rights
 
 USUAL, MOST = 3, 100
 
@@ -24,10 +22,6 @@ def more_trainings(root: Path, name: str, variants: int) -> None:
         count = int(st.number_input("more trainings of each variant", 1, MOST, USUAL, key=f"{key} count"))
         runs = "1 run" if count * variants == 1 else f"{count * variants} runs"
         st.caption(f"{runs} with seeds of their own, with the settings and on the tasks of those before.")
-        if st.button(f"Add {runs}", type="primary", key=f"{key} do"):
-            try:
-                permitted(add_trainings, root, name, count, by=rights().name)
-            except UserError as problem:
-                st.error(plain(problem))
-            else:
-                st.switch_page("screens/runs.py", query_params={"experiment": name})
+        pressed = st.button(f"Add {runs}", type="primary", key=f"{key} do")
+        if pressed and attempt(add_trainings, root, name, count, by=rights().name):
+            st.switch_page("screens/runs.py", query_params={"experiment": name})

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.errors import UserError
 from core.experiments.notes import Notes, read_notes, write_notes
 from core.results.loading import Scores
 from core.results.references import Reference, filled, frozen_note, references
-from dashboard.components.rights import may_change, permitted
+from dashboard.components.rights import attempt, may_change
 from dashboard.components.wording import plain
 
 BEGIN = "## Conclusion\n\n\n## Next step\n\n"
@@ -63,9 +62,5 @@ def save(root: Path, scores: Scores, notes: Notes, text: str, tags: str) -> None
     """Write the note with what its references show now."""
     shown = {one.name: one.shown for one in references(text, scores, {}) if one.shown is not None}
     listed = tuple(dict.fromkeys(filter(None, (tag.strip() for tag in tags.split(",")))))
-    try:
-        permitted(write_notes, root, scores.experiment.name, Notes(listed, notes.pinned, text, shown))
-    except UserError as problem:
-        st.error(plain(problem))
-        return
-    st.rerun()
+    if attempt(write_notes, root, scores.experiment.name, Notes(listed, notes.pinned, text, shown)):
+        st.rerun()

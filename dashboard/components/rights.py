@@ -112,6 +112,17 @@ def permitted(action: Callable[P, T], *arguments: P.args, **options: P.kwargs) -
         raise UserError(sentence) from error
 
 
+def attempt(action: Callable[P, object], *arguments: P.args, **options: P.kwargs) -> bool:
+    """Do what a button says, if this person may; whether it was done. An error is shown as its sentence, also
+    after a rerun."""
+    try:
+        permitted(action, *arguments, **options)
+    except UserError as problem:
+        st.toast(plain(problem), icon=":material/error:", duration="long")
+        return False
+    return True
+
+
 def may_change() -> bool:
     """Whether buttons that change something are awake."""
     return rights().refusal is None

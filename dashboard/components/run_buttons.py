@@ -5,14 +5,12 @@ Retry act on the selected runs, or on all where none is selected; the others on 
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ParamSpec
 
 import streamlit as st
 
 from core.cluster.settings import cluster_of
-from core.errors import UserError
 from core.experiments.archive import (
     archive_experiment,
     archived_experiments,
@@ -32,22 +30,10 @@ from core.monitoring.overview import Overview
 from core.runs.layout import experiment_folder
 from dashboard.components.experiment_choice import forget
 from dashboard.components.more_trainings import more_trainings
-from dashboard.components.rights import may_change, permitted, rights
+from dashboard.components.rights import attempt, may_change, rights
 from dashboard.components.wording import bytes_in_words, plain
 
-P = ParamSpec("P")
 CLONED = "cloned"
-
-
-def attempt(action: Callable[P, object], *arguments: P.args, **options: P.kwargs) -> bool:
-    """Do what a button says, if this person may; whether it was done. An error is shown as its sentence, also
-    after a rerun."""
-    try:
-        permitted(action, *arguments, **options)
-    except UserError as problem:
-        st.toast(plain(problem), icon=":material/error:", duration="long")
-        return False
-    return True
 
 
 def run_buttons(root: Path, name: str, seen: Overview, selected: Sequence[str]) -> None:

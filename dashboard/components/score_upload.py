@@ -13,7 +13,7 @@ from core.exchange.read_scores import ScoreTable, read_scores
 from core.results.loading import SHARE
 from core.scoring.metrics import higher_is_better
 from dashboard.components.experiment_choice import go_to
-from dashboard.components.rights import accept_upload, may_change, permitted
+from dashboard.components.rights import accept_upload, attempt, may_change
 from dashboard.components.wording import plain
 
 DONE = "scores imported"
@@ -73,15 +73,15 @@ def _choices(table: ScoreTable) -> dict[str, object]:
 
 
 def _import(root: Path, file_name: str, data: bytes, name: str, **options: object) -> None:
-    """Import, then show the new table; what goes wrong is said here."""
-    try:
+    """Import, then show the new table."""
+
+    def import_() -> None:
         if not name:
             raise UserError("The experiment needs a name. Type one above, as in my-results.")
         with sent_file(file_name, data) as path:
-            count = permitted(import_results, root, path, name, **options)  # type: ignore[arg-type]
-    except UserError as problem:
-        st.error(plain(problem))
-        return
-    st.session_state[DONE] = f"{count} rows imported as {name}."
-    go_to(name)
-    st.rerun()
+            count = import_results(root, path, name, **options)  # type: ignore[arg-type]
+        st.session_state[DONE] = f"{count} rows imported as {name}."
+
+    if attempt(import_):
+        go_to(name)
+        st.rerun()

@@ -31,8 +31,7 @@ from core.reports.index import (
 from core.results.loading import load_scores, scores_stamp
 from dashboard.components import experiment_list, sql_links
 from dashboard.components.picker import choose, choose_some, pick
-from dashboard.components.rights import may_change, permitted
-from dashboard.components.run_buttons import attempt
+from dashboard.components.rights import attempt, may_change, permitted
 from dashboard.components.sentences import fragment
 from dashboard.components.wording import bytes_in_words, plain
 from dashboard.root import project_root

@@ -48,8 +48,7 @@ from dashboard.components.experiment_choice import chosen_experiment
 from dashboard.components.launch_card import costs, differences_table
 from dashboard.components.leak_notice import leak_notice, test_time_notice
 from dashboard.components.picker import NotThereError, choose, say_not_there
-from dashboard.components.rights import may_change, permitted, rights
-from dashboard.components.run_buttons import attempt
+from dashboard.components.rights import attempt, may_change, permitted, rights
 from dashboard.components.settings_form import field_widget, settings_form
 from dashboard.components.shown import is_entry, put_value
 from dashboard.components.wording import plain
@@ -154,18 +153,16 @@ def new_experiment(names: list[str]) -> None:
         name = st.text_input(
             "name of the new experiment", value=free_name(root, like or FIRST), key="new name"
         )
-        if not st.button("Begin", type="primary", key="begin"):
-            return
-        try:
+
+        def begin() -> None:
             made = copy_of(draft(like), name) if kind == COPY else from_template(root, kind, name, like)
             if name in names or name in launched_experiments(root):
                 raise UserError(f"'{name}' is taken. Choose another name.")
-            permitted(keep_draft, root, name, made)
-        except UserError as problem:
-            st.error(plain(problem))
-            return
-    st.query_params["spec"] = name
-    st.rerun()
+            keep_draft(root, name, made)
+
+        if st.button("Begin", type="primary", key="begin") and attempt(begin):
+            st.query_params["spec"] = name
+            st.rerun()
 
 
 def editor(name: str, text: str) -> None:

@@ -159,6 +159,7 @@ def send_a_table(page: Page, served: Dashboard) -> None:
     send("variant,mean,std,n\nplain,much,1,3\n")
     expect(page.get_by_text("printed.csv, line 2: mean 'much' is no number")).to_be_visible()
     send("variant,mean,std,n\nplain,40,1.5,4\nours,46,1.5,4\n")
+    expect(page.locator(".st-key-scores-import button")).to_be_enabled()
     page.get_by_label("name of the experiment").fill("printed")
     page.get_by_label("name of the experiment").press("Enter")
     page.locator(".st-key-scores-import button").click()
