@@ -41,7 +41,7 @@ ROOMS = [
     "experiments",
     "monitoring",
     "results",
-    "warnings",
+    "checks",
     "exchange",
     "pipeline",
     "preflight",

@@ -23,8 +23,8 @@ def check(
 
     Of test-time training it shows by hashes that no pair which was trained on equals an evaluated test pair.
     """
-    from core.warnings.alarms import check_records
-    from core.warnings.demonstration_proofs import demonstration_proofs
+    from core.checks.alarms import check_records
+    from core.checks.demonstration_proofs import demonstration_proofs
 
     if repeat:
         from core.pipeline.recheck import repeat_evaluations

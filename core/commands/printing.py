@@ -162,7 +162,7 @@ def print_problems(sentences: Sequence[str]) -> None:
 def print_leaks(root: Path, experiment: str, *, noted: bool = False) -> None:
     """Say, on the error output, what the trainings of an experiment saw of its evaluated tasks; all but
     test-time training where the output itself has it `noted`."""
-    from core.warnings.leak_warnings import experiment_test_time, notices
+    from core.checks.leak_warnings import experiment_test_time, notices
 
     known = experiment_test_time(root, experiment) if noted else ""
     for sentence in notices(root, experiment):

@@ -112,17 +112,17 @@ def show(
     if html is not None:
         _write_note(root, experiment, aggregation, scope, html)
         return
+    from core.checks.leak_warnings import leaked_by_variant, seen_by_variant
     from core.reports.captions import marks, results_caption
     from core.reports.text_tables import results_table, with_test_time
     from core.results.records import records_of
-    from core.warnings.leak_warnings import leaked_by_variant, test_time_by_variant
 
     scores, metrics = _opened(root, experiment, metric, beside)
     if by is not None:
         _show_parts(root, scores, by, metrics, aggregation, scope, level, format_of(output, as_json))
         return
     lender = _lender(root, noise_of)
-    leaked, seen = leaked_by_variant(root, experiment), test_time_by_variant(root, experiment)
+    leaked, seen = leaked_by_variant(root, experiment), seen_by_variant(root, experiment)
     records = records_of(scores, metrics, aggregation, scope, level, lender)
     table = results_table(
         [
@@ -179,9 +179,9 @@ def _answer(
 
 def _say_beside(root: Path, scores: "Scores", metric: str, aggregation: str, scope: str) -> None:
     """What a reader must know beside the table."""
+    from core.checks.caveats import looks_sentence, spreads_sentence, warnings
     from core.results.noise import noise
     from core.results.number_format import evaluated_sentence, noise_sentence, scope_sentence
-    from core.warnings.caveats import looks_sentence, spreads_sentence, warnings
 
     said = [scope_sentence(scores, scope, aggregation), evaluated_sentence(scores)]
     said += [spreads_sentence(scores, metric, aggregation)]

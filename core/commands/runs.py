@@ -212,11 +212,11 @@ def show(
     """Show one run: its record, its state, its alarms and the end of its log."""
     from dataclasses import asdict
 
+    from core.checks.alarms import alarm_sentences, check_records
     from core.experiments.listing import one_run, run_records
     from core.runs.progress import log_tail
     from core.runs.record import read_record
     from core.runs.state import state_of
-    from core.warnings.alarms import alarm_sentences, check_records
 
     one = one_run(root, experiment, variant, train_seed)
     record = read_record(one)

@@ -27,11 +27,11 @@ def sql(
     root: Root = HERE,
 ) -> None:
     """Ask one SELECT of scores, predictions, pairs, runs, progress, flags and imported results."""
+    from core.checks.leak_warnings import query_leaks
     from core.reports.text_tables import free_table
     from core.sql.ask import ask, cut_sentence, records
     from core.sql.sandbox import Limits
     from core.sql.saved import read_query
-    from core.warnings.leak_warnings import query_leaks
 
     if query is not None and saved is not None:
         raise UserError("Give either a query or --saved NAME, not both.")

@@ -84,11 +84,11 @@ def read_experiment(root: Path, name: str) -> Experiment:
         path = path.with_name(IMPORTED)
         value = read_json(path)
     return validated(Experiment, _plain(value, name), str(path)).model_copy(
-        update={"test_time": test_time_by_variant(path.parent)}
+        update={"test_time": recorded_seen(path.parent)}
     )
 
 
-def test_time_by_variant(folder: Path) -> dict[str, int]:
+def recorded_seen(folder: Path) -> dict[str, int]:
     """The variants of an experiment's folder that were trained at test time, with the number of evaluated
     tasks whose demonstrations they saw."""
     found: dict[str, int] = {}

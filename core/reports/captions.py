@@ -5,9 +5,9 @@ In come scores and the records of runs, out comes plain text that stands below a
 
 from pathlib import Path
 
+from core.checks.leak_warnings import leaked_by_variant, notices, seen_by_variant
 from core.results.loading import Scores
 from core.results.number_format import evaluated_sentence, scope_sentence
-from core.warnings.leak_warnings import leaked_by_variant, notices, test_time_by_variant
 
 SAW, LEAKED = "†", "‡"
 
@@ -39,7 +39,7 @@ def comparison_caption(root: Path, scores: Scores, a: str, b: str, level: float 
 def marks(root: Path, experiment: str) -> dict[str, str]:
     """The sign behind each variant whose training saw something of the evaluated tasks: † their
     demonstrations (test-time training), ‡ the tasks themselves (a leak)."""
-    found = {variant: SAW for variant, count in test_time_by_variant(root, experiment).items() if count}
+    found = {variant: SAW for variant, count in seen_by_variant(root, experiment).items() if count}
     leaked = {variant for variant, count in leaked_by_variant(root, experiment).items() if count}
     return found | {variant: found.get(variant, "") + LEAKED for variant in leaked}
 

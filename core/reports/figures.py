@@ -10,9 +10,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from core.checks.leak_warnings import TEST_TIME
 from core.results.loading import SHARE
 from core.results.number_format import scale_of, titled, unit_words
-from core.warnings.leak_warnings import TEST_TIME
 
 # Okabe & Ito (2008), in an order that is readable on light and on dark; yellow comes last.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B8A900")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.checks.leak_warnings import TEST_TIME
 from core.results.number_format import (
     UNKNOWN,
     difference,
@@ -23,7 +24,6 @@ from core.results.number_format import (
 )
 from core.results.verdicts import Row
 from core.spread.intervals import SCOPES
-from core.warnings.leak_warnings import TEST_TIME
 
 FIGURE_SPACE = "\u2007"
 """As wide as a digit, and kept by a browser beside another space."""

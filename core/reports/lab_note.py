@@ -11,7 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.experiments.experiment import known_folder, test_time_by_variant
+from core.checks import caveats
+from core.checks.alarms import alarm_sentences, check_records
+from core.checks.leak_warnings import seen_labels
+from core.experiments.experiment import known_folder, recorded_seen
 from core.experiments.listing import list_runs
 from core.preflight import planning
 from core.reports import figures, text_tables
@@ -33,9 +36,6 @@ from core.runs.state import state_of
 from core.scoring.metrics import AGGREGATIONS
 from core.spread.intervals import SCOPES
 from core.storage.evaluation_files import SCORES_FILE
-from core.warnings import caveats
-from core.warnings.alarms import alarm_sentences, check_records
-from core.warnings.leak_warnings import test_time_labels
 
 MOST_LEAKS_LISTED = 20
 
@@ -127,7 +127,7 @@ def _results(root: Path, scores: Scores, aggregation: str, scope: str) -> list[s
     """The table of all metrics; then for each its verdicts and every run's dot."""
     spec = scores.experiment
     colours = figures.variant_colours(scores.variants, spec.baseline)
-    labels = test_time_labels(scores)
+    labels = seen_labels(scores)
     records = records_of(scores, spec.metrics, aggregation, scope)
     cells = {(record["variant"], record["metric"]): record for record in records}
     parts = ["<h2>Results</h2>", f"<p><strong>{_text(experiment_answer(scores))}</strong></p>"]
@@ -231,7 +231,7 @@ def _provenance(root: Path, name: str, runs: Sequence[Run], made: Mapping[Run, A
     leaks = [(variant, leak) for variant, found in _leaks(runs, made).items() for leak in found]
     if runs:
         parts.append("<h2>Leaks</h2>")
-        parts.append(_leak_table(leaks) if leaks else _said(_no_leak(test_time_by_variant(folder))))
+        parts.append(_leak_table(leaks) if leaks else _said(_no_leak(recorded_seen(folder))))
     spec = folder / SPEC if (folder / SPEC).exists() else folder / IMPORTED
     text = spec.read_text(encoding="utf-8", errors="replace")
     return [*parts, "<h2>The whole specification</h2>", f"<pre>{_text(text)}</pre>"]

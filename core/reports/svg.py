@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from core.checks.leak_warnings import TEST_TIME
 from core.reports.figures import GRID, TEST_TIME_COLOUR
-from core.warnings.leak_warnings import TEST_TIME
 
 WIDTH = 760
 _LETTER, _LINE, _SMALL = 7.0, 18, 11

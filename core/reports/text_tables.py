@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from core.checks.leak_warnings import seen_labels, seen_sentence
 from core.reports import exports
 from core.results.number_format import (
     UNKNOWN,
@@ -22,7 +23,6 @@ from core.results.number_format import (
     titled,
     unit_words,
 )
-from core.warnings.leak_warnings import test_time_labels, test_time_sentence
 
 if TYPE_CHECKING:
     from core.results.differences import TaskDifference
@@ -66,10 +66,10 @@ class Table:
 def with_test_time(table: Table, scores: "Scores") -> Table:
     """The table with what a reader must know of variants that were trained at test time: a sentence below it,
     and in every record a field `test_time`, of its own variant or of all. As it is where there is none."""
-    labels = test_time_labels(scores)
+    labels = seen_labels(scores)
     if not labels:
         return table
-    sentence = test_time_sentence(labels)
+    sentence = seen_sentence(labels)
     records: list[Mapping[str, Any]] = [
         {**record, "test_time": labels.get(record["variant"]) if "variant" in record else sentence}
         for record in table.records

@@ -34,7 +34,7 @@ def _noise(root: Path, data: Data) -> Data:  # noqa: ARG001 - all templates are 
     return {**data, "question": question, "variants": {BASELINE: {}}, **seeds}
 
 
-def _test_time(root: Path, data: Data) -> Data:  # noqa: ARG001 - all templates are called alike
+def _with_test_time(root: Path, data: Data) -> Data:  # noqa: ARG001 - all templates are called alike
     demos = [{"source": f"demos:{source}", "evaluated_only": True} for source in evaluated(data)]
     question = "Does training on the demonstrations of the evaluated tasks help?"
     found = {**data, "question": question, "variants": {BASELINE: {}, "test-time": {}}}
@@ -45,7 +45,7 @@ TEMPLATES: dict[str, Callable[[Path, Data], Data]] = {
     "blank": _blank,
     "does this source help?": _source,
     "how noisy is my recipe?": _noise,
-    "test-time training or not": _test_time,
+    "test-time training or not": _with_test_time,
 }
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.checks.alarms import alarm_sentences, check_records
 from core.errors import UserError
-from core.warnings.alarms import alarm_sentences, check_records
 from dashboard.components.wording import plain
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.warnings.leak_warnings import experiment_leaks, facts
+from core.checks.leak_warnings import experiment_leaks, facts
 from dashboard.components.wording import plain
 
 
@@ -16,9 +16,9 @@ def leak_notice(root: Path, experiment: str) -> None:
     if sentence:
         st.warning(plain(sentence), icon=":material/water_drop:")
     for fact in facts(root, experiment):
-        test_time_notice(fact)
+        seen_notice(fact)
 
 
-def test_time_notice(sentence: str) -> None:
+def seen_notice(sentence: str) -> None:
     """A fact about what trainings saw, in the colour of test-time training."""
     st.markdown(f":violet-background[:material/model_training: {plain(sentence)}]")

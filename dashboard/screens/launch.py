@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.checks.leak_warnings import no_leak_sentence, seen_label
 from core.cluster.settings import ClusterSettings, cluster_of, options_of
 from core.errors import UserError
 from core.experiments.clone import free_name
@@ -42,11 +43,10 @@ from core.specs.spec import (
     specs_folder,
 )
 from core.specs.templates import TEMPLATES, copy_of, from_template
-from core.warnings.leak_warnings import no_leak_sentence, test_time_label
 from dashboard.components import spec_form
 from dashboard.components.experiment_choice import chosen_experiment
 from dashboard.components.launch_card import costs, differences_table
-from dashboard.components.leak_notice import leak_notice, test_time_notice
+from dashboard.components.leak_notice import leak_notice, seen_notice
 from dashboard.components.picker import NotThereError, choose, say_not_there
 from dashboard.components.rights import attempt, may_change, permitted, rights
 from dashboard.components.settings_form import field_widget, settings_form
@@ -227,8 +227,8 @@ def cost(name: str, spec: ExperimentSpec) -> bool:
     st.caption(plain(what_it_detects(spec)))
     leaking = {variant: gate.leaks for variant, gate in gates.items() if gate.leaks}
     for variant, seen in ((variant, gate.test_time) for variant, gate in gates.items() if gate.test_time):
-        sentence = f"'{variant}': {test_time_label(len(seen), size.tasks)}."
-        test_time_notice(sentence)
+        sentence = f"'{variant}': {seen_label(len(seen), size.tasks)}."
+        seen_notice(sentence)
     if not leaking:
         st.success(
             no_leak_sentence(size.tasks, {one: len(gate.test_time) for one, gate in gates.items()}),

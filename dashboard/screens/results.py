@@ -7,6 +7,8 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from core.checks import caveats
+from core.checks.leak_warnings import seen_labels
 from core.errors import UserError
 from core.experiments.experiment import list_experiments
 from core.preflight import planning
@@ -22,8 +24,6 @@ from core.scoring.metrics import AGGREGATIONS
 from core.spread.intervals import SCOPES
 from core.spread.verdict import BorrowedNoise
 from core.sql import chart_queries
-from core.warnings import caveats
-from core.warnings.leak_warnings import test_time_labels
 from dashboard.components import experiment_page, picker, sql_links
 from dashboard.components.alarms import show_alarms
 from dashboard.components.experiment_page import Stamp
@@ -246,7 +246,7 @@ def show_table(
     cells = {(record["variant"], record["metric"]): record for record in found}
     colours = figures.variant_colours(scores.variants, scores.experiment.baseline)
     with place:
-        labels = test_time_labels(scores)
+        labels = seen_labels(scores)
         links = compare_links(name, rows, baseline, metric)
         shown_table = functools.partial(result_table, links=links, dictionary=DICTIONARY)
         st.html(shown_table(rows, cells, columns, metric, baseline, scope, colours, labels))

@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.checks.leak_warnings import query_leaks
 from core.errors import UserError
 from core.reports import text_tables
 from core.reports.figures import variant_colours
@@ -14,7 +15,6 @@ from core.sql.examples import example_queries
 from core.sql.sandbox import LIMITS, Answer, Question
 from core.sql.saved import list_queries, read_query, save_query
 from core.sql.tables import PHRASES, schema
-from core.warnings.leak_warnings import query_leaks
 from dashboard.components import charts, sql_links
 from dashboard.components.files import file_row
 from dashboard.components.rights import may_change, permitted

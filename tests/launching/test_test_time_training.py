@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from core.__main__ import app
 from core.arc.tasks import Pair, Task
+from core.checks.demonstration_proofs import demonstration_proofs
 from core.curation.sources import load_tasks
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
@@ -24,7 +25,6 @@ from core.launching.launch import launch
 from core.preflight.cautions import cautions_of
 from core.specs.spec import ExperimentSpec
 from core.storage.files import read_json, write_json
-from core.warnings.demonstration_proofs import demonstration_proofs
 from dashboard.components.wording import plain
 from tests.specs.tiny import spec_of
 from tests.training.tiny import tiny_root, tiny_spec

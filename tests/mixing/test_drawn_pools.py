@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.arc.tasks import Task
+from core.checks.leak_warnings import notices
 from core.curation.names import stored_name
 from core.curation.sources import load_tasks
 from core.errors import UserError
@@ -15,7 +16,6 @@ from core.launching.launch import launch
 from core.mixing.demonstrations import pair_form, without_pairs
 from core.mixing.mixtures import MixtureSettings, SourceShare, load_mixture, mixture_leaks
 from core.specs.spec import EvaluationSettings, evaluated_tasks
-from core.warnings.leak_warnings import notices
 from tests.specs.tiny import spec_of
 from tests.training.tiny import tiny_root, tiny_spec
 

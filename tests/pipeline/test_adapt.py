@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from core.arc.tasks import Pair, Task
+from core.checks.demonstration_proofs import demonstration_proofs
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
 from core.experiments.launched_experiment import LaunchedExperiment
@@ -34,7 +35,6 @@ from core.training.adaptation import (
     mixture_of,
     training_of,
 )
-from core.warnings.demonstration_proofs import demonstration_proofs
 from tests.pipeline.test_stages import killed
 from tests.specs.tiny import spec_of
 from tests.training.tiny import tiny_root, tiny_spec

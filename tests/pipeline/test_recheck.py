@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from core.__main__ import app
+from core.checks.alarms import alarm_sentences, check_records
 from core.errors import UserError
 from core.experiments.listing import list_runs
 from core.launching.launch import prepare
@@ -18,7 +19,6 @@ from core.pipeline.stages import run_stage
 from core.runs.layout import Run
 from core.storage.files import append_record, read_json, write_json
 from core.storage.seals import ENDING
-from core.warnings.alarms import alarm_sentences, check_records
 from tests.specs.partitioned import deal_out_anew, partitioned
 from tests.specs.tiny import spec_of
 from tests.training.tiny import tiny_root

@@ -10,6 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from core.__main__ import app
+from core.checks.alarms import alarm_sentences, check_records
 from core.errors import UserError
 from core.exchange.import_scores import import_results
 from core.reports.lab_note import lab_note
@@ -19,7 +20,6 @@ from core.runs.layout import Run
 from core.runs.state import RunState, write_state
 from core.storage.files import read_json, write_json, write_text
 from core.synthetic.experiments import SKILLS, make_experiment
-from core.warnings.alarms import alarm_sentences, check_records
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NAME = "my-question"

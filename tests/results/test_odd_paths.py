@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from core.checks.alarms import check_records
 from core.results.answers import answers_of
 from core.results.curves import curve_records
 from core.results.loading import load_scores
 from core.results.records import result_records
 from core.sql.ask import ask, records
 from core.synthetic.experiments import make_experiment
-from core.warnings.alarms import check_records
 
 NAME = "my-question"
 FOLDERS = (

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.checks import leak_warnings
+from core.checks.leak_warnings import TEST_TIME, no_leak_sentence
 from core.commands.printing import print_table
 from core.experiments.experiment import Experiment
 from core.reports import figures, html_table
@@ -19,8 +21,6 @@ from core.reports.text_tables import comparison_table, results_table, with_test_
 from core.results.loading import Evaluation, Scores
 from core.results.verdicts import Row
 from core.spread.intervals import summarize
-from core.warnings import leak_warnings
-from core.warnings.leak_warnings import TEST_TIME, no_leak_sentence
 
 LABEL = f"{TEST_TIME}: saw the demonstrations of the 2 evaluated tasks"
 SENTENCE = f"'with': {LABEL}."
@@ -41,7 +41,7 @@ def records(scores: Scores) -> list[dict[str, Any]]:
 
 
 def test_a_table_says_it_in_every_form(scores: Scores, capsys: pytest.CaptureFixture[str]) -> None:
-    assert leak_warnings.test_time_sentence(leak_warnings.test_time_labels(scores)) == SENTENCE
+    assert leak_warnings.seen_sentence(leak_warnings.seen_labels(scores)) == SENTENCE
     table = with_test_time(results_table(records(scores)), scores)
     assert table.markdown.endswith(f"\n\n{SENTENCE}\n")
     assert rf"\caption{{{SENTENCE}}}" in table.latex
@@ -73,7 +73,7 @@ def test_the_table_of_the_pages_marks_the_variant_in_its_own_colour(scores: Scor
     cells = {(record["variant"], "vote_2"): record for record in records(scores)}
     colours = figures.variant_colours(scores.variants, "plain")
     parts = (cells, ["vote_2"], "vote_2", "plain", "recipe", colours)
-    shown = html_table.result_table(rows(scores), *parts, leak_warnings.test_time_labels(scores))
+    shown = html_table.result_table(rows(scores), *parts, leak_warnings.seen_labels(scores))
     assert shown.count(f'<span class="verdict test-time">{TEST_TIME}</span>') == 1
     assert f'title="{LABEL}"' in shown
     assert "</span>with <span" in shown

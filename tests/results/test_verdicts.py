@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.checks import caveats
 from core.errors import UserError
 from core.preflight import planning
 from core.preflight.pilot import pilot
@@ -18,7 +19,6 @@ from core.results.tables import evaluation_values, has_shared_views, measured, r
 from core.spread.planning import detectable_difference
 from core.spread.verdict import judge
 from core.synthetic.experiments import make_experiment
-from core.warnings import caveats
 from tests.results.test_tables import NAME, run_verb
 
 

@@ -8,10 +8,10 @@ import pytest
 import streamlit
 from streamlit.testing.v1 import AppTest
 
+from core.checks.leak_warnings import experiment_leaks, leaked_by_variant, query_leaks
 from core.experiments.listing import run_records
 from core.storage.files import read_json, write_json
 from core.synthetic.experiments import make_experiment
-from core.warnings.leak_warnings import experiment_leaks, leaked_by_variant, query_leaks
 from tests.results.test_tables import NAME, run_verb
 from tests.shown import as_read
 

@@ -6,6 +6,7 @@ In come scores and the records of runs, out come plain sentences.
 from itertools import pairwise
 from pathlib import Path
 
+from core.checks.leak_warnings import facts
 from core.experiments.experiment import known_folder
 from core.experiments.looks import looks_of
 from core.results.loading import Scores
@@ -15,7 +16,6 @@ from core.results.verdicts import is_comparable, judged
 from core.runs.layout import record_of_variant
 from core.runs.record import read_record_file
 from core.spread.looks import alarms_over_looks
-from core.warnings.leak_warnings import facts
 
 FLOOR, CEILING = 0.01, 0.99
 MANY_UNANSWERED = 0.2

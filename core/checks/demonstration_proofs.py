@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from core.checks.leak_warnings import seen_by_variant, seen_label
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.mixing.demonstrations import pair_forms
 from core.training.adaptation import demonstrations_to_learn
-from core.warnings.leak_warnings import test_time_by_variant, test_time_label
 
 
 def demonstration_proofs(root: Path, experiment: str) -> list[dict[str, Any]]:
@@ -22,7 +22,7 @@ def demonstration_proofs(root: Path, experiment: str) -> list[dict[str, Any]]:
 
     Raises `UserError` where the tasks have changed since the launch.
     """
-    seen = {name: count for name, count in test_time_by_variant(root, experiment).items() if count}
+    seen = {name: count for name, count in seen_by_variant(root, experiment).items() if count}
     if not seen:
         return []
     launched = LaunchedExperiment.open(root, experiment)
@@ -35,7 +35,7 @@ def demonstration_proofs(root: Path, experiment: str) -> list[dict[str, Any]]:
             tasks += demonstrations_to_learn(evaluated, evaluated)
         trained = pair_forms(tasks).keys()
         common = len(trained & tested)
-        label = test_time_label(count, len(evaluated))
+        label = seen_label(count, len(evaluated))
         records.append(
             {
                 "variant": variant,

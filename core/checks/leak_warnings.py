@@ -28,7 +28,7 @@ def leaked_by_variant(root: Path, experiment: str) -> dict[str, int | None]:
     return _by_variant(root, experiment, leaked_tasks)
 
 
-def test_time_by_variant(root: Path, experiment: str) -> dict[str, int | None]:
+def seen_by_variant(root: Path, experiment: str) -> dict[str, int | None]:
     """The evaluated tasks whose demonstrations each variant was trained on; None where no record says it."""
     return _by_variant(root, experiment, test_time_tasks)
 
@@ -42,19 +42,19 @@ def _by_variant(root: Path, experiment: str, count_of: Callable[[Path], int | No
     return found
 
 
-def test_time_label(seen: int, evaluated: int | None) -> str:
+def seen_label(seen: int, evaluated: int | None) -> str:
     """What test-time training is called wherever its numbers stand."""
     tasks = f"the {seen:,}" if evaluated in (None, seen) else f"{seen:,} of the {evaluated:,}"
     return f"{TEST_TIME}: saw the demonstrations of {tasks} evaluated tasks"
 
 
-def test_time_labels(scores: "Scores") -> dict[str, str]:
+def seen_labels(scores: "Scores") -> dict[str, str]:
     """What stands beside each variant that was trained at test time."""
     seen, tasks = scores.experiment.test_time, len(scores.tasks) or None
-    return {variant: test_time_label(seen[variant], tasks) for variant in scores.variants if variant in seen}
+    return {variant: seen_label(seen[variant], tasks) for variant in scores.variants if variant in seen}
 
 
-def test_time_sentence(labels: Mapping[str, str]) -> str:
+def seen_sentence(labels: Mapping[str, str]) -> str:
     """The labels of variants as one sentence; empty where there is none."""
     by_label: dict[str, list[str]] = {}
     for variant, label in labels.items():
@@ -67,10 +67,8 @@ def experiment_test_time(root: Path, experiment: str) -> str:
     """Which variants of an experiment were trained at test time, as all its pages and verbs say it; empty
     where none was."""
     evaluated = _evaluated(root, experiment)
-    seen = test_time_by_variant(root, experiment)
-    return test_time_sentence(
-        {variant: test_time_label(count, evaluated) for variant, count in seen.items() if count}
-    )
+    seen = seen_by_variant(root, experiment)
+    return seen_sentence({variant: seen_label(count, evaluated) for variant, count in seen.items() if count})
 
 
 def _evaluated(root: Path, experiment: str) -> int | None:

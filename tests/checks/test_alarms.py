@@ -5,9 +5,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core.checks.alarms import answers_of, check_records
 from core.storage.schemas import PREDICTIONS, write_table
 from core.synthetic.experiments import make_experiment
-from core.warnings.alarms import answers_of, check_records
 
 NAME = "my-question"
 
