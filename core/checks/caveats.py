@@ -23,7 +23,7 @@ MUCH_MORE = 3
 
 
 def honest_sentence(root: Path, scores: Scores) -> str:
-    """What was asked of which model: "42 tasks of arc1/evaluation, …, base model tiny, full training."."""
+    """What was evaluated: "42 tasks of arc1/evaluation, …, base model tiny, full training."."""
     if scores.experiment.imported:
         return evaluated_sentence(scores)
     folder = known_folder(root, scores.experiment.name)
@@ -124,14 +124,14 @@ def _near_the_ends(scores: Scores, metric: str) -> list[str]:
     if made == 0:
         return []
     found = []
-    said = f"{right:,.0f} of {made:,.0f} attempts are right ({100 * right / made:.2g} %)"
+    share = f"{right:,.0f} of {made:,.0f} attempts are right ({100 * right / made:.2g} %)"
     if is_binary(metric) and right / made < FLOOR:
         found.append(
-            f"Near the floor: {said}. Differences in {metric} are a few lucky attempts;"
+            f"Near the floor: {share}. Differences in {metric} are a few lucky attempts;"
             " correct_pixels says more about so weak a model"
         )
     if is_binary(metric) and right / made > CEILING:
-        found.append(f"Near the ceiling: {said}. Harder tasks would tell the variants apart better")
+        found.append(f"Near the ceiling: {share}. Harder tasks would tell the variants apart better")
     unanswered = scores.columns["unanswered"].sum() / made
     if unanswered > MANY_UNANSWERED:
         found.append(f"{100 * unanswered:.0f} % of the attempts hold no grid and count as wrong")

@@ -59,8 +59,8 @@ def seen_sentence(labels: Mapping[str, str]) -> str:
     by_label: dict[str, list[str]] = {}
     for variant, label in labels.items():
         by_label.setdefault(label, []).append(f"'{variant}'")
-    said = [f"{', '.join(names)}: {label}" for label, names in by_label.items()]
-    return "; ".join(said) + "." if said else ""
+    listed = [f"{', '.join(names)}: {label}" for label, names in by_label.items()]
+    return "; ".join(listed) + "." if listed else ""
 
 
 def experiment_test_time(root: Path, experiment: str) -> str:
@@ -84,10 +84,10 @@ def experiment_known_rules(root: Path, experiment: str) -> str:
     """Which variants of an experiment were trained on other pairs of the pools that it evaluates; empty where
     none was."""
     counts = _by_variant(root, experiment, known_rules)
-    said = [f"'{variant}' on those of {count:,} tasks" for variant, count in counts.items() if count]
-    if not said:
+    named = [f"'{variant}' on those of {count:,} tasks" for variant, count in counts.items() if count]
+    if not named:
         return ""
-    return f"Known rules: trained on other pairs of the evaluated pools were {', '.join(said)}."
+    return f"Known rules: trained on other pairs of the evaluated pools were {', '.join(named)}."
 
 
 def no_leak_sentence(tasks: int, test_time: Mapping[str, int]) -> str:

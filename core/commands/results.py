@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class _ShowFirst(TyperGroup):
-    """A group whose first verb need not be said: `results demo` is `results show demo`."""
+    """A group whose first verb may be left out: `results demo` is `results show demo`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] != "--help":
@@ -183,11 +183,11 @@ def _say_beside(root: Path, scores: "Scores", metric: str, aggregation: str, sco
     from core.results.noise import noise
     from core.results.number_format import evaluated_sentence, noise_sentence, scope_sentence
 
-    said = [scope_sentence(scores, scope, aggregation), evaluated_sentence(scores)]
-    said += [spreads_sentence(scores, metric, aggregation)]
-    said += [noise_sentence(noise(scores, metric, aggregation)), *warnings(scores, metric, scope)]
-    said.append(looks_sentence(root, scores))
-    say("\n".join(sentence.rstrip(".") + "." for sentence in said if sentence))
+    sentences = [scope_sentence(scores, scope, aggregation), evaluated_sentence(scores)]
+    sentences += [spreads_sentence(scores, metric, aggregation)]
+    sentences += [noise_sentence(noise(scores, metric, aggregation)), *warnings(scores, metric, scope)]
+    sentences.append(looks_sentence(root, scores))
+    say("\n".join(sentence.rstrip(".") + "." for sentence in sentences if sentence))
 
 
 def _lender(root: Path, name: str | None) -> "Scores | None":

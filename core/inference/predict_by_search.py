@@ -78,15 +78,15 @@ def _searched(
     settings: SearchSettings,
     adapter: Path | None,
 ) -> "Iterator[tuple[Question, Completion | None]]":
-    asked: list[tuple[Any, Request]] = [
+    searched: list[tuple[Any, Request]] = [
         (question, replace(question.request, adapter=adapter))
         for question in questions
         if question.request is not None
     ]
-    prompts = [request for _, request in asked]
+    prompts = [request for _, request in searched]
     found = search(prompts, engine, end_tokens(tokenizer), settings)
     most = alternatives_of(settings)
-    for question, one in zip((question for question, _ in asked), found, strict=True):
+    for question, one in zip((question for question, _ in searched), found, strict=True):
         for place, completion in enumerate(_completions(one, tokenizer)):
             number = question.attempt.number * most + place
             yield replace(question, attempt=replace(question.attempt, number=number)), completion

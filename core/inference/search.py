@@ -60,7 +60,7 @@ class _Tree:
     cut: bool = False
 
     def take(self) -> list[tuple[float, Tokens]]:
-        """The branches to be asked now, the likeliest first, so far as requests are left."""
+        """The branches to request next, the likeliest first, so far as requests are left."""
         count = min(len(self.waiting), self.most_requests - self.requests)
         self.requests += count
         return [heapq.heappop(self.waiting) for _ in range(count)]
@@ -120,8 +120,8 @@ def search(
     least, count = math.log(settings.min_probability), alternatives_of(settings)
     trees = [_Tree(prompt, least, settings.most_requests, ends) for prompt in prompts]
     while taken := list(_round(trees)):
-        asked = [tree.request(branch, count) for tree, (_, branch) in taken]
-        for completion in engine.complete(asked):
+        requests = [tree.request(branch, count) for tree, (_, branch) in taken]
+        for completion in engine.complete(requests):
             tree, (cost, branch) = taken[completion.index]
             tree.grow(cost, branch, completion)
     return [tree.found() for tree in trees]

@@ -41,9 +41,9 @@ def repeat(experiment: LaunchedExperiment, runs: Sequence[Run]) -> None:
     seed = experiment.spec.eval_seeds[0]
     found = {run: {"asked": 0, "equal": 0, "equal_to_base": 0, "with_adapter": 0} for run in runs}
     exact = experiment.spec.evaluation.inference.deterministic
-    for engine, model, asked in _engines(experiment, runs, tasks):
+    for engine, model, repeated in _engines(experiment, runs, tasks):
         exact = exact or engine.dtype == "float32"
-        for run, own, adapter in asked:
+        for run, own, adapter in repeated:
             evaluation, counts = evaluation_of(experiment, run, seed, own), found[run]
             again = _answers(evaluation, engine, model, adapter)
             counts["asked"] += len(again)
@@ -67,9 +67,9 @@ def rescore_answers(
     experiment: LaunchedExperiment, runs: Sequence[Run], views: int, most: int, progress: Progress
 ) -> None:
     """Rescore the answers of all evaluations of each run, at most `most` of each output, in `views` views."""
-    for engine, model, asked in _engines(experiment, runs, experiment.evaluated):
+    for engine, model, repeated in _engines(experiment, runs, experiment.evaluated):
         tokenizer = load_tokenizer(model)
-        for run, own, adapter in asked:
+        for run, own, adapter in repeated:
             for seed in experiment.spec.eval_seeds:
                 rescore(
                     evaluation_of(experiment, run, seed, own),

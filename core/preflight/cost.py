@@ -90,14 +90,14 @@ def size_of(root: Path, spec: ExperimentSpec) -> Size:
     runs = len(spec.variants) * len(spec.train_seeds)
     recipes = [spec.recipe_of(variant) for variant in spec.variants]
     trained = sum(_training_tokens(root, recipe, tasks) for recipe in recipes)
-    asked = sum(_tokens_per_evaluation(tasks, recipe.prompt, spec.evaluation.inference) for recipe in recipes)
+    sent = sum(_tokens_per_evaluation(tasks, recipe.prompt, spec.evaluation.inference) for recipe in recipes)
     return Size(
         runs=runs,
         tasks=len(tasks),
         outputs=outputs,
         attempts=outputs * spec.evaluation.inference.attempts * len(spec.eval_seeds) * runs,
         training_tokens=round(trained * len(spec.train_seeds)),
-        inference_tokens=asked * len(spec.eval_seeds) * len(spec.train_seeds),
+        inference_tokens=sent * len(spec.eval_seeds) * len(spec.train_seeds),
         **_adaptation(recipes, tasks, len(spec.train_seeds)),
     )
 
@@ -168,27 +168,28 @@ def _sample_lengths(mixture: Mixture, prompt: PromptSettings, limit: int) -> lis
 def _characters(task: Task, prompt: PromptSettings) -> tuple[int, int]:
     """Characters of the prompt and of the answer (0 where it is unknown) of a task with one test."""
     output = task.test[0].output
-    asked = pair_count(task, prompt.encoding) if prompt.template == "pair" else len(prompt_text(task, prompt))
-    return asked, 0 if output is None else len(answer_text(output, prompt))
+    pair = prompt.template == "pair"
+    length = pair_count(task, prompt.encoding) if pair else len(prompt_text(task, prompt))
+    return length, 0 if output is None else len(answer_text(output, prompt))
 
 
 def _tokens_per_evaluation(tasks: Iterable[Task], prompt: PromptSettings, settings: InferenceSettings) -> int:
     """Tokens read and written in one evaluation, if each answer has the length of the right one.
 
-    Prompts that leave no room for an answer are not asked.
+    Prompts that leave no room for an answer are not sent.
     """
     longest = settings.max_output_tokens or longest_answer(prompt)
     total = 0
     for task in tasks:
         for pair in task.test:
-            asked, answered = _characters(_asked(replace(task, test=(pair,)), prompt, settings), prompt)
-            room = settings.max_model_len - asked
+            question, answered = _characters(_alone(replace(task, test=(pair,)), prompt, settings), prompt)
+            room = settings.max_model_len - question
             if room > 0:
-                total += settings.attempts * (asked + min(answered + 1, longest, room))
+                total += settings.attempts * (question + min(answered + 1, longest, room))
     return total
 
 
-def _asked(task: Task, prompt: PromptSettings, settings: InferenceSettings) -> Task:
+def _alone(task: Task, prompt: PromptSettings, settings: InferenceSettings) -> Task:
     """The task as a prompt shows it, shortened where it must be (room for its own answer is left)."""
     if prompt.too_long == "drop":
         return task

@@ -20,20 +20,20 @@ def results_caption(
     name = scores.experiment.name
     question = scores.experiment.question or name
     verdicts = f"Verdicts are for the whole table at {100 * level:g} %"
-    said = [question, evaluated_sentence(scores), scope_sentence(scores, scope, aggregation), verdicts]
-    return " ".join([*(_ended(one) for one in said), *_marked(root, name)])
+    sentences = [question, evaluated_sentence(scores), scope_sentence(scores, scope, aggregation), verdicts]
+    return " ".join([*(_ended(one) for one in sentences), *_marked(root, name)])
 
 
 def comparison_caption(root: Path, scores: Scores, a: str, b: str, level: float = 0.95) -> str:
     """The same for two variants of a table."""
     name = scores.experiment.name
-    said = [
+    sentences = [
         f"{b} against {a} in {name}",
         evaluated_sentence(scores),
         f"Intervals and verdicts are for the whole table of {len(scores.variants)} variants at"
         f" {100 * level:g} %",
     ]
-    return " ".join([*(_ended(one) for one in said), *_marked(root, name)])
+    return " ".join([*(_ended(one) for one in sentences), *_marked(root, name)])
 
 
 def marks(root: Path, experiment: str) -> dict[str, str]:

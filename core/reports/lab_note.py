@@ -47,7 +47,7 @@ body {
 }
 h1 { font-size: 1.5rem; margin-bottom: 0.3rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 h3 { font-size: 1rem; margin-bottom: 0.3rem; }
-p.said, figcaption { opacity: 0.75; margin: 0.4rem 0; }
+p.note, figcaption { opacity: 0.75; margin: 0.4rem 0; }
 p.test-time { color: #8E5FBF; opacity: 1; }
 p.careful { border-left: 3px solid #D55E00; padding-left: 0.8rem; }
 table.plain { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.88rem; }
@@ -75,10 +75,10 @@ def lab_note(root: Path, name: str, aggregation: str = "by_task", scope: str = "
     question = scores.experiment.question or name
     parts = [
         f"<h1>{_text(question)}</h1>",
-        _said(f"Experiment {name}, written on {time.strftime('%Y-%m-%d %H:%M %Z')}."),
-        _said(caveats.honest_sentence(root, scores)),
+        _paragraph(f"Experiment {name}, written on {time.strftime('%Y-%m-%d %H:%M %Z')}."),
+        _paragraph(caveats.honest_sentence(root, scores)),
         *(f'<p class="careful">{_text(one)}</p>' for one in _cautions(root, scores, runs)),
-        *_note(root, scores),
+        *_conclusion(root, scores),
         *_results(root, scores, aggregation, scope),
         *_curves(root, scores, aggregation),
         *_comparisons(root, scores, aggregation),
@@ -96,7 +96,7 @@ def lab_note(root: Path, name: str, aggregation: str = "by_task", scope: str = "
     return f"{head}<title>{_text(question)}</title>{STYLE}</head><body>{''.join(parts)}</body></html>\n"
 
 
-def _note(root: Path, scores: Scores) -> list[str]:
+def _conclusion(root: Path, scores: Scores) -> list[str]:
     """What a person concludes, with the numbers of today in place of its references."""
     text = frozen_note(root, scores)
     return ["<h2>Conclusion</h2>", f"<pre>{_text(text)}</pre>"] if text else []
@@ -110,8 +110,8 @@ def _cautions(root: Path, scores: Scores, runs: Sequence[Run]) -> list[str]:
     for run in runs:
         state = state_of(run)
         if state.state in ("failed", "cancelled"):
-            said = f": {state.error}" if state.error else "."
-            found.append(f"Run {run.variant}, train seed {run.train_seed}, {state.state}{said}")
+            reason = f": {state.error}" if state.error else "."
+            found.append(f"Run {run.variant}, train seed {run.train_seed}, {state.state}{reason}")
     return found
 
 
@@ -133,16 +133,16 @@ def _results(root: Path, scores: Scores, aggregation: str, scope: str) -> list[s
     parts = ["<h2>Results</h2>", f"<p><strong>{_text(experiment_answer(scores))}</strong></p>"]
     shown = text_tables.results_table(records, marks=marks(root, spec.name))
     parts.append(_table(text_tables.with_test_time(shown, scores)))
-    parts.append(_said(number_format.scope_sentence(scores, scope, aggregation)))
+    parts.append(_paragraph(number_format.scope_sentence(scores, scope, aggregation)))
     for metric in spec.metrics:
         rows = verdicts.verdict_rows(scores, metric, aggregation, scope)
-        parts.append(f"<h3>{_text(metric)}</h3>{_said(number_format.metric_sentence(metric))}")
+        parts.append(f"<h3>{_text(metric)}</h3>{_paragraph(number_format.metric_sentence(metric))}")
         parts.append(result_table(rows, cells, [metric], metric, spec.baseline, scope, colours, labels))
         dots = tables.dot_records(scores, metric, aggregation, scope)
         figure = figures.run_chart(rows, dots, scores.variants, spec.baseline, metric, spec.test_time)
-        said = [number_format.noise_sentence(noise(scores, metric, aggregation))]
-        said += [planning.detectable_sentence(scores, metric, aggregation)]
-        caption = "Dots: runs; bar: mean ± std; whisker: 95 % interval of the mean. " + " ".join(said)
+        sentences = [number_format.noise_sentence(noise(scores, metric, aggregation))]
+        sentences += [planning.detectable_sentence(scores, metric, aggregation)]
+        caption = "Dots: runs; bar: mean ± std; whisker: 95 % interval of the mean. " + " ".join(sentences)
         parts.append(_figure(figure, f"{metric} of every run", caption))
     return parts
 
@@ -214,7 +214,7 @@ def _settings(root: Path, scores: Scores) -> list[str]:
         values = [common, *(rows[setting]["b"] if setting in rows else common for rows in found)]
         lines.append([setting, *map(setting_text, values)])
     header = ["setting", spec.baseline, *others]
-    body = _rows(header, lines, len(header)) if lines else _said("No setting differs.")
+    body = _rows(header, lines, len(header)) if lines else _paragraph("No setting differs.")
     return ["<h2>Settings that differ</h2>", body]
 
 
@@ -231,7 +231,7 @@ def _provenance(root: Path, name: str, runs: Sequence[Run], made: Mapping[Run, A
     leaks = [(variant, leak) for variant, found in _leaks(runs, made).items() for leak in found]
     if runs:
         parts.append("<h2>Leaks</h2>")
-        parts.append(_leak_table(leaks) if leaks else _said(_no_leak(recorded_seen(folder))))
+        parts.append(_leak_table(leaks) if leaks else _paragraph(_no_leak(recorded_seen(folder))))
     spec = folder / SPEC if (folder / SPEC).exists() else folder / IMPORTED
     text = spec.read_text(encoding="utf-8", errors="replace")
     return [*parts, "<h2>The whole specification</h2>", f"<pre>{_text(text)}</pre>"]
@@ -249,11 +249,11 @@ def _no_leak(test_time: Mapping[str, int]) -> str:
 def _run_line(run: Run, record: Mapping[str, Any]) -> list[str]:
     engine = record.get("engine") or {}
     seeds = [str(seed) for seed, folder in eval_folders(run.folder) if (folder / SCORES_FILE).exists()]
-    said = f"{engine.get('name', '')} {engine.get('version', '')}".strip()
+    version = f"{engine.get('name', '')} {engine.get('version', '')}".strip()
     return [
         *(run.variant, str(run.train_seed), ", ".join(seeds) or number_format.UNKNOWN, state_of(run).state),
         str(record.get("created") or number_format.UNKNOWN),
-        said or number_format.UNKNOWN,
+        version or number_format.UNKNOWN,
     ]
 
 
@@ -289,7 +289,7 @@ def _leak_table(leaks: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
         for variant, leak in leaks[:MOST_LEAKS_LISTED]
     ]
     more = len(leaks) - len(lines)
-    return _rows(header, lines, 4) + (_said(f"{more:,} more are in the runs' records.") if more else "")
+    return _rows(header, lines, 4) + (_paragraph(f"{more:,} more are in the runs' records.") if more else "")
 
 
 def _reading(scores: Scores, scope: str, aggregation: str) -> list[str]:
@@ -298,9 +298,9 @@ def _reading(scores: Scores, scope: str, aggregation: str) -> list[str]:
     rows += [[f"counted {name}", text] for name, text in AGGREGATIONS.items()]
     rows += [[f"scope {name}", f"generalises over: {scope.over}"] for name, scope in SCOPES.items()]
     parts = ["<h2>How to read the numbers</h2>", _rows(["you see", "it means"], rows, 2)]
-    parts.append(f"<h3>The trap</h3>{_said(f'The share of outputs of the right size, from {SOURCE}.')}")
-    parts += [_said(f"Judged by {one.unit}: {judged_sentence(one)}") for one in trap()]
-    parts += [_said(paragraph) for paragraph in MORAL]
+    parts.append(f"<h3>The trap</h3>{_paragraph(f'The share of outputs of the right size, from {SOURCE}.')}")
+    parts += [_paragraph(f"Judged by {one.unit}: {judged_sentence(one)}") for one in trap()]
+    parts += [_paragraph(paragraph) for paragraph in MORAL]
     line = text_tables.command(
         *("results", scores.experiment.name),
         aggregation=text_tables.unless(aggregation, "by_task"),
@@ -314,7 +314,7 @@ def _figure(figure: Any, title: str, caption: str) -> str:
 
 
 def _table(table: text_tables.Table) -> str:
-    notes = "".join(f'<p class="said test-time">{_text(note)}</p>' for note in table.notes)
+    notes = "".join(f'<p class="note test-time">{_text(note)}</p>' for note in table.notes)
     return _rows(table.header, table.rows, table.names) + notes
 
 
@@ -336,8 +336,8 @@ def _command(line: str) -> str:
     return f"<pre>{_text(line)}</pre>"
 
 
-def _said(text: str) -> str:
-    return f'<p class="said">{_text(text)}</p>' if text else ""
+def _paragraph(text: str) -> str:
+    return f'<p class="note">{_text(text)}</p>' if text else ""
 
 
 def _text(text: str) -> str:

@@ -74,8 +74,8 @@ def with_test_time(table: Table, scores: "Scores") -> Table:
         {**record, "test_time": labels.get(record["variant"]) if "variant" in record else sentence}
         for record in table.records
     ]
-    said = sentence in table.caption
-    caption = table.caption if said else f"{table.caption} {sentence}".strip()
+    captioned = sentence in table.caption
+    caption = table.caption if captioned else f"{table.caption} {sentence}".strip()
     return replace(table, records=records, caption=caption, notes=(*table.notes, sentence))
 
 
@@ -90,7 +90,7 @@ def command(*words: str, **options: Any) -> str:
 
 
 def unless(value: str, default: str) -> str | None:
-    """An option's value; None where it is the default and need not be said."""
+    """An option's value; None where it is the default and is not written."""
     return None if value == default else value
 
 

@@ -39,10 +39,10 @@ STYLE = """<style>
 def chosen_experiment(root: Path) -> str | None:
     """The experiment of the address, which may not exist, else the one chosen last, else the latest with
     results; None where there is none at all. It stands in the address from then on."""
-    asked = st.query_params.get(NAME)
-    if asked:
-        st.session_state[_CHOSEN] = asked
-        return asked
+    wanted = st.query_params.get(NAME)
+    if wanted:
+        st.session_state[_CHOSEN] = wanted
+        return wanted
     name: str | None = st.session_state.get(_CHOSEN)
     names = list_experiments(root)
     if name not in names:
