@@ -13,6 +13,7 @@ from core import __main__ as command_line
 from core.commands import following
 from core.commands.printing import print_records
 from core.errors import UserError
+from core.experiments import listing
 from core.launching.launch import prepare
 from core.runs.state import RunState, write_state
 from tests.specs.tiny import spec_of
@@ -212,7 +213,7 @@ def test_leaving_the_following_stops_nothing(
     def leave(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(following, "run_records", leave)
+    monkeypatch.setattr(listing, "run_records", leave)
     assert following.follow(root, "trial") is True
     assert "The runs go on. See them with: python -m core runs list trial" in capsys.readouterr().out
 

@@ -24,7 +24,12 @@ def test_a_killed_dashboard_leaves_no_server(tmp_path: Path, sign: signal.Signal
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     command = [sys.executable, "-m", "core", "dashboard", "--no-open", "--port", str(port)]
-    process = subprocess.Popen([*command, "--root", str(tmp_path)], cwd=CODE, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*command, "--root", str(tmp_path)],
+        cwd=CODE,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # it ignores one under `nohup`
+    )
     try:
         wait_for(lambda: answers(port), 60)
         process.send_signal(sign)

@@ -71,7 +71,9 @@ class Page:
             if heard.WhichOneof("type") == "auth_redirect":
                 self.redirect = heard.auth_redirect.url
             if heard.WhichOneof("type") == "script_finished":
-                return
+                if heard.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+                    return
+                self.elements = []  # the next run shows the page anew
         raise AssertionError("the page never finished")
 
     def texts(self) -> str:
