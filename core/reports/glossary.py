@@ -9,10 +9,12 @@ was evaluated five times, and the recipes were trained three times and twice.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from core.errors import UserError
+from core.results.answers import ORDERS
 from core.results.number_format import decimals_for, interval, p_text, percent
 from core.scoring.budgets import expected_vote_curve
-from core.scoring.metrics import pass_k
-from core.spread.intervals import Summary, summarize
+from core.scoring.metrics import AGGREGATIONS, describe, pass_k
+from core.spread.intervals import SCOPES, Summary, summarize
 from core.spread.scope_verdicts import compare_scope
 from core.spread.verdict import Comparison
 
@@ -47,15 +49,6 @@ TERMS = {
 }
 """What stands in a table, and what it means."""
 
-WORDS = {
-    "letters": "letters a, ab, b",
-    "std": "training std, evaluation std",
-    "verdict": "better, worse",
-    "exploratory": "exploratory",
-    "interval": "[40.1, 42.3]",
-}
-"""Words of an address, and the term of `TERMS` that each stands for."""
-
 ELSEWHERE = {
     "families": "tasks that were made from one task, or by one generator, are a family; where one of them is"
     " trained on, the others count as leaked",
@@ -63,8 +56,39 @@ ELSEWHERE = {
     " 0 is surer; −0.16 is a chance of 85 % for a typical token",
     "symmetry 0, colours 0819623475": "the view in which one attempt saw the task: which of the eight turns"
     " and mirrors, and which colour each of 0 to 9 became. Answers are turned back before they count",
+    "recompute": "a training that makes the values between layers again in the backward pass instead of"
+    " keeping them: less memory, about a third more time, the same numbers",
 }
 """Words of the other pages, and what they mean."""
+
+WORDS = {
+    "letters": "letters a, ab, b",
+    "std": "training std, evaluation std",
+    "verdict": "better, worse",
+    "exploratory": "exploratory",
+    "interval": "[40.1, 42.3]",
+    "token": "−0.16 per token",
+    "view": "symmetry 0, colours 0819623475",
+}
+"""Short words of an address, and the term that each stands for."""
+
+
+def meaning(word: str) -> tuple[str, str] | None:
+    """The term that a word of an address asks for and what it means; None for a word that is not explained.
+
+    Known are `WORDS`, every term of `TERMS` and `ELSEWHERE`, metrics (also with a number, such as vote_2),
+    orders of tasks, scopes and aggregations.
+    """
+    term = WORDS.get(word, word)
+    scopes = {name: f"the spread tells how the number moves for {SCOPES[name].over}" for name in SCOPES}
+    known = {**TERMS, **ELSEWHERE, **ORDERS, **scopes, **AGGREGATIONS}
+    if term in known:
+        return term, known[term]
+    try:
+        return term, describe(term).removesuffix(".")
+    except UserError:
+        return None
+
 
 MORAL = (
     "Both are right, about different questions. Evaluating one trained model again shows it the same tasks in"

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.checks.leak_warnings import TEST_TIME
+from core.reports.glossary import meaning
 from core.results.number_format import (
     UNKNOWN,
     difference,
@@ -105,7 +106,7 @@ def _head(
 ) -> list[str]:
     """The judged metric with all that is said of it, then the other metrics."""
     heads = [_cell("variant", "One recipe; each dot in the chart is one training of it.", tag="th")]
-    heads.append(_metric_head(judged, rows[0].unit if rows else "share", "judged"))
+    heads.append(_metric_head(judged, rows[0].unit if rows else "share", dictionary, "judged"))
     heads.append(_cell("n", f"So many {SCOPES[scope].counts} stand behind each number.", "number", tag="th"))
     if any(row.letters for row in rows):
         words = (
@@ -126,7 +127,10 @@ def _head(
         words = f"How much {judged} differs between"
         for of, over in (("training", "trainings of this recipe"), ("evaluation", "evaluation seeds")):
             heads.append(_cell(_word(f"{of} std", "std", dictionary), f"{words} {over}.", tag="th"))
-    return [*heads, *(_metric_head(metric, units[metric]) for metric in metrics if metric != judged)]
+    return [
+        *heads,
+        *(_metric_head(metric, units[metric], dictionary) for metric in metrics if metric != judged),
+    ]
 
 
 def _word(text: str, word: str, dictionary: str | None) -> str:
@@ -141,9 +145,11 @@ def _name(variant: str, colours: Mapping[str, str], link: str | None) -> str:
     return swatch + (f'<a href="{html.escape(link)}">{name}</a>' if link else name)
 
 
-def _metric_head(metric: str, unit: str, kind: str = "") -> str:
+def _metric_head(metric: str, unit: str, dictionary: str | None, kind: str = "") -> str:
     named = f"number {kind}".strip()
-    return _cell(html.escape(titled(metric, unit)), metric_sentence(metric), named, tag="th")
+    own = html.escape(titled(metric, unit))
+    shown = _word(own, metric, dictionary) if meaning(metric) else own  # imported metrics are not explained
+    return _cell(shown, metric_sentence(metric), named, tag="th")
 
 
 def _line(

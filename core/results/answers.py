@@ -54,6 +54,14 @@ ORDER BY {unit}, test_index, output_cells IS NULL, votes DESC, logprob_per_token
          first_attempt
 """
 
+_ATTEMPTS = """
+SELECT variant, train_seed, eval_seed, attempt FROM {predictions}
+WHERE source = $source AND task_id = $task_id AND test_index = $test_index
+      AND output_cells IS NOT DISTINCT FROM $cells AND output_h IS NOT DISTINCT FROM $height
+      AND output_w IS NOT DISTINCT FROM $width
+ORDER BY variant, train_seed, eval_seed, attempt
+"""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -117,6 +125,41 @@ def answers_of(
         answers.append(_answer(record, grid, task, places[group]))
     order = list(dict.fromkeys(one.variant for one in evaluations))
     return sorted(answers, key=lambda answer: order.index(answer.variant))
+
+
+def attempts_of(
+    root: Path,
+    experiment: str,
+    evaluations: Sequence[Evaluation],
+    source: str,
+    task_id: str,
+    answer: Answer,
+) -> list[tuple[Evaluation, int]]:
+    """The attempts that gave an answer of `answers_of`, by evaluation and number; as many as its votes.
+
+    `evaluations` are those that the answer was counted over. Raises `UserError` for predictions
+    that are gone.
+    """
+    own = [
+        one
+        for one in evaluations
+        if one.variant == answer.variant
+        and answer.train_seed in (None, one.train_seed)
+        and answer.eval_seed in (None, one.eval_seed)
+    ]
+    paths = prediction_paths(root, experiment, own)
+    grid = answer.grid
+    height, width = (None, None) if grid is None else grid.shape
+    wanted = {
+        "source": source,
+        "task_id": task_id,
+        "test_index": answer.test_index,
+        "cells": None if grid is None else grid.tobytes(),
+        "height": height,
+        "width": width,
+    }
+    rows = query(_ATTEMPTS.format(predictions=parquet(paths, PREDICTIONS)), wanted).to_pylist()
+    return [(Evaluation(row["variant"], row["train_seed"], row["eval_seed"]), row["attempt"]) for row in rows]
 
 
 def _answer(record: dict[str, Any], grid: Grid | None, task: Task, place: int) -> Answer:

@@ -1,6 +1,6 @@
 """Answers as pictures: each distinct answer with its votes, what is wrong with it, and where.
 
-In come answers of `core.results.answers`, out comes HTML for `st.html`.
+In come answers of `core.results.answers`, out comes HTML for `picker.pick`, each card with its answer's id.
 """
 
 import base64
@@ -16,6 +16,7 @@ from PIL import Image
 from core.arc.grids import Grid
 from core.arc.tasks import Task
 from core.results.answers import KINDS, NO_GRID, RIGHT, WRONG_SIZE, Answer, wrong_cells
+from dashboard.components.dictionary import address
 from dashboard.components.grids import STYLE as GRID_STYLE
 from dashboard.components.grids import grid_html
 
@@ -26,6 +27,8 @@ _HEIGHT = 92
 _LARGEST_CELL = 14
 _OFF, _SAME = (213, 94, 0, 255), (128, 128, 128, 36)
 
+_PER_TOKEN = f'<a href="{address("token")}" target="_blank">per token</a>'
+
 STYLE = (
     GRID_STYLE
     + """<style>
@@ -35,12 +38,16 @@ STYLE = (
   display: inline-block; width: 0.7rem; height: 0.7rem; border-radius: 50%; margin-right: 0.5rem;
 }
 .answer-owner .quiet, .answer .quiet { opacity: 0.66; font-weight: 400; }
-.answers { display: flex; flex-wrap: wrap; gap: 0.8rem 1.1rem; align-items: flex-end; }
+.answers { display: flex; flex-wrap: wrap; gap: 0.4rem 0.5rem; align-items: flex-end; }
 .answer { font-size: 0.8rem; font-variant-numeric: tabular-nums; line-height: 1.3; }
+.answer[data-pick] { cursor: pointer; padding: 0.3rem; border-radius: 6px; outline-offset: 1px; }
+.answer[data-pick]:hover { background: rgba(128, 128, 128, 0.14); }
+.answer[data-pick]:focus-visible, .answer[aria-current="true"] { outline: 2px solid var(--st-primary-color); }
 .answer .pictures { display: flex; gap: 5px; align-items: flex-end; margin-bottom: 0.2rem; }
 .answer .badge {
   padding: 0 0.4rem; border-radius: 1rem; font-weight: 600; background: rgba(128, 128, 128, 0.18);
 }
+.answer a { color: inherit; text-decoration: underline dotted; }
 .answer-line details { flex-basis: 100%; }
 .answer-line summary { cursor: pointer; opacity: 0.8; }
 .answer-line details .answers { margin-top: 0.5rem; }
@@ -66,6 +73,21 @@ def answer_lines(
     return f"{STYLE}{''.join(lines)}"
 
 
+def answer_id(answer: Answer) -> str:
+    """How an answer stands in the address: whose it is, the test output, its place by votes (0: no grid)."""
+    seeds = ("-" if seed is None else str(seed) for seed in (answer.train_seed, answer.eval_seed))
+    return "/".join((answer.variant, *seeds, str(answer.test_index), str(answer.place or 0)))
+
+
+def owner_words(answer: Answer, task: Task) -> str:
+    """Whose answer it is, and to which test output where there are several."""
+    names = [answer.variant]
+    names += [] if answer.train_seed is None else [f"train seed {answer.train_seed}"]
+    names += [] if answer.eval_seed is None else [f"eval seed {answer.eval_seed}"]
+    names += [f"test {answer.test_index + 1}"] if len(task.test) > 1 else []
+    return " · ".join(names)
+
+
 def _unit(answer: Answer) -> tuple[str, int | None, int | None, int]:
     return answer.variant, answer.train_seed, answer.eval_seed, answer.test_index
 
@@ -75,10 +97,11 @@ def _line(answers: Sequence[Answer], task: Task, colours: dict[str, str], kinds:
     truth = task.test[first.test_index].output
     assert truth is not None
     kept = [answer for answer in answers if answer.kind in kinds]
-    cards = "".join(_card(answer, truth) for answer in kept[:MOST_SHOWN])
+    cards = "".join(card_html(answer, truth) for answer in kept[:MOST_SHOWN])
     hidden = len(kept) - MOST_SHOWN
-    rest = "".join(_card(answer, truth) for answer in kept[MOST_SHOWN:MOST_OPENED])
-    words = f"and {hidden} more with fewer votes"
+    rest = "".join(card_html(answer, truth) for answer in kept[MOST_SHOWN:MOST_OPENED])
+    left_out = f", the first {MOST_OPENED - MOST_SHOWN} here" if len(kept) > MOST_OPENED else ""
+    words = f"and {hidden} more with fewer votes{left_out}"
     more = f'<details><summary>{words}</summary><div class="answers">{rest}</div></details>' if rest else ""
     return (
         f'<div class="answer-line"><div class="answer-owner">{_owner(answers, task, colours)}</div>'
@@ -89,28 +112,27 @@ def _line(answers: Sequence[Answer], task: Task, colours: dict[str, str], kinds:
 def _owner(answers: Sequence[Answer], task: Task, colours: dict[str, str]) -> str:
     first = answers[0]
     right = sum(answer.votes for answer in answers if answer.kind == RIGHT)
-    names = [first.variant]
-    names += [] if first.train_seed is None else [f"train seed {first.train_seed}"]
-    names += [] if first.eval_seed is None else [f"eval seed {first.eval_seed}"]
-    names += [f"test {first.test_index + 1}"] if len(task.test) > 1 else []
     return (
         f'<span class="dot" style="background:{colours[first.variant]}"></span>'
-        f"{html.escape(' · '.join(names))} "
+        f"{html.escape(owner_words(first, task))} "
         f'<span class="quiet">{right:,} of {first.attempts:,} attempts right</span>'
     )
 
 
-def _card(answer: Answer, truth: Grid) -> str:
+def card_html(answer: Answer, truth: Grid, *, pickable: bool = True) -> str:
+    """One answer: its grid, where it is wrong, its votes, and how sure the model was; `pickable` lets a click
+    open its attempts."""
     logprob = answer.logprob_per_token
-    sure = "" if logprob is None else f'<div class="quiet">{_signed(logprob)} per token</div>'
+    sure = "" if logprob is None else f'<div class="quiet">{_signed(logprob)} {_PER_TOKEN}</div>'
     votes = f"{answer.votes} vote{'s' if answer.votes != 1 else ''}"
     if answer.kind == NO_GRID:
         votes = f"{answer.votes} without a grid"
     badge = (
         "" if answer.kind == NO_GRID else f'<span class="badge {answer.kind}">{_kind(answer, truth)}</span>'
     )
+    click = f' role="button" tabindex="0" data-pick="{html.escape(answer_id(answer))}"' if pickable else ""
     return (
-        f'<div class="answer" title="Mean log-probability per token: higher is surer.">'
+        f'<div class="answer"{click} title="{"Open its attempts." if pickable else ""}">'
         f'<div class="pictures">{_pictures(answer, truth)}</div><div><b>{votes}</b> {badge}</div>{sure}</div>'
     )
 

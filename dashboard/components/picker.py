@@ -1,22 +1,17 @@
-"""Things to choose from by a click: a map of tasks × runs, and lists of tasks with thumbnails.
+"""Things to choose from: boxes whose choice stands in the address, and HTML whose parts are clicked.
 
 What is chosen is an id, kept in the session and in the address; a click sends it before the page runs.
 """
 
-import base64
 import html
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import streamlit as st
 
 from core.arc.tasks import Task
 from core.errors import UserError
-from core.reports.figures import ALWAYS, NEVER, OFTEN, RARELY
-from core.results.curves import Solved
 from core.results.differences import TaskDifference
 from core.results.number_format import percent
 from core.settings import nearest
@@ -29,24 +24,9 @@ _component = st.components.v2.component(
 )
 CHOICES, IN_ADDRESS = "choices of the page", "choices in the address"
 _PAGE = "page of the choices"
-_MAP_HEIGHT = 240
-_LARGEST_CELL = 16
 _THUMBNAIL = 44
 
 _STYLE = """<style>
-.map { display: grid; grid-template-columns: max-content 1fr; column-gap: 0.6rem; font-size: 0.78rem; }
-.map .field { position: relative; }
-.map canvas { display: block; width: 100%; height: 100%; image-rendering: pixelated; cursor: pointer; }
-.map .mark {
-  position: absolute; top: -3px; bottom: -3px; outline: 2px solid var(--st-text-color); min-width: 3px;
-  pointer-events: none;
-}
-.map .mark[hidden] { display: none; }
-.map .names { display: flex; flex-direction: column; }
-.map .names div {
-  display: flex; align-items: center; gap: 0.4rem; border-bottom: 1px solid transparent; overflow: hidden;
-}
-.dot { display: inline-block; width: 0.65rem; height: 0.65rem; border-radius: 50%; flex: none; }
 .list {
   max-height: 27rem; overflow-y: auto; border: 1px solid var(--st-border-color); border-radius: 8px;
   font-size: 0.86rem; font-variant-numeric: tabular-nums;
@@ -154,57 +134,45 @@ def choose_some(label: str, name: str, words: Mapping[str, str], **how: Any) -> 
     return list(chosen)
 
 
+def chooses(name: str) -> Callable[[str, int | None], None]:
+    """What a click does that chooses for the box `name` of `choose`."""
+
+    def take(picked: str, _run: int | None) -> None:
+        st.session_state.setdefault(CHOICES, {})[name] = picked
+
+    return take
+
+
+def keeps(state: str) -> Callable[[str, int | None], None]:
+    """What a click does that leaves the id in the session, for the page to act on."""
+
+    def take(picked: str, _run: int | None) -> None:
+        st.session_state[state] = picked
+
+    return take
+
+
 def pick(
     page: str,
-    name: str,
-    chosen: str,
     content: str,
+    chosen: str,
+    take: Callable[[str, int | None], None],
     chart: Mapping[str, Any] | None = None,
-    state: str | None = None,
 ) -> None:
-    """Show HTML with ids to click on; a click chooses for the box `name` of `choose`, or is put into the
-    session under `state`."""
+    """Show HTML with ids to click on; `take` gets the id that was clicked before the page runs anew, and of a
+    cell of a map, which `chart` describes, the place of its run."""
     key = f"{page} picker"
 
-    def take() -> None:
+    def taken() -> None:
         picked = st.session_state[key].get("picked")
-        if picked:
-            if state is None:
-                st.session_state.setdefault(CHOICES, {})[name] = str(picked)
-            else:
-                st.session_state[state] = str(picked)
+        if isinstance(picked, Mapping):
+            take(str(picked.get("task")), int(picked.get("run", 0)))
+        elif picked:
+            take(str(picked), None)
 
-    on_picked: Callable[[], None] = take
+    on_picked: Callable[[], None] = taken
     data = {"html": _STYLE + content, "chosen": chosen, "map": chart}
     _component(key=key, data=data, on_picked_change=on_picked)
-
-
-def solved_map(solved: Solved, colours: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
-    """The map of tasks (columns) × runs (lines): its HTML, and what the browser draws."""
-    cell = max(2, min(_LARGEST_CELL, _MAP_HEIGHT // max(1, len(solved.runs))))
-    variants = list(dict.fromkeys(variant for variant, _ in solved.runs))
-    names = []
-    for variant in variants:
-        height = cell * sum(owner == variant for owner, _ in solved.runs)
-        dot = f'<span class="dot" style="background:{colours[variant]}"></span>'
-        names.append(f'<div style="height:{height - 1}px">{dot}{html.escape(variant)}</div>')
-    content = (
-        f'<div class="map"><div class="names">{"".join(names)}</div>'
-        f'<div class="field" style="height:{cell * len(solved.runs)}px"><canvas></canvas>'
-        f'<div class="mark" hidden></div></div></div>'
-    )
-    chart = {
-        "tasks": [task_name(task) for task in solved.tasks],
-        "runs": [f"{variant} · train seed {seed}" for variant, seed in solved.runs],
-        "right": _packed(solved.right),
-        "attempts": _packed(solved.attempts),
-        "colours": [NEVER, RARELY, OFTEN, ALWAYS],
-    }
-    return content, chart
-
-
-def _packed(counts: npt.NDArray[np.int64]) -> str:
-    return base64.b64encode(counts.astype("<u4").tobytes()).decode("ascii")
 
 
 def difference_list(differences: Sequence[TaskDifference], tasks: Mapping[tuple[str, str], Task]) -> str:

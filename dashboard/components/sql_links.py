@@ -36,6 +36,13 @@ def chart(
         points = clicked["selection"]["points"]
         if points and points[0].get("customdata"):
             open_point(points[0]["customdata"])
+    footer(lambda: figure, page, key, query, caption, note_help)
+
+
+def footer(
+    figure: Callable[[], Any], page: str, key: str, query: str, caption: str, note_help: str | None = None
+) -> None:
+    """What stands below a chart: its caption, and buttons to its picture and its query."""
     note(page, key, query)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(plain(caption), help=note_help, width="stretch")
@@ -47,11 +54,11 @@ def chart(
             st.switch_page(SQL_PAGE, query_params={})
 
 
-def svg_button(figure: Any, name: str) -> None:
-    """A button that saves a figure as SVG, which is drawn when it is clicked."""
+def svg_button(figure: Callable[[], Any], name: str) -> None:
+    """A button that saves a figure as SVG; it is made and drawn when the button is clicked."""
     st.download_button(
         "SVG",
-        lambda: svg(figure, name),
+        lambda: svg(figure(), name),
         f"{name}.svg",
         "image/svg+xml",
         key=f"{name} svg",

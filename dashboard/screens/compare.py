@@ -12,7 +12,7 @@ from core.results import differences as core_differences
 from core.results import number_format, verdicts
 from core.results.answers import Answer
 from core.results.differences import ORDERS, SHOWN, TaskDifference
-from core.results.loading import Scores
+from core.results.loading import Evaluation, Scores
 from core.results.number_format import p_text
 from core.results.paired import MEANING, paired_records
 from core.results.tables import offered_metrics
@@ -20,12 +20,12 @@ from core.scoring.metrics import AGGREGATIONS
 from core.spread.intervals import SCOPES
 from core.sql.chart_queries import differences_query
 from dashboard.components import charts, experiment_page, sql_links
-from dashboard.components.answer_cards import answer_lines
+from dashboard.components.attempts import show_cards, show_opened
 from dashboard.components.comparison import show_numbers, show_recipes
 from dashboard.components.files import file_row
 from dashboard.components.joint import show_joint
 from dashboard.components.parts import show_compared_parts
-from dashboard.components.picker import choose, choose_some, difference_list, pick, task_name
+from dashboard.components.picker import choose, choose_some, chooses, difference_list, pick, task_name
 from dashboard.components.small_table import show_small_table
 from dashboard.components.wording import plain
 from dashboard.root import project_root
@@ -61,13 +61,16 @@ def pair_of(name: str, stamp: experiment_page.Stamp, metric: str) -> tuple[str, 
     return core_differences.first_pair(experiment_page.scores_of(root, name, stamp), metric)
 
 
+def evaluations_of(name: str, stamp: experiment_page.Stamp, a: str, b: str) -> list[Evaluation]:
+    scores = experiment_page.scores_of(root, name, stamp)
+    return [one for one in scores.evaluations if one.variant in (a, b)]
+
+
 @st.cache_data(max_entries=64, show_spinner=False)
 def answers_of(
     name: str, stamp: experiment_page.Stamp, task: tuple[str, str], a: str, b: str
 ) -> list[Answer]:
-    scores = experiment_page.scores_of(root, name, stamp)
-    of = [one for one in scores.evaluations if one.variant in (a, b)]
-    return core_answers.answers_of(root, name, of, *task, unit="variant")
+    return core_answers.answers_of(root, name, evaluations_of(name, stamp, a, b), *task, unit="variant")
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -209,7 +212,8 @@ def show_tasks(
             chosen = experiment_page.choose_task([(one.source, one.task_id) for one in in_order])
         with place:
             thumbnails = experiment_page.tasks_of(root, scores)
-            pick("compare", "task", task_name(chosen), difference_list(listed[:MOST_LISTED], thumbnails))
+            lines = difference_list(listed[:MOST_LISTED], thumbnails)
+            pick("compare", lines, task_name(chosen), chooses("task"))
         if len(listed) > MOST_LISTED:
             st.caption(f"The first {MOST_LISTED} of {len(listed)} tasks; the box finds any.")
         file_row(table, f"{name} {a} {b} tasks", "tasks")
@@ -240,7 +244,9 @@ def show_answers(
     found = answers_of(name, stamp, (one.source, one.task_id), a, b)
     for label, variant in zip("AB", (a, b), strict=True):
         st.markdown(f"**{label}** · answers of all runs of {plain(variant)} by votes")
-        st.html(answer_lines([answer for answer in found if answer.variant == variant], task, colours))
+        own = [answer for answer in found if answer.variant == variant]
+        show_cards(f"compare answers {label}", own, task, colours)
+    show_opened(root, name, evaluations_of(name, stamp, a, b), found, task)
 
 
 def show_settings(scores: Scores, a: str, b: str) -> None:

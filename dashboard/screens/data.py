@@ -156,7 +156,7 @@ def show_fit(names: list[str], colours: dict[str, str], model: str, prompt: Prom
     with chart:
         figure = overview.fit_chart(found, colours)
         st.plotly_chart(figure, key="fit chart", config=sql_links.picture_button("lengths"))
-        sql_links.svg_button(figure, "lengths")
+        sql_links.svg_button(lambda: figure, "lengths")
     with table:
         st.html(overview.fit_table(found, colours))
         st.caption(

@@ -30,7 +30,7 @@ from core.reports.index import (
 )
 from core.results.loading import load_scores, scores_stamp
 from dashboard.components import experiment_list, sql_links
-from dashboard.components.picker import choose, choose_some, pick
+from dashboard.components.picker import choose, choose_some, keeps, pick
 from dashboard.components.rights import attempt, may_change, permitted
 from dashboard.components.sentences import fragment
 from dashboard.components.wording import bytes_in_words, plain
@@ -160,7 +160,8 @@ def show_list() -> bool:
     records = experiment_records(root)
     whole = with_answers(records)
     shown = wanted_records(records, **choices(records))
-    pick("home", PICKED, "", experiment_list.experiment_rows(shown, awake=may_change()), state=PICKED)
+    rows = experiment_list.experiment_rows(shown, awake=may_change())
+    pick("home", rows, "", keeps(PICKED))
     if not shown:
         st.caption("No experiment fits the search." if records else "All experiments are put away.")
     return not whole or any(record["state"] in ("running", "waiting") for record in records)

@@ -22,7 +22,7 @@ def trap() -> None:
     with right:
         figure = charts.trap_chart((by_evaluations, by_trainings))
         st.plotly_chart(figure, key="trap chart", config=sql_links.picture_button("trap"))
-        sql_links.svg_button(figure, "trap")
+        sql_links.svg_button(lambda: figure, "trap")
         st.caption(f"Dots: measurements; bars: mean ± std; whiskers: 95 % intervals. From {glossary.SOURCE}.")
     with left:
         for judgement in (by_evaluations, by_trainings):
@@ -39,9 +39,14 @@ def spread() -> None:
 
 def word() -> None:
     """The word that a link of another page asks for, first of all."""
-    term = glossary.WORDS.get(st.query_params.get("word", ""))
-    if term:
-        st.info(f"**{term}**: {glossary.TERMS[term]}.", icon=":material/menu_book:")
+    asked = st.query_params.get("word")
+    if not asked:
+        return
+    found = glossary.meaning(asked)
+    if found is None:
+        st.warning(plain(f"'{asked[:60]}' is not explained here."))
+    else:
+        st.info(f"**{plain(found[0])}**: {plain(found[1])}.", icon=":material/menu_book:")
 
 
 def elsewhere() -> None:

@@ -234,7 +234,7 @@ def chart(columns: dict[str, list[Any]]) -> None:
     lines = list(zip(*(columns[name] for name in parted), strict=True)) if parted else None
     figure = charts.free_chart(columns[x], columns[y], groups, kind, x, y, colours, lines)
     st.plotly_chart(figure, key="sql chart", config=sql_links.picture_button("query"))
-    sql_links.svg_button(figure, "query")
+    sql_links.svg_button(lambda: figure, "query")
 
 
 def show(project: Path) -> None:

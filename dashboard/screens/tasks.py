@@ -9,15 +9,15 @@ from core.reports import text_tables
 from core.reports.figures import variant_colours
 from core.results import answers as core_answers
 from core.results.answers import KINDS, ORDERS, Answer
-from core.results.attempt_prompt import attempt_prompt
 from core.results.curves import Solved, solved
 from core.results.loading import Evaluation, Scores
 from core.sql.chart_queries import solved_query
 from dashboard.components import experiment_page, sql_links
 from dashboard.components.adaptation import task_adaptation
-from dashboard.components.answer_cards import answer_lines
+from dashboard.components.attempts import show_cards, show_opened
 from dashboard.components.files import file_row
-from dashboard.components.picker import choose, choose_some, pick, solved_map, task_name
+from dashboard.components.picker import choose, choose_some, chooses, task_name
+from dashboard.components.solved_map import LEGEND, show_solved_map
 from dashboard.root import project_root
 
 root = project_root()
@@ -53,7 +53,7 @@ def show_experiment(name: str, others: list[Any]) -> None:
     with others[2]:
         whose = choose_runs(scores)
     colours = variant_colours(scores.variants, scores.experiment.baseline)
-    show_map(strip, colours, task_name(chosen), solved_query(scores))
+    show_map(scores, strip, colours, task_name(chosen))
     task = experiment_page.show_task(root, chosen, solved_sentence(strip, chosen))
     task_adaptation(root, scores, chosen)
     show_answers(scores, task, name, stamp, whose, colours)
@@ -71,7 +71,7 @@ def choose_runs(scores: Scores) -> str:
     return choose("answers of", "of", options, EVERY_RUN if few else EVERY_VARIANT, help=words)
 
 
-def show_map(strip: Solved, colours: dict[str, str], chosen: str, query: str) -> None:
+def show_map(scores: Scores, strip: Solved, colours: dict[str, str], chosen: str) -> None:
     """All tasks × runs; a click chooses."""
     never, sometimes, always = strip.kinds
     st.markdown(
@@ -79,10 +79,9 @@ def show_map(strip: Solved, colours: dict[str, str], chosen: str, query: str) ->
         f" sometimes, {always} always. Click a column to see its answers.",
         help="A column is a task, a line a run; pointing at a cell says how many attempts were right.",
     )
-    content, chart = solved_map(strip, colours)
-    pick("tasks", "task", chosen, content, chart)
-    sql_links.note("tasks", "map", query)
-    st.caption("Grey: never right · orange: sometimes, the fuller the oftener · blue: in every attempt.")
+    show_solved_map("tasks", strip, colours, chosen, chooses("task"), scores.experiment.test_time)
+    sql_links.note("tasks", "map", solved_query(scores))
+    st.caption(LEGEND)
 
 
 def solved_sentence(strip: Solved, name: tuple[str, str]) -> str:
@@ -114,11 +113,10 @@ def show_answers(
     words = {kind: f"{text} ({votes(found, kind):,})" for kind, text in KINDS.items()}
     help_ = "How many attempts gave such an answer; choose to see only these."
     kinds = choose_some("kind of answer", "kind", words, help=help_)
-    st.html(answer_lines(found, task, colours, kinds or list(KINDS)))
+    show_cards("tasks answers", found, task, colours, kinds or list(KINDS))
+    show_opened(root, name, of, found, task)
     if len(shown) < len(owners):
         st.caption(f"The first {len(shown)} of {len(owners)} runs. Choose a variant above to see its runs.")
-    with st.expander("Exact prompt and raw text of one attempt"):
-        show_attempt(scores, task, name, of)
     only = whose if whose in scores.variants else None
     line = text_tables.command("predictions", "show", name, task.task_id, by=unit, variant=only)
     records = [core_answers.answer_record(answer, task.source, task.task_id) for answer in found]
@@ -129,30 +127,6 @@ def show_answers(
 def votes(found: list[Answer], kind: str) -> int:
     """Attempts that gave an answer of this kind."""
     return sum(answer.votes for answer in found if answer.kind == kind)
-
-
-def show_attempt(scores: Scores, task: Task, name: str, of: tuple[Evaluation, ...]) -> None:
-    """The prompt as the model read it, and the text that it wrote."""
-    boxes = st.columns([3, 1, 1])
-    labels = {f"{one.variant} · train seed {one.train_seed} · eval seed {one.eval_seed}": one for one in of}
-    with boxes[0]:
-        label = choose("evaluation", "evaluation", list(labels), next(iter(labels)))
-    tests = [str(number + 1) for number in range(len(task.test))]
-    with boxes[1]:
-        test = choose("test", "test", tests, tests[0])
-    numbers = [str(number) for number in range(scores.attempts)]
-    with boxes[2]:
-        attempt = choose("attempt", "attempt", numbers, numbers[0])
-    key = (task.source, task.task_id, int(test) - 1, int(attempt))
-    shown = attempt_prompt(root, name, labels[label], *key)
-    st.caption(shown.caption)
-    if shown.prompt is None:
-        return
-    left, right = st.columns(2)
-    left.markdown("**prompt**")
-    left.code(shown.prompt, language=None, height=360)
-    right.markdown("**raw text**")
-    right.code(shown.text or "(empty)", language=None, height=360)
 
 
 experiment_page.page(root, [1.2, 3, 2], show_experiment)

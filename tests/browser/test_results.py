@@ -8,6 +8,8 @@ import yaml
 from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as TookTooLong
 
+from core.results.curves import solved
+from core.results.loading import load_scores
 from core.results.number_format import table_texts
 from core.results.records import result_records
 from core.synthetic.experiments import SKILLS, make_experiment
@@ -70,7 +72,13 @@ def test_the_charts_are_drawn(page: Page, results: Dashboard) -> None:
     assert len({(round(box["x"]), round(box["y"])) for box in boxes if box}) == RUNS
     curves = page.locator(".js-plotly-plot").nth(1)
     expect(curves.locator(".scatterlayer .trace .js-line")).to_have_count(2 * len(SKILLS))
-    expect(page.locator(".js-plotly-plot").nth(2).locator(".heatmaplayer image")).to_have_count(1)
+    cells = page.locator("canvas")
+    box = cells.bounding_box()
+    assert box is not None
+    cells.click(position={"x": box["width"] * 0.5 / 40, "y": box["height"] - 3})
+    page.wait_for_url("**/tasks?**of=twice-as-long**")
+    scores = load_scores(results.root, NAME)
+    expect(page.get_by_role("heading", name=f"{solved(scores).tasks[0][1]}: ")).to_be_visible()
 
 
 def test_the_address_brings_the_selection_back(page: Page, results: Dashboard) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from core.reports.glossary import TERMS, WORDS
+from core.reports.glossary import WORDS, meaning
 from core.reports.html_table import result_table
 from core.results.loading import load_scores
 from core.results.records import records_of
@@ -19,8 +19,12 @@ def test_a_variant_and_a_word_lead_on_where_there_is_a_page(tmp_path: Path) -> N
     assert "<a " not in result_table(*table)
     shown = result_table(*table, links={"longer": "compare?a=plain&b=longer"}, dictionary="reading?word=")
     assert '<a href="compare?a=plain&amp;b=longer">longer</a>' in shown
-    assert shown.count('<a href="reading?word=') == 4  # letters, verdict, two deviations
+    assert shown.count('<a href="reading?word=') == 5  # metric, letters, verdict, two deviations
 
 
 def test_every_word_of_an_address_stands_in_the_dictionary() -> None:
-    assert set(WORDS.values()) <= set(TERMS)
+    found = [
+        meaning(word) for word in (*WORDS, "vote_2", "expected_vote_1", "uncertain", "by_output", "recipe")
+    ]
+    assert all(found)
+    assert meaning("no-such-word") is None

@@ -100,6 +100,34 @@ def test_the_mean_logprob_is_that_of_the_attempts(project: Path, scores: Scores)
     assert first.example[1] in [row["attempt"] for row in own]
 
 
+@pytest.mark.parametrize("unit", ["evaluation", "run", "variant"])
+def test_the_attempts_of_an_answer_are_those_that_gave_it(project: Path, scores: Scores, unit: str) -> None:
+    source, task_id = scores.tasks[0]
+    rows = [
+        row
+        for one in scores.evaluations
+        for row in predictions_of(project, one.variant, one.train_seed, one.eval_seed)
+        if row["task_id"] == task_id
+    ]
+    found = answers.answers_of(project, NAME, scores.evaluations, source, task_id, unit=unit)[:12]
+    assert len(found) == 12
+    for answer in found:
+        made = answers.attempts_of(project, NAME, scores.evaluations, source, task_id, answer)
+        cells = None if answer.grid is None else answer.grid.tobytes()
+        expected = {
+            (row["variant"], row["train_seed"], row["eval_seed"], row["attempt"])
+            for row in rows
+            if row["variant"] == answer.variant
+            and row["test_index"] == answer.test_index
+            and answer.train_seed in (None, row["train_seed"])
+            and answer.eval_seed in (None, row["eval_seed"])
+            and row["output_cells"] == cells
+            and (cells is None or answer.grid.shape == (row["output_h"], row["output_w"]))  # type: ignore[union-attr]
+        }
+        assert len(made) == answer.votes == len(expected)
+        assert {(one.variant, one.train_seed, one.eval_seed, attempt) for one, attempt in made} == expected
+
+
 def test_kinds_of_failure() -> None:
     truth = np.zeros((3, 4), dtype=np.uint8)
     near, other = truth.copy(), truth.copy()

@@ -1,6 +1,6 @@
 /* Something to choose from: HTML in which a click on [data-pick] sends its id, and a map of tasks × runs
-   drawn on a canvas. The server gets {picked: id}; nothing is redrawn unless the data changed, so the
-   scroll position and whatever is under the pointer stay. */
+   drawn on a canvas. The server gets {picked: id}, of a map {picked: {task, run}} with the place of the run;
+   nothing is redrawn unless the data changed, so the scroll position and whatever is under the pointer stay. */
 
 const shown = new WeakMap();
 
@@ -11,16 +11,20 @@ export default function ({ parentElement, data, setTriggerValue }) {
     box.className = "picker";
     parentElement.appendChild(box);
     box.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && event.target.dataset.pick) event.target.click();
+      if (!["Enter", " "].includes(event.key) || !event.target.dataset.pick) return;
+      event.preventDefault(); // a blank would scroll the page
+      event.target.click();
     });
   }
   box.onclick = (event) => {
+    const link = event.target.closest("a");
+    if (link && !link.dataset.pick) return; // a link inside what can be picked
     const chosen = event.target.closest("[data-pick]");
     if (chosen?.href && (event.ctrlKey || event.metaKey || event.shiftKey)) return; // a tab of its own
     if (chosen?.href) event.preventDefault();
     if (chosen) setTriggerValue("picked", chosen.dataset.pick);
     const cell = event.target.closest("canvas") && cellAt(event, data.map);
-    if (cell) setTriggerValue("picked", data.map.tasks[cell.column]);
+    if (cell) setTriggerValue("picked", { task: data.map.tasks[cell.column], run: cell.row });
   };
   box.onmousemove = (event) => {
     const canvas = event.target.closest("canvas");
