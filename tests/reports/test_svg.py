@@ -5,7 +5,8 @@ import re
 import plotly.graph_objects as go
 import pytest
 
-from core.reports.svg import WIDTH, hint, nice_ticks, svg
+from core.reports.svg import WIDTH, hint, svg
+from core.reports.svg_axes import nice_ticks
 
 
 def figure(**traces: object) -> go.Figure:
