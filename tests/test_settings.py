@@ -64,6 +64,12 @@ def test_every_number_has_both_bounds() -> None:
             r"'train_seeds.0': Input should be less than or equal to 9223372036854775807",
         ),
         ("eval_seeds", [-1], r"'eval_seeds.0': Input should be greater than or equal to 0"),
+        ("train_seeds", list(range(1001)), r"'train_seeds': Tuple should have at most 1000 items"),
+        (
+            "variants",
+            {"plain": None, **{f"v{number}": None for number in range(10_000)}},
+            "these are 10,001 runs, more than 10,000",
+        ),
         ("train_seeds", [True], r"train_seeds is a number, not true or false"),
         ("recipe.training.steps", 10**400, r"'training.steps': Input should be less than or equal to"),
         ("recipe.training.steps", True, r"steps is a number, not true or false"),

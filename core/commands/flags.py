@@ -48,7 +48,9 @@ def list_(
     if not marks and not as_json:
         say("No flag yet. Run: python -m core flags add TASK_ID yes")
         return
-    print_records(marks, as_json=as_json)
+    shown = [{**mark, "time": mark["time"][:16].replace("T", " ")} for mark in marks]
+    columns = ("task_id", "source", "value", "by", "time", "note")
+    print_records(marks if as_json else shown, as_json=as_json, columns=columns)
 
 
 @app.command()

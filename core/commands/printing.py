@@ -72,7 +72,8 @@ SomeExperiment = Annotated[
 def print_records(
     records: Sequence[Mapping[str, Any]], *, as_json: bool, columns: Iterable[str] = (), title: str = ""
 ) -> None:
-    """Print records as JSON or as a table of the named columns (all of them where none are named)."""
+    """Print records as JSON, or as a table of the named columns (all of them where none are named) in which a
+    number stays on one line."""
     if as_json:
         say_json([_plain(record) for record in records])
         return
@@ -80,11 +81,21 @@ def print_records(
     from rich.table import Table
 
     names = list(columns) or list(records[0] if records else [])
-    table = Table(title=_literal(title) if title else None, title_justify="left", header_style="bold")
+    table = Table(
+        title=_literal(title) if title else None,
+        title_justify="left",
+        header_style="bold",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
     for name in names:
         numeric = any(isinstance(record.get(name), int | float) for record in records)
         table.add_column(
-            _literal(name.replace("_", " ")), justify="right" if numeric else "left", overflow="fold"
+            _literal(name.replace("_", " ")),
+            justify="right" if numeric else "left",
+            overflow="fold",
+            min_width=max(len(_cell(record.get(name))) for record in records) if numeric else None,
         )
     for record in records:
         table.add_row(*(_literal(_cell(record.get(name))) for name in names))

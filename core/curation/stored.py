@@ -37,11 +37,13 @@ _ROLES = ("train", "test", "pool")
 @dataclass(frozen=True)
 class Dropped:
     """A task that was not imported, and why. `kind`: it is "dropped", "doubled" (its id came before), one bad
-    "pair" of a pool that is there without it, or a file or folder that was "skipped"."""
+    "pair" of a pool that is there without it, or a file or folder that was "skipped". The last of a kind may
+    stand for several."""
 
     task_id: str
     reason: str
     kind: str = "dropped"
+    count: int = 1
 
 
 _FATES = ("dropped", "bad pairs left out", "doubled", "skipped")
@@ -77,7 +79,7 @@ class SourceInfo:
         names = ("source", "tasks", "pairs", "cells", "side", "licence", "version", "origin", "sha256")
         return {
             **{name: getattr(self, name) for name in names},
-            "dropped": sum(one.kind != "skipped" for one in self.dropped),
+            "dropped": sum(one.count for one in self.dropped if one.kind != "skipped"),
         }
 
     @property
@@ -86,7 +88,10 @@ class SourceInfo:
         words = dict(zip(("dropped", "pair", "doubled", "skipped"), _FATES, strict=True))
         parts = [f"{self.tasks:,} tasks with {self.pairs:,} pairs read"]
         for kind, word in words.items():
-            reasons = Counter(one.reason.rstrip(".") for one in self.dropped if one.kind == kind)
+            reasons: Counter[str] = Counter()
+            for one in self.dropped:
+                reasons[one.reason.rstrip(".")] += one.count if one.kind == kind else 0
+            reasons = +reasons
             shown = "; ".join(f"{count:,} × {reason}" for reason, count in reasons.most_common(_REASONS))
             more = f"; and {len(reasons) - _REASONS:,} other reasons" if len(reasons) > _REASONS else ""
             parts.append(f"{reasons.total():,} {word}" + (f" ({shown}{more})" if reasons else ""))

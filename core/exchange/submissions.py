@@ -208,7 +208,9 @@ def read_attempts(origin: Path, tasks: Mapping[str, Task]) -> Attempts:
     for name, value in _values_of(origin, skipped):
         for task_id, outputs in _by_task(value, name, origin).items():
             if task_id not in tasks:
-                raise UserError(f"{origin}: the source has no task {task_id!r}. Name the right --source.")
+                raise UserError(
+                    f"{origin}: the source has no task {task_id!r}, of {name!r}. Name the right --source."
+                )
             if (task_id, 0) in found:
                 raise UserError(f"{origin}: task {task_id!r} is answered in two files. Remove one of them.")
             if not isinstance(outputs, list) or len(outputs) > len(tasks[task_id].test):
@@ -240,7 +242,7 @@ def _values_of(origin: Path, skipped: list[str]) -> Iterator[tuple[str, Any]]:
 
 def _by_task(value: Any, name: str, origin: Path) -> Mapping[str, Any]:
     """The outputs in one file by task: it names them, or holds those of the task that it is named after."""
-    if isinstance(value, list) and value and origin.is_dir():
+    if isinstance(value, list) and value:
         return {name: value}
     if not isinstance(value, dict) or not value:
         raise UserError(f"{origin} holds no object of task ids. It needs the form of a Kaggle submission.")

@@ -89,6 +89,7 @@ def candidates_in(name: str, value: Any, n_train: Mapping[str, int] | None = Non
     Raises `UserError` for JSON of none of the known layouts.
     """
     known = n_train or {}
+    value = _unwrapped(value)
     if _is_task(value) or _has_examples(value):
         yield _plain(_named(value, name), value, known)
     elif isinstance(value, list) and value and (_is_pair(value[0]) or _is_couple(value[0])):
@@ -106,6 +107,14 @@ def candidates_in(name: str, value: Any, n_train: Mapping[str, int] | None = Non
         raise UnknownLayoutError(f"{name!r} is a submission: it holds answers, no tasks.")
     else:
         raise UnknownLayoutError(f"{name!r} holds no task in a layout that is read.")
+
+
+def _unwrapped(value: Any) -> Any:
+    """The list inside `{"tasks": [task, …]}`, whose tasks name themselves; any other value as it is."""
+    alone = isinstance(value, Mapping) and len(value) == 1 and not isinstance(value, Repeated)
+    inside = next(iter(value.values())) if alone else None
+    named = isinstance(inside, list) and all(_is_task(one) and _named(one, "") for one in inside)
+    return inside if inside and named else value
 
 
 def is_submission(value: Any) -> bool:

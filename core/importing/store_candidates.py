@@ -4,6 +4,7 @@ A task that is broken is left out and listed in the source's record with the rea
 any good task is refused.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -55,9 +56,9 @@ def checked_candidates(info: SourceInfo, candidates: Iterable[Candidate]) -> tup
             )
     if not tasks:
         raise _nothing_read(info.origin, dropped)
-    if len(dropped) > MAX_LISTED:
-        rest = len(dropped) - MAX_LISTED
-        dropped = [*dropped[:MAX_LISTED], Dropped("…", f"and {rest:,} more")]
+    rest = Counter(one.kind for one in dropped[MAX_LISTED:])
+    more = [Dropped("…", "others like these", kind, count) for kind, count in rest.items()]
+    dropped = [*dropped[:MAX_LISTED], *more]
     return replace(info, dropped=tuple(dropped)), list(tasks.values())
 
 

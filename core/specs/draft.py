@@ -18,12 +18,11 @@ from core.errors import UserError
 from core.plain_files import read_text
 from core.settings import nearest
 from core.specs.edit import as_yaml
-from core.specs.spec import NAME, Recipe, checked_spec, specs_folder
+from core.specs.spec import MOST_SEEDS, NAME, Recipe, checked_spec, specs_folder
 from core.storage.files import write_text
 from core.yaml_text import parse_yaml
 
 DRAFTS = ".drafts"
-MOST_SEEDS = 1_000
 NAME_RULE = "Begin with a letter or digit; letters, digits, '.', '_' and '-' may follow, 64 in all."
 
 Data = dict[str, Any]

@@ -24,6 +24,8 @@ from core.training.settings import TrainingSettings
 from core.yaml_text import parse_yaml
 
 FILES = (".yaml", ".json", ".jsonl", ".log", ".tmp")
+MOST_SEEDS = 1_000
+MOST_RUNS = 10_000
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
@@ -104,8 +106,12 @@ class ExperimentSpec(Settings):
         min_length=1,
         description="Metrics of the table; the first one is charted.",
     )
-    train_seeds: tuple[Seed, ...] = Field((0, 1), min_length=1, description="One training for each.")
-    eval_seeds: tuple[Seed, ...] = Field((0, 1), min_length=1, description="One evaluation of each run.")
+    train_seeds: tuple[Seed, ...] = Field(
+        (0, 1), min_length=1, max_length=MOST_SEEDS, description="One training for each."
+    )
+    eval_seeds: tuple[Seed, ...] = Field(
+        (0, 1), min_length=1, max_length=MOST_SEEDS, description="One evaluation of each run."
+    )
     evaluation: EvaluationSettings = Field(description="What each run is evaluated on.")
     allow_leaks: bool = Field(
         False, description="Launch although a mixture contains evaluated tasks or their twins."
@@ -140,6 +146,15 @@ class ExperimentSpec(Settings):
                     check_for_search(name)
             except UserError as problem:
                 raise ValueError(f"metrics: {problem}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _runs_are_bounded(self) -> "ExperimentSpec":
+        runs = len(self.variants) * len(self.train_seeds)
+        if runs > MOST_RUNS:
+            raise ValueError(
+                f"these are {runs:,} runs, more than {MOST_RUNS:,}; give fewer seeds or variants"
+            )
         return self
 
     @model_validator(mode="after")

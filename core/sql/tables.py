@@ -162,7 +162,7 @@ FROM_RECORDS: dict[str, Callable[[Path], pa.Table]] = {
 
 
 def _table(rows: list[dict[str, Any]], columns: pa.Schema) -> pa.Table:
-    """Records as a table of these columns; a value of another type is unknown."""
+    """Records as a table of these columns; a value that a column can't hold is unknown."""
     values = {
         field.name: pa.array([_fitting(row.get(field.name), field.type) for row in rows], field.type)
         for field in columns
@@ -171,8 +171,14 @@ def _table(rows: list[dict[str, Any]], columns: pa.Schema) -> pa.Table:
 
 
 def _fitting(value: Any, kind: pa.DataType) -> Any:
-    wanted: Any = str if kind == _TEXT else int if kind == _WHOLE else (int, float)
-    return value if isinstance(value, wanted) and not isinstance(value, bool) else None
+    """The value as a column holds it: half a character as `?`, a number in 64 bits."""
+    if kind == _TEXT:
+        return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+    if isinstance(value, bool) or not isinstance(value, int if kind == _WHOLE else int | float):
+        return None
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return None
+    return value if kind == _WHOLE else float(value)
 
 
 def _shown(columns: pa.Schema) -> list[tuple[str, str]]:

@@ -22,4 +22,3 @@ def show_alarms(root: Path, experiment: str) -> None:
     with st.expander(f":orange-badge[:material/warning: {count}] {plain(sentences[0])}"):
         for sentence in sentences:
             st.markdown(f"- {plain(sentence)}")
-        st.code(f"python -m core check {experiment}", language=None)

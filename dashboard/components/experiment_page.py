@@ -92,8 +92,7 @@ def tasks_of(root: Path, scores: Scores) -> dict[tuple[str, str], Task]:
 def empty() -> None:
     """What to do while there is no experiment."""
     st.subheader("No results yet")
-    st.write("Launch an experiment, and its table, its charts and its answers appear here:")
-    st.code("python -m core launch demo --wait", language="bash")
+    st.write("Launch an experiment, and its table, its charts and its answers appear here.")
     if st.button("Go to Launch", type="primary", key="go to launch"):
         st.switch_page("screens/launch.py")
 
@@ -106,10 +105,14 @@ def waiting(scores: Scores) -> bool:
     st.subheader(plain(scores.experiment.question or name))
     sentence = tables.progress_sentence(scores) or "No run is evaluated yet"
     st.info(f"{plain(sentence)}. Results appear here with the first evaluation.")
-    st.code(f"python -m core runs list {name}", language="bash")
+    offer_runs(name)
+    return True
+
+
+def offer_runs(name: str) -> None:
+    """The button that leads to the runs of an experiment."""
     if st.button("See its runs", type="primary", key="go to runs"):
         st.switch_page("screens/runs.py", query_params={"experiment": name})
-    return True
 
 
 def without_tasks(scores: Scores) -> bool:
@@ -119,7 +122,6 @@ def without_tasks(scores: Scores) -> bool:
     name = scores.experiment.name
     st.subheader(plain(scores.experiment.question or name))
     st.info("These results were imported: they hold numbers, but no tasks and no answers.")
-    st.code(f"python -m core results {name}", language="bash")
     if st.button("Open its table", type="primary", key="go to results"):
         st.switch_page("screens/results.py", query_params={"experiment": name})
     return True

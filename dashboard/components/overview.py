@@ -81,7 +81,8 @@ def _dropped(info: SourceInfo) -> str:
     listed = "".join(
         f"<li><code>{escape(one.task_id)}</code> {escape(one.reason)}</li>" for one in info.dropped
     )
-    return f"<details><summary>{len(info.dropped):,}, and why</summary><ul>{listed}</ul></details>"
+    count = sum(one.count for one in info.dropped)
+    return f"<details><summary>{count:,}, and why</summary><ul>{listed}</ul></details>"
 
 
 def fit_table(lengths: Sequence[Lengths], colours: Mapping[str, str]) -> str:

@@ -96,7 +96,7 @@ def show_experiment(name: str, boxes: list[Any]) -> None:
     variants = [variant for variant, runs in scores.runs.items() if runs]
     if len(variants) < 2:
         st.info("Only one variant is evaluated so far: there is nothing to compare it with.")
-        st.code(f"python -m core runs list {name}", language="bash")
+        experiment_page.offer_runs(name)
         return
     metrics, imported = offered_metrics(scores), scores.experiment.imported
     with boxes[2]:

@@ -5,17 +5,16 @@ import time
 from pathlib import Path
 
 import pytest
-import streamlit
 from streamlit.testing.v1 import AppTest
 
 from core.checks.leak_warnings import experiment_leaks, leaked_by_variant, query_leaks
 from core.experiments.listing import run_records
 from core.storage.files import read_json, write_json
 from core.synthetic.experiments import make_experiment
+from tests.dashboard.alone import SCREENS, page_alone
 from tests.results.test_tables import NAME, run_verb
 from tests.shown import as_read
 
-SCREENS = Path(__file__).resolve().parents[2] / "dashboard" / "screens"
 SENTENCE = (
     "Leak: 'more-colours' was trained with 2 evaluated tasks or twins in its mixture, 'plain' with 1."
     " Such scores are not comparable."
@@ -63,10 +62,7 @@ def test_what_no_record_holds_is_unknown(tmp_path: Path) -> None:
 def test_every_page_that_shows_the_runs_shows_the_leak(
     leaky: Path, monkeypatch: pytest.MonkeyPatch, page: str
 ) -> None:
-    monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(leaky))
-    monkeypatch.setattr(streamlit, "page_link", lambda *_, **__: None)  # a page alone has none to link to
-    shown = AppTest.from_file(str(SCREENS / f"{page}.py")).run(timeout=60)
-    assert not shown.exception
+    shown = page_alone(leaky, page, monkeypatch)
     assert SENTENCE in [as_read(one.value) for one in shown.warning]
 
 

@@ -85,6 +85,22 @@ def test_notes_do_not_reach_the_terminal_as_they_are(
         assert code == 0 and "\x1b" not in out and "\x07" not in out
 
 
+def test_lists_of_flags_and_runs_fit_into_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    make_experiment(tmp_path, runs=1, evaluations=1, tasks=2)
+    task = next(iter(load_tasks(tmp_path, SOURCE)))
+    add_flag(tmp_path, task, SOURCE, "unsure", "ada.lovelace", "symmetric")
+    _, flags, _ = said(monkeypatch, capsys, "flags", "list", "--root", str(tmp_path))
+    (line,) = flags.splitlines()[1:]
+    assert line.split()[:4] == [task, SOURCE, "unsure", "ada.lovelace"] and line.endswith("symmetric")
+    _, runs, _ = said(monkeypatch, capsys, "runs", "list", "--root", str(tmp_path))
+    assert [line.split()[:4] for line in runs.splitlines() if "done" in line] == [
+        ["my-question", name, "0", "done"] for name in ("more-colours", "plain", "twice-as-long")
+    ]
+
+
 def verbs() -> dict[str, Any]:
     """Every verb by what is typed for it."""
     top: Any = typer.main.get_command(command_line.app)

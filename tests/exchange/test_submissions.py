@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,10 @@ def test_imported_predictions_are_scored_and_ties_go_to_the_first(root: Path) ->
     ("value", "sentence"),
     [
         ([], "holds no object of task ids"),
-        ({"nope": [{"attempt_1": A}]}, "the source has no task 'nope'. Name the right --source"),
+        (
+            {"nope": [{"attempt_1": A}]},
+            "the source has no task 'nope', of 'predictions'. Name the right --source",
+        ),
         ({"00000001": {"attempt_1": A}}, "task '00000001' needs a list of 1 outputs"),
         ({"00000001": [{"attempt_1": A}] * 2}, "task '00000001' needs a list of 1 outputs"),
         ({"00000001": [{"guess": A}]}, "output 0 is no object of attempt_1, attempt_2"),
@@ -114,6 +118,10 @@ def test_answers_with_metadata_and_a_file_for_each_task(root: Path) -> None:
         (folder / f"{task_id}.json").write_text("\ufeff" + json.dumps(attempts))
     read = import_predictions(root, folder, "toy", "old", "theirs")
     assert read.skipped == (".cache",) and means(root)["vote_1"] == 1
+    zipped = Path(shutil.make_archive(str(root / "answers"), "zip", folder))
+    assert import_predictions(root, zipped, "toy", "old", "zipped").grids.keys() == read.grids.keys()
+    (alone,) = import_predictions(root, folder / f"{list(known)[1]}.json", "toy", "old", "alone").grids
+    assert alone == (list(known)[1], 0)
     whole = {task_id: json.loads((folder / f"{task_id}.json").read_text("utf-8-sig")) for task_id in known}
     packed = root / "answers.json.gz"
     packed.write_bytes(gzip.compress(json.dumps(whole).encode()))

@@ -57,6 +57,7 @@ def lines(*records: Any) -> str:
         ("set.json", json.dumps([{"examples": couples(1)}, {"examples": couples(2)}]), ["set.0", "set.1"]),
         ("set.json", json.dumps({"a": {"examples": couples(1)}, "b": couples(2)}), ["a", "b"]),
         ("set.json", json.dumps({"id": "own", **task(1)}), ["own"]),
+        ("set.json", json.dumps({"tasks": [{"id": "a", **task(1)}, {"name": "b", **task(2)}]}), ["a", "b"]),
         ("set.json", json.dumps(couples(1)), ["set"]),
         ("set.json", json.dumps({"train": couples(1), "test": couples(2)[:1]}), ["set"]),
     ],
@@ -103,6 +104,15 @@ def test_a_double_id_is_reported_and_the_first_task_is_kept(tmp_path: Path) -> N
     assert "the same task" in info.dropped[1].reason
     assert load_tasks(tmp_path, "mine")["a"].train[0].input.tolist() == [[1, 1]]
     assert "2 doubled (1 × The id stands twice in the file: another task" in info.summary
+
+
+def test_what_is_not_listed_is_still_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_LISTED", 2)
+    records = [{"id": "a", **task(1)}] * 5 + [{"id": name} for name in "bcd"]
+    info = imported(tmp_path, put(tmp_path / "set.jsonl", lines(*records)))
+    assert [(one.task_id, one.count) for one in info.dropped] == [("a", 1), ("a", 1), ("…", 2), ("…", 3)]
+    assert info.record["dropped"] == 7
+    assert "3 dropped (3 × others like these)" in info.summary and "4 doubled (2 × A task" in info.summary
 
 
 def test_a_key_that_stands_twice_in_a_task_is_reported(tmp_path: Path) -> None:

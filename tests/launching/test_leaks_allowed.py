@@ -5,18 +5,16 @@ import json
 from pathlib import Path
 
 import pytest
-import streamlit
-from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 
 from core.__main__ import app
 from core.errors import UserError
 from core.launching import launch as launch_module
 from core.launching.launch import launch
+from tests.dashboard.alone import page_alone
 from tests.shown import as_read
 from tests.specs.tiny import spec_of
 
-SCREENS = Path(__file__).resolve().parents[2] / "dashboard" / "screens"
 SENTENCE = (
     "Leak: 'plain' was trained with 4 evaluated tasks or twins in its mixture."
     " Such scores are not comparable."
@@ -37,10 +35,7 @@ def leaky(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_pages_that_know_a_launched_experiment_warn(
     leaky: Path, monkeypatch: pytest.MonkeyPatch, page: str
 ) -> None:
-    monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(leaky))
-    monkeypatch.setattr(streamlit, "page_link", lambda *_, **__: None)  # a page alone has none to link to
-    shown = AppTest.from_file(str(SCREENS / f"{page}.py")).run(timeout=60)
-    assert not shown.exception
+    shown = page_alone(leaky, page, monkeypatch)
     assert SENTENCE in [as_read(one.value) for one in shown.warning]
 
 
@@ -50,7 +45,7 @@ def test_the_list_of_runs_warns_beside_its_output(leaky: Path, named: list[str])
     said = CliRunner().invoke(app, ["runs", "list", *named, "--root", str(leaky)], env=wide)
     assert said.exit_code == 0
     assert said.stderr == f"trial: {SENTENCE}\n"
-    assert "leaked" in said.stdout and " 4 " in said.stdout
+    assert "leaked" in said.stdout and " 4\n" in said.stdout
 
 
 @pytest.mark.parametrize("form", ["json", "csv", "markdown"])

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import streamlit
-from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 
 from core.__main__ import app
@@ -26,10 +24,10 @@ from core.preflight.cautions import cautions_of
 from core.specs.spec import ExperimentSpec
 from core.storage.files import read_json, write_json
 from dashboard.components.wording import plain
+from tests.dashboard.alone import page_alone
 from tests.specs.tiny import spec_of
 from tests.training.tiny import tiny_root, tiny_spec
 
-SCREENS = Path(__file__).resolve().parents[2] / "dashboard" / "screens"
 SENTENCE = "'with': test-time training: saw the demonstrations of the 4 evaluated tasks."
 DEMOS = {"source": "demos:toy", "evaluated_only": True}
 
@@ -86,10 +84,7 @@ def test_the_demonstrations_are_frozen_at_the_launch(launched: Path) -> None:
 def test_the_pages_show_it_as_a_fact_and_not_as_an_alarm(
     launched: Path, monkeypatch: pytest.MonkeyPatch, page: str
 ) -> None:
-    monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(launched))
-    monkeypatch.setattr(streamlit, "page_link", lambda *_, **__: None)  # a page alone has none to link to
-    shown = AppTest.from_file(str(SCREENS / f"{page}.py")).run(timeout=60)
-    assert not shown.exception
+    shown = page_alone(launched, page, monkeypatch)
     assert [one.value for one in shown.markdown if plain(SENTENCE) in one.value]
     assert not [one.value for one in shown.info if "test-time" in one.value]
     assert not [one.value for one in shown.success if "No leak" in one.value]

@@ -121,7 +121,7 @@ def test_imported_results_have_a_page(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_empty_states_show_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "python -m core launch demo --wait" in texts(open_page(tmp_path, monkeypatch))
+    assert "No results yet" in texts(open_page(tmp_path, monkeypatch))
     make_experiment(tmp_path, runs=1, evaluations=1, tasks=2)
     for path in (tmp_path / "runs").rglob("scores.parquet"):
         path.unlink()

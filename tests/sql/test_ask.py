@@ -19,7 +19,7 @@ from core.sql.ask import ask, first_query, known_variants, records, views_of
 from core.sql.examples import SOURCES, example_queries
 from core.sql.saved import list_queries, read_query, save_query
 from core.sql.tables import PHRASES, schema
-from core.storage.files import append_record
+from core.storage.files import append_record, append_records, read_json, write_json
 from core.synthetic.experiments import SKILLS, SOURCE, make_experiment
 
 NAME = "my-question"
@@ -117,6 +117,18 @@ def test_a_damaged_file_is_named(root: Path, tmp_path: Path) -> None:
     path.write_bytes(b"PAR1 nothing")
     with pytest.raises(UserError, match=r"scores\.parquet"):
         ask(tmp_path, "SELECT * FROM scores")
+
+
+def test_what_a_column_cannot_hold_is_no_traceback(tmp_path: Path) -> None:
+    make_experiment(tmp_path, NAME, {"plain": 0.0}, runs=1, evaluations=1, tasks=2, attempts=2)
+    run = Run(tmp_path, NAME, "plain", 0)
+    record = read_json(run.record_file)
+    record["recipe"]["base_model"] = "half \ud800"
+    write_json(run.record_file, record)
+    append_records(run.progress_file, [{"time": 1.0, "stage": "train", "step": 2**70, "loss": 10**400}])
+    (shown,) = rows(tmp_path, "SELECT base_model FROM runs")
+    assert shown == {"base_model": "half ?"}
+    assert rows(tmp_path, "SELECT step, loss FROM progress") in ([], [{"step": None, "loss": None}])
 
 
 def test_the_verb_speaks_json_csv_and_table(root: Path) -> None:
