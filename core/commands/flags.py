@@ -54,6 +54,25 @@ def list_(
 
 
 @app.command()
+def agreement(
+    source: Annotated[str | None, typer.Option(help="Only tasks of this source.")] = None,
+    flag: Annotated[str, typer.Option(help="What is judged.")] = "reversible",
+    as_json: AsJson = False,
+    root: Root = HERE,
+) -> None:
+    """Say how far people agree, and each with a second pass: Krippendorff's alpha with its 95 % interval."""
+    from dataclasses import asdict
+
+    from core.curation.agreement import agreements
+
+    found = agreements(root, flag, source)
+    if not found and not as_json:
+        say("No task was judged by two people. Import the flags of others with: flags import FILE")
+        return
+    print_records([asdict(one) for one in found], as_json=as_json)
+
+
+@app.command()
 def export(
     target: Annotated[Path, typer.Argument(help="File to write, as JSON lines.")], root: Root = HERE
 ) -> None:

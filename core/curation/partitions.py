@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from core.arc.tasks import REVERSED_SUFFIX, Task
+from core.curation.flag_rules import FlagRule
 from core.curation.leaks import find_leaks, related_families
 from core.curation.names import stored_name
 from core.curation.sources import load_tasks
@@ -151,7 +152,7 @@ class _Stored(Record):
     lists: dict[Text, dict[Text, list[Text]]]
 
 
-def listed_tasks(root: Path, source: str, name: str) -> dict[str, Task]:
+def listed_tasks(root: Path, source: str, name: str, rule: FlagRule = FlagRule()) -> dict[str, Task]:
     """The tasks of `source` on the list `<partition>/<list>`, by id.
 
     A reversed source takes part through its original: a reversed task is on the list that holds the
@@ -167,19 +168,22 @@ def listed_tasks(root: Path, source: str, name: str) -> dict[str, Task]:
     listed = {*lists[part].get(source, ()), *lists[part].get(stored_name(source), ())}
     return {
         task_id: task
-        for task_id, task in load_tasks(root, source).items()
+        for task_id, task in load_tasks(root, source, rule).items()
         if task_id in listed or task_id.removesuffix(REVERSED_SUFFIX) in listed
     }
 
 
-def chosen_tasks(root: Path, source: str, name: str | None, exclude: Sequence[str]) -> list[Task]:
-    """The tasks of a source, or those on a list of a partition, without the excluded ones.
+def chosen_tasks(
+    root: Path, source: str, name: str | None, exclude: Sequence[str], rule: FlagRule = FlagRule()
+) -> list[Task]:
+    """The tasks of a source, or those on a list of a partition, without the excluded ones; `rule` says which
+    flags make a reversed source.
 
     Raises `UserError` where source, list or an excluded task is unknown.
     """
-    known = load_tasks(root, source)
+    known = load_tasks(root, source, rule)
     for task_id in exclude:
         if task_id not in known:
             raise unknown_task(task_id, list(known), f"source '{source}', though it is to be excluded")
-    tasks = known if name is None else listed_tasks(root, source, name)
+    tasks = known if name is None else listed_tasks(root, source, name, rule)
     return [task for task in tasks.values() if task.task_id not in exclude]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from core.arc.tasks import Task
 from core.curation.canonical import is_own_reversal
+from core.curation.flag_rules import FlagRule, flagged
 from core.curation.flags import flags_path, latest_flags
 from core.curation.names import (
     DEMOS,
@@ -40,6 +41,7 @@ from core.curation.stored import (
 )
 from core.plain_files import Stamp, file_stamp
 from core.storage.files import fingerprint, sha256_of
+from core.storage.schemas import PAIRS
 
 __all__ = [
     "SourceInfo",
@@ -52,18 +54,19 @@ __all__ = [
     "reversed_info",
     "source_fingerprint",
     "sources_named",
+    "tasks_beginning",
     "tasks_fingerprint",
     "tasks_named",
 ]
 
 
-def load_tasks(root: Path, source: str) -> dict[str, Task]:
-    """The tasks of a source by id, ordered by id; `reversed:<source>` is derived from the flags.
+def load_tasks(root: Path, source: str, rule: FlagRule = FlagRule()) -> dict[str, Task]:
+    """The tasks of a source by id, ordered by id; `reversed:<source>` is derived from the flags, by `rule`.
 
     Raises `UserError` for a source that was not imported, naming the known ones, and for a damaged file.
     """
     if source.startswith(REVERSED):
-        return dict(_reversed(root, source.removeprefix(REVERSED))[0])
+        return dict(_reversed(root, source.removeprefix(REVERSED), rule)[0])
     stored = load_stored(root, stored_name(source))
     if is_demonstrations(source):
         return {
@@ -102,6 +105,20 @@ def find_task(root: Path, task_id: str, source: str | None = None) -> Task:
             return tasks[task_id]
         known.extend(tasks)
     raise unknown_task(task_id, known, source or "any imported source")
+
+
+def tasks_beginning(root: Path, text: str) -> list[tuple[str, str]]:
+    """The imported sources with a task whose id begins with a text, each with the first such id, by name."""
+    from core.storage.queries import parquet, query  # DuckDB, which few readers of sources need
+
+    found = []
+    for info in list_sources(root):
+        table = parquet([parquet_path(root, info.source)], PAIRS)
+        sql = f"SELECT min(task_id) AS first FROM {table} WHERE starts_with(task_id, $text)"
+        first = query(sql, {"text": text}).to_pylist()[0]["first"]
+        if first is not None:
+            found.append((info.source, first))
+    return found
 
 
 def tasks_named(root: Path, source: str, task_ids: Iterable[str]) -> list[Task]:
@@ -194,24 +211,25 @@ def derived_sources(root: Path) -> list[SourceInfo]:
     return [reversed_info(root, info.source) for info in list_sources(root) if info.source in flagged]
 
 
-def _reversed(root: Path, source: str) -> tuple[Mapping[str, Task], tuple[Dropped, ...]]:
-    return _load_reversed(root, source, source_stamp(root, stored_name(source)), file_stamp(flags_path(root)))
+def _reversed(
+    root: Path, source: str, rule: FlagRule = FlagRule()
+) -> tuple[Mapping[str, Task], tuple[Dropped, ...]]:
+    stamps = source_stamp(root, stored_name(source)), file_stamp(flags_path(root))
+    return _load_reversed(root, source, rule, *stamps)
 
 
 @functools.lru_cache(maxsize=8)
 def _load_reversed(
-    root: Path, source: str, _stamps: tuple[Stamp, Stamp], _marks: Stamp
+    root: Path, source: str, rule: FlagRule, _stamps: tuple[Stamp, Stamp], _marks: Stamp
 ) -> tuple[Mapping[str, Task], tuple[Dropped, ...]]:
     tasks = load_tasks(root, source)
     kept: dict[str, Task] = {}
     dropped: list[Dropped] = []
-    for mark in latest_flags(root, source=stored_name(source)):
-        task = tasks.get(mark["task_id"])
-        if mark["value"] != "yes":
-            continue
+    for task_id in flagged(root, stored_name(source), rule):
+        task = tasks.get(task_id)
         reason = _why_not_reversed(task)
         if task is None or reason:
-            dropped.append(Dropped(mark["task_id"], reason))
+            dropped.append(Dropped(task_id, reason))
         else:
             turned = _turned(task, REVERSED + source)
             kept[turned.task_id] = turned

@@ -9,15 +9,16 @@ the sum of all weights, however many tasks it has; within a source all tasks are
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from core.arc.grids import MAX_SIDE
 from core.arc.tasks import Pair, Task
+from core.curation.flag_rules import FlagRule
 from core.curation.leaks import Leak, TaskKey, find_leaks, key, leaking_families, related_families
-from core.curation.names import is_demonstrations, is_drawn, stored_key
+from core.curation.names import REVERSED, is_demonstrations, is_drawn, stored_key
 from core.curation.partitions import chosen_tasks
 from core.curation.sources import load_tasks
 from core.errors import UserError
@@ -86,6 +87,28 @@ class SourceShare(Settings):
     exclude: tuple[str, ...] = Field(
         default=(), description="Ids of tasks to leave out, such as those that leak into the evaluation."
     )
+    flag_rule: Literal["latest", "majority", "unanimous"] = Field(
+        default="latest",
+        description="Which flags make a reversed: source: the latest judgement of a task, the majority, or"
+        " what all say who judged it. The tasks are frozen at the launch.",
+    )
+    flags_by: tuple[str, ...] = Field(
+        default=(), description="Whose flags make a reversed: source; everybody's if empty."
+    )
+
+    @model_validator(mode="after")
+    def _flags_turn_tasks(self) -> Self:
+        if self.rule != FlagRule() and not self.source.startswith(REVERSED):
+            raise ValueError(
+                f"flag_rule and flags_by choose the tasks of a {REVERSED} source. Leave them out of"
+                f" '{self.source}'"
+            )
+        return self
+
+    @property
+    def rule(self) -> FlagRule:
+        """Which flags make its tasks, if it is a reversed source."""
+        return FlagRule(self.flag_rule, self.flags_by)
 
 
 class MixtureSettings(Settings):
@@ -154,7 +177,7 @@ def eligible_tasks(
 
     Raises `UserError` where source, list or an excluded task is unknown.
     """
-    kept = chosen_tasks(root, share.source, share.partition, share.exclude)
+    kept = chosen_tasks(root, share.source, share.partition, share.exclude, share.rule)
     if share.evaluated_only:
         kept = _evaluated_of(kept, evaluated)
     kept = without_drawn(_without_leaks(root, share, settings, kept), evaluated or ())
@@ -202,6 +225,11 @@ def _without_leaks(
         found = compare_demonstrations(tasks, held, related_families(root)).leaks
         leaking = {(leak.source_a, leak.task_a) for leak in found}
         return [task for task in tasks if key(task) not in leaking]
+    if share.rule != FlagRule():  # its tasks may not be those that the name alone stands for
+        others = [task for name in settings.exclude_leaks_with for task in load_tasks(root, name).values()]
+        leaking = {(leak.source_a, leak.task_a) for leak in training_leaks(root, tasks, others).leaks}
+        given_away = {task.family for task in tasks if key(task) in leaking}
+        return [task for task in tasks if task.family not in given_away]
     sources = [one.source for one in settings.sources if not is_demonstrations(one.source)]
     families = leaking_families(root, sources, settings.exclude_leaks_with)
     return [task for task in tasks if task.family not in families]

@@ -19,7 +19,7 @@ from streamlit.runtime import get_instance
 from core.arc.grids import Grid
 from core.arc.tasks import Pair, Task
 from core.curation.flags import disagreements, flags_path, latest_flags
-from core.curation.sources import load_tasks
+from core.curation.sources import load_tasks, tasks_beginning
 from core.curation.stored import source_stamp
 from core.errors import UserError
 from core.plain_files import Stamp, file_stamp
@@ -89,6 +89,7 @@ def deck(
         "suggestions_url": None if shown.suggestions is None else _address(shown.suggestions, "suggestions"),
         "flags": shown.flags,
         "disputed": shown.disputed,
+        "found": _elsewhere(root, chosen, message.get("find")),
         "attempt": message.get("attempt"),
         "acknowledged": dict(receipt.acknowledged),
         "problem": receipt.problem,
@@ -112,6 +113,14 @@ def _unknown(wished: str | None, sources: Sequence[str], chosen: str) -> str | N
     if wished is None or wished in sources:
         return None
     return f"There is no source “{wished[:100]}” here, so {chosen} is shown. Choose another one above."
+
+
+def _elsewhere(root: Path, source: str, text: Any) -> dict[str, str | None] | None:
+    """Where a task is whose id begins with a text that was sought in vain in a source."""
+    if not isinstance(text, str) or not text:
+        return None
+    found = next((one for one in tasks_beginning(root, text[:200]) if one[0] != source), (None, None))
+    return {"text": text, "source": found[0], "task": found[1]}
 
 
 def _address(document: bytes, what: str) -> str:

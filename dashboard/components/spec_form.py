@@ -10,6 +10,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.curation.flag_rules import RULES
 from core.curation.partitions import list_partitions
 from core.curation.sources import list_sources
 from core.errors import UserError
@@ -35,6 +36,7 @@ Change = Callable[[Callable[[Data], Data]], None]
 
 SEEDS_HELP = "`0-4`, or `0, 2, 5`, or `5x` for the first five."
 SHARED = "all variants"
+SHARE_COLUMNS = ("source", "weight", "max_cells", "partition", "flag_rule")
 PREFIXES = ("", "reversed:", "demos:", "reversed:demos:")
 USUAL = ("training.steps", "training.learning_rate", "training.method", "training.lora.rank", "base_model")
 _VERSION = "tables of the form"
@@ -227,9 +229,7 @@ def sources_table(root: Path, data: Data, problems: Sequence[Problem], change: C
     infos = {info.source: info for info in list_sources(root)}
     counts = {f"{prefix}{name}": info.tasks for name, info in infos.items() for prefix in PREFIXES}
     listed = list(dict.fromkeys([*(str(share.get("source")) for share in shares), *counts]))
-    columns: dict[str, list[Any]] = {
-        name: [share.get(name) for share in shares] for name in ("source", "weight", "max_cells", "partition")
-    }
+    columns: dict[str, list[Any]] = {name: [share.get(name) for share in shares] for name in SHARE_COLUMNS}
     columns["tasks"] = [counts.get(str(share.get("source"))) for share in shares]
     key = _key(f"sources {variant}")
 
@@ -243,7 +243,7 @@ def sources_table(root: Path, data: Data, problems: Sequence[Problem], change: C
         num_rows="dynamic",
         hide_index=True,
         on_change=take,
-        column_order=["source", "tasks", "weight", "max_cells", "partition"],
+        column_order=["source", "tasks", *SHARE_COLUMNS[1:]],
         disabled=["tasks"],
         column_config={
             "source": st.column_config.SelectboxColumn(
@@ -253,6 +253,9 @@ def sources_table(root: Path, data: Data, problems: Sequence[Problem], change: C
             "weight": st.column_config.NumberColumn("weight", min_value=1e-6, help="1 where it is empty."),
             "max_cells": st.column_config.NumberColumn("at most cells", min_value=1, step=1),
             "partition": st.column_config.SelectboxColumn("partition", options=partitions(root)),
+            "flag_rule": st.column_config.SelectboxColumn(
+                "flags", options=list(RULES), help="Which flags make a reversed: source; latest if empty."
+            ),
         },
     )
     say(problems, "sources", "recipe.mixture")

@@ -7,6 +7,7 @@ from core.curation.stored import source_problems
 from core.errors import UserError
 from core.importing.import_source import import_bundle
 from core.reversibility.suggestions import judge
+from dashboard.components.agreement import show_agreement
 from dashboard.components.deck import deck
 from dashboard.components.rights import may_change, permitted
 from dashboard.components.sentences import fragment
@@ -46,6 +47,7 @@ try:
     names = sorted((info.source for info in list_sources(root) if info.tasks), key=by_collection)
     if names:
         curate(names)
+        show_agreement(root)
     else:
         empty()
 except UserError as problem:

@@ -285,7 +285,16 @@ def test_an_id_that_is_not_found_leaves_no_key_to_flag_another_task(page: Page, 
     page.keyboard.press("f")
     expect(box).to_be_focused()
     expect(box).to_have_value("zzf")
+    expect(page.locator(".notice")).to_have_text(f"“zz” is not in {SOURCE}, nor in another source. ")
     wait_until_saved(page)
+    assert decisions(dashboard.root) == before
+    elsewhere = list(load_tasks(dashboard.root, "arc1/evaluation"))[7]
+    box.fill(elsewhere)
+    page.keyboard.press("Enter")
+    expect(page.locator(".notice")).to_contain_text(f"{elsewhere} is in arc1/evaluation.")
+    page.keyboard.press("Enter")
+    expect(page.locator(".deck")).to_have_attribute("data-source", "arc1/evaluation")
+    expect(page.locator(".deck")).to_have_attribute("data-task", elsewhere)
     assert decisions(dashboard.root) == before
 
 
@@ -335,13 +344,12 @@ def test_the_gallery_answers_the_keys_that_the_help_names(page: Page, dashboard:
     ids = list(load_tasks(dashboard.root, SOURCE))
     open_deck(page, dashboard, f"?show=all&task={ids[98]}")
     page.keyboard.press("?")
-    for words in ("mark a card there", "opens it", "turn its pages"):
+    for words in ("mark a card there; F X S flag it", "opens it", "turn its pages"):
         expect(page.locator(".help")).to_contain_text(words)
     page.keyboard.press("Escape")
     page.keyboard.press("g")
     marked = page.locator(".card.marked")
     expect(marked).to_have_attribute("data-open", ids[98])
-    expect(page.locator('[data-do="yes"]')).to_be_hidden()  # a task is judged where it is seen whole
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")  # over the end of the page
     expect(marked).to_have_attribute("data-open", ids[100])
@@ -354,14 +362,22 @@ def test_the_gallery_answers_the_keys_that_the_help_names(page: Page, dashboard:
     page.keyboard.press("ArrowUp")
     page.keyboard.press("ArrowLeft")
     expect(marked).to_have_attribute("data-open", ids[99])
-    page.keyboard.press("f")  # decides nothing here
+    page.keyboard.press("f")
+    page.keyboard.press("x")
+    expect(marked).to_have_attribute("data-open", ids[101])
+    page.keyboard.press("u")  # the mark goes back to what is judged anew
+    expect(marked).to_have_attribute("data-open", ids[100])
+    page.keyboard.press("s")
+    page.keyboard.press("u")
+    wait_until_saved(page)
+    page.keyboard.press("ArrowLeft")
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     assert shown_task(page) == ids[100]
     page.keyboard.press("g")
     page.keyboard.press("Escape")
     assert shown_task(page) == ids[100]
-    assert decisions(dashboard.root) == []
+    assert dict(decisions(dashboard.root)) == {ids[99]: "yes", ids[100]: "none"}
 
 
 def test_an_address_that_names_nothing_is_reported(page: Page, dashboard: Dashboard) -> None:

@@ -21,6 +21,8 @@ class Deck extends DeckView {
     this.queue = [];
     this.index = 0;
     this.aside = null; // a task that was looked up: it is shown beside the queue, whose place stays
+    this.sought = null; // what was looked for in vain here, and whether the server's answer was shown
+    this.offered = null;
     this.marked = 0; // the card of the gallery that keys act on, by its place in the queue
     this.flags = new Map();
     this.disputed = new Set();
@@ -47,6 +49,7 @@ class Deck extends DeckView {
     this.fit();
     if (data.unknown && !this.said) this.notice(data.unknown);
     this.said = true;
+    if (data.found && data.found.text === this.sought && data.source === this.source) this.offer(data.found);
     if (data.tasks_url !== this.tasksUrl) this.load(data);
     else this.askForSuggestions();
     this.outbox.flush();
@@ -57,7 +60,8 @@ class Deck extends DeckView {
   tell(news) {
     this.attempt += 1;
     const source = this.wanted ?? this.data.source;
-    this.setState("message", { attempt: this.attempt, source, boxes: news.boxes ?? {}, suggest: this.asked ?? null });
+    this.setState("message", { attempt: this.attempt, source, boxes: news.boxes ?? {}, suggest: this.asked ?? null,
+      find: this.offered === this.sought ? null : this.sought });
   }
 
   /** Suggestions may take the server seconds, so they are asked for once the tasks are on the screen. */
@@ -132,6 +136,8 @@ class Deck extends DeckView {
       this.aside = memory.aside;
       this.show();
     }
+    if (this.tasks.has(this.elsewhere?.task)) this.lookUp(this.elsewhere.task);
+    this.elsewhere = null;
     this.askForSuggestions();
     this.frame.dataset.loaded = String(Math.round(performance.now() - began));
   }
@@ -184,13 +190,30 @@ class Deck extends DeckView {
   // ------------------------------------------------------------------ deciding
 
   decide(value) {
+    if (this.page !== null) return this.decideInGallery(value);
     const task = this.current;
-    if (!task || this.page !== null || this.isRefused()) return;
+    if (!task || this.isRefused()) return;
     this.history.push([task.id, value, this.flags.get(task.id) ?? "none", this.aside !== null]);
     this.history = this.history.slice(-REMEMBERED);
     this.times.push(performance.now());
     this.send("flag", task.id, value);
     this.go(1);
+  }
+
+  /** Flag the marked card and mark the next one. */
+  decideInGallery(value) {
+    const id = this.queue[this.marked];
+    if (!id || this.isRefused()) return;
+    this.history = [...this.history, [id, value, this.flags.get(id) ?? "none", false]].slice(-REMEMBERED);
+    this.times.push(performance.now());
+    this.send("flag", id, value);
+    this.mark(Math.min(this.marked + 1, this.queue.length - 1));
+  }
+
+  mark(place) {
+    this.marked = place;
+    this.page = Math.floor(place / PER_PAGE);
+    this.show();
   }
 
   undo() {
@@ -199,7 +222,8 @@ class Deck extends DeckView {
     const [id, , before, wasAside] = last;
     this.times.pop();
     this.send("undo", id, before);
-    if (wasAside) this.lookUp(id);
+    if (this.page !== null && this.queue.includes(id)) this.mark(this.queue.indexOf(id));
+    else if (wasAside) this.lookUp(id);
     else this.open(id);
   }
 
@@ -299,6 +323,7 @@ class Deck extends DeckView {
 
   act(name) {
     if (!this.tasks.size) return;
+    if (name === "elsewhere") return void this.openElsewhere();
     this.notice(null);
     const help = this.part(".help");
     if (name === "help") help.hidden = !help.hidden;
@@ -343,9 +368,7 @@ class Deck extends DeckView {
     if (!step) return false;
     const place = this.marked + step;
     if (place < 0 || place >= this.queue.length) return true;
-    this.marked = place;
-    this.page = Math.floor(place / PER_PAGE);
-    this.show();
+    this.mark(place);
     return true;
   }
 
@@ -385,7 +408,32 @@ class Deck extends DeckView {
     const ids = [...this.tasks.keys()];
     const found = ids.find((id) => id.startsWith(wanted)) ?? (anywhere ? ids.find((id) => id.includes(wanted)) : undefined);
     this.part('[data-choice="search"]').classList.toggle("nothing", !found);
-    if (found) this.lookUp(found);
+    if (found) return this.lookUp(found);
+    if (this.aside !== null) this.go(0); // what was near is not what was sought
+    if (!anywhere) return undefined;
+    if (this.elsewhere && this.sought === wanted) return this.openElsewhere();
+    this.sought = wanted;
+    this.offered = null;
+    this.elsewhere = null;
+    return this.tell({});
+  }
+
+  /** Say where else the task is that this source has not. */
+  offer({ text, source, task }) {
+    if (this.offered === text) return;
+    this.offered = text;
+    this.elsewhere = task ? { source, task } : null;
+    const here = `“${text}” is not in ${this.source}`;
+    this.notice(task ? `${here}; ${task} is in ${source}.` : `${here}, nor in another source.`, task && "open (Enter)");
+  }
+
+  openElsewhere() {
+    this.wanted = this.elsewhere.source;
+    this.sought = null;
+    this.offered = null;
+    this.notice(null);
+    this.part('[data-choice="search"]').blur();
+    this.tell({});
   }
 
   fillSources() {

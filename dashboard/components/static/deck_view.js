@@ -9,7 +9,7 @@ const VALUES = {
 const KEYS = [
   ["F", "reversible: yes"], ["X", "reversible: no"], ["S", "unsure"], ["U", "undo"], ["J  →", "next"], ["K  ←", "back"],
   ["D", "digits"], ["/", "search by id; the place in the queue stays"], ["G", "gallery: J K turn its pages,"],
-  ["← ↑ ↓ →", "mark a card there,"], ["Enter", "opens it"], ["?", "this help"], ["Esc", "close, or back to the queue"],
+  ["← ↑ ↓ →", "mark a card there; F X S flag it,"], ["Enter", "opens it"], ["?", "this help"], ["Esc", "close, or back to the queue"],
 ];
 const PER_PAGE = 100;
 const LONGEST_PAUSE_MS = 30000;
@@ -78,7 +78,6 @@ class DeckView {
     const task = this.current;
     const gallery = this.page !== null;
     this.part(".gallery").hidden = !gallery;
-    this.part(".answers").style.visibility = gallery ? "hidden" : ""; // there, keys and clicks choose a card
     this.part("main").hidden = gallery || !task;
     this.part(".end").hidden = gallery || Boolean(task);
     this.part('[data-do="digits"]').classList.toggle("on", this.view.digits);
@@ -255,10 +254,15 @@ class DeckView {
   }
 
   /** Something to know once, such as that the address names no task; it goes with the next action. */
-  notice(sentence) {
+  /** A sentence above the task, with a button to another source where `open` names one. */
+  notice(sentence, open) {
     const place = this.part(".notice");
     place.hidden = !sentence;
-    place.textContent = sentence ?? "";
+    place.textContent = sentence ? `${sentence} ` : "";
+    if (!open) return;
+    const button = Object.assign(document.createElement("button"), { textContent: open });
+    button.dataset.do = "elsewhere";
+    place.append(button);
   }
 }
 
