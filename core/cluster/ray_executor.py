@@ -56,6 +56,10 @@ class RayExecutor:
         """The cluster keeps what waits for a node by itself."""
         return NO_LIMIT
 
+    def takes(self, job: Job) -> int:
+        """A place for each part."""
+        return job.parts
+
     def start(self, jobs: Sequence[Job]) -> None:
         """Hand jobs over to the cluster. A run that can't get a place in the store is marked as failed."""
         mirrors: dict[Run, Mirror] = {}

@@ -22,7 +22,7 @@ from core.commands.printing import (
     say_json,
 )
 from core.machine.account import account
-from core.runs.layout import runs_folder, spec_path
+from core.runs.layout import spec_path
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -75,7 +75,7 @@ def worker(
     stay: Annotated[bool, typer.Option("--stay", help="Wait for more when nothing is left.")] = False,
     root: Root = HERE,
 ) -> None:
-    """Take runs from the queue, one for each GPU or one where there is none, until nothing is left.
+    """Take runs from the queue until nothing is left: one for each GPU, or small ones side by side on a CPU.
 
     A launch starts one in the background by itself. Ending it (Ctrl-C) ends no run.
     """
@@ -126,6 +126,9 @@ def run(
     with_parent: Annotated[
         bool, typer.Option("--with-parent", help="End when the process that started this one ends.")
     ] = False,
+    one_gpu: Annotated[
+        bool, typer.Option("--one-gpu", help="Take the first free GPU instead of all GPUs.")
+    ] = False,
     go_on: Annotated[
         bool, typer.Option("--go-on", help="Afterwards see that a worker goes on with the queue.")
     ] = False,
@@ -138,10 +141,10 @@ def run(
     from core.errors import UserError
     from core.experiments.launched_experiment import LaunchedExperiment
     from core.experiments.listing import chosen_runs
+    from core.experiments.small_models import slots_held
     from core.launching.stop import resume_runs
     from core.launching.worker import ensure_worker
     from core.machine.processes import end_with_parent
-    from core.machine.slots import all_slots, find_slots
     from core.pipeline.kinds_of_work import work_of
     from core.pipeline.shards import Shard, infer_shard
     from core.pipeline.stages import run_stage_of
@@ -159,10 +162,8 @@ def run(
         raise UserError(f"One stage needs --of VARIANT/SEED and --stage ({stages}).")
     chosen = chosen_runs(root, experiment, of)
     # A cluster deals out its machines by itself, and scores are light.
-    alone = (
-        nullcontext() if with_parent or stage == "score" else all_slots(runs_folder(root), find_slots(), say)
-    )
-    with alone:
+    free = with_parent or stage == "score"
+    with nullcontext() if free else slots_held(chosen, say, all_gpus=not one_gpu):
         if shard is not None:
             launched = LaunchedExperiment.open(root, experiment)
             done = infer_shard(launched, chosen[0], Shard.parse(shard))

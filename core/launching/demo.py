@@ -1,12 +1,10 @@
 """The demo: everything that the main job needs, made where it is missing, and nothing twice."""
 
-import os
 from pathlib import Path
 
 from core.launching.launch import launch
 from core.machine.account import account
 from core.machine.processes import Notify
-from core.machine.slots import CPU_SLOTS, room_for_small_models
 from core.preflight.missing import needs_of, provide
 from core.specs.spec import ExperimentSpec, find_spec, read_spec
 
@@ -23,8 +21,7 @@ def prepare_demo(root: Path, notify: Notify) -> ExperimentSpec:
 
 
 def launch_demo(root: Path, command: list[str], notify: Notify) -> str:
-    """Prepare and launch the demo; the experiment's name. Its models are small, so they share the cores."""
-    os.environ.setdefault(CPU_SLOTS, str(room_for_small_models()))
+    """Prepare and launch the demo; the experiment's name."""
     spec = prepare_demo(root, notify)
     runs = len(spec.variants) * len(spec.train_seeds)
     notify(

@@ -1,4 +1,4 @@
-"""The worker of a machine: begins runs in their order, one job in each slot, and sees each job through.
+"""The worker of a machine: begins runs in their order while slots are free, and sees each job through.
 
 The run folders are the queue: what a run waits for stands in its `state.json`, so there is nothing beside
 them to be lost or damaged. One worker works on a project; a second one leaves at once. It may end at
@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from core.machine.processes import Heartbeat, Identity, Notify, start_detached
-from core.machine.slots import CPU_SLOT, Slot, find_slots
+from core.machine.slots import Slot, find_slots
 from core.pipeline.conductor import SECONDS_BETWEEN_LOOKS, Conductor
 from core.pipeline.executor import LocalExecutor
 from core.pipeline.order import planned_jobs, runs_to_go_on
@@ -60,8 +60,12 @@ def work(root: Path, notify: Notify, *, gpus: str | None = None, stay: bool = Fa
     with _alone(root) as alone:
         if not alone:
             return False
-        os.environ.pop(CPU_SLOT, None)  # of the job that started this worker
-        worker = Worker(root, find_slots(gpus), notify)
+        slots = find_slots(gpus)
+        if gpus is not None:  # jobs see these, and so does a worker that the last of them starts
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(
+                slot.environment["CUDA_VISIBLE_DEVICES"] for slot in slots
+            )
+        worker = Worker(root, slots, notify)
         if worker.wait_for_room():
             write_json(runs_folder(root) / WORKER, asdict(Identity.own()))
             with Heartbeat(runs_folder(root) / WORKER_HEARTBEAT):
@@ -82,7 +86,7 @@ def _alone(root: Path) -> Iterator[bool]:
 
 
 class Worker:
-    """Begins jobs in their order; as many at a time as there are slots."""
+    """Begins jobs in their order; as many at a time as slots have room for."""
 
     def __init__(self, root: Path, slots: list[Slot], notify: Notify) -> None:
         self.root, self.slots, self.notify = root, slots, notify

@@ -9,6 +9,8 @@ from typing import Any
 
 import psutil
 
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
 
 def hardware() -> dict[str, Any]:
     """Processor, cores that may be used, memory in bytes, and the GPUs that the driver lists."""
@@ -16,7 +18,7 @@ def hardware() -> dict[str, Any]:
         "machine": platform.machine(),
         "processor": _processor(),
         "cores": cores(),
-        "memory_bytes": psutil.virtual_memory().total,
+        "memory_bytes": memory_bytes(),
         "gpus": list_gpus(),
     }
 
@@ -26,7 +28,7 @@ def hardware_line() -> str:
     gpus = Counter(gpu.split(",")[0] for gpu in list_gpus())
     parts = [
         f"{cores()} cores {_processor()}",
-        f"{round(psutil.virtual_memory().total / 2**30)} GB",
+        f"{round(memory_bytes() / 2**30)} GB",
         " + ".join(f"{count} × {name}" for name, count in gpus.items()) or "no GPU",
         f"Python {platform.python_version()}",
         f"load {os.getloadavg()[0]:.1f}",
@@ -37,6 +39,16 @@ def hardware_line() -> str:
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_bytes() -> int:
+    """How much memory this process may use: the machine's, or what a container is limited to."""
+    total = int(psutil.virtual_memory().total)
+    try:
+        limit = _CONTAINER_LIMIT.read_text().strip()
+    except OSError:
+        return total
+    return min(total, int(limit)) if limit.isdigit() else total
 
 
 def list_gpus() -> list[str]:

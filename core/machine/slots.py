@@ -1,4 +1,4 @@
-"""Slots of a machine: a GPU each; where there is none the whole machine, or a share of its cores each.
+"""Slots of a machine: a GPU each; where there is none a share of the cores each, and large jobs take all.
 
 Whoever does heavy work (a training, an inference, a rescoring) holds a slot meanwhile, whether the queue or a
 person began it, so that two of them never share one. The kernel frees it when its holder dies.
@@ -14,16 +14,16 @@ from importlib import metadata
 from pathlib import Path
 
 from core.errors import UserError
-from core.machine.hardware import cores, hardware, list_gpus
+from core.machine.hardware import cores, list_gpus, memory_bytes
 from core.machine.processes import Notify
 from core.storage.files import locked
 
 SECONDS_BETWEEN_LOOKS = 0.5
-CPU_SLOT = "WORKBENCH_CPU_SLOT"
-"""The environment variable that names the slot of a job on shared cores."""
 CPU_SLOTS = "WORKBENCH_CPU_SLOTS"
-"""The environment variable that says how many jobs share the cores of a machine without a GPU; one if unset.
-Small models learn faster side by side, with a core each, than one after the other with all of them."""
+"""The environment variable that bounds how many jobs of small models share the cores of a machine without a
+GPU; empty: as many as fit. 1 gives every job all cores."""
+_BYTES_OF_SMALL = 4 * 2**30
+"""What a job of a small model may take: engine, keys and values, activations."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,19 @@ class Slot:
     name: str
     environment: dict[str, str]
 
+    @property
+    def is_gpu(self) -> bool:
+        """Whether it is a GPU; else it is a share of the cores, or all of them."""
+        return "CUDA_VISIBLE_DEVICES" in self.environment
+
 
 def find_slots(gpus: str | None = None) -> list[Slot]:
-    """One slot for each GPU that may be used, else one for all cores, or as many as `CPU_SLOTS` says.
+    """One slot for each GPU that may be used, else one for each job of a small model that finds a core and
+    4 GB; a job of any other model takes all of these.
 
     `gpus` names GPUs by number, such as "0,2"; without it, CUDA_VISIBLE_DEVICES of this process decides, and
     without that the driver's list, if the installed torch computes on GPUs at all. Raises `UserError` where
-    the names are none.
+    the names, or `CPU_SLOTS`, are none.
     """
     named = gpus if gpus is not None else os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is None:
@@ -56,24 +62,16 @@ def find_slots(gpus: str | None = None) -> list[Slot]:
 
 
 def _cpu_slots() -> list[Slot]:
-    named = os.environ.get(CPU_SLOTS, "1")
-    if not named.isascii() or not named.isdigit() or not 1 <= int(named[:9]) <= cores():
+    named, most = os.environ.get(CPU_SLOTS, ""), cores()
+    if named and (not named.isascii() or not named.isdigit() or not 1 <= int(named[:9]) <= most):
         raise UserError(
-            f"{CPU_SLOTS} is '{named[:20]}'. Set it to a number from 1 to {cores()}, the cores here."
+            f"{CPU_SLOTS} is '{named[:20]}'. Set it to a number from 1 to {most}, the cores here."
         )
-    count = int(named)
+    count = int(named) if named else max(1, min(most, memory_bytes() // _BYTES_OF_SMALL))
     if count == 1:
         return [Slot("all cores", {})]
-    threads, own = str(cores() // count), os.environ.get(CPU_SLOT)
-    names = [f"cores {number + 1} of {count}" for number in range(count)]
-    slots = [Slot(name, {"OMP_NUM_THREADS": threads, CPU_SLOT: name}) for name in names]
-    return [slot for slot in slots if slot.name == own] or slots
-
-
-def room_for_small_models() -> int:
-    """How many jobs of small models fit this machine side by side: a core and 4 GB each."""
-    record = hardware()
-    return max(1, min(int(record["cores"]), int(record["memory_bytes"]) // (4 * 2**30)))
+    threads = {"OMP_NUM_THREADS": str(most // count)}
+    return [Slot(f"cores {number} of {count}", threads) for number in range(1, count + 1)]
 
 
 def _uses_gpus() -> bool:
@@ -88,10 +86,19 @@ def _uses_gpus() -> bool:
 def one_slot(locks: Path, slots: Sequence[Slot], notify: Notify) -> Iterator[Slot]:
     """Have one of these slots alone, the first that nobody holds; where all are held it waits, and says so.
     The folder `locks` holds a lock for each slot.
-    This process and those that it starts then see no other GPU."""
+    Meanwhile this process and those that it starts see no other GPU, and no other cores; afterwards they
+    see what they saw before."""
     with _one_of(locks, slots, notify) as slot:
+        before = {name: os.environ.get(name) for name in slot.environment}
         os.environ.update(slot.environment)
-        yield slot
+        try:
+            yield slot
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from core.errors import UserError
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.machine.processes import Notify
-from core.pipeline.executor import Executor, Job, deal_out
+from core.pipeline.executor import Executor, Job, that_fit
 from core.runs.layout import Run
 from core.runs.state import RunState, fail, finish, queue_for, read_state, stop
 
@@ -59,8 +59,7 @@ class Conductor:
         """Begin what can begin, in order, while there is room; whether there was anything."""
         taken = {run for job in self._flights for run in job.runs}
         jobs = list(self._planned(taken.__contains__))
-        room = self._executor.room()
-        chosen = deal_out(jobs[:room], room)
+        chosen = that_fit(jobs, self._executor)
         for job in chosen:
             self._flights[job] = _Flight(job, {run: read_state(run) for run in job.runs})
             self._notify(f"{job} begins")

@@ -7,11 +7,12 @@ job stands in the folders of its runs.
 
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from core.experiments.small_models import slots_taken
 from core.machine.processes import end_group, exit_code, start_detached
 from core.machine.slots import Slot
 from core.runs.done import Stage
@@ -50,7 +51,11 @@ class Executor(Protocol):
     stops it ends its processes."""
 
     def room(self) -> int:
-        """How many jobs can begin now."""
+        """How many jobs can begin now, if each takes as little as one can."""
+        ...
+
+    def takes(self, job: Job) -> int:
+        """How much of that room a job takes."""
         ...
 
     def start(self, jobs: Sequence[Job]) -> None:
@@ -76,30 +81,33 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """Jobs as detached process groups on this machine, one in each of its slots."""
+    """Jobs as detached process groups on this machine, in as many of its slots as they take. Each job's own
+    process holds these, so that it also waits for work by hand."""
 
     seconds_to_stop: float | None = None
 
     def __init__(self, slots: Sequence[Slot]) -> None:
-        self._free = list(slots)
-        self._slots: dict[Job, Slot] = {}
+        self._slots = slots
+        self._taken: dict[Job, int] = {}
         self._children: dict[Job, subprocess.Popen[bytes]] = {}
 
     def room(self) -> int:
         """How many slots are free."""
-        return len(self._free)
+        return len(self._slots) - sum(self._taken.values())
+
+    def takes(self, job: Job) -> int:
+        """A slot, or all of them."""
+        return slots_taken(job.runs, self._slots)
 
     def start(self, jobs: Sequence[Job]) -> None:
-        """Give each job a slot, and start those that do not live as processes that write into their first
-        run's log."""
+        """Start those of the jobs that do not live as processes that write into their first run's log."""
         for job in jobs:
-            slot = self._slots[job] = self._free.pop(0)
+            self._taken[job] = self.takes(job)
             if not _is_worked_on(job):
                 (stage,) = job.stages
                 chosen = [part for run in job.runs for part in ("--of", run.name)]
-                verb = ["run", job.experiment, *chosen, "--stage", stage, "--go-on"]
-                log = job.runs[0].log_file
-                self._children[job] = start_detached(verb, job.root, log, **slot.environment)
+                verb = ["run", job.experiment, *chosen, "--stage", stage, "--one-gpu", "--go-on"]
+                self._children[job] = start_detached(verb, job.root, job.runs[0].log_file)
 
     def is_alive(self, job: Job) -> bool:
         """Whether a process of this job, started here or before, still works."""
@@ -117,10 +125,22 @@ class LocalExecutor:
                 end_group(state.process)
 
     def how_it_ended(self, job: Job) -> str | None:
-        """How the job's process ended; its slot is free again."""
-        self._free.append(self._slots.pop(job))
+        """How the job's process ended; its slots are free again."""
+        del self._taken[job]
         child = self._children.pop(job, None)
         return None if child is None else end_of(child.returncode)
+
+
+def that_fit(jobs: Iterable[Job], executor: Executor) -> list[Job]:
+    """The first of the jobs that can begin now, up to one that must wait for room; dealt out over the room
+    that they leave."""
+    room, chosen = executor.room(), list[Job]()
+    for job in jobs:
+        if not room or (taken := executor.takes(job)) > room:
+            break
+        chosen.append(job)
+        room -= taken
+    return deal_out(chosen, len(chosen) + room)
 
 
 def deal_out(jobs: Sequence[Job], room: int) -> list[Job]:

@@ -9,12 +9,12 @@ from pathlib import Path
 from core.errors import UserError
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.experiments.listing import chosen_runs
+from core.experiments.small_models import slots_held
 from core.machine.processes import Notify
-from core.machine.slots import find_slots, one_slot
 from core.pipeline.kinds_of_work import work_of
 from core.pipeline.shared_engine import engine_groups
 from core.pipeline.work import Progress
-from core.runs.layout import Run, runs_folder
+from core.runs.layout import Run
 
 
 def repeat_evaluations(root: Path, experiment: str, notify: Notify = lambda _: None) -> int:
@@ -24,7 +24,7 @@ def repeat_evaluations(root: Path, experiment: str, notify: Notify = lambda _: N
     can't be served, or a source no longer holds the tasks of the launch.
     """
     launched, answered = _answered(root, experiment)
-    with one_slot(runs_folder(root), find_slots(), notify):
+    with slots_held(answered, notify):
         for group in engine_groups(answered, launched):
             work_of(group[0]).repeat(launched, group)
     return len(answered)
@@ -39,7 +39,7 @@ def rescore_experiment(
     """
     launched, answered = _answered(root, experiment)
     seeds = launched.spec.eval_seeds
-    with one_slot(runs_folder(root), find_slots(), notify):
+    with slots_held(answered, notify):
         for group in engine_groups(answered, launched):
             left = [run for run in group if not all(run.candidates(seed).exists() for seed in seeds)]
             if left:

@@ -5,6 +5,7 @@ a model reads, and the weights by their effect: names, types, shapes and bytes, 
 import functools
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -92,6 +93,18 @@ def weights_fingerprint(paths: list[Path]) -> str:
                 begin, end = tensor["data_offsets"]
                 found.append((name, _bytes_of(file, begin, end), [tensor["dtype"], tensor["shape"]]))
     return fingerprint(sorted(found, key=lambda one: one[:2]))
+
+
+def weights_in(folder: Path) -> int | None:
+    """How many numbers the weights of a model folder hold; None where it holds none that can be read."""
+    count = 0
+    for path in folder.glob(f"*{_WEIGHTS}"):
+        with open_plain(path) as file:
+            shapes = [tensor["shape"] for tensor in (_tensors(file) or {}).values()]
+        if not all(type(side) is int for shape in shapes for side in shape):
+            return None
+        count += sum(math.prod(shape) for shape in shapes)
+    return count or None
 
 
 def _tensors(file: BinaryIO) -> dict[str, Any] | None:

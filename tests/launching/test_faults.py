@@ -161,16 +161,19 @@ def test_a_stop_of_one_run_lets_the_others_go_on(root: Path) -> None:
 
 
 def test_slots_are_gpus_and_each_process_sees_its_own(root: Path) -> None:
+    """The worker ends while two train; the one that a job starts has both GPUs again."""
     spec, held = spec_in(root, seeds=(0, 1, 2, 3)), hold(root, "train")
     runs = prepare(root, spec, ["launch"])
     worker = verb(root, "worker", "--gpus", "0,1")
     wait_for(lambda: at_work(runs[0], "train") and at_work(runs[1], "train"))  # two at a time
+    worker.terminate()
+    worker.communicate()
     held.unlink()
     wait_for(lambda: all_done(runs))
     check_whole(runs, spec)
+    assert {witnessed(run, "begin", "train")[0]["gpu"] for run in runs[:2]} == {"0", "1"}
     assert {witnessed(run, "begin", "train")[0]["gpu"] for run in runs} == {"0", "1"}
-    worker.terminate()
-    worker.communicate()
+    assert "in their order: GPU 0, GPU 1." in (root / "runs" / ".worker.log").read_text()
 
 
 @pytest.fixture

@@ -1,21 +1,24 @@
 """One slot, one heavy process: what the queue starts and what a person asks for take turns."""
 
 import itertools
+import os
 import subprocess
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from core.errors import UserError
 from core.launching.launch import prepare
-from core.machine import slots
+from core.machine import hardware, slots
 from core.machine.slots import Slot, all_slots, find_slots, one_slot
 from core.runs.layout import Run
 from core.runs.state import state_of
 from tests.patience import wait_for
 from tests.pipeline.driving import spec_in, verb
-from tests.pipeline.trivial import end_all, trivial_root, witnessed
+from tests.pipeline.trivial import end_all, hold, trivial_root, witnessed
 
 GPUS = [Slot("GPU 0", {"CUDA_VISIBLE_DEVICES": "0"}), Slot("GPU 1", {"CUDA_VISIBLE_DEVICES": "1"})]
 
@@ -28,34 +31,92 @@ def test_gpus_are_slots_only_where_the_installed_torch_computes_on_them(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(slots, "list_gpus", lambda: ["H100, 80 GB", "H100, 80 GB"])
     monkeypatch.setattr(slots.metadata, "version", lambda _: version)
-    assert find_slots() == (GPUS if count else [Slot("all cores", {})])
+    assert [slot.is_gpu for slot in find_slots()] == [True, True] if count else not find_slots()[0].is_gpu
     assert find_slots("0,1") == GPUS, "what is named is taken"
 
 
-def test_small_models_share_the_cores_of_a_machine_without_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def four_cores(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A machine of four cores and 24 GB, without a GPU."""
     monkeypatch.setattr(slots, "list_gpus", list)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.delenv(slots.CPU_SLOTS, raising=False)
     monkeypatch.setattr(slots, "cores", lambda: 4)
-    for count, threads in ((2, "2"), (3, "1"), (4, "1")):
-        monkeypatch.setenv(slots.CPU_SLOTS, str(count))
+    monkeypatch.setattr(slots, "memory_bytes", lambda: 24 * 2**30)
+    return monkeypatch
+
+
+def test_a_machine_without_gpus_has_a_slot_for_each_core(four_cores: pytest.MonkeyPatch) -> None:
+    for named, count, threads in (("", 4, "1"), ("2", 2, "2"), ("3", 3, "1"), ("4", 4, "1")):
+        four_cores.setenv(slots.CPU_SLOTS, named)
         shared = find_slots()
         assert len({slot.name for slot in shared}) == count
         assert {slot.environment["OMP_NUM_THREADS"] for slot in shared} == {threads}
-        with monkeypatch.context() as job:  # which sees its own slot alone, so that it waits for no other
-            job.setenv(slots.CPU_SLOT, shared[-1].environment[slots.CPU_SLOT])
-            assert find_slots() == shared[-1:]
-    for wrong in ("0", "5", "-1", "two", "", "9" * 5000):
-        monkeypatch.setenv(slots.CPU_SLOTS, wrong)
+    four_cores.setenv(slots.CPU_SLOTS, "1")
+    assert find_slots() == [Slot("all cores", {})]
+    for wrong in ("0", "5", "-1", "two", "9" * 5000):
+        four_cores.setenv(slots.CPU_SLOTS, wrong)
         with pytest.raises(UserError, match="Set it to a number from 1 to 4, the cores here"):
             find_slots()
 
 
 @pytest.mark.parametrize(("count", "gigabytes", "fit"), [(2, 24, 2), (8, 16, 4), (4, 3, 1)])
 def test_a_small_model_takes_a_core_and_four_gigabytes(
-    monkeypatch: pytest.MonkeyPatch, count: int, gigabytes: int, fit: int
+    four_cores: pytest.MonkeyPatch, count: int, gigabytes: int, fit: int
 ) -> None:
-    monkeypatch.setattr(slots, "hardware", lambda: {"cores": count, "memory_bytes": gigabytes * 2**30})
-    assert slots.room_for_small_models() == fit
+    four_cores.setattr(slots, "cores", lambda: count)
+    four_cores.setattr(slots, "memory_bytes", lambda: gigabytes * 2**30)
+    assert len(find_slots()) == fit
+
+
+def test_a_container_has_the_memory_that_it_is_limited_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(hardware, "_CONTAINER_LIMIT", limit)
+    whole = hardware.memory_bytes()
+    for written, wanted in (("1073741824\n", 2**30), ("max\n", whole), (f"{2**62}\n", whole)):
+        limit.write_text(written)
+        assert hardware.memory_bytes() == wanted
+
+
+def test_after_its_slot_a_process_sees_what_it_saw_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may start the next worker, which has the whole machine."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    both = Slot("GPU 1", {"CUDA_VISIBLE_DEVICES": "1", "OMP_NUM_THREADS": "1"})
+    with pytest.raises(KeyError), one_slot(tmp_path, [both], print):
+        assert (os.environ["CUDA_VISIBLE_DEVICES"], os.environ["OMP_NUM_THREADS"]) == ("1", "1")
+        raise KeyError
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1" and "OMP_NUM_THREADS" not in os.environ
+
+
+def test_small_models_work_side_by_side_with_threads_of_their_own(
+    tmp_path: Path, trivial: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two trainings at once on the cores of this machine; the worker that a job starts has them all again."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setenv(slots.CPU_SLOTS, "2")
+    if slots.cores() < 2:
+        pytest.skip("one core")
+    root = trivial_root(tmp_path)
+    save_file({"weights": np.zeros(9, np.float32)}, root / "data" / "models" / "tiny" / "model.safetensors")
+    held = hold(root, "train")
+    runs = prepare(root, spec_in(root, steps=4, seeds=(0, 1, 2)), ["launch"])
+    worker = by_hand(root, "worker")
+    wait_for(lambda: sum(bool(witnessed(run, "begin", "train")) for run in runs) == 2)
+    worker.terminate()
+    assert "cores 1 of 2, cores 2 of 2" in "".join(worker.communicate())
+    held.unlink()
+    wait_for(lambda: all(state_of(run).state == "done" for run in runs))
+    end_all(root)
+    begun = [one for run in runs for one in witnessed(run, "begin", "train")]
+    assert {one["threads"] for one in begun} == {str(slots.cores() // 2)} and len(begun) == 3
+    log = (root / "runs" / ".worker.log").read_text()
+    assert "cores 1 of 2, cores 2 of 2" in log, "a job started the next worker"
 
 
 def test_each_takes_a_free_slot_or_waits_with_a_notice(
@@ -107,7 +168,7 @@ def test_on_a_machine_without_gpus_heavy_work_takes_turns(
     spans = sorted(span for run in [asked, *runs] for span in spans_of(run))
     assert [span[2] for span in spans].count("train") == 4 and len(spans) == 10
     assert all(one[1] <= other[0] for one, other in itertools.pairwise(spans)), spans
-    assert any("Waits for all cores: other work of this project goes on there." in one for one in said)
+    assert any("Waits for" in one and ": other work of this project goes on there." in one for one in said)
 
 
 def by_hand(root: Path, *arguments: str) -> "subprocess.Popen[str]":

@@ -42,9 +42,14 @@ class Clockwork:
     scored: dict[Run, float] = field(default_factory=dict)
     idle_with_work: list[float] = field(default_factory=list)
     seconds_to_stop: float | None = None
+    large: set[str] = field(default_factory=set)
+    """Variants whose jobs take all slots."""
 
     def room(self) -> int:
-        return self.slots - len(self.ends)
+        return self.slots - sum(self.takes(job) for job in self.ends)
+
+    def takes(self, job: Job) -> int:
+        return self.slots if self.large & {run.variant for run in job.runs} else 1
 
     def start(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
@@ -91,6 +96,26 @@ def test_every_run_is_done_and_no_slot_is_free_while_something_can_run(
     clock = Clockwork(slots, {"train": 3.0, "infer": 2.0})
     worked_through(runs, clock)
     assert set(clock.scored) == set(runs) and clock.idle_with_work == []
+
+
+def test_a_large_model_waits_for_all_cores_and_lets_nothing_pass(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order, "is_short_training", lambda _: False)
+    clock = Clockwork(2, {"train": 3.0, "infer": 2.0}, large={"b"})
+    worked_through(runs, clock)
+    assert set(clock.scored) == set(runs)
+    spans = [(at, at + clock.seconds[job.stages[0]], job) for at, job in clock.begun]
+    beside = [
+        (job, other)
+        for begin, end, job in spans
+        for begun, ended, other in spans
+        if job != other and begin < ended and begun < end
+    ]
+    assert beside, "small ones share the machine"
+    assert not [run for pair in beside for job in pair for run in job.runs if run.variant == "b"]
+    first = {run.variant: at for at, job in reversed(clock.begun) for run in job.runs}
+    assert first["a"] < first["b"] < first["c"], "the small ones behind it wait, too"
 
 
 def test_after_long_trainings_each_variant_has_scores_before_any_second_seed(

@@ -134,7 +134,8 @@ def _wait(run: Run, stage: str) -> None:
 def _note(run: Run, what: str, stage: str) -> None:
     record = {"what": what, "stage": stage, "pid": os.getpid(), "time": time.time()}
     gpu = os.environ.get("CUDA_VISIBLE_DEVICES")
-    append_record(run.folder / "witness.jsonl", {**record, "gpu": gpu})
+    threads = os.environ.get("OMP_NUM_THREADS")
+    append_record(run.folder / "witness.jsonl", {**record, "gpu": gpu, "threads": threads})
 
 
 def _evaluations(name: str) -> Any:
