@@ -3,7 +3,8 @@
 Sizes are counted on the real tasks, where one token stands for one character, as the embedded tokenizer
 writes; larger vocabularies need fewer. Minutes are what a stage takes to start plus its work by its rate,
 both as finished runs of this machine reported them: of the same base model, method and engine, and as near in
-size as there are. Where there are none, minutes and bytes are unknown.
+size as there are. Where there are none, minutes and bytes are unknown. So are the minutes of a depth-first
+search, which asks as often as a model's answers branch; its tokens are those of one answer for each view.
 """
 
 import functools
@@ -50,7 +51,7 @@ class Size:
     """How large an experiment is, all runs together.
 
     `adapting_runs` have test-time training per group, of `adaptation_tokens` where it goes by steps, and of
-    `adaptation_seconds` where it has a budget.
+    `adaptation_seconds` where it has a budget. Where it `searches`, attempts are views.
     """
 
     runs: int
@@ -62,6 +63,7 @@ class Size:
     adapting_runs: int = 0
     adaptation_tokens: int = 0
     adaptation_seconds: float = 0.0
+    searches: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ def size_of(root: Path, spec: ExperimentSpec) -> Size:
         attempts=outputs * spec.evaluation.inference.attempts * len(spec.eval_seeds) * runs,
         training_tokens=round(trained * len(spec.train_seeds)),
         inference_tokens=sent * len(spec.eval_seeds) * len(spec.train_seeds),
+        searches=spec.evaluation.inference.search is not None,
         **_adaptation(recipes, tasks, len(spec.train_seeds)),
     )
 
@@ -202,7 +205,7 @@ def measured(root: Path, spec: ExperimentSpec) -> Measured:
     inference = spec.evaluation.inference
     recipes = [spec.recipe_of(variant) for variant in spec.variants]
     kinds: dict[Kind, Load] = {
-        (recipe.base_model, recipe.training.method, inference.engine): _load(
+        (recipe.base_model, recipe.training.method, inference.engine, inference.search is not None): _load(
             recipe.training.model_dump(), inference.model_dump()
         )
         for recipe in recipes
@@ -223,7 +226,8 @@ def measured(root: Path, spec: ExperimentSpec) -> Measured:
     )
 
 
-Kind = tuple[str, str, str]
+Kind = tuple[str, str, str, bool]
+"""Base model, method, engine, and whether it searches."""
 Load = tuple[float, float]
 """Tokens of a training step and of a task's attempts, at most."""
 
@@ -259,7 +263,8 @@ def _kind_of(run: Run) -> tuple[Kind, Load] | None:
         made_by = record.get("hardware") or _here()
         if any(made_by.get(part) != value for part, value in _here().items()):
             return None
-        kind = recipe["base_model"], recipe["training"]["method"], inference["engine"]
+        searches = inference.get("search") is not None
+        kind = recipe["base_model"], recipe["training"]["method"], inference["engine"], searches
         return kind, _load(recipe["training"], inference)
     except (UserError, KeyError, TypeError):
         return None
@@ -318,7 +323,7 @@ def _median(values: list[float]) -> float | None:
 
 
 def seconds_needed(size: Size, known: Measured) -> float | None:
-    """Seconds until all runs are done, one stage after another; None while a speed is unknown.
+    """Seconds until all runs are done, one stage after another; None for a search or an unknown speed.
 
     A training starts as answering does: a process begins and loads the base model. So does test-time training
     where no run tells.
@@ -335,8 +340,9 @@ def seconds_needed(size: Size, known: Measured) -> float | None:
 
 def seconds_per_task(size: Size, known: Measured) -> float | None:
     """Seconds that a run spends on a task, test-time training and all its evaluations together, as contests
-    limit it; None while a speed is unknown. Where some runs adapt only, of those that do the most."""
-    inference = _seconds(size.inference_tokens, known.inference_speed)
+    limit it; None while a speed is unknown, or for a search. Where some adapt, of those that do the most.
+    """
+    inference = _inference_seconds(size, known)
     adapting = _adapting_seconds(size, known)
     if inference is None or adapting is None:
         return None
@@ -344,11 +350,12 @@ def seconds_per_task(size: Size, known: Measured) -> float | None:
 
 
 def _answering_seconds(size: Size, known: Measured) -> float | None:
-    inference, adapting = (
-        _seconds(size.inference_tokens, known.inference_speed),
-        _adapting_seconds(size, known),
-    )
+    inference, adapting = _inference_seconds(size, known), _adapting_seconds(size, known)
     return None if inference is None or adapting is None else inference + adapting
+
+
+def _inference_seconds(size: Size, known: Measured) -> float | None:
+    return None if size.searches else _seconds(size.inference_tokens, known.inference_speed)
 
 
 def _adapting_seconds(size: Size, known: Measured) -> float | None:

@@ -60,7 +60,9 @@ def costs(
     per_task: float | None = None,
 ) -> str:
     """Six numbers: runs, tasks, attempts, tokens, time (of each task beside it), disk."""
-    unknown = "not measured yet"
+    unknown, ahead = "not measured yet", "not known ahead"
+    no_time = ahead if size.searches else unknown
+    reason = "a search asks as often as answers branch" if size.searches else "known after the first run"
     measured = f"from {known.runs} earlier run{'s' if known.runs != 1 else ''} of this base model"
     measured += "" if known.alike else ", all of other sizes: roughly"
     if per_task is not None:
@@ -68,19 +70,23 @@ def costs(
     numbers = [
         ("runs", f"{size.runs}", "one training each"),
         ("evaluated tasks", f"{size.tasks:,}", f"test outputs: {size.outputs:,}"),
-        ("attempts", amount(size.attempts), "over all evaluations"),
+        (
+            "searched views" if size.searches else "attempts",
+            amount(size.attempts),
+            "over all evaluations",
+        ),
         (
             "tokens",
             f"≈ {amount(size.training_tokens + size.adaptation_tokens + size.inference_tokens)}",
             _tokens_in_words(size),
         ),
-        ("time", unknown if seconds is None else f"≈ {seconds_in_words(seconds)}",
-         measured if seconds is not None else "known after the first run"),
+        ("time", no_time if seconds is None else f"≈ {seconds_in_words(seconds)}",
+         measured if seconds is not None else reason),
         ("disk", unknown if kept is None else f"≈ {bytes_in_words(kept)}", f"{bytes_in_words(free)} free"),
     ]  # fmt: skip
     tiles = "".join(
         f'<div><div class="name">{name}</div>'
-        f'<div class="number{" unknown" if number == unknown else ""}">{number}</div>'
+        f'<div class="number{" unknown" if number in (unknown, ahead) else ""}">{number}</div>'
         f'<div class="detail">{detail}</div></div>'
         for name, number, detail in numbers
     )

@@ -1,6 +1,7 @@
 """Before a launch: drafts of specs, what differs, what is missing, and what it will cost."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from core.specs.edit import as_yaml, changed_text, save_spec, stands_in_the_way,
 from core.specs.spec import ExperimentSpec, list_specs, read_spec, spec_from_text
 from core.storage.files import append_records, write_json
 from core.storage.models import SHIPPED
+from dashboard.components.launch_card import costs
 from tests.training.tiny import tiny_root, tiny_spec
 
 
@@ -261,6 +263,23 @@ def test_a_run_that_waited_for_others_does_not_start_slowly(root: Path) -> None:
     later = [{**one, "time": one["time"] + 900 * (one["stage"] != "train")} for one in lines]
     waited.write_text("".join(f"{json.dumps(one)}\n" for one in later))
     assert measured(root, spec_of()).starts == {"infer": 10.0, "score": 8.0}
+
+
+def test_a_search_has_no_time_and_measures_none(root: Path) -> None:
+    """How many requests it takes is known once the model has answered; the page says so."""
+    evaluation = tiny_spec()["evaluation"]
+    searching = {**evaluation, "inference": {**evaluation["inference"], "search": {"min_probability": 0.1}}}
+    metrics = ["found"]
+    spec = spec_of(evaluation=searching, metrics=metrics)
+    finished_run(root, spec_of(name="plain"), 50.0)
+    size, known = size_of(root, spec), Measured(1, 50.0, None, 500.0, {"infer": 10.0})
+    assert size.searches and measured(root, spec) == Measured()
+    assert seconds_needed(size, known) is None and seconds_per_task(size, known) is None
+    assert seconds_needed(replace(size, searches=False), known) is not None
+    card = costs(size, known, None, None, 10**9)
+    assert "a search asks as often as answers branch" in card and "searched views" in card
+    finished_run(root, spec_of(name="searched", evaluation=searching, metrics=metrics), 70.0)
+    assert (measured(root, spec).training_speed, measured(root, spec_of()).training_speed) == (70.0, 50.0)
 
 
 def test_a_broken_record_is_no_measurement(root: Path) -> None:
