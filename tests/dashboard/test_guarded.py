@@ -85,13 +85,21 @@ def changing() -> set[str]:
 def unguarded(tree: ast.Module, module: str, forbidden: set[str]) -> list[str]:
     """Where a page refers to what changes something outside of a guard's arguments."""
     names = defined(tree, module)
-    guarded = {
-        id(part)
+    arguments = [
+        argument
         for call in ast.walk(tree)
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in GUARDS
         for argument in call.args
-        for part in ast.walk(argument)
-    }
+    ]
+    handed = {argument.id for argument in arguments if isinstance(argument, ast.Name)}
+    local = [
+        inner
+        for outer in ast.walk(tree)
+        if isinstance(outer, ast.FunctionDef)
+        for inner in ast.walk(outer)
+        if inner is not outer and isinstance(inner, ast.FunctionDef) and inner.name in handed
+    ]
+    guarded = {id(part) for top in (*arguments, *local) for part in ast.walk(top)}
     found = []
     for part in ast.walk(tree):
         if id(part) in guarded:
