@@ -17,7 +17,7 @@ from core.results.tables import measured
 from core.scoring.metrics import parse_metric
 from core.spread.intervals import known, mean_and_variance
 from core.spread.planning import std_interval
-from core.spread.verdict import pooled_noise
+from core.spread.variances import pooled_noise
 
 AVERAGED_OVER_ATTEMPTS = ("accuracy", "correct_pixels", "correct_size", "unanswered")
 
@@ -56,6 +56,11 @@ class Pilot:
     evaluation: float | None = None
     residual: float | None = None
     averages_attempts: bool = False
+
+    @property
+    def carries_over(self) -> bool:
+        """Whether the runs split their noise, so that other evaluations and tasks can be planned."""
+        return self.training is not None and self.evaluation is not None
 
     def std_for(self, design: Design) -> float:
         """The std between run means of another design: the one seen, times √ of what the components make of

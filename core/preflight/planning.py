@@ -70,7 +70,7 @@ def _designs(known_noise: Pilot, base: Design) -> Iterator[Design]:
     time.
     """
     yield base
-    if known_noise.training is None:
+    if not known_noise.carries_over:
         return
     yield from (replace(base, evaluations=count) for count in EVALUATIONS_SHOWN if count != base.evaluations)
     if base.tasks:

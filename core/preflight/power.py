@@ -47,10 +47,12 @@ class Detectable:
             self.design.evaluations,
             self.design.attempts,
         ):
-            carried = (
-                f", measured on {seen.tasks} tasks × {seen.evaluations} evaluations × {seen.attempts}"
-                f" attempts and"
-                f" carried over to {self.design.tasks} × {self.design.evaluations} × {self.design.attempts}"
+            carried = f", measured on {seen.tasks} tasks × {seen.evaluations} evaluations × {seen.attempts}"
+            carried += (
+                f" attempts and carried over to {self.design.tasks} × {self.design.evaluations} ×"
+                f" {self.design.attempts}"
+                if self.pilot.carries_over
+                else " attempts; runs evaluated once can't tell how other numbers would change it"
             )
         return f"{sentence} (Noise between runs as in '{self.experiment}'{carried}.)"
 

@@ -30,22 +30,20 @@ TERMS = {
     " from it. Evaluations of a training are averaged first. 0.8 is the spread of one training, not the error"
     " of the mean",
     "no ±": "one training: its spread is unknown, which is not 0",
-    "[40.1, 42.3]": "the mean of very many trainings, evaluated with any seeds, lies in here, in 95 of 100"
-    " such"
-    " intervals",
+    "[40.1, 42.3]": "the mean of very many trainings, evaluated with any seeds, lies in here, in about 95 of"
+    " 100 such intervals",
     "better, worse": "the difference to the baseline is larger than the noise between trainings explains."
-    " The noise"
-    " is pooled over the variants, the error is shared by all comparisons of the table (Dunnett): where"
-    " nothing"
-    " differs, at most 5 of 100 tables show any difference",
+    " The noise is pooled over the variants, the error is shared by all comparisons of the table (Dunnett):"
+    " where nothing differs, at most 5 of 100 tables show any difference, up to 10 where the baseline varies"
+    " twice as much as the others",
     "cannot tell": "it is not, or there are too few trainings; that is no proof that both are equal",
     "+2.2 [+0.9, +3.5]": "a difference to the baseline, with the interval that belongs to the verdict",
     "letters a, ab, b": "recipes that share a letter can't be told apart, by the same verdict for all pairs",
     "exploratory": "a metric that is not the first of the spec: who looks at five finds one that differs by"
     " chance in"
     " one of six tables",
-    "training std, evaluation std": "how much trainings of one recipe differ with evaluation noise taken out,"
-    " and how much evaluation seeds differ",
+    "training std, evaluation std": "how much trainings of one recipe differ, with evaluation noise taken out"
+    " where each was evaluated more than once, and how much evaluation seeds differ",
 }
 """What stands in a table, and what it means."""
 

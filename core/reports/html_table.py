@@ -26,6 +26,7 @@ from core.results.number_format import (
 from core.results.verdicts import Row
 from core.spread.intervals import SCOPES
 
+_ONCE = "evaluation noise in it, as each was evaluated once"
 FIGURE_SPACE = "\u2007"
 """As wide as a digit, and kept by a browser beside another space."""
 
@@ -177,10 +178,9 @@ def _line(
         found.append(_cell(row.letters, "Variants that share a letter can't be told apart."))
     found.append(_against(row, baseline))
     if split:
-        found.append(
-            _cell(_deviation(row.sd_training, row), "Between trainings, evaluation noise taken out.")
-        )
-        found.append(_cell(_deviation(row.sd_evaluation, row), "Between evaluation seeds."))
+        words = "evaluation noise taken out" if row.sd_evaluation is not None else _ONCE
+        found.append(_cell(spread_text_of(row.sd_training, row.unit), f"Between trainings, {words}."))
+        found.append(_cell(spread_text_of(row.sd_evaluation, row.unit), "Between evaluation seeds."))
     return [*found, *(number(metric) for metric in metrics if metric != judged)]
 
 
@@ -240,12 +240,6 @@ def _p_sentence(row: Row) -> str:
         f"{p_text(found.p)} for the whole table, {p_value(found.p_alone)} had nothing else been compared;"
         f" {found.degrees_of_freedom:g} degrees of freedom. The interval is that of the whole table."
     )
-
-
-def _deviation(value: float | None, row: Row) -> str:
-    if value is None:
-        return UNKNOWN
-    return "≈ 0" if value == 0 else spread_text_of(value, row.unit)
 
 
 def _cell(text: str, title: str, kind: str = "", tag: str = "td") -> str:

@@ -169,9 +169,14 @@ def components_table(records: Records, line: str = "") -> Table:
     """A line per component of the spread (records of `core.results.noise.spread_records`)."""
     header = ["variant", "metric", "component", "std", "degrees of freedom"]
     rows = [
-        [record["variant"], record["metric"], record["component"], *spread_text(record)] for record in records
+        [record["variant"], record["metric"], _component(record), *spread_text(record)] for record in records
     ]
     return Table(header, rows, list(records), 3, line)
+
+
+def _component(record: Mapping[str, Any]) -> str:
+    """A component, with the sources that can't be told from it."""
+    return f"{record['component']}, {record['includes']} in it" if record["includes"] else record["component"]
 
 
 def plan_table(records: Records, line: str = "") -> Table:

@@ -11,7 +11,7 @@ from core.errors import UserError
 from core.results.loading import Scores
 from core.results.tables import measured
 from core.spread.intervals import known, mean_and_variance
-from core.spread.verdict import BorrowedNoise, pooled_noise
+from core.spread.variances import BorrowedNoise, pooled_noise
 
 
 def borrowed_noise(

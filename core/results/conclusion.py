@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from core.results.loading import Scores
 from core.results.number_format import decimals_for, p_text, percent, scale_of, unit_words
 from core.results.verdicts import Row, verdict_rows
-from core.spread.verdict import BETTER, CANNOT_TELL, WORSE, BorrowedNoise
+from core.spread.variances import BorrowedNoise
+from core.spread.verdict import BETTER, CANNOT_TELL, WORSE
 
 MOST_NAMED = 3
 

@@ -20,29 +20,25 @@ OF_RUN_MEANS = " of run means"
 BY_LIKELIHOOD = ", by likelihood"
 
 
-def run_mean_components(
-    variants: Iterable[Sequence[Any]], *, shared: bool, level: float = 0.95
-) -> Components | None:
+def run_mean_components(variants: Iterable[Sequence[Any]], *, shared: bool) -> Components | None:
     """Components of run means, pooled over variants; None without a known score. `shared`: all runs have the
     same views."""
-    return _pooled(variants, shared_run_components if shared else run_components, level)
+    return _pooled(variants, shared_run_components if shared else run_components)
 
 
-def task_components(
-    variants: Iterable[Sequence[Any]], *, shared: bool, level: float = 0.95
-) -> Components | None:
+def task_components(variants: Iterable[Sequence[Any]], *, shared: bool) -> Components | None:
     """Components of single tasks, pooled over variants; None without a known score."""
-    return _pooled(variants, shared_components if shared else components, level)
+    return _pooled(variants, shared_components if shared else components)
 
 
-def _pooled(variants: Iterable[Sequence[Any]], decompose: Any, level: float) -> Components | None:
+def _pooled(variants: Iterable[Sequence[Any]], decompose: Any) -> Components | None:
     tables = []
     for runs in variants:
         try:
-            tables.append(decompose(runs, level))
+            tables.append(decompose(runs))
         except ValueError:  # no known score
             continue
-    return pooled(tables, level) if tables else None
+    return pooled(tables) if tables else None
 
 
 @dataclass(frozen=True)
@@ -96,13 +92,15 @@ def noise(scores: Scores, metric: str, aggregation: str = "by_task") -> Noise:
 
 
 def spread_records(
-    scores: Scores, metrics: Sequence[str], aggregation: str = "by_task", level: float = 0.95
+    scores: Scores, metrics: Sequence[str], aggregation: str = "by_task"
 ) -> list[dict[str, Any]]:
-    """Where the spread comes from: variant, metric, unit, component, variance, sd, degrees_of_freedom.
+    """Where the spread comes from: variant, metric, unit, component, includes, variance, sd,
+    degrees_of_freedom.
 
     Components "training of run means", "evaluation of run means" and, where all runs have the same views,
     "training×evaluation of run means" come from one number per evaluation; task, training, task×training and
-    so on from single tasks, where they are known. The variant "(all)" pools what varies within variants.
+    so on from single tasks, where they are known. `includes` names sources that the runs can't tell from the
+    component, as evaluation where each run has one. The variant "(all)" pools what varies within variants.
     """
     records: list[dict[str, Any]] = []
     if scores.experiment.summaries:
@@ -112,18 +110,14 @@ def spread_records(
         groups = {variant: [runs] for variant, runs in found.values.items()}
         groups[ALL_VARIANTS] = list(found.values.values())
         for variant, group in groups.items():
-            table = (
-                None
-                if scores.experiment.summaries
-                else run_mean_components(group, shared=found.shared, level=level)
-            )
+            table = None if scores.experiment.summaries else run_mean_components(group, shared=found.shared)
             if table is None:
                 continue
             records += _component_records(variant, found, table, OF_RUN_MEANS)
             if variant == ALL_VARIANTS and not found.shared:
                 records += _likelihood_records(found, group)
             if not scores.experiment.imported:
-                cells = task_components(group, shared=found.shared, level=level)
+                cells = task_components(group, shared=found.shared)
                 records += _component_records(variant, found, cells, "") if cells else []
     return records
 
@@ -139,6 +133,7 @@ def _likelihood_records(found: Measured, group: Sequence[Sequence[Any]]) -> list
             "metric": found.metric,
             "unit": found.unit,
             "component": f"{name}{OF_RUN_MEANS}{BY_LIKELIHOOD}",
+            "includes": "",
             "variance": variance,
             "sd": None if variance is None else variance**0.5,
             "degrees_of_freedom": freedom,
@@ -155,6 +150,7 @@ def _component_records(variant: str, found: Measured, table: Components, ending:
             "metric": found.metric,
             "unit": found.unit,
             "component": f"{part.name}{ending}",
+            "includes": ", ".join(name for name in part.includes if not ending or name in of_runs),
             "variance": part.variance,
             "sd": part.sd,
             "degrees_of_freedom": part.degrees_of_freedom,

@@ -61,8 +61,10 @@ def percent(value: float | None, decimals: int = 1, sign: bool = False, unit: st
 
 
 def spread_text_of(value: float | None, unit: str = SHARE) -> str:
-    """A std in its unit with the digits that it deserves, without a sign or a unit."""
-    return percent(value, decimals_for(None if value is None else scale_of(unit) * value), unit=unit)
+    """A std in its unit with the digits that it deserves, without a sign or a unit; "≈ 0" where these show
+    none."""
+    text = percent(value, decimals_for(None if value is None else scale_of(unit) * value), unit=unit)
+    return "≈ 0" if text != UNKNOWN and float(text) == 0 else text
 
 
 def mean_and_std(record: Mapping[str, Any], with_n: bool = True) -> str:
@@ -205,13 +207,13 @@ def _range(counts: Sequence[int]) -> str:
 
 def noise_sentence(noise: "Noise") -> str:
     """Where the noise of one run's mean comes from, in points, and what common views save."""
-    training = None if noise.training is None else _deviation(noise.training, noise.unit)
+    training = None if noise.training is None else spread_text_of(noise.training, noise.unit)
     if training is not None and noise.training == 0 and noise.training_high:
         training += f" (at most {spread_text_of(noise.training_high, noise.unit)})"
     parts = {
-        "evaluation": None if noise.evaluation is None else _deviation(noise.evaluation, noise.unit),
-        "training": training,
-        "tasks": None if noise.tasks is None else _deviation(noise.tasks, noise.unit),
+        "evaluation": None if noise.evaluation is None else spread_text_of(noise.evaluation, noise.unit),
+        "training" if noise.evaluation is not None else "training and evaluation together": training,
+        "tasks": None if noise.tasks is None else spread_text_of(noise.tasks, noise.unit),
     }
     shown = [f"{name} {text}" for name, text in parts.items() if text is not None]
     if not shown:
@@ -234,10 +236,6 @@ def _views_sentence(noise: "Noise") -> str:
         f"{common}: {noise.evaluations} evaluations per run compare as well as {count} with views"
         " of their own."
     )
-
-
-def _deviation(sd: float, unit: str) -> str:
-    return "≈ 0" if sd == 0 else spread_text_of(sd, unit)
 
 
 def spread_text(record: Mapping[str, Any]) -> tuple[str, str]:

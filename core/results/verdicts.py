@@ -20,7 +20,8 @@ from core.spread.intervals import SCOPES, Summary
 from core.spread.planning import runs_needed
 from core.spread.scope_verdicts import compare_scope, comparisons_beside
 from core.spread.scopes import summarize_scope
-from core.spread.verdict import BorrowedNoise, Comparison, Verdicts, judge
+from core.spread.variances import BorrowedNoise
+from core.spread.verdict import Comparison, Verdicts, judge
 
 LARGEST_TABLE_WITH_LETTERS = 60
 """Beyond this many variants the letters of a table help nobody and their number may explode."""

@@ -9,13 +9,12 @@ each source. Negative estimates are kept: they say "not distinguishable from 0".
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import special
 
 from core.scoring.metrics import Floats
-from core.spread.intervals import ROUNDING, satterthwaite
+from core.spread.intervals import ROUNDING
 from core.spread.scopes import Runs, cells_of
 
 Sizes = tuple[int, int, int, int]
@@ -33,10 +32,8 @@ class Component:
     """One source of spread. None is unknown: the data can't tell this source from others.
 
     `variance` is the estimate by moments, negative where the mean square is below its noise.
-    `degrees_of_freedom` belong to the mean square, `effective_freedom` (Satterthwaite) to the variance.
-    `low`, `high` bound the variance: known where the estimate is positive (`high` where it is finite), exact
-    for a variance that is one mean square, approximate otherwise. `includes` names sources that can't be
-    told apart from this one here and are part of its variance.
+    `degrees_of_freedom` belong to the mean square. `includes` names sources that can't be told apart from
+    this one here and are part of its variance.
     """
 
     name: str
@@ -44,9 +41,6 @@ class Component:
     sum_of_squares: float | None
     mean_square: float | None
     variance: float | None
-    effective_freedom: float | None = None
-    low: float | None = None
-    high: float | None = None
     includes: tuple[str, ...] = ()
 
     @property
@@ -76,53 +70,40 @@ class Components:
         return next(part for part in self.parts if part.name == name)
 
 
-def crossed_components(cells: Sequence[Sequence[Any]] | Floats, level: float = 0.95) -> Components:
-    """Components from `cells[task][training][evaluation]`; trainings may have unequal evaluations.
+def components(runs: Runs) -> Components:
+    """Components of one variant from runs → evaluations → tasks (or numbers: then see `run_components`).
 
-    With E_r evaluations of training r, N = ΣE_r, e₀ = (N − ΣE_r²/N)/(R − 1), e₁ = ΣE_r²/N and T tasks,
-    the expected mean squares are (Searle, Casella & McCulloch 1992, chapter 4, written for this design)
+    Runs may have unequal evaluations. With E_r evaluations of run r, N = ΣE_r, e₀ = (N − ΣE_r²/N)/(R − 1),
+    e₁ = ΣE_r²/N and T tasks, the expected mean squares are (Searle, Casella & McCulloch 1992, chapter 4,
+    written for this design)
         task           residual + e₁·task×training + N·task
         training       residual + e₀·task×training + T·evaluation + T·e₀·training
         task×training  residual + e₀·task×training
         evaluation     residual + T·evaluation
         residual       residual
     and are solved for the variances. Evaluations that are NaN for every task are padding; tasks with an
-    unknown cell are left out and counted. Sources without degrees of freedom (one evaluation per
-    training, one training, one task) are None, and whoever absorbs them says so in `includes`.
+    unknown cell are left out and counted. Sources without degrees of freedom (one evaluation per run, one
+    run, one task) are None, and whoever absorbs them says so in `includes`. Raises ValueError where nothing
+    is known.
     """
-    trainings = len(cells[0]) if len(cells) else 0
-    if any(len(task) != trainings for task in cells):
-        raise ValueError("every task needs the same trainings; mark unknown cells as NaN")
-    tables = []
-    for training in range(trainings):
-        longest = max(np.size(task[training]) for task in cells)
-        columns = [np.full(longest, np.nan) for _ in cells]
-        for column, task in zip(columns, cells, strict=True):
-            column[: np.size(task[training])] = np.ravel(np.asarray(task[training], dtype=np.float64))
-        tables.append(np.array(columns).T)
-    return _components(tables, level)
-
-
-def components(runs: Runs, level: float = 0.95) -> Components:
-    """Components of one variant from runs → evaluations → tasks (or numbers: then see `run_components`)."""
     arrays = [np.asarray(run, dtype=np.float64) for run in runs]
     if arrays and all(run.ndim == 2 for run in arrays):
-        return _components(arrays, level)
-    return run_components(runs, level)
+        return _components(arrays)
+    return run_components(runs)
 
 
-def run_components(runs: Runs, level: float = 0.95) -> Components:
+def run_components(runs: Runs) -> Components:
     """Evaluation and training variance from the table of run means: one-way analysis, unbalanced too.
 
     Each evaluation is one number (tasks averaged); evaluations with an unknown score are left out. The
     evaluation variance is the mean square within runs, the training variance (mean square between −
     within) / n₀ with n₀ = (N − Σn_r²/N)/(R − 1). For the same cells, evaluation here = evaluation +
-    residual/T of `crossed_components`, and training = training + task×training/T.
+    residual/T of `components`, and training = training + task×training/T.
     """
-    return _components([run.mean(axis=1, keepdims=True) for run in cells_of(runs).runs], level)
+    return _components([run.mean(axis=1, keepdims=True) for run in cells_of(runs).runs])
 
 
-def pooled(many: Iterable[Components], level: float = 0.95) -> Components:
+def pooled(many: Iterable[Components]) -> Components:
     """Components common to several variants: sums of squares and degrees of freedom added.
 
     Variants differ in their means; only what varies within a variant enters. Exact for unequal sizes: the
@@ -149,7 +130,7 @@ def pooled(many: Iterable[Components], level: float = 0.95) -> Components:
         sum(one.evaluations for one in every),
         max(one.tasks_left_out for one in every),
     )
-    return solved(names, sums, freedoms, expected, sizes, level)
+    return solved(names, sums, freedoms, expected, sizes)
 
 
 def variance_interval(variance: float, freedom: float, level: float = 0.95) -> tuple[float, float]:
@@ -160,7 +141,7 @@ def variance_interval(variance: float, freedom: float, level: float = 0.95) -> t
     return float(low), float(high)
 
 
-def _components(tables: Sequence[Floats], level: float) -> Components:
+def _components(tables: Sequence[Floats]) -> Components:
     """From one (evaluations, tasks) table per training, NaN for unknown cells."""
     filled = [table[~np.isnan(table).all(axis=1)] for table in tables]
     filled = [table for table in filled if len(table)]
@@ -174,7 +155,7 @@ def _components(tables: Sequence[Floats], level: float) -> Components:
     sizes = (int(sound.sum()), len(runs), int(counts.sum()), int((~sound).sum()))
     if sizes[0] == 0:
         raise ValueError("every task has an unknown score; nothing is left to decompose")
-    return solved(SOURCES, *_analysis(runs, counts), sizes, level)
+    return solved(SOURCES, *_analysis(runs, counts), sizes)
 
 
 def _analysis(runs: list[Floats], counts: Floats) -> tuple[Floats, Floats, Floats]:
@@ -215,55 +196,29 @@ def _analysis(runs: list[Floats], counts: Floats) -> tuple[Floats, Floats, Float
 
 
 def solved(
-    names: Sequence[str], sums: Floats, freedoms: Floats, expected: Floats, sizes: Sizes, level: float
+    names: Sequence[str], sums: Floats, freedoms: Floats, expected: Floats, sizes: Sizes
 ) -> Components:
-    """Variances from mean squares: the linear system of those sources that have degrees of freedom."""
+    """Variances from mean squares: the linear system of those sources that have degrees of freedom.
+
+    A source without any still moves the mean squares: an estimate that it moves includes it.
+    """
     present = np.flatnonzero(freedoms > 0)
     weights = np.linalg.inv(expected[np.ix_(present, present)]) if present.size else np.zeros((0, 0))
     squares = sums[present] / freedoms[present]
-    absorbed = _absorbed(set(present.tolist()), sizes) if len(names) == len(SOURCES) else {}
+    moved = weights @ expected[present]
     parts = []
     for place, name in enumerate(names):
         if place not in present:
             parts.append(Component(name, 0.0, None, None, None))
             continue
-        row = weights[int(np.searchsorted(present, place))]
-        weighted = zip(row * squares, freedoms[present], row, strict=True)
-        terms = [(float(part), float(freedom)) for part, freedom, weight in weighted if weight]
-        variance = sum(part for part, _ in terms)
-        freedom = satterthwaite(terms) if variance > 0 else None
-        low, high = variance_interval(variance, freedom, level) if freedom else (None, None)
-        high = high if high is None or np.isfinite(high) else None
-        square = float(sums[place] / freedoms[place])
-        included = tuple(SOURCES[guest] for guest, host in absorbed.items() if host == place)
-        parts.append(
-            Component(
-                name,
-                float(freedoms[place]),
-                float(sums[place]),
-                square,
-                variance,
-                freedom,
-                low,
-                high,
-                included,
-            )
+        row = int(np.searchsorted(present, place))
+        included = tuple(
+            other
+            for guest, other in enumerate(names)
+            if guest not in present and moved[row, guest] > ROUNDING
         )
-    table = tuple(tuple(float(value) for value in row) for row in expected)
+        variance = float(weights[row] @ squares)
+        square, freedom = float(squares[row]), float(freedoms[place])
+        parts.append(Component(name, freedom, float(sums[place]), square, variance, included))
+    table = tuple(tuple(float(value) for value in line) for line in expected)
     return Components(tuple(parts), *sizes, tuple(map(float, sums)), tuple(map(float, freedoms)), table)
-
-
-def _absorbed(present: set[int], sizes: Sizes) -> dict[int, int]:
-    """Which present source (its place) each absent one hides in; the coefficients then coincide."""
-    task, training, interplay, evaluation, residual = range(5)
-    hosts: dict[int, list[int]] = {
-        interplay: [task] if sizes[0] > 1 else [training],
-        evaluation: [training],
-        residual: [interplay, task] if sizes[0] > 1 else [evaluation, training],
-    }
-    found = {}
-    for guest, choices in hosts.items():
-        host = next((choice for choice in choices if choice in present), None)
-        if guest not in present and host is not None:
-            found[guest] = host
-    return found

@@ -17,7 +17,7 @@ from core.spread.intervals import ROUNDING
 from core.spread.scopes import Runs, cells_of
 
 
-def shared_components(runs: Runs, level: float = 0.95) -> Components:
+def shared_components(runs: Runs) -> Components:
     """Components of one variant from runs → evaluations → tasks, all crossed.
 
     y = mean + task + training + evaluation + task×training + task×evaluation + training×evaluation +
@@ -30,14 +30,14 @@ def shared_components(runs: Runs, level: float = 0.95) -> Components:
     Sources without degrees of freedom are None. Raises ValueError where runs differ in their evaluations, and
     where nothing is known.
     """
-    return _crossed(_table(runs), level)
+    return _crossed(_table(runs))
 
 
-def shared_run_components(runs: Runs, level: float = 0.95) -> Components:
+def shared_run_components(runs: Runs) -> Components:
     """The same from the table of evaluation means: training, evaluation, and training×evaluation, which takes
     in the residual. For the same cells, training here = training + task×training / T of
     `shared_components`."""
-    return _crossed(_table(runs).mean(axis=2, keepdims=True), level)
+    return _crossed(_table(runs).mean(axis=2, keepdims=True))
 
 
 def _table(runs: Runs) -> Floats:
@@ -49,7 +49,7 @@ def _table(runs: Runs) -> Floats:
     return np.array(cells.runs)
 
 
-def _crossed(table: Floats, level: float) -> Components:
+def _crossed(table: Floats) -> Components:
     """From runs × evaluations × tasks."""
     runs, evaluations, tasks = table.shape
     shifted = table - table.flat[0]
@@ -78,7 +78,7 @@ def _crossed(table: Floats, level: float) -> Components:
         for own in (_AXES[name] for name in CROSSED_SOURCES)
     ]
     counts = (tasks, runs, runs * evaluations, 0)
-    return solved(CROSSED_SOURCES, np.array(sums), np.array(freedoms), np.array(expected), counts, level)
+    return solved(CROSSED_SOURCES, np.array(sums), np.array(freedoms), np.array(expected), counts)
 
 
 _AXES = {

@@ -1,9 +1,9 @@
 """Distributions that the libraries have too slow, too narrow, or only behind a third of a second of imports.
 
-Power of a t test and studentized range: both are a normal quantity divided by an estimated std, so both are
-means over the scaled chi distribution S = √(χ²_ν / ν): computed here by one quadrature, vectorised, to about
-1e-10. (`scipy.stats` needs 9 s for one quantile of the studentized range with few degrees of freedom, and its
-noncentral t gives NaN for many; 190 pairs of variants need both.) All else comes from `scipy.special`:
+Studentized range and Dunnett's distribution: both are a normal quantity divided by an estimated std, so both
+are means over the scaled chi distribution S = √(χ²_ν / ν): computed here by one quadrature, vectorised, to
+about 1e-10. (`scipy.stats` needs 9 s for one quantile of the studentized range with few degrees of freedom;
+190 pairs of variants need it.) All else comes from `scipy.special`:
 importing `scipy.stats` makes a hundred distributions that nobody asks for, while a first page waits. For the
 same reason this room writes `scipy.optimize`, which loads itself when it is first used.
 """
@@ -17,17 +17,6 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from core.scoring.metrics import Floats
-
-
-def t_test_power(shift: ArrayLike, freedom: ArrayLike, critical: ArrayLike, nodes: int = 1200) -> Floats:
-    """P(|T| > critical) for T noncentral t: the mean of Φ(shift − critical·S) + Φ(−shift − critical·S)."""
-    move, nu, bound = np.broadcast_arrays(
-        *(np.asarray(x, dtype=np.float64) for x in (shift, freedom, critical))
-    )
-    scale, weights = _scaled_chi(nu, nodes)
-    reach = bound[..., None] * scale
-    tails = special.ndtr(move[..., None] - reach) + special.ndtr(-move[..., None] - reach)
-    return np.asarray((weights * tails).sum(axis=-1))
 
 
 def studentized_range_tail(q: ArrayLike, groups: int, freedom: ArrayLike) -> Floats:

@@ -12,7 +12,8 @@ import numpy as np
 
 from core.seeds import generator
 from core.spread.resolution import Resolution
-from core.spread.verdict import critical_against, judged_variances
+from core.spread.variances import judged_variances
+from core.spread.verdict import critical_against
 
 TABLES = 10_000
 

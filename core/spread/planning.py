@@ -11,16 +11,15 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy import special
 
 from core.errors import UserError
 from core.scoring.metrics import Floats
 from core.seeds import generator
 from core.spread.components import variance_interval
-from core.spread.distributions import t_test_power
 from core.spread.resolution import UNDECIDED
-from core.spread.verdict import critical_against, largest_variance
+from core.spread.variances import largest_variance
+from core.spread.verdict import critical_against
 
 TABLES = 10_000
 """Simulated tables behind a power: its standard error is at most 0.005."""
@@ -92,31 +91,6 @@ def runs_needed(
     if low > MOST_RUNS:
         return None
     return low if enough(low) else _first(enough, low)
-
-
-def student_power(
-    difference: ArrayLike,
-    std: ArrayLike,
-    runs: ArrayLike,
-    level: float = 0.95,
-    other_runs: ArrayLike | None = None,
-) -> Floats:
-    """The chance that Student's test of two variants finds a true difference (Cohen 1988): the bound that no
-    verdict of a whole table reaches.
-
-    P(|T| > t), T noncentral on n_a + n_b − 2 degrees of freedom, noncentrality difference / (std·√(1/n_a +
-    1/n_b)). Runs per variant need not be whole. Broadcasts; NaN below 2 runs and for a std that is unknown or
-    0.
-    """
-    _check_share(level, "level")
-    effect, spread, first = (np.asarray(x, dtype=np.float64) for x in (difference, std, runs))
-    second = first if other_runs is None else np.asarray(other_runs, dtype=np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shift = np.abs(effect) / (spread * np.sqrt(1 / first + 1 / second))
-        critical = special.stdtrit(first + second - 2, (1 + level) / 2)
-    known = np.isfinite(shift) & (first >= 2) & (second >= 2)
-    shift, freedom, critical = (np.where(known, part, 2.0) for part in (shift, first + second - 2, critical))
-    return np.asarray(np.where(known, np.clip(t_test_power(shift, freedom, critical), 0, 1), np.nan))
 
 
 def std_interval(std: float, freedom: float, level: float = 0.95) -> tuple[float | None, float | None]:

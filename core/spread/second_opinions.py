@@ -22,8 +22,8 @@ OVER_TRAININGS = "new trainings of both recipes, on the same tasks"
 class PairedTasks:
     """Checkpoint b against checkpoint a, task by task. None is unknown.
 
-    `wins` counts tasks on which b is better. `p` is the paired t test, `p_sign` the exact sign test over
-    wins and losses. `label` must be shown beside any of it.
+    `wins` counts tasks on which b is better, `p` is that of the paired t test. `label` must be shown beside
+    any of it.
     """
 
     label: str
@@ -31,7 +31,6 @@ class PairedTasks:
     low: float | None
     high: float | None
     p: float | None
-    p_sign: float | None
     wins: int
     losses: int
     ties: int
@@ -71,14 +70,8 @@ def paired_tasks(
     p = two_sided_p(mean, variance / tasks, tasks - 1.0) if variance else None
     up, down = int((change > 0).sum()), int((change < 0).sum())
     wins, losses = (up, down) if higher_is_better else (down, up)
-    sign = sign_test(wins, losses) if wins + losses else (1.0 if tasks else None)
     missing = int((~both).sum())
-    return PairedTasks(THESE_CHECKPOINTS, mean, low, high, p, sign, wins, losses, tasks - up - down, missing)
-
-
-def sign_test(wins: int, losses: int) -> float:
-    """Exact two-sided p of so many wins and losses where both are as likely: min(1, 2·P(X ≤ the fewer))."""
-    return min(1.0, 2 * float(special.bdtr(min(wins, losses), wins + losses, 0.5)))
+    return PairedTasks(THESE_CHECKPOINTS, mean, low, high, p, wins, losses, tasks - up - down, missing)
 
 
 def probability_of_improvement(

@@ -18,7 +18,8 @@ from core.seeds import generator
 from core.spread.intervals import share_interval
 from core.spread.resolution import Resolution
 from core.spread.scopes import scope_estimate
-from core.spread.verdict import critical_against, critical_elsewhere, judged_variances, standard_error
+from core.spread.variances import judged_variances
+from core.spread.verdict import critical_against, critical_elsewhere
 
 TASKS = 29
 SCORES: dict[str, str] = {
@@ -119,15 +120,14 @@ def _judged(
     """Which pairs (tables, variants, variants; upper half) the verdict tells apart, and whether the interval
     of each variant against the baseline holds the true difference of 0."""
     means, own = np.nanmean(drawn, axis=2), np.nanvar(drawn, axis=2, ddof=1)
-    variances = judged_variances(means, own, sizes, resolution)
+    errors = judged_variances(means, own, sizes, resolution) / sizes
     freedom, variants = float((sizes - 1).sum()), len(sizes)
     against = critical_against(sizes.tolist(), 0, freedom, level)
     elsewhere = critical_elsewhere(variants, freedom, level) if variants > 2 else np.nan
     apart = np.zeros((len(drawn), variants, variants), dtype=bool)
     for i, j in combinations(range(variants), 2):
         critical = elsewhere if i else against
-        error = standard_error(variances[:, i], variances[:, j], sizes[i], sizes[j])
-        apart[:, i, j] = np.abs(means[:, j] - means[:, i]) > critical * error
+        apart[:, i, j] = np.abs(means[:, j] - means[:, i]) > critical * np.sqrt(errors[:, i] + errors[:, j])
     return apart, ~apart[:, 0, 1:]
 
 

@@ -5,11 +5,9 @@ interval, and one of three words: "better", "worse", "cannot tell". The words an
 right together: with no true difference anywhere, at least 95 % of tables show none.
 
 The method, chosen by simulation over the tables that people make (`core.spread.simulate`,
-docs/statistics.md): the variance between runs is pooled over the variants, a variant that varies more than
-that counts with its own, and none with less than the resolution of the score allows. Of two variants the one
-with fewer runs counts with more (`standard_error`). Comparisons with the
-baseline share the error by Dunnett's distribution (Dunnett 1955); all other pairs get half as much again by
-Tukey's and Kramer's (1956).
+docs/statistics.md): each variant has a variance between runs, mostly the one pooled over the table
+(`core.spread.variances`). Comparisons with the baseline share the error by Dunnett's distribution (Dunnett
+1955); all other pairs get half as much again by Tukey's and Kramer's (1956).
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,6 +29,7 @@ from core.spread.distributions import (
 from core.spread.intervals import ROUNDING, known, mean_and_variance
 from core.spread.letters import grouping_letters
 from core.spread.resolution import Resolution, resolution_of
+from core.spread.variances import BorrowedNoise, judged_variances, pooled_noise
 
 BETTER, WORSE, CANNOT_TELL = "better", "worse", "cannot tell"
 OTHERS_SHARE = 0.5
@@ -64,15 +63,6 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class BorrowedNoise:
-    """The variance between runs of another experiment, with the degrees of freedom behind it."""
-
-    variance: float
-    freedom: float
-    experiment: str = ""
-
-
-@dataclass(frozen=True)
 class Verdicts:
     """All comparisons of a table, by (a, b) in the order of the variants.
 
@@ -93,11 +83,6 @@ class Verdicts:
         if (a, b) in self.pairs:
             return self.pairs[a, b]
         return _turned(self.pairs[b, a])
-
-    @property
-    def against_baseline(self) -> dict[str, Comparison]:
-        """Every other variant against the baseline."""
-        return {name: self.between(self.baseline, name) for name in self.means if name != self.baseline}
 
     @property
     def letters(self) -> dict[str, str]:
@@ -136,7 +121,7 @@ def judge(
     used = sizes >= (1 if borrowed else 2)
     place = names.index(baseline)
     freedom = noise.freedom if noise else 0.0
-    found = _compared(means, variances, sizes, used, place, freedom, level, own_noise=borrowed is None)
+    found = _compared(means, variances, sizes, used, place, freedom, level)
     pairs = {
         (names[i], names[j]): _comparison(one, sizes[i], sizes[j], level, higher_is_better)
         for (i, j), one in found.items()
@@ -162,58 +147,6 @@ def compare(
 ) -> Comparison:
     """Variant b against variant a where nothing else is compared: `judge` for a table of two."""
     return judge({"a": a, "b": b}, "a", level, higher_is_better, resolution).between("a", "b")
-
-
-def pooled_noise(own: ArrayLike, sizes: ArrayLike) -> BorrowedNoise | None:
-    """The variance between runs within variants: Σ (n − 1)·s² / Σ (n − 1); None where no variant has two."""
-    variances, n = np.asarray(own, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
-    freedom = float((n[n > 1] - 1).sum())
-    return BorrowedNoise(float(((n - 1) * variances)[n > 1].sum()) / freedom, freedom) if freedom else None
-
-
-def judged_variances(
-    means: Floats,
-    own: Floats,
-    sizes: NDArray[np.int64],
-    resolution: Resolution,
-    borrowed: BorrowedNoise | None = None,
-) -> Floats:
-    """The variance between runs that each variant is judged with, shape (..., variants).
-
-    The largest of three: the variance pooled over the variants (or the borrowed one), the variant's own, and
-    the least that the resolution of the score allows. Pooled alone, a baseline with twice the spread of the
-    others raises false alarms in 11 to 19 % of tables; with it in 4 to 9 %. NaN where nothing tells.
-    """
-    several = sizes > 1
-    if borrowed is None:
-        freedom = np.where(several, sizes - 1, 0)
-        total = np.where(several, freedom * own, 0.0).sum(axis=-1, keepdims=True)
-        with np.errstate(invalid="ignore"):
-            pooled = total / freedom.sum()
-    else:
-        pooled = np.full((*means.shape[:-1], 1), borrowed.variance)
-    return largest_variance(pooled, np.where(several, own, pooled), resolution.least_variance(means, sizes))
-
-
-def largest_variance(pooled: Floats, own: Floats, least: Floats | float) -> Floats:
-    """The rule of `judged_variances`, element by element."""
-    largest = np.maximum(np.maximum(pooled, own), least)
-    return np.asarray(np.where(largest > 0, largest, np.nan))
-
-
-def standard_error(first: ArrayLike, second: ArrayLike, n_first: ArrayLike, n_second: ArrayLike) -> Floats:
-    """Of a difference between two variants with these variances between runs and these numbers of runs.
-
-    √(first·w(n_first, n_second) / n_first + second·w(n_second, n_first) / n_second) with w(n, m) =
-    max(1, √(m / n)). Few runs can't show that they vary more than the others, from which most of the pooled
-    variance comes: with two runs that vary twice as much as ten others, w = 1 raises false alarms in 14 to 16
-    % of tables and w = √(m / n) in 5 to 6 % (chosen by simulation). Broadcasts.
-    """
-    a, b, n, m = (np.asarray(part, dtype=np.float64) for part in (first, second, n_first, n_second))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(
-            np.sqrt(a * np.maximum(1, (m / n) ** 0.5) / n + b * np.maximum(1, (n / m) ** 0.5) / m)
-        )
 
 
 def critical_against(sizes: Sequence[int], baseline: int, freedom: float, level: float) -> float:
@@ -255,8 +188,6 @@ def _compared(
     baseline: int,
     freedom: float,
     level: float,
-    *,
-    own_noise: bool,
 ) -> dict[tuple[int, int], tuple[float, float, float, float, float]]:
     """For each pair of variants: difference, half width of its interval, p, p alone, degrees of freedom."""
     places = list(combinations(range(means.size), 2))
@@ -264,10 +195,9 @@ def _compared(
     differences = means[right] - means[left]
     differences[np.abs(differences) <= ROUNDING * np.abs(means[left])] = 0.0
     taken = np.where(used, variances, np.nan)
-    if own_noise:
-        deviations = standard_error(taken[left], taken[right], sizes[left], sizes[right])
-    else:  # borrowed noise is alike by the user's word, however many runs there are
-        deviations = np.sqrt(taken[left] / sizes[left] + taken[right] / sizes[right])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        errors = taken / sizes
+    deviations = np.sqrt(errors[left] + errors[right])
     measurable = ~np.isnan(deviations)
     p, alone, half = (np.full(differences.shape, np.nan) for _ in range(3))
     if measurable.any():

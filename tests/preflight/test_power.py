@@ -35,6 +35,13 @@ def test_the_noise_is_carried_over_to_the_design_that_is_launched(project: Path)
     assert once.difference >= here.difference and "carried over to" in once.sentence
 
 
+def test_noise_of_runs_evaluated_once_is_not_carried_over(tmp_path: Path) -> None:
+    spec = make_experiment(tmp_path, runs=3, evaluations=1, tasks=6)
+    found = detectable(tmp_path, spec.model_copy(update={"eval_seeds": (0, 1)}))
+    assert found is not None and not found.pilot.carries_over
+    assert "carried over" not in found.sentence and "evaluated once can't tell" in found.sentence
+
+
 def test_one_run_detects_nothing_and_the_sentence_states_it(project: Path) -> None:
     spec = read_spec(project / "runs" / "my-question" / "experiment.yaml")
     found = detectable(project, spec.model_copy(update={"train_seeds": (0,)}))

@@ -15,6 +15,7 @@ from core.results.number_format import (
     interval,
     mean_and_std,
     percent,
+    spread_text_of,
 )
 from core.results.records import result_records
 
@@ -52,6 +53,16 @@ def test_differences_have_a_sign_and_a_real_minus() -> None:
     assert difference(-0.1, None, None) == "−10.0"
     assert percent(-0.00001, 1, sign=True) == "0.0"
     assert interval(None, 0.2) == "–"
+
+
+def test_a_std_that_its_digits_cannot_show_is_about_0() -> None:
+    assert [spread_text_of(std) for std in (None, 0.0, 1e-12, 0.00002, 0.012)] == [
+        "–",
+        "≈ 0",
+        "≈ 0",
+        "0.0020",
+        "1.2",
+    ]
 
 
 def test_exports_hold_the_same_numbers(project: Path) -> None:

@@ -2,12 +2,17 @@
 
 import numpy as np
 from hypothesis import settings
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from core.seeds import generator
 
 unhurried = settings(max_examples=60)
 """For property tests on a busy machine."""
+
+
+def by_run(cells: ArrayLike) -> NDArray[np.float64]:
+    """`cells[task][training][evaluation]`, as published tables have them, as runs → evaluations → tasks."""
+    return np.asarray(cells, dtype=np.float64).transpose(1, 2, 0)
 
 
 def crossed_scores(

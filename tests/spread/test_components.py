@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 from core.spread.components import (
     SOURCES,
     components,
-    crossed_components,
     pooled,
     run_components,
     variance_interval,
 )
 from core.spread.likelihood import reml
 from core.spread.scopes import mean_squares
-from tests.spread.simulations import crossed_scores, unhurried
+from tests.spread.simulations import by_run, crossed_scores, unhurried
 
 # Davies & Goldsmith 1972: yield of dyestuff, 6 batches × 5 (R's lme4 calls it Dyestuff).
 DYESTUFF = [
@@ -58,13 +57,13 @@ def test_dyestuff2_keeps_its_negative_estimate() -> None:
     assert found["training"].mean_square == pytest.approx(8.336, abs=5e-4)
     assert found["evaluation"].mean_square == pytest.approx(14.946, abs=5e-4)
     assert found["training"].variance == pytest.approx(-1.3219, abs=5e-5)
-    assert (found["training"].sd, found["training"].low) == (0, None)
+    assert found["training"].sd == 0
     assert likely.training == 0
     assert likely.evaluation == pytest.approx(np.var(DYESTUFF2, ddof=1))
 
 
 def test_crossed_cells_by_hand() -> None:
-    found = crossed_components(CROSSED)
+    found = components(by_run(CROSSED))
     squares = [part.mean_square for part in found.parts]
     assert squares == pytest.approx([0.0833, 27, 3.25, 0.6667, 0.6667], abs=5e-5)
     assert variances(found) == pytest.approx([-0.7917, 3.9583, 1.2917, 0, 0.6667], abs=5e-5)
@@ -85,7 +84,7 @@ def test_sums_of_squares_agree_with_the_library() -> None:
         ).fit()
     )
     expected = table.loc[["C(t)", "C(r)", "C(t):C(r)", "C(r):C(e)", "Residual"]]
-    found = crossed_components(cells)
+    found = components(by_run(cells))
     assert [part.sum_of_squares for part in found.parts] == pytest.approx(expected["sum_sq"].to_list())
     assert [part.degrees_of_freedom for part in found.parts] == pytest.approx(expected["df"].to_list())
 
@@ -119,7 +118,7 @@ def test_estimates_are_unbiased_for_unequal_evaluations() -> None:
 
 
 def test_one_evaluation_per_training_names_the_sources_it_cannot_separate() -> None:
-    found = crossed_components([[[1.0], [3.0]], [[2.0], [4.5]], [[0.0], [5.0]]])
+    found = components(by_run([[[1.0], [3.0]], [[2.0], [4.5]], [[0.0], [5.0]]]))
     assert variances(found)[3:] == [None, None]
     assert found["training"].includes == ("evaluation",)
     assert found["task×training"].includes == ("residual",)
@@ -129,11 +128,11 @@ def test_one_evaluation_per_training_names_the_sources_it_cannot_separate() -> N
 
 
 def test_one_training_and_one_task_and_one_value() -> None:
-    training = crossed_components([[[1.0, 2.0]], [[3.0, 5.0]]])
+    training = components(by_run([[[1.0, 2.0]], [[3.0, 5.0]]]))
     assert (training["training"].variance, training["task×training"].variance) == (None, None)
     assert training["task"].includes == ("task×training",)
     assert training["residual"].variance is not None
-    single = crossed_components([[[1.0], [2.0], [4.0]]])
+    single = components(by_run([[[1.0], [2.0], [4.0]]]))
     assert single["training"].variance == pytest.approx(7 / 3)
     assert single["training"].includes == ("task×training", "evaluation", "residual")
     alone = run_components([[0.5]])
@@ -141,23 +140,21 @@ def test_one_training_and_one_task_and_one_value() -> None:
 
 
 def test_no_spread_is_zero_and_no_data_is_an_error() -> None:
-    assert set(variances(crossed_components(np.full((3, 2, 2), 0.1)))) == {0.0}
+    assert set(variances(components(by_run(np.full((3, 2, 2), 0.1))))) == {0.0}
     with pytest.raises(ValueError, match="no known scores"):
         run_components([])
     with pytest.raises(ValueError, match="every task"):
-        crossed_components([[[np.nan, 1.0]], [[1.0, np.nan]]])
-    with pytest.raises(ValueError, match="same trainings"):
-        crossed_components([[[1.0]], [[1.0], [2.0]]])
+        components(by_run([[[np.nan, 1.0]], [[1.0, np.nan]]]))
 
 
 def test_unknown_cells_cost_a_task_and_padding_costs_nothing() -> None:
     cells = np.array(CROSSED, dtype=float)
     partly = np.concatenate([cells, [[[np.nan, 1], [2, 3]]]])
-    found = crossed_components(partly)
+    found = components(by_run(partly))
     assert found.tasks_left_out == 1
-    assert variances(found) == pytest.approx(variances(crossed_components(CROSSED)))
+    assert variances(found) == pytest.approx(variances(components(by_run(CROSSED))))
     padded = np.concatenate([cells, np.full((3, 2, 1), np.nan)], axis=2)
-    assert crossed_components(padded) == crossed_components(CROSSED)
+    assert components(by_run(padded)) == components(by_run(CROSSED))
 
 
 def test_pooling_variants_is_the_analysis_within_variants() -> None:
@@ -200,7 +197,8 @@ def test_the_interval_of_a_variance_covers_it() -> None:
     low, high = variance_interval(4.0, 10)
     assert (low, high) == pytest.approx((40 / 20.4832, 40 / 3.24697), rel=1e-5)
     found = [run_components(one[:, :, 0])["evaluation"] for one in crossed_scores("chi", 600, 2, 1, 4)]
-    hits = [(part.low or 0) <= 0.25 <= (part.high or 0) for part in found]
+    ends = [variance_interval(part.mean_square or 0, part.degrees_of_freedom) for part in found]
+    hits = [low <= 0.25 <= high for low, high in ends]
     assert 0.92 <= np.mean(hits) <= 0.98
 
 
@@ -210,5 +208,5 @@ def test_components_ignore_order_and_shift_and_follow_scale(seed: int, factor: f
     rng = np.random.default_rng(seed)
     cells = rng.normal(size=(4, 3, 2))
     mixed = cells[rng.permutation(4)][:, rng.permutation(3)][:, :, rng.permutation(2)]
-    expected = [factor**2 * (v or 0) for v in variances(crossed_components(cells))]
-    assert variances(crossed_components(7 + factor * mixed)) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    expected = [factor**2 * (v or 0) for v in variances(components(by_run(cells)))]
+    assert variances(components(by_run(7 + factor * mixed))) == pytest.approx(expected, rel=1e-6, abs=1e-9)

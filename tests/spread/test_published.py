@@ -19,7 +19,7 @@ book was not at hand, so a library's analysis of variance is the oracle.
 import numpy as np
 import pytest
 
-from core.spread.components import crossed_components, run_components
+from core.spread.components import components, run_components
 from core.spread.intervals import summarize
 from core.spread.likelihood import reml
 from core.spread.scope_verdicts import compare_scope
@@ -104,7 +104,7 @@ def test_welch(example: str) -> None:
 
 def test_penicillin_samples_crossed_with_plates() -> None:
     plates = np.array(DIAMETERS.split(), dtype=float).reshape(24, 6)
-    found = crossed_components(plates[:, :, None])
+    found = components(plates.T[:, None, :])
     assert found["task"].sd == pytest.approx(0.8467, abs=6e-5)
     assert found["training"].sd == pytest.approx(1.9316, abs=6e-5)
     assert found["task×training"].sd == pytest.approx(0.5499, abs=6e-5)

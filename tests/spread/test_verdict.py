@@ -18,7 +18,8 @@ from core.spread.scope_verdicts import compare_scope
 from core.spread.scopes import run_means
 from core.spread.second_opinions import paired_tasks
 from core.spread.simulate import Design, designs, simulate
-from core.spread.verdict import BorrowedNoise, compare, judge, standard_error, word
+from core.spread.variances import BorrowedNoise, weight_of_few
+from core.spread.verdict import compare, judge, word
 from tests.spread.simulations import crossed_scores, unhurried
 
 A, B, C = [87.58, 86.72, 89.27], [85.41, 86.36], [90.0, 92.0, 91.0, 90.5]
@@ -55,7 +56,8 @@ def test_dunnetts_tail_agrees_with_a_simulation_of_unequal_sizes() -> None:
 
 def test_the_verdict_is_dunnetts_where_spreads_are_equal() -> None:
     """Where a variant varies more than the pooled variance its own counts, and the p is a little larger."""
-    found = judge(PLANTS, "ctrl").against_baseline
+    table = judge(PLANTS, "ctrl")
+    found = {name: table.between("ctrl", name) for name in ("trt1", "trt2")}
     library = stats.dunnett(PLANTS["trt1"], PLANTS["trt2"], control=PLANTS["ctrl"])
     assert found["trt2"].p == pytest.approx(library.pvalue[1], abs=1e-3)
     assert library.pvalue[0] < (found["trt1"].p or 0) < 0.5
@@ -86,10 +88,10 @@ def test_a_single_run_is_judged_with_borrowed_noise_alone() -> None:
     assert {one.verdict for one in alone.pairs.values()} == {"cannot tell"} and alone.std is None
     assert {one.low for one in alone.pairs.values()} == {None}
     lent = judge({"a": [1.0], "b": [3.0], "c": [1.1]}, "a", borrowed=BorrowedNoise(0.1, 8, "pilot"))
-    found = lent.against_baseline["b"]
+    found = lent.between("a", "b")
     assert (found.verdict, found.degrees_of_freedom, found.n_a) == ("better", 8, 1)
     assert found.p == pytest.approx(float(dunnett_tail(2 / 0.2**0.5, (0.5, 0.5), 8)))
-    noisy = judge({"a": [0.0, 9.0], "b": [3.0]}, "a", borrowed=BorrowedNoise(0.1, 8)).against_baseline["b"]
+    noisy = judge({"a": [0.0, 9.0], "b": [3.0]}, "a", borrowed=BorrowedNoise(0.1, 8)).between("a", "b")
     assert noisy.verdict == "cannot tell"  # its own noise is larger than what was lent
 
 
@@ -115,7 +117,6 @@ def test_the_resolution_is_the_smallest_gap_unless_it_is_known() -> None:
 def test_a_table_and_its_letters_agree() -> None:
     table = {"plain": A, "b": B, "c": C, "one": [1.0]}
     found = judge(table, "plain")
-    assert list(found.against_baseline) == ["b", "c", "one"]
     for (first, second), pair in found.pairs.items():
         turned = found.between(second, first)
         assert (turned.difference, turned.low, turned.p) == (
@@ -229,7 +230,8 @@ def test_simulated_tables_keep_the_promises() -> None:
     """A part of the grid with few tables; `spread simulate` runs all of it."""
     chosen = designs(("equal", "baseline 2×"), ("2", "3", "2 against 5", "2 against 10"), (2, 6))
     chosen += designs(("0.5 %", "2 %"), ("2", "3"), (2, 6))
-    assert len(chosen) == 24
+    chosen += designs(("equal", "another 2×"), ("10 against 2",), (2, 6))
+    assert len(chosen) == 28
     for design, record in zip(chosen, simulate(chosen, tables=2000), strict=True):
         # Wanted: .06, .10 and .93; the rest is what 2,000 tables leave to chance.
         most = 0.12 if design.scores == "baseline 2×" else 0.075
@@ -239,13 +241,15 @@ def test_simulated_tables_keep_the_promises() -> None:
         assert record["coverage_of_means"] >= 0.92, record
 
 
-def test_of_two_variants_the_one_with_fewer_runs_counts_with_more() -> None:
+def test_a_variant_with_fewer_runs_than_the_others_counts_with_more_noise() -> None:
     few, many = [1.0, 2.0], [3.0, 4.0] * 5
     found, alone = compare(few, many), stats.ttest_ind(many, few)
     ends = alone.confidence_interval(0.95)
     assert found.low is not None and found.low < ends.low and (found.p or 0) > alone.pvalue
-    assert standard_error(1, 1, 2, 10) == pytest.approx((5**0.5 / 2 + 1 / 10) ** 0.5)
-    assert standard_error(1, 4, 3, 3) == pytest.approx((5 / 3) ** 0.5)
+    assert weight_of_few([2, 10]) == pytest.approx([1 + np.log(5), 1])
+    assert weight_of_few([10, 2, 2, 1]) == pytest.approx([1, *[1 + 0.75 * np.log(11 / 3)] * 2, 1])
+    assert weight_of_few([3, 3, 3]) == pytest.approx([1, 1, 1])
+    assert weight_of_few([1, 1]) == pytest.approx([1, 1])
     lent = judge({"a": [1.0], "b": [2.9, 3.0, 3.1] * 3}, "a", borrowed=BorrowedNoise(0.1, 8)).between(
         "a", "b"
     )
@@ -255,6 +259,11 @@ def test_of_two_variants_the_one_with_fewer_runs_counts_with_more() -> None:
 def test_three_runs_of_six_variants_find_three_standard_deviations() -> None:
     (record,) = simulate([Design("equal", "3", 6)], tables=4000)
     assert record["power"] >= 0.6
+
+
+def test_unequal_numbers_of_runs_cost_no_more_power_than_is_written() -> None:
+    found = simulate(designs(("equal",), ("2 against 10", "10 against 2"), (2, 6)), tables=2000)
+    assert [record["power"] for record in found] == pytest.approx([0.65, 0.62, 0.65, 0.57], abs=0.04)
 
 
 def test_looking_again_and_again_finds_more() -> None:
