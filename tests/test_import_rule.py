@@ -22,6 +22,7 @@ ROOMS = [
     "yaml_text",
     "settings",
     "seeds",
+    "shares",
     "arc",
     "storage",
     "machine",

@@ -15,6 +15,7 @@ from core.results.tables import is_binary, progress_sentence
 from core.results.verdicts import is_comparable, judged
 from core.runs.layout import record_of_variant
 from core.runs.record import read_record_file
+from core.shares import share_text
 from core.spread.looks import alarms_over_looks
 
 FLOOR, CEILING = 0.01, 0.99
@@ -84,7 +85,7 @@ def looks_sentence(root: Path, scores: Scores) -> str:
         return ""
     shares = alarms_over_looks(counts, len(now))
     named = f"{', '.join(map(str, counts[:-1]))} and {counts[-1]}"
-    found, first = (f"{100 * share:.0f} %" for share in (shares[-1], shares[0]))
+    found, first = (share_text(share, 0) for share in (shares[-1], shares[0]))
     return (
         f"This table was looked at with {named} runs per variant. Where nothing differs, {found} of tables"
         f" so looked at show some difference at one of the looks, {first} at the first"
@@ -134,5 +135,5 @@ def _near_the_ends(scores: Scores, metric: str) -> list[str]:
         found.append(f"Near the ceiling: {share}. Harder tasks would tell the variants apart better")
     unanswered = scores.columns["unanswered"].sum() / made
     if unanswered > MANY_UNANSWERED:
-        found.append(f"{100 * unanswered:.0f} % of the attempts hold no grid and count as wrong")
+        found.append(f"{share_text(unanswered, 0)} of the attempts hold no grid and count as wrong")
     return found

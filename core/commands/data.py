@@ -165,6 +165,7 @@ def lengths(
 
 def _length_texts(lengths: "Lengths") -> list[str]:
     from core.prompts.lengths import WINDOWS
+    from core.shares import share_text
 
     shares = [lengths.fitting(window) for window in WINDOWS]
     numbers = (lengths.median, lengths.longest[1] if lengths.longest else None)
@@ -172,7 +173,7 @@ def _length_texts(lengths: "Lengths") -> list[str]:
         lengths.source,
         f"{len(lengths.tokens):,}",
         *("–" if number is None else f"{number:,.0f}" for number in numbers),
-        *("–" if share is None else f"{100 * share:.1f} %" for share in shares),
+        *("–" if share is None else share_text(share) for share in shares),
     ]
 
 

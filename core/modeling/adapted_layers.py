@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
+from core.shares import share_text
 
 if TYPE_CHECKING:
     import torch
@@ -61,8 +62,8 @@ def coverage_sentence(share: float, left: dict[str, int]) -> str | None:
         return None
     names = ", ".join(list(left)[:6])
     return (
-        f"The adapter changes {share:.0%} of the weights inside the blocks and leaves out: {names}."
-        f" Set training.lora.target_modules to {ALL_LINEAR} to reach every linear layer."
+        f"The adapter changes {share_text(share, 0)} of the weights inside the blocks and leaves out:"
+        f" {names}. Set training.lora.target_modules to {ALL_LINEAR} to reach every linear layer."
     )
 
 

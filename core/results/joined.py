@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import UserError
+from core.results.answers import Answer, answers_of
 from core.results.differences import flat_settings, setting_text
 from core.results.loading import Scores
 from core.runs.layout import record_files, spec_path
@@ -81,6 +82,22 @@ def joined(root: Path, first: Scores, second: Scores) -> Scores:
     return replace(
         first, experiment=experiment, evaluations=tuple(evaluations), columns=columns, missing=missing
     )
+
+
+def joint_answers(
+    root: Path, both: Scores, other: str, variant: str, source: str, task_id: str
+) -> list[Answer]:
+    """What all runs of a variant of joint scores answered to a task, by votes; `other` is the second
+    experiment. Raises `UserError` as `answers_of` does."""
+    first, ending = both.experiment.name, f" ({other})"
+    home = other if variant.endswith(ending) else first
+    own = [
+        replace(one, variant=variant.removesuffix(ending))
+        for one in both.evaluations
+        if one.variant == variant
+    ]
+    found = answers_of(root, home, own, source, task_id, unit="variant")
+    return [replace(answer, variant=variant) for answer in found]
 
 
 def _settings(root: Path, name: str) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from core.shares import share_text
+
 MOST_CUT = 0.05
 MOST_UNANSWERED = 0.20
 LEAST_SEEN_ACCURACY = 0.5
@@ -17,8 +19,8 @@ ALARMS: dict[str, str] = {
     "identical_predictions": "two evaluations with different seeds answered alike",
     "identical_trainings": "two trainings with different seeds answered alike",
     "same_as_base": "the adapter answers as the base model does",
-    "cut": f"more than {100 * MOST_CUT:.0f} % of the answers are cut at the token limit",
-    "unanswered": f"more than {100 * MOST_UNANSWERED:.0f} % of the attempts hold no grid",
+    "cut": f"more than {share_text(MOST_CUT, 0)} of the answers are cut at the token limit",
+    "unanswered": f"more than {share_text(MOST_UNANSWERED, 0)} of the attempts hold no grid",
     "nan_loss": "the loss was no number",
     "low_seen_accuracy": "tasks seen in training are rarely solved, as where prompt and answer don't fit",
     "leaks": "evaluated tasks, or twins of them, are in the training mixture",
@@ -66,10 +68,10 @@ def shares(answers: Answers) -> list[Alarm]:
     """Alarms for too many answers that are cut or hold no grid."""
     found = []
     if answers.cut > MOST_CUT:
-        detail = f"{100 * answers.cut:.0f} % are cut; raise inference.max_output_tokens or max_model_len"
+        detail = f"{share_text(answers.cut, 0)} are cut; raise inference.max_output_tokens or max_model_len"
         found.append(Alarm("cut", answers.cut, detail))
     if answers.unanswered > MOST_UNANSWERED:
-        detail = f"{100 * answers.unanswered:.0f} % hold no grid; inference.only_grids allows nothing else"
+        detail = f"{share_text(answers.unanswered, 0)} hold no grid; inference.only_grids allows nothing else"
         found.append(Alarm("unanswered", answers.unanswered, detail))
     return found
 
@@ -86,7 +88,7 @@ def seen_accuracy(values: Sequence[float]) -> list[Alarm]:
     """An alarm where the accuracy on tasks seen in training ends low; none where it was not measured."""
     if not values or values[-1] >= LEAST_SEEN_ACCURACY:
         return []
-    detail = f"{100 * values[-1]:.0f} % of the tasks seen in training are solved at its end"
+    detail = f"{share_text(values[-1], 0)} of the tasks seen in training are solved at its end"
     return [Alarm("low_seen_accuracy", values[-1], detail)]
 
 
@@ -103,7 +105,7 @@ def repeated(equal: int, compared: int, *, exact: bool = True) -> list[Alarm]:
     if equal >= compared * (1 if exact else 1 - MOST_CHANGED):
         return []
     share = 1 - equal / compared
-    more = "" if exact else f", more than {MOST_CHANGED:.0%} that rounding may change"
+    more = "" if exact else f", more than {share_text(MOST_CHANGED, 0)} that rounding may change"
     detail = f"{compared - equal} of {compared} repeated answers differ{more}"
     return [Alarm("not_deterministic", share, detail)]
 

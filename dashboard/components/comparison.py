@@ -9,6 +9,7 @@ from core.results import number_format
 from core.results.differences import TaskDifference
 from core.results.loading import Scores
 from core.results.number_format import p_text
+from core.shares import share_text
 from core.spread.intervals import SCOPES, wilson
 from dashboard.components.wording import plain
 
@@ -27,7 +28,8 @@ def show_numbers(
     with over:
         show_recipes(scores, a, b, record, form)
     paired = core_differences.these_checkpoints(scores, a, b, metric, form)
-    tasks.markdown("**Tasks**", help=f"A task is won where the mean {plain(metric)} of B's runs is higher.")
+    better = "higher" if scores.higher_is_better(metric) else "lower"
+    tasks.markdown("**Tasks**", help=f"A task is won where the mean {plain(metric)} of B's runs is {better}.")
     tasks.markdown(f"B wins **{paired.wins}**, loses **{paired.losses}**, ties **{paired.ties}**")
     alone = {
         words: sum(one.words == words for one in found) for words in ("A wrong, B right", "A right, B wrong")
@@ -39,14 +41,13 @@ def show_numbers(
     if paired.wins + paired.losses:
         share = paired.wins / (paired.wins + paired.losses)
         low, high = (float(end) for end in wilson(paired.wins, paired.wins + paired.losses))
-        ends = " to ".join(number_format.percent(end, 0) for end in (low, high))
-        tasks.caption(
-            f"Of tasks like these that the two answer differently, B wins {number_format.percent(share, 0)} %"
-            f" ({ends} %)."
-        )
+        ends = " to ".join(share_text(end, 0) for end in (low, high))
+        tasks.caption(f"Of tasks like these on which the two differ, B wins {share_text(share, 0)} ({ends}).")
     these.markdown("**These checkpoints**", help=f"Holds for {plain(paired.label)}.")
-    points = number_format.difference(paired.difference, paired.low, paired.high)
-    these.markdown(f"{points} points, paired over tasks, {p_text(paired.p)}")
+    unit = scores.unit(metric)
+    points = number_format.difference(paired.difference, paired.low, paired.high, unit)
+    words = number_format.unit_words(unit, of_difference=True)
+    these.markdown(f"{points} {words}, paired over tasks, {p_text(paired.p)}")
     these.caption(f"Holds for {plain(paired.label)}.")
 
 
@@ -68,6 +69,6 @@ def show_recipes(scores: Scores, a: str, b: str, record: dict[str, Any], form: s
         )
     found = core_differences.improvement(scores, a, b, record["metric"], form)
     if found.probability is not None and found.low is not None and found.high is not None:
-        low, high = (number_format.percent(end, 0) for end in (found.low, found.high))
-        share = number_format.percent(found.probability, 0)
-        st.caption(f"Another training of B beats one of A with a chance of {share} % ({low} to {high} %).")
+        low, high = (share_text(end, 0) for end in (found.low, found.high))
+        share = share_text(found.probability, 0)
+        st.caption(f"Another training of B beats one of A with a chance of {share} ({low} to {high}).")

@@ -9,11 +9,13 @@ from core.reports import text_tables
 from core.reports.figures import variant_colours
 from core.results import differences as core_differences
 from core.results import verdicts
-from core.results.joined import joined
+from core.results.answers import Answer
+from core.results.joined import joined, joint_answers
 from core.results.loading import Scores
 from core.results.tables import offered_metrics
 from core.scoring.metrics import AGGREGATIONS
 from dashboard.components import charts, experiment_page, sql_links
+from dashboard.components.answer_cards import answer_lines
 from dashboard.components.comparison import show_numbers
 from dashboard.components.files import file_row
 from dashboard.components.picker import choose
@@ -32,11 +34,24 @@ def joint_of(
     return joined(root, first, experiment_page.scores_of(root, other, other_stamp))
 
 
+@st.cache_data(max_entries=64, show_spinner=False)
+def answers_of(
+    root: Path,
+    name: str,
+    stamp: experiment_page.Stamp,
+    other: str,
+    other_stamp: experiment_page.Stamp,
+    variant: str,
+    task: tuple[str, str],
+) -> list[Answer]:
+    """What all runs of a variant of the joint table answered to a task."""
+    return joint_answers(root, joint_of(root, name, stamp, other, other_stamp), other, variant, *task)
+
+
 def show_joint(root: Path, name: str, other: str, boxes: list[Any]) -> None:
     """Variants of two experiments side by side, or in what their evaluations differ."""
-    scores = joint_of(
-        root, name, experiment_page.stamp_of(root, name), other, experiment_page.stamp_of(root, other)
-    )
+    both = root, name, experiment_page.stamp_of(root, name), other, experiment_page.stamp_of(root, other)
+    scores = joint_of(*both)
     variants = [variant for variant, runs in scores.runs.items() if runs]
     first = next(one for one in variants if one.endswith(f"({other})"))
     with boxes[2]:
@@ -58,8 +73,13 @@ def show_joint(root: Path, name: str, other: str, boxes: list[Any]) -> None:
     options = {"metric": metric, "aggregation": text_tables.unless(form, "by_task"), "with": other}
     line = text_tables.command("compare", name, a, b, **options)
     file_row(text_tables.comparison_table(records, a, b, line), f"{name} {a} {b}", "verdicts")
-    figure = charts.difference_chart(
-        found, a, b, variant_colours(scores.variants, scores.experiment.baseline)
-    )
+    colours = variant_colours(scores.variants, scores.experiment.baseline)
+    figure = charts.difference_chart(found, a, b, colours)
     st.plotly_chart(figure, key="joint chart", config=sql_links.picture_button("difference"))
     show_small_table(text_tables.tasks_table(found[:MOST_LISTED], a, b, metric))
+    chosen = experiment_page.choose_task([(one.source, one.task_id) for one in found])
+    one = next(one for one in found if (one.source, one.task_id) == chosen)
+    task = experiment_page.show_task(root, chosen, one.words)
+    for label, variant in (("A", a), ("B", b)):
+        st.markdown(f"**{label}** · answers of all runs of {plain(variant)} by votes")
+        st.html(answer_lines(answers_of(*both, variant, chosen), task, colours))

@@ -17,6 +17,7 @@ from core.curation.overlaps import Overlap
 from core.curation.stored import SourceInfo
 from core.prompts.lengths import WINDOWS, Drawn, Lengths, share_fitting
 from core.reports.figures import DASHES, GRID, PALETTE, chart_text
+from core.shares import share_text
 from dashboard.components.grids import task_html
 
 _STATIC = Path(__file__).parent / "static"
@@ -129,14 +130,7 @@ def _share_cell(share: float | None, colour: str) -> str:
     if share is None:
         return _number("–")
     bar = f'<span class="bar" style="--bar:{colour}"><i style="width:{100 * share:.1f}%"></i></span>'
-    return f'<td class="number">{percent(share)}{bar}</td>'
-
-
-def percent(share: float) -> str:
-    """A share in percent; only all is 100 % and only none is 0 %."""
-    if 0 < share < 1:
-        share = min(0.999, max(0.001, share))
-    return f"{100 * share:.0f} %" if share in (0, 1) else f"{100 * share:.1f} %"
+    return f'<td class="number">{share_text(share)}{bar}</td>'
 
 
 def _short(window: int) -> str:
@@ -196,7 +190,7 @@ def leak_matrix(
         title = f"{what} have a duplicate in it" if a == b else f"{what} are given away by {a}"
         cells.append(
             {"a": a, "b": b, "tasks": overlap.tasks, "share": 100 * share}
-            | {"percent": percent(share), "title": title}
+            | {"percent": share_text(share), "title": title}
         )
     data = {"sources": list(sizes), "cells": cells, "chosen": chosen}
     found = _matrix(key="leak matrix", data=data, on_cell_change=lambda: None)
@@ -206,12 +200,12 @@ def leak_matrix(
 def drawn_sentence(drawn: Sequence[Drawn], limit: int | None) -> str:
     """What so many samples come from and how many fit, in words."""
     counts = Counter(one.task.source for one in drawn)
-    shares = ", ".join(f"{source} {percent(count / len(drawn))}" for source, count in counts.most_common())
+    shares = ", ".join(f"{source} {share_text(count / len(drawn))}" for source, count in counts.most_common())
     tokens = [one.tokens for one in drawn]
     if limit is not None:
-        fitting = f"{percent(share_fitting(tokens, limit) or 0.0)} fit max_seq_len, {limit:,} tokens"
+        fitting = f"{share_text(share_fitting(tokens, limit) or 0.0)} fit max_seq_len, {limit:,} tokens"
     else:
-        fits = (f"{percent(share_fitting(tokens, one) or 0.0)} fit {_short(one)}" for one in WINDOWS)
+        fits = (f"{share_text(share_fitting(tokens, one) or 0.0)} fit {_short(one)}" for one in WINDOWS)
         fitting = f"{', '.join(fits)} tokens"
     return f"Of the first {len(drawn)} samples: {shares}. {fitting}."
 

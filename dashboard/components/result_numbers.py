@@ -13,7 +13,7 @@ from core.results.borrowed_noise import borrowed_noise
 from core.results.conclusion import answer_sentence
 from core.results.loading import Scores
 from core.results.noise import Noise, noise
-from core.spread.verdict import BorrowedNoise
+from core.spread.variances import BorrowedNoise
 from dashboard.components import experiment_page
 from dashboard.components.experiment_page import Stamp
 

@@ -18,7 +18,7 @@ from core.prompts.encoders import GridEncoding
 from core.prompts.lengths import EMBEDDED, embedded_count, source_lengths
 from core.prompts.templates import PromptSettings
 from core.reversibility.suggestions import judge, suggest
-from dashboard.components.overview import percent
+from core.shares import share_text
 from tests.browser.conftest import Dashboard
 
 pytestmark = pytest.mark.browser
@@ -71,7 +71,7 @@ def test_sources_and_shares_stand_there_before_anything_is_chosen(page: Page, da
     ]
     found = source_lengths(dashboard.root, TRAINING, EMBEDDED, PromptSettings())
     cells = page.locator(".data-table.fits tbody tr").first.locator("td").all_inner_texts()
-    shares = [percent(found.fitting(window) or 0) for window in (1024, 2048, 4096, 8192, 16384)]
+    shares = [share_text(found.fitting(window) or 0) for window in (1024, 2048, 4096, 8192, 16384)]
     assert [cell.strip() for cell in cells] == [
         TRAINING,
         "400",

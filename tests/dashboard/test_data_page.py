@@ -9,7 +9,8 @@ from streamlit.testing.v1 import AppTest
 from core.curation.stored import Dropped, SourceInfo
 from core.importing.import_source import import_bundle
 from core.prompts.lengths import Lengths
-from dashboard.components.overview import fit_chart, fit_table, percent, source_colours, source_table
+from core.shares import share_text
+from dashboard.components.overview import fit_chart, fit_table, source_colours, source_table
 from tests.shown import as_read
 
 SCREEN = Path(__file__).resolve().parents[2] / "dashboard" / "screens" / "data.py"
@@ -103,7 +104,7 @@ def test_texts_from_outside_are_escaped() -> None:
 
 def test_a_share_is_all_or_nothing_only_where_it_is() -> None:
     shares = (0.0, 1e-6, 0.5, 1 - 1e-6, 1.0)
-    assert [percent(share) for share in shares] == ["0 %", "0.1 %", "50.0 %", "99.9 %", "100 %"]
+    assert [share_text(share) for share in shares] == ["0 %", "0.1 %", "50.0 %", "99.9 %", "100 %"]
 
 
 def test_the_rising_line_is_the_share_that_fits() -> None:

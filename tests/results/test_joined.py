@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from core.errors import UserError
-from core.results.joined import evaluation_differences, joined
+from core.results.answers import answers_of
+from core.results.joined import evaluation_differences, joined, joint_answers
 from core.results.loading import load_scores
 from core.results.verdicts import compare_records, verdict_rows
 from core.runs.layout import spec_path
@@ -32,6 +33,16 @@ def test_equal_evaluations_are_judged_as_one_table(root: Path) -> None:
     assert rows["longer (second)"].summary.mean == alone["longer"].summary.mean
     (record,) = compare_records(both, "longer", "longer (second)", ["accuracy"], ["recipe"])
     assert record["comparisons"] == 6 and record["verdict"] == "cannot tell"
+
+
+def test_answers_of_a_joint_table_are_those_of_the_experiments(root: Path) -> None:
+    both = joined(root, load_scores(root, "first"), load_scores(root, "second"))
+    for variant, home in (("longer", "first"), ("longer (second)", "second")):
+        of = [one for one in load_scores(root, home).evaluations if one.variant == "longer"]
+        expected = answers_of(root, home, of, *both.tasks[0], unit="variant")
+        found = joint_answers(root, both, "second", variant, *both.tasks[0])
+        assert {one.variant for one in found} == {variant} and len(found) == len(expected) > 0
+        assert [replace(one, variant="longer") for one in found] == expected
 
 
 def test_what_differs_is_said_and_refuses_the_verdict(root: Path) -> None:

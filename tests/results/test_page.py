@@ -161,6 +161,7 @@ def test_two_experiments_stand_side_by_side_where_they_were_evaluated_alike(
     page = open_page(tmp_path, monkeypatch, screen="compare", experiment="first", **{"with": "second"})
     assert page.selectbox(key="chosen b").value == "plain (second)"
     assert "plain (second)" in page.subheader[0].value.replace("\\", "")
+    assert "answers of all runs of plain (second) by votes" in texts(page).replace("\\", "")
     page.selectbox(key="chosen with").select("third").run(timeout=SECONDS)
     assert not page.exception and "not evaluated alike" in as_read(page.error[0].value)
 

@@ -68,7 +68,7 @@ def test_rounding_may_change_a_share_of_the_answers_in_16_bits() -> None:
     assert alarms.repeated(31, 32)[0].name == "not_deterministic"
     assert alarms.repeated(24, 32, exact=False) == []
     (alarm,) = alarms.repeated(23, 32, exact=False)
-    assert alarm.value == 9 / 32 and "9 of 32 repeated answers differ, more than 25%" in alarm.detail
+    assert alarm.value == 9 / 32 and "9 of 32 repeated answers differ, more than 25 %" in alarm.detail
 
 
 def test_a_run_that_was_computed_unlike_the_others_is_named() -> None:
