@@ -154,6 +154,6 @@ def design_sentence(metric: str, known_noise: Pilot, design: Design) -> str:
     return (
         f"With {design.runs} runs of each of {design.variants} variants, a difference from the baseline of"
         f" {spread_text_of(here['difference'], known_noise.unit)} {words} of {metric} is found in 4 of 5"
-        f" cases{unsure}; with {2 * design.runs} runs,"
+        f" cases where variants go on to vary as these do{unsure}; with {2 * design.runs} runs,"
         f" {spread_text_of(twice['difference'], known_noise.unit)}."
     )

@@ -17,7 +17,7 @@ from core.results.loading import Scores
 from core.results.noise import run_mean_components
 from core.results.tables import Measured, check_variants, measured
 from core.spread.intervals import SCOPES, Summary
-from core.spread.planning import runs_needed
+from core.spread.planning import runs_needed, std_interval
 from core.spread.scope_verdicts import compare_scope, comparisons_beside
 from core.spread.scopes import summarize_scope
 from core.spread.variances import BorrowedNoise
@@ -197,18 +197,27 @@ def compare_records(
 
 
 def _runs_needed(found: Comparison, table: Judged, variants: int) -> dict[str, int | None]:
-    """The runs per variant that find the difference seen, and those for the ends of its interval.
+    """The runs per variant that find the difference seen, and those for the ends of its interval and of that
+    of the std.
 
     The difference seen is no more than a guess at the true one, so the number alone would promise too much:
     where the interval holds 0, no number of runs is enough, and `runs_needed_high` is None.
     """
     std = None if table.verdicts is None else table.verdicts.std
-    if std is None or found.low is None or found.high is None:
+    freedom = 0.0 if table.verdicts is None else table.verdicts.freedom
+    least, most = (None, None) if std is None else std_interval(std, freedom, table.level)
+    if std is None or least is None or most is None or found.low is None or found.high is None:
         return dict.fromkeys(("runs_needed", "runs_needed_low", "runs_needed_high"))
     far = max(abs(found.low), abs(found.high))
     near = 0.0 if found.low <= 0 <= found.high else min(abs(found.low), abs(found.high))
-    sizes = {"runs_needed": found.difference, "runs_needed_low": far, "runs_needed_high": near}
+    plans = {
+        "runs_needed": (found.difference, std),
+        "runs_needed_low": (far, least),
+        "runs_needed_high": (near, most),
+    }
     return {
-        name: runs_needed(size, std, max(2, variants), level=table.level, step=table.measured.resolution.step)
-        for name, size in sizes.items()
+        name: runs_needed(
+            size, spread, max(2, variants), level=table.level, step=table.measured.resolution.step
+        )
+        for name, (size, spread) in plans.items()
     }

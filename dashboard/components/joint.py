@@ -82,4 +82,4 @@ def show_joint(root: Path, name: str, other: str, boxes: list[Any]) -> None:
     task = experiment_page.show_task(root, chosen, one.words)
     for label, variant in (("A", a), ("B", b)):
         st.markdown(f"**{label}** · answers of all runs of {plain(variant)} by votes")
-        st.html(answer_lines(answers_of(*both, variant, chosen), task, colours))
+        st.html(answer_lines(answers_of(*both, variant, chosen), task, colours, pickable=False))

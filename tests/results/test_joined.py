@@ -42,7 +42,8 @@ def test_answers_of_a_joint_table_are_those_of_the_experiments(root: Path) -> No
         expected = answers_of(root, home, of, *both.tasks[0], unit="variant")
         found = joint_answers(root, both, "second", variant, *both.tasks[0])
         assert {one.variant for one in found} == {variant} and len(found) == len(expected) > 0
-        assert [replace(one, variant="longer") for one in found] == expected
+        for one, same in zip(found, expected, strict=True):
+            assert (one.votes, one.kind, one.example) == (same.votes, same.kind, same.example)
 
 
 def test_what_differs_is_said_and_refuses_the_verdict(root: Path) -> None:

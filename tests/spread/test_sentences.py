@@ -7,11 +7,14 @@ from scipy import stats
 
 from core.results.noise import Noise
 from core.seeds import generator
+from core.spread.components import run_components
 from core.spread.intervals import summarize, wilson
 from core.spread.looks import alarms_over_looks
 from core.spread.planning import detectable_difference, std_interval
 from core.spread.scope_verdicts import compare_scope
 from core.spread.scopes import summarize_scope
+from core.spread.variances import BorrowedNoise
+from core.spread.verdict import judge
 
 
 def test_two_runs_reach_nine_standard_deviations() -> None:
@@ -80,3 +83,23 @@ def test_the_checkpoint_scope_covers_seeds_that_all_runs_share() -> None:
         means.append(mean.low <= a <= mean.high)
         differences.append(change.low <= b - a <= change.high)
     assert 0.92 <= np.mean(means) <= 0.98 and 0.92 <= np.mean(differences) <= 0.98
+
+
+def test_single_runs_with_borrowed_noise_raise_few_alarms() -> None:
+    rng, names = generator(6, "sentences"), ["a", "b", "c", "d"]
+    alarms = []
+    for _ in range(200):
+        lent = BorrowedNoise(float(rng.chisquare(8) / 8), 8)
+        table = judge({name: rng.normal(size=1) for name in names}, "a", borrowed=lent)
+        alarms.append(any(table.between("a", name).verdict != "cannot tell" for name in names[1:]))
+    assert np.mean(alarms) <= 0.09
+
+
+def test_the_training_std_is_at_most_what_is_written() -> None:
+    """As in "Noise: training ≈ 0 (at most 3)": an upper end, whatever the evaluations add to it."""
+    rng, held = generator(7, "sentences"), []
+    for scores in 0.5 * rng.normal(size=(500, 3, 1)) + rng.normal(size=(500, 3, 2)):
+        part = run_components(scores)["training"]
+        high = std_interval(((part.mean_square or 0) / 2) ** 0.5, part.degrees_of_freedom)[1]
+        held.append(high is not None and high >= 0.5)
+    assert np.mean(held) >= 0.95
