@@ -254,6 +254,7 @@ def test_the_prompt_of_an_imported_attempt_is_shown_as_unknown(
     monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(root))
     page = AppTest.from_file(str(REPOSITORY / "dashboard" / "screens" / "tasks.py"))
     page.query_params["experiment"], page.query_params["task"] = "old", f"toy/{first}"
+    page.query_params["answer"] = "theirs/0/-/0/1"
     page.run(timeout=60)
     assert not page.exception and not page.error
-    assert attempt_prompt.IMPORTED in [as_read(element.value) for element in page.caption]
+    assert attempt_prompt.IMPORTED in [as_read(element.value).strip() for element in page.caption]
