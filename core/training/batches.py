@@ -9,7 +9,7 @@ padding small.
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,13 +25,31 @@ from core.training.settings import TrainingSettings
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-Drawn = tuple[Sample | None, int]
 
 IGNORED = -100
 MULTIPLE = 32
 """Packed rows on a CPU are filled up to a multiple of so many tokens, so that few sizes occur: its kernels
 are made for each size anew, which took a third of the time where every row had its own."""
 MOST_DROPPED_IN_A_ROW = 1_000
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A sample in arrays, so that whoever packs rows converts no lists: tokens in the narrowest of uint8,
+    int16 and int32 that holds them, and for each whether the loss counts it."""
+
+    tokens: npt.NDArray[Any]
+    is_answer: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, sample: Sample) -> Self:
+        """What whoever drew a sample hands over."""
+        largest = max(sample.tokens)
+        kind = np.uint8 if largest < 2**8 else np.int16 if largest < 2**15 else np.int32
+        return cls(np.array(sample.tokens, dtype=kind), np.array(sample.is_answer, dtype=np.bool_))
+
+
+Drawn = tuple[Piece | None, int]
 
 
 @dataclass(frozen=True)
@@ -114,7 +132,7 @@ class Drawing:
         batches = self.batches(fitting)
         return StepBatches(batches, len(drawn) - len(fitting), shortened, first + len(drawn))
 
-    def batches(self, samples: Sequence[Sample]) -> list[Batch]:
+    def batches(self, samples: Sequence[Piece]) -> list[Batch]:
         """Samples in packed rows or padded batches."""
         lengths = [len(sample.tokens) for sample in samples]
         if self.packed:
@@ -131,7 +149,7 @@ class Drawing:
         left out where that does not help."""
         prompt = self.prompt.model_copy(update={"too_long": "shorten"})
         fitted = (fitted_sample(task, prompt, self.tokenizer, self.settings.max_seq_len) for task in tasks)
-        return self.batches([sample for sample, _ in fitted if sample is not None])
+        return self.batches([Piece.of(sample) for sample, _ in fitted if sample is not None])
 
     @property
     def _pad(self) -> int:
@@ -160,13 +178,14 @@ class Drawing:
 
     def sample(self, number: int) -> "Drawn":
         """Sample `number` as it fits, or None, and how many demonstrations it lost."""
-        return fitted_sample(
+        sample, lost = fitted_sample(
             self.mixture.sample(number),
             self.prompt,
             self.tokenizer,
             self.settings.max_seq_len,
             every_output=self.settings.loss_on == "outputs",
         )
+        return None if sample is None else Piece.of(sample), lost
 
 
 def group_by_length(lengths: Sequence[int], tokens_per_batch: int) -> list[list[int]]:
@@ -217,7 +236,7 @@ def group_evenly(lengths: Sequence[int], tokens_per_batch: int, side_by_side: in
         count += 1
 
 
-def pad(samples: Sequence[Sample], padding: int) -> Batch:
+def pad(samples: Sequence[Piece], padding: int) -> Batch:
     """Samples one below the other, padded on the right to the longest of them."""
     longest = max(len(sample.tokens) for sample in samples)
     tokens = np.full((len(samples), longest), padding, dtype=np.int64)
@@ -225,18 +244,18 @@ def pad(samples: Sequence[Sample], padding: int) -> Batch:
     for row, sample in enumerate(samples):
         size = len(sample.tokens)
         tokens[row, :size] = sample.tokens
-        labels[row, :size] = np.where(sample.is_answer, sample.tokens, IGNORED)
+        labels[row, :size][sample.is_answer] = sample.tokens[sample.is_answer]
     positions = np.broadcast_to(np.arange(longest), tokens.shape)
     lengths = tuple(len(sample.tokens) for sample in samples)
     return Batch(tokens, labels, positions, sum(lengths), int((labels != IGNORED).sum()), lengths)
 
 
-def pack(samples: Sequence[Sample], multiple: int = 1, longest: int | None = None) -> Batch:
+def pack(samples: Sequence[Piece], multiple: int = 1, longest: int | None = None) -> Batch:
     """Samples one after another in a single row; the positions begin at 0 with each. Behind the last one
     the row is filled up to a multiple of so many tokens, which no loss counts and no sample sees, in pieces
     of at most `longest`."""
-    tokens = np.concatenate([np.array(sample.tokens, dtype=np.int64) for sample in samples])
-    counted = np.concatenate([np.array(sample.is_answer, dtype=bool) for sample in samples])
+    tokens = np.concatenate([sample.tokens for sample in samples], dtype=np.int64)
+    counted = np.concatenate([sample.is_answer for sample in samples])
     sizes = tuple(len(sample.tokens) for sample in samples)
     positions = np.concatenate([np.arange(size) for size in sizes])
     labels = np.where(counted & (positions > 0), tokens, IGNORED)

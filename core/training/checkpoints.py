@@ -1,14 +1,17 @@
 """Checkpoints: everything a training needs to go on exactly where it was, in safetensors and JSON.
 
-A checkpoint is a folder `step-<n>`, written whole, with the sha256 of its files. The two latest are
-kept; a damaged one is reported and the one before it is used.
+A checkpoint is a folder `step-<n>`, written whole, with the sha256 of its files, while the training goes on.
+The two latest are kept; a damaged one is reported and the one before it is used.
 """
 
 import logging
 import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+import psutil
 
 from core.errors import UserError
 from core.storage.files import read_json, sha256_of, write_json, writing
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_COPIES = 3
+"""So many times its size must be free for a snapshot to wait in memory: writing makes bytes of it, and the
+next one is taken meanwhile."""
 _FILES = ("weights.safetensors", "optimizer.safetensors", "position.json")
 
 
@@ -34,32 +40,95 @@ class Position:
     seconds: float = 0.0
 
 
-def save_checkpoint(
-    folder: Path,
-    position: Position,
-    trained: dict[str, "torch.nn.Parameter"],
-    optimizer: Optimizers,
-    numerics: Numerics,
-) -> None:
-    """Save the trained weights, the optimizer's moments and how they were computed; keep the two latest."""
-    from safetensors.torch import save_file
+@dataclass(frozen=True)
+class Snapshot:
+    """What a checkpoint holds, apart from the training that goes on: trained weights and moments in main
+    memory, the moments by weight and name, where the training is, and how it was computed."""
 
-    names = {id(parameter): name for name, parameter in trained.items()}
-    moments = {
-        f"{names[id(parameter)]}|{key}": value
-        for parameter, state in optimizer.state.items()
-        for key, value in state.items()
-    }
-    with writing(folder / f"step-{position.steps:08d}") as temporary:
-        temporary.mkdir()
-        save_file(
-            {name: weights.detach().contiguous() for name, weights in trained.items()}, temporary / _FILES[0]
-        )
-        save_file(moments, temporary / _FILES[1])
-        write_json(temporary / _FILES[2], {**asdict(position), "numerics": numerics.record()})
-        write_json(temporary / "sha256.json", {name: sha256_of(temporary / name) for name in _FILES})
-    for old in sorted(folder.glob("step-*"))[:-2]:
-        shutil.rmtree(old)
+    position: Position
+    weights: "dict[str, torch.Tensor]"
+    moments: "dict[str, torch.Tensor]"
+    numerics: Numerics
+
+    @classmethod
+    def of(
+        cls,
+        position: Position,
+        trained: dict[str, "torch.nn.Parameter"],
+        optimizer: Optimizers,
+        numerics: Numerics,
+    ) -> Self:
+        """Copy weights and moments as they are now."""
+        import torch
+
+        def copied(values: "torch.Tensor") -> "torch.Tensor":
+            return torch.empty_like(values, device="cpu", memory_format=torch.contiguous_format).copy_(values)
+
+        names = {id(parameter): name for name, parameter in trained.items()}
+        moments = {
+            f"{names[id(parameter)]}|{key}": copied(value)
+            for parameter, state in optimizer.state.items()
+            for key, value in state.items()
+        }
+        weights = {name: copied(values.detach()) for name, values in trained.items()}
+        return cls(position, weights, moments, numerics)
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return sum(one.nbytes for one in (*self.weights.values(), *self.moments.values()))
+
+    def write(self, folder: Path) -> None:
+        """Leave it as a whole folder; the two latest are kept."""
+        from safetensors.torch import save_file
+
+        with writing(folder / f"step-{self.position.steps:08d}") as temporary:
+            temporary.mkdir()
+            save_file(self.weights, temporary / _FILES[0])
+            save_file(self.moments, temporary / _FILES[1])
+            write_json(temporary / _FILES[2], {**asdict(self.position), "numerics": self.numerics.record()})
+            write_json(temporary / "sha256.json", {name: sha256_of(temporary / name) for name in _FILES})
+        for old in sorted(folder.glob("step-*"))[:-2]:
+            shutil.rmtree(old)
+
+
+class CheckpointWriter:
+    """Writes snapshots into a folder beside the training, one at a time and in order; at once where memory is
+    short. As a context it leaves when all are written.
+
+    What keeps one from being written is raised by what is called next.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self.wait()
+        except Exception:
+            if kind is None:
+                raise
+            log.exception("A checkpoint could not be written.")  # what ended the training counts
+        finally:
+            self._thread.shutdown()
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Write a snapshot once the one before it is written."""
+        self.wait()
+        self._last = self._thread.submit(snapshot.write, self._folder)
+        if _COPIES * snapshot.size > psutil.virtual_memory().available:
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait until all snapshots are written."""
+        last, self._last = self._last, None
+        if last is not None:
+            last.result()
 
 
 @dataclass(frozen=True)

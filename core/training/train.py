@@ -16,7 +16,7 @@ from typing import Any
 from core.errors import Stopped, UserError
 from core.parallel.ranks import Workers
 from core.storage.models import is_out_of_memory
-from core.training.checkpoints import Position, latest_checkpoint, save_checkpoint
+from core.training.checkpoints import CheckpointWriter, Position, Snapshot, latest_checkpoint
 from core.training.loggers import logging_to
 from core.training.loop import Loop, Training
 from core.training.numerics import Numerics, in_one_order
@@ -129,33 +129,34 @@ def _train_to(
 
 
 def _step_to_the_end(loop: Loop, position: Position, checkpoints: Path, report: Report) -> None:
-    """The steps after a position, with reports, validations and checkpoints."""
+    """The steps after a position, with reports, validations and checkpoints, which are written then."""
     settings, workers, begun = loop.training.settings, loop.workers, position.steps
 
     def save() -> None:
         if workers.is_first:
-            save_checkpoint(checkpoints, position, loop.trained, loop.optimizer, loop.numerics)
+            writer.save(Snapshot.of(position, loop.trained, loop.optimizer, loop.numerics))
 
     begin, before = time.monotonic(), position.seconds
     steps_left = left(position, settings)
-    while steps_left:
-        record, position = loop.step(position)
-        done = position.steps
-        # Of the first process, so that all end at the same step.
-        passed = workers.add(before + time.monotonic() - begin if workers.is_first else 0.0)
-        position = replace(position, seconds=passed)
-        steps_left = left(position, settings)
-        every = settings.validation.every
-        if every is not None and (done % every == 0 or not steps_left):
-            record |= loop.validate()
-        per_step = (time.monotonic() - begin) / (done - begun)
-        try:
-            report({**record, "total": done + steps_left, "eta_seconds": per_step * steps_left})
-        except Stopped:
-            save()
-            raise
-        if done % settings.checkpoint_every == 0 and steps_left:
-            save()
+    with CheckpointWriter(checkpoints) as writer:
+        while steps_left:
+            record, position = loop.step(position)
+            done = position.steps
+            # Of the first process, so that all end at the same step.
+            passed = workers.add(before + time.monotonic() - begin if workers.is_first else 0.0)
+            position = replace(position, seconds=passed)
+            steps_left = left(position, settings)
+            every = settings.validation.every
+            if every is not None and (done % every == 0 or not steps_left):
+                record |= loop.validate()
+            per_step = (time.monotonic() - begin) / (done - begun)
+            try:
+                report({**record, "total": done + steps_left, "eta_seconds": per_step * steps_left})
+            except Stopped:
+                save()
+                raise
+            if done % settings.checkpoint_every == 0 and steps_left:
+                save()
 
 
 def left(position: Position, settings: TrainingSettings) -> int:

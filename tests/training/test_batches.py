@@ -10,16 +10,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import UserError
-from core.prompts.templates import PromptSettings, training_sample
+from core.prompts.templates import PromptSettings, Sample, training_sample
 from core.prompts.vocabulary import PAD, embedded_tokenizer
 from core.settings import validated
-from core.training.batches import IGNORED, Drawing, group_by_length, group_evenly, group_to_pack, pack, pad
+from core.training.batches import (
+    IGNORED,
+    Drawing,
+    Piece,
+    group_by_length,
+    group_evenly,
+    group_to_pack,
+    pack,
+    pad,
+)
 from core.training.checkpoints import Position
 from core.training.loop import Loop, Training
 from core.training.settings import TrainingSettings
 from tests.training.conftest import tiny_settings, toy_mixture
 
 BASE = PromptSettings()
+
+
+def pieces(samples: list[Sample]) -> list[Piece]:
+    """The samples as whoever draws them hands them over."""
+    return [Piece.of(sample) for sample in samples]
+
+
+@pytest.mark.parametrize(
+    ("largest", "kind"), [(10, "uint8"), (255, "uint8"), (256, "int16"), (40_000, "int32")]
+)
+def test_a_piece_holds_its_sample_in_the_narrowest_type(largest: int, kind: str) -> None:
+    """Rows hold the same tokens and labels whatever the vocabulary, above a byte, too."""
+    sample = Sample([3, largest, 7], [False, True, True])
+    piece = Piece.of(sample)
+    assert piece.tokens.dtype == kind and piece.tokens.tolist() == sample.tokens
+    for batch in (pack([piece, Piece.of(Sample([1, 2], [False, True]))]), pad([piece], PAD)):
+        assert batch.tokens.dtype == batch.labels.dtype == np.int64
+        assert batch.tokens[0, :3].tolist() == sample.tokens
+        assert batch.labels[0, :3].tolist() == [IGNORED, largest, 7]
 
 
 @given(st.lists(st.integers(1, 50), max_size=30), st.integers(1, 200))
@@ -37,7 +65,7 @@ def test_a_batch_is_padded_on_the_right_and_pads_do_not_count() -> None:
     samples = [training_sample(toy_mixture().sample(n), PromptSettings(), tokenizer) for n in range(3)]
     samples[1].tokens.append(5)
     samples[1].is_answer.append(True)
-    batch = pad(samples, PAD)
+    batch = pad(pieces(samples), PAD)
     longest = max(len(sample.tokens) for sample in samples)
     assert batch.tokens.shape == batch.labels.shape == (3, longest)
     for row, sample in enumerate(samples):
@@ -135,7 +163,7 @@ def test_rows_worked_on_side_by_side_are_as_equal_as_can_be(
 def test_a_row_is_filled_up_with_what_no_loss_counts() -> None:
     tokenizer = embedded_tokenizer()
     samples = [training_sample(toy_mixture().sample(n), BASE, tokenizer) for n in range(3)]
-    plain, filled = pack(samples), pack(samples, 64)
+    plain, filled = pack(pieces(samples)), pack(pieces(samples), 64)
     size = plain.tokens.shape[1]
     assert size % 64 and filled.tokens.shape[1] == filled.ends[-1] == -(-size // 64) * 64  # type: ignore[index]
     assert np.array_equal(filled.tokens[:, :size], plain.tokens)
@@ -147,7 +175,7 @@ def test_a_row_is_filled_up_with_what_no_loss_counts() -> None:
 def test_a_packed_row_holds_its_samples_whole_and_positions_restart() -> None:
     tokenizer = embedded_tokenizer()
     samples = [training_sample(toy_mixture().sample(n), BASE, tokenizer) for n in range(3)]
-    batch = pack(samples)
+    batch = pack(pieces(samples))
     assert batch.tokens.shape == (1, sum(len(sample.tokens) for sample in samples))
     starts = [0, *batch.ends]  # type: ignore[misc]
     for sample, start, end in zip(samples, starts, starts[1:], strict=False):
