@@ -148,64 +148,82 @@ def peer_speed(
     import torch
     from datasets import Dataset
     from peft import LoraConfig
-    from transformers import TrainerCallback
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTTrainer
 
-    from core.prompts.templates import training_sample
     from core.prompts.vocabulary import load_tokenizer
     from core.storage.models import load_model
-    from core.training.efficiency import has_fast_bfloat16
 
-    training = training_of(base)
-    tokenizer = load_tokenizer(str(base))
-    count = (WARM_STEPS + STEPS) * samples
-    drawn = [training_sample(training.mixture.sample(n), training.prompt, tokenizer) for n in range(count)]
-    rows = [_row(one, packed=packed) for one in drawn if len(one.tokens) <= LONGEST]
-    tokens = sum(len(row["input_ids"]) for row in rows)
-    marks: list[float] = []
-
-    class Clock(TrainerCallback):
-        def on_step_end(self, *_: Any, **__: Any) -> None:
-            marks.append(time.perf_counter())
-
+    rows = _peer_rows(base, (WARM_STEPS + STEPS) * samples, packed=packed)
+    tokens, clock = sum(len(row["input_ids"]) for row in rows), _clock()
     with tempfile.TemporaryDirectory() as folder:
-        settings = SFTConfig(
-            output_dir=folder,
-            per_device_train_batch_size=1 if not on_gpu else 8,
-            gradient_accumulation_steps=_accumulation(
-                len(rows), tokens, packed=packed, at_once=8 if on_gpu else 1
-            ),
-            num_train_epochs=1,
-            max_length=LONGEST,
-            packing=packed,
-            packing_strategy=packing,
-            completion_only_loss=True,
-            shuffle_dataset=False,
-            learning_rate=1e-3,
-            report_to="none",
-            save_strategy="no",
-            logging_strategy="no",
-            disable_tqdm=True,
-            bf16=has_fast_bfloat16("cuda" if on_gpu else "cpu"),
-            fp16=False,
-            use_cpu=not on_gpu,
-            gradient_checkpointing=False,
-            dataset_kwargs={"skip_prepare_dataset": not packed},
-        )
         trainer = SFTTrainer(
             model=load_model(str(base), dtype=torch.bfloat16 if on_gpu and lora else torch.float32),
-            args=settings,
+            args=_peer_settings(folder, len(rows), tokens, packing if packed else None, on_gpu=on_gpu),
             train_dataset=Dataset.from_list(rows),
-            processing_class=tokenizer,
+            processing_class=load_tokenizer(str(base)),
             peft_config=LoraConfig(r=16, lora_alpha=32, target_modules="all-linear") if lora else None,
-            callbacks=[Clock()],
+            callbacks=[clock],
         )
         began = time.perf_counter()
         trainer.train()
-    steps = len(marks)
+    steps = len(clock.marks)
     if steps < 2:
-        return tokens / (marks[-1] - began)
-    return tokens * (steps - 1) / steps / (marks[-1] - marks[0])
+        return tokens / (clock.marks[-1] - began)
+    return tokens * (steps - 1) / steps / (clock.marks[-1] - clock.marks[0])
+
+
+def _clock() -> Any:
+    """A callback that keeps in `marks` when each of the peer's steps ends (seconds)."""
+    from transformers import TrainerCallback
+
+    class Clock(TrainerCallback):
+        def __init__(self) -> None:
+            self.marks: list[float] = []
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            self.marks.append(time.perf_counter())
+
+    return Clock()
+
+
+def _peer_rows(base: Path, count: int, *, packed: bool) -> list[dict[str, list[int]]]:
+    """The first samples of our training, as the peer takes them."""
+    from core.prompts.templates import training_sample
+    from core.prompts.vocabulary import load_tokenizer
+
+    training, tokenizer = training_of(base), load_tokenizer(str(base))
+    drawn = (training_sample(training.mixture.sample(n), training.prompt, tokenizer) for n in range(count))
+    return [_row(one, packed=packed) for one in drawn if len(one.tokens) <= LONGEST]
+
+
+def _peer_settings(folder: str, samples: int, tokens: int, packing: str | None, *, on_gpu: bool) -> Any:
+    """The peer's arguments: steps of as many samples as ours, in rows packed by a strategy, or alone."""
+    from trl import SFTConfig
+
+    from core.training.efficiency import has_fast_bfloat16
+
+    packed, at_once = packing is not None, 8 if on_gpu else 1
+    return SFTConfig(
+        output_dir=folder,
+        per_device_train_batch_size=at_once,
+        gradient_accumulation_steps=_accumulation(samples, tokens, packed=packed, at_once=at_once),
+        num_train_epochs=1,
+        max_length=LONGEST,
+        packing=packed,
+        packing_strategy=packing or "bfd",
+        completion_only_loss=True,
+        shuffle_dataset=False,
+        learning_rate=1e-3,
+        report_to="none",
+        save_strategy="no",
+        logging_strategy="no",
+        disable_tqdm=True,
+        bf16=has_fast_bfloat16("cuda" if on_gpu else "cpu"),
+        fp16=False,
+        use_cpu=not on_gpu,
+        gradient_checkpointing=False,
+        dataset_kwargs={"skip_prepare_dataset": not packed},
+    )
 
 
 def _row(sample: Any, *, packed: bool) -> dict[str, list[int]]:

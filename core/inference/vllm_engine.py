@@ -31,53 +31,11 @@ class VllmEngine:
     name = "vllm"
 
     def __init__(self, settings: InferenceSettings, model: str, adapters: Sequence[Path] = ()) -> None:
-        import torch
-
-        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-        on_gpu = torch.cuda.is_available()
-        if settings.deterministic:
-            os.environ["VLLM_BATCH_INVARIANT"] = "1"
-        if not on_gpu:
-            os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
-            keep_freed_memory()
+        on_gpu = _made_ready(settings)
         vllm = _imported()
         self.version = str(vllm.__version__)
         self.settings = settings
-        options: dict[str, Any] = {
-            "max_model_len": settings.max_model_len,
-            "trust_remote_code": False,
-            "load_format": "safetensors",
-            "disable_log_stats": True,
-            "seed": 0,
-        }
-        if settings.precision != "auto":
-            options["dtype"] = settings.precision
-        if settings.max_concurrent is not None:
-            options["max_num_seqs"] = settings.max_concurrent
-        if settings.kv_cache_gigabytes is not None:
-            options["kv_cache_memory_bytes"] = int(settings.kv_cache_gigabytes * 2**30)
-        if settings.gpu_memory_share is not None and on_gpu:
-            options["gpu_memory_utilization"] = settings.gpu_memory_share
-        if settings.search is not None:
-            options |= {"enable_prefix_caching": True, "max_logprobs": alternatives_of(settings.search)}
-        if not on_gpu:
-            options = {
-                "dtype": "float32",
-                "enforce_eager": True,
-                "max_num_seqs": settings.at_once,
-                "kv_cache_memory_bytes": 2**30,
-                # A prompt that is read in pieces sets back its generator, which those of CPUs can't.
-                "enable_chunked_prefill": not settings.temperature,
-            } | options
-        if adapters:
-            multiply_by_adapter()
-            options |= {
-                "enable_lora": True,
-                "max_lora_rank": max(served_rank(adapter_rank(adapter)) for adapter in adapters),
-                "max_loras": min(len(adapters), ADAPTERS_PER_BATCH),
-            }
+        options = _options(settings, on_gpu=on_gpu) | _lora_options(adapters)
         if not reads_generation(model):
             options["generation_config"] = "vllm"  # its own defaults
         self._numbers = {adapter: number for number, adapter in enumerate(adapters, 1)}
@@ -192,6 +150,65 @@ class VllmEngine:
         from vllm.lora.request import LoRARequest
 
         return LoRARequest(f"adapter-{self._numbers[adapter]}", self._numbers[adapter], str(adapter))
+
+
+def _made_ready(settings: InferenceSettings) -> bool:
+    """Set what vLLM reads of the environment when it is imported; whether there is a GPU."""
+    import torch
+
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    if settings.deterministic:
+        os.environ["VLLM_BATCH_INVARIANT"] = "1"
+    if torch.cuda.is_available():
+        return True
+    os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+    keep_freed_memory()
+    return False
+
+
+def _options(settings: InferenceSettings, *, on_gpu: bool) -> dict[str, Any]:
+    """What settings make of vLLM's options; what they leave empty is its own choice on a GPU."""
+    options: dict[str, Any] = {
+        "max_model_len": settings.max_model_len,
+        "trust_remote_code": False,
+        "load_format": "safetensors",
+        "disable_log_stats": True,
+        "seed": 0,
+    }
+    if not on_gpu:
+        options |= {
+            "dtype": "float32",
+            "enforce_eager": True,
+            "max_num_seqs": settings.at_once,
+            "kv_cache_memory_bytes": 2**30,
+            # A prompt that is read in pieces sets back its generator, which those of CPUs can't.
+            "enable_chunked_prefill": not settings.temperature,
+        }
+    if settings.precision != "auto":
+        options["dtype"] = settings.precision
+    if settings.max_concurrent is not None:
+        options["max_num_seqs"] = settings.max_concurrent
+    if settings.kv_cache_gigabytes is not None:
+        options["kv_cache_memory_bytes"] = int(settings.kv_cache_gigabytes * 2**30)
+    if settings.gpu_memory_share is not None and on_gpu:
+        options["gpu_memory_utilization"] = settings.gpu_memory_share
+    if settings.search is not None:
+        options |= {"enable_prefix_caching": True, "max_logprobs": alternatives_of(settings.search)}
+    return options
+
+
+def _lora_options(adapters: Sequence[Path]) -> dict[str, Any]:
+    """What adapters need; nothing where there are none. Raises `UserError` where one has too high a rank."""
+    if not adapters:
+        return {}
+    multiply_by_adapter()
+    return {
+        "enable_lora": True,
+        "max_lora_rank": max(served_rank(adapter_rank(adapter)) for adapter in adapters),
+        "max_loras": min(len(adapters), ADAPTERS_PER_BATCH),
+    }
 
 
 def _imported() -> Any:

@@ -3,6 +3,7 @@
 import importlib.metadata
 import itertools
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -27,7 +28,7 @@ from core.inference.vllm_engine import served_rank
 from core.prompts.vocabulary import load_tokenizer
 from core.settings import validated
 from tests.inference.conftest import Row, evaluation_of, tiny_inference
-from tests.inference.vllm_child import ADAPTERS, TASKS
+from tests.inference.vllm_child import ADAPTERS, SEARCH, TASKS
 
 pytestmark = pytest.mark.engine
 ROOT = Path(__file__).resolve().parents[2]
@@ -213,6 +214,27 @@ def test_rescoring_is_the_same_in_both(vllm_folder: Path, trained: Path, tmp_pat
         assert {row["views"] for row in rows} == {8}
         values.append({(r["task_id"], r["test_index"], r["vote_place"]): r["logprob"] for r in rows})
     assert len(values[0]) > 7 and values[0] == pytest.approx(values[1], abs=1e-3)
+
+
+def test_a_search_finds_the_same_answers_in_both(vllm_folder: Path, trained: Path, tmp_path: Path) -> None:
+    """vLLM with its prefix cache on; those that rounding may move over the bound are left out."""
+    found = []
+    for rows in (rows_in(vllm_folder / "searched"), by_transformers(trained, tmp_path, **SEARCH)):
+        most = round(1 / SEARCH["search"]["min_probability"])
+        answered = [row for row in rows if row["output_tokens"]]
+        assert {row["finish_reason"] for row in answered} <= {"stop"}
+        keys = ("task_id", "test_index", "symmetry", "text")
+        found.append(
+            {
+                (*(row[key] for key in keys), row["attempt"] // most): row["logprob"]
+                for row in answered
+                if row["logprob"] > math.log(SEARCH["search"]["min_probability"]) + 0.01
+            }
+        )
+    theirs, ours = found
+    assert theirs.keys() == ours.keys() and theirs == pytest.approx(ours, abs=1e-3)
+    views = {(key[0], key[1], key[-1]) for key in ours}
+    assert len(ours) > 10 and len(ours) > len(views), "some views have several answers"
 
 
 def test_every_adapter_answers_for_itself(vllm_folder: Path) -> None:
