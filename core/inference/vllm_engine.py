@@ -51,6 +51,7 @@ class VllmEngine:
         configuration = self.library.llm_engine.vllm_config
         self.dtype = str(configuration.model_config.dtype).removeprefix("torch.")
         self._at_once = int(configuration.scheduler_config.max_num_seqs)
+        self._vocabulary = int(configuration.model_config.get_vocab_size())
 
     def close(self) -> None:
         """Shut the engine down and free the memory that it holds; a GPU has none left for a second one."""
@@ -122,7 +123,7 @@ class VllmEngine:
             top_p=self.settings.top_p,
             max_tokens=request.max_output_tokens,
             seed=request.seed if self.settings.temperature else None,
-            logprobs=request.alternatives,
+            logprobs=min(request.alternatives, self._vocabulary),
             flat_logprobs=not request.alternatives,
             detokenize=False,  # it would decode every token once more for its log-probability
             structured_outputs=StructuredOutputsParams(grammar=request.grammar) if request.grammar else None,
