@@ -166,10 +166,10 @@ def peer_speed(
         )
         began = time.perf_counter()
         trainer.train()
-    steps = len(clock.marks)
-    if steps < 2:
-        return tokens / (clock.marks[-1] - began)
-    return tokens * (steps - 1) / steps / (clock.marks[-1] - clock.marks[0])
+    marks: list[float] = clock.marks
+    if len(marks) < 2:
+        return tokens / (marks[-1] - began)
+    return tokens * (len(marks) - 1) / len(marks) / (marks[-1] - marks[0])
 
 
 def _clock() -> Any:
