@@ -100,4 +100,4 @@ def test_tasks_shows_the_answers_of_a_task(page: Page, results: Dashboard) -> No
     assert shown.endswith(("vote", "votes"))
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
-    assert "answer=" not in page.url
+    page.wait_for_url(lambda url: "answer=" not in url)

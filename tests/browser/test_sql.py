@@ -44,7 +44,8 @@ def test_a_question_is_answered_saved_and_found_again(page: Page, results: Dashb
 
 def test_the_query_behind_the_last_chart_stands_there(page: Page, results: Dashboard) -> None:
     page.goto(f"{results.address}/results?metric=vote_2")
-    expect(page.locator(".js-plotly-plot").nth(2)).to_be_visible()
+    expect(page.locator(".js-plotly-plot").nth(1)).to_be_visible()
+    expect(page.locator("canvas").first).to_be_visible()
     editor = page.get_by_role("textbox", name="query").first
     page.get_by_test_id("stTopNavLink").filter(has_text="SQL").click()
     expect(editor).to_have_value(re.compile("^-- vote_2 in percent of every training"))
