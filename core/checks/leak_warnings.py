@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from core.errors import UserError
 from core.runs.layout import SPEC, experiment_folder, record_files, runs_folder
 from core.runs.record import read_record_file
-from core.runs.recorded_leaks import known_rules, leaked_tasks, test_time_tasks
+from core.runs.recorded_leaks import known_rules, leaked_tasks, seen_tasks
 
 if TYPE_CHECKING:
     from core.results.loading import Scores
@@ -30,7 +30,7 @@ def leaked_by_variant(root: Path, experiment: str) -> dict[str, int | None]:
 
 def seen_by_variant(root: Path, experiment: str) -> dict[str, int | None]:
     """The evaluated tasks whose demonstrations each variant was trained on; None where no record says it."""
-    return _by_variant(root, experiment, test_time_tasks)
+    return _by_variant(root, experiment, seen_tasks)
 
 
 def _by_variant(root: Path, experiment: str, count_of: Callable[[Path], int | None]) -> dict[str, int | None]:

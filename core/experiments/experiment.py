@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, model_validator
 from core.errors import UserError
 from core.plain_files import file_stamp
 from core.runs.layout import IMPORTED, SPEC, evaluation_files, record_files, runs_folder
-from core.runs.recorded_leaks import test_time_tasks
+from core.runs.recorded_leaks import seen_tasks
 from core.settings import Seed, Settings, read_yaml, validated
 from core.storage.evaluation_files import SCORES_FILE
 from core.storage.files import read_json
@@ -93,7 +93,7 @@ def recorded_seen(folder: Path) -> dict[str, int]:
     tasks whose demonstrations they saw."""
     found: dict[str, int] = {}
     for record in record_files(folder):
-        variant, count = record.parents[1].name, test_time_tasks(record.parent)
+        variant, count = record.parents[1].name, seen_tasks(record.parent)
         if count:
             found[variant] = max(count, found.get(variant, 0))
     return found

@@ -11,7 +11,7 @@ from core.experiments.experiment import list_experiments
 from core.runs.layout import RECORD, Run, experiment_folder, run_folders, run_place, spec_path
 from core.runs.progress import latest_progress
 from core.runs.record import read_record
-from core.runs.recorded_leaks import leaked_tasks, test_time_tasks
+from core.runs.recorded_leaks import leaked_tasks, seen_tasks
 from core.runs.state import RunState, corrected, go_on, read_state, seconds_silent
 from core.runs.workers import LEAST_FREE_BYTES, SECONDS_TO_BEGIN, has_room, is_on_cluster, is_worked_on
 
@@ -76,7 +76,7 @@ def _record(run: Run, worked_on: bool, waits: str | None) -> dict[str, Any]:
         "tokens_per_second": last.get("tokens_per_second"),
         "error": state.error or _record_problem(run),
         "leaked_tasks": leaked_tasks(run.folder),
-        "test_time_tasks": test_time_tasks(run.folder),
+        "test_time_tasks": seen_tasks(run.folder),
         "silent_seconds": seconds_silent(run, written) if may_hang else None,
     }
 

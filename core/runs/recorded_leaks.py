@@ -16,7 +16,7 @@ def leaked_tasks(run: Path) -> int | None:
     return _counts(record, file_stamp(record))[0]
 
 
-def test_time_tasks(run: Path) -> int | None:
+def seen_tasks(run: Path) -> int | None:
     """Of how many evaluated tasks the mixture of a run holds the demonstrations (test-time training), by its
     folder; None where it does not say."""
     record = run / RECORD

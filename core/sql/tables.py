@@ -22,7 +22,7 @@ from core.runs.imported_rows import imported_table
 from core.runs.layout import IMPORTED_FILE, experiment_folder
 from core.runs.progress import progress_of
 from core.runs.record import read_record
-from core.runs.recorded_leaks import leaked_tasks, test_time_tasks
+from core.runs.recorded_leaks import leaked_tasks, seen_tasks
 from core.runs.state import state_of
 from core.storage.evaluation_files import PREDICTIONS_FILE
 from core.storage.schemas import PAIRS, PREDICTIONS, SCORES
@@ -121,7 +121,7 @@ def _runs(root: Path) -> pa.Table:
                     "method": (recipe.get("training") or {}).get("method"),
                     "engine": (made.get("evaluation") or {}).get("inference", {}).get("engine"),
                     "leaked_tasks": leaked_tasks(run.folder),
-                    "test_time_tasks": test_time_tasks(run.folder),
+                    "test_time_tasks": seen_tasks(run.folder),
                     "settings": json.dumps(
                         {key: made.get(key) for key in ("recipe", "evaluation")}, ensure_ascii=False
                     ),

@@ -35,6 +35,7 @@ def test_a_killed_dashboard_leaves_no_server(tmp_path: Path, sign: signal.Signal
         process.send_signal(sign)
         process.wait(30)
         wait_for(lambda: not answers(port), 10)
+        assert process.returncode is not None and not answers(port)
     finally:
         process.kill()
         process.wait()
