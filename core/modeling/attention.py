@@ -157,9 +157,10 @@ def _one_by_one(
     """Each sample by itself; with `places`, the answers there alone and 0 at all other tokens."""
     import torch
 
+    sizes = [end - start for start, end in itertools.pairwise(starts)]
+    parts = zip(*(part.split(sizes, dim=2) for part in (query, key, value)), strict=True)
     found = []
-    for start, end in itertools.pairwise(starts):
-        q, k, v = (part[:, :, start:end] for part in (query, key, value))
+    for start, end, (q, k, v) in zip(starts, starts[1:], parts, strict=False):
         if places is None:
             found.append(_causal(q, k, v, scaling, None, window))
             continue
