@@ -1,7 +1,6 @@
 """No damage of any file is a traceback: each verb answers with its result or with one sentence.
 
-A sample runs here. `FUZZ=all` runs every damage of every file with every verb and every page, and `FUZZ=3/40`
-a share of them, as docs/faults.md says.
+A sample runs here, more with `FUZZ`, as docs/faults.md says.
 """
 
 import contextlib
@@ -12,8 +11,9 @@ import re
 import shutil
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -22,14 +22,15 @@ from core.bench.pages import served
 from tests.dashboard.browserless import Page
 from tests.faults.damage import Damage, damages, put
 from tests.faults.project import full_project, pages, reading_verbs, slow_verbs
-from tests.faults.shares import ALL, WITHOUT_END, share
+from tests.faults.shares import ALL, EACH, WITHOUT_END, counted, share
 from tests.patience import wait_for
 from tests.shown import as_read
 
 pytestmark = [WITHOUT_END] if ALL else []
-CASES, VERBS_OF_A_CASE, PAGES_OF_A_CASE = 40, 4, 2
+CASES, VERBS_OF_A_CASE = 40, 4
 
 Case = tuple[Path, str, bytes | None]
+Reader = TypeVar("Reader")
 
 
 @pytest.fixture(scope="module")
@@ -56,19 +57,41 @@ def kinds(root: Path) -> list[Path]:
     return list(found.values())
 
 
-def cases(root: Path, seed: int) -> list[Case]:
-    """Damages of files: all of them, or a sample in which every kind of file has its share."""
+def damages_by_kind(root: Path, seed: int) -> list[list[Case]]:
+    """For a file of each kind its damages, in an order drawn by the seed."""
     rng = random.Random(seed)
-    by_file: list[list[Case]] = []
+    found: list[list[Case]] = []
     for path in kinds(root):
         every: list[Damage] = list(damages(path))
         rng.shuffle(every)
-        by_file.append([(path, name, data) for name, data in every])
+        found.append([(path, name, data) for name, data in every])
+    return found
+
+
+def meetings(
+    root: Path, readers: Sequence[Reader], seed: int, sample: int, *, every_damage: bool
+) -> list[tuple[Case, Reader]]:
+    """Which damage meets which reader.
+
+    `FUZZ=each`: every kind of file meets every reader, with another damage each time, and with `every_damage`
+    every damage one of them. `all` and shares: every damage meets every reader. Otherwise one damage of each
+    kind meets a `sample` of the readers.
+    """
+    by_kind = damages_by_kind(root, seed)
+    if EACH:
+        turns = [max(len(readers), len(every) if every_damage else 0) for every in by_kind]
+        return share(
+            [
+                (every[turn % len(every)], readers[(turn + kind) % len(readers)])
+                for kind, every in enumerate(by_kind)
+                for turn in range(turns[kind])
+            ]
+        )
     if ALL:
-        return share([case for every in by_file for case in every])
-    first = [every[0] for every in by_file]
-    rng.shuffle(first)
-    return first[:CASES]
+        return share([(case, reader) for every in by_kind for case in every for reader in readers])
+    rng = random.Random(seed)
+    rng.shuffle(by_kind)
+    return [(every[0], reader) for every in by_kind[:CASES] for reader in rng.sample(readers, sample)]
 
 
 @contextlib.contextmanager
@@ -112,29 +135,29 @@ def test_every_verb_reads_the_whole_project(root: Path, tmp_path: Path) -> None:
 
 def test_no_damage_is_a_traceback_of_a_verb(root: Path, tmp_path: Path) -> None:
     verbs = reading_verbs(root, tmp_path)
-    light = [verb for verb in verbs if not {"lengths", "--html", "suggest"} & set(verb)]
-    rng = random.Random(1)
-    problems = []
-    tried = cases(root, 1)
-    assert len(tried) > 25 or ALL
-    for case in tried:
+    if ALL:
+        verbs += slow_verbs(root)
+    else:
+        verbs = [verb for verb in verbs if not {"lengths", "--html", "suggest"} & set(verb)]
+    problems: list[str] = []
+    tried = meetings(root, verbs, 1, VERBS_OF_A_CASE, every_damage=True)
+    assert len(tried) > 100 or ALL
+    for case, verb in counted(tried, problems):
         with damaged(case) as what:
-            for verb in verbs if ALL else rng.sample(light, VERBS_OF_A_CASE):
-                problem = problem_of(verb)
-                problems += [f"{what}: {problem}"] if problem else []
+            problem = problem_of(verb)
+            problems += [f"{what}: {problem}"] if problem else []
     assert problems == []
 
 
 @pytest.mark.skipif(not ALL, reason="the pages run with FUZZ")
 def test_no_damage_is_a_traceback_of_a_page(root: Path) -> None:
-    addresses = pages(root)
-    problems = []
+    problems: list[str] = []
     with served(root) as (port, _):
         wait_for(lambda: _answers(port))
-        for case in cases(root, 2):
+        tried = meetings(root, pages(root), 2, 0, every_damage=False)
+        for case, address in counted(tried, problems):
             with damaged(case) as what:
-                for address in addresses:
-                    problems += [f"{what}, {address}: {one}" for one in exceptions_of(port, address)]
+                problems += [f"{what}, {address}: {one}" for one in exceptions_of(port, address)]
     assert problems == []
 
 

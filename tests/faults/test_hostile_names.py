@@ -1,6 +1,6 @@
 """No name is a traceback: each argument of each verb gets what nobody expects, the others what they want.
 
-A sample runs here; `FUZZ=all` tries every name in every place, `FUZZ=3/40` a share of them.
+A sample runs here; with `FUZZ` every name in every place, or a share of them, as docs/faults.md says.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ import typer
 from core import __main__ as command_line
 from core.synthetic.experiments import SOURCE
 from tests.faults.project import EXPERIMENT, OTHER, VARIANT, full_project, task_of
-from tests.faults.shares import ALL, WITHOUT_END, share
+from tests.faults.shares import ALL, WITHOUT_END, counted, share
 
 pytestmark = [WITHOUT_END] if ALL else []
 SAMPLE = 150
@@ -149,8 +149,8 @@ def test_no_name_is_a_traceback(
     every = [(place, name) for place in places(root, out) for name in NAMES]
     assert len(every) > 2_760
     tried = share(every) if ALL else random.Random(3).sample(every, SAMPLE)
-    problems = []
-    for (_, line, option), name in tried:
+    problems: list[str] = []
+    for (_, line, option), name in counted(tried, problems):
         if not (root / "runs" / EXPERIMENT / "experiment.yaml").exists():
             shutil.rmtree(root)
             shutil.copytree(whole, root)
