@@ -75,7 +75,7 @@ def validated(kind: type[S], value: Any, where: str) -> S:
             near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
             hint = f"Did you mean '{near[0]}'?" if near else f"Known keys: {', '.join(sorted(known))}."
             raise UserError(f"{where}: unknown key '{key}'. {hint}") from None
-        message = first["msg"].removeprefix("Value error, ")
+        message = first["msg"].removeprefix("Value error, ").removesuffix(".")
         raise UserError(f"{where}: '{key}': {message}.{_quotes(first)} Correct it in the file.") from None
 
 

@@ -8,6 +8,7 @@ where they are for runs of this machine, and a run that lost its node goes on fr
 
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -28,6 +29,8 @@ GIGABYTE = 2**30
 LOCAL = "local"
 PRIVATE = {"memory", "data"}
 """Kinds of address that no other process sees."""
+ADDRESS = re.compile(r"(file|local):///[^/].*|(?!(file|local):)[A-Za-z][A-Za-z0-9+.-]*://[^/].*")
+"""A kind and a place: a whole path on a disk, anything else elsewhere."""
 
 
 class ClusterSettings(Settings):
@@ -61,7 +64,7 @@ class ClusterSettings(Settings):
     @field_validator("store")
     @classmethod
     def _is_an_address(cls, store: str | None) -> str | None:
-        if store and "://" not in store:
+        if store and not ADDRESS.fullmatch(store.split("::")[-1]):
             raise ValueError("a store is an address: s3://bucket/folder, gs://… or file:///folder")
         if store and PRIVATE & {part.split("://")[0].lower() for part in store.split("::")}:
             raise ValueError("a store must outlive its process; write s3://bucket/folder or file:///folder")

@@ -133,7 +133,8 @@ def export_flags(root: Path, target: Path) -> int:
 class ImportedFlags:
     """What an import of flags did: judgements `read`, of which `added` are new and `known` were here, and
     `overruled` flags that changed. `future` and `zoneless` count times that come or have no time zone;
-    `chosen` says of ids that stand in several sources which one was taken."""
+    `empty` rows of a table that lack an id or a judgement; `chosen` says of ids that stand in several sources
+    which one was taken."""
 
     read: int
     added: int
@@ -141,6 +142,7 @@ class ImportedFlags:
     overruled: int
     future: int
     zoneless: int
+    empty: int
     chosen: Mapping[str, int]
 
     @property
@@ -154,6 +156,8 @@ class ImportedFlags:
             parts.append(f"{self.future} are dated in the future and hold against all that is earlier.")
         if self.zoneless:
             parts.append(f"{self.zoneless} have a time without a zone, which is read as UTC.")
+        if self.empty:
+            parts.append(f"{self.empty} rows without an id or a judgement were left out.")
         parts += [
             f"{count} ids stand in several sources and were taken for {source}; --source names another."
             for source, count in self.chosen.items()
@@ -181,18 +185,26 @@ def import_flags(
     stated = {"time": now.isoformat(timespec="milliseconds"), "flag": flag, "note": "", "by": by}
     finder = _Finder(root, source)
     marks: list[Flag] = []
-    for place, record in _read(origin, flag):
+    said: dict[tuple[str, ...], str] = {}
+    empty = 0
+    for place, given in _read(origin, flag):
+        if given is None:
+            empty += 1
+            continue
         try:
-            record = {**stated, **record}
+            record = {**stated, **given}
             mark = _checked(root, {**record, "source": record.get("source") or finder.source_of(record)})
             if moment(mark["time"]) is None:
                 raise UserError(f"'{mark['time'][:80]}' is no time. Write it like {stated['time']}.")
+            about = (mark["source"], mark["task_id"], mark["flag"], mark["by"])
+            if "time" not in given and said.setdefault(about, mark["value"]) != mark["value"]:
+                raise UserError(f"{mark['task_id']!r} is judged twice, and no time says what came later.")
         except UserError as problem:
             raise UserError(f"{place}: {problem} Nothing was imported.") from None
         marks.append(mark)
     if others is not None:
         marks += _about_others(root, marks, {**stated, "value": others})
-    return _append(root, marks, now, finder.chosen)
+    return _append(root, marks, now, empty, finder.chosen)
 
 
 def _about_others(root: Path, marks: Sequence[Flag], stated: Flag) -> list[Flag]:
@@ -206,7 +218,9 @@ def _about_others(root: Path, marks: Sequence[Flag], stated: Flag) -> list[Flag]
     ]
 
 
-def _append(root: Path, marks: Sequence[Flag], now: datetime, chosen: Mapping[str, int]) -> ImportedFlags:
+def _append(
+    root: Path, marks: Sequence[Flag], now: datetime, empty: int, chosen: Mapping[str, int]
+) -> ImportedFlags:
     known = {_identity(mark) for mark in all_flags(root)}
     fresh = list({_identity(mark): mark for mark in marks if _identity(mark) not in known}.values())
     kinds = {mark["flag"] for mark in fresh}
@@ -222,6 +236,7 @@ def _append(root: Path, marks: Sequence[Flag], now: datetime, chosen: Mapping[st
         sum(after.get(key) != value for key, value in before.items()),
         sum((moment(mark["time"]) or now) > late for mark in fresh),
         sum(datetime.fromisoformat(mark["time"]).tzinfo is None for mark in fresh),
+        empty,
         chosen,
     )
 
@@ -258,7 +273,7 @@ class _Finder:
         return found[0]
 
 
-def _read(origin: Path, flag: str) -> Iterator[tuple[str, Flag]]:
+def _read(origin: Path, flag: str) -> Iterator[tuple[str, Flag | None]]:
     text = decoded(read_bytes(origin), str(origin))
     try:
         yield from records_of(text, str(origin), flag)

@@ -27,9 +27,9 @@ _VALUE_NAMES = ("value", "label", "judgement")
 _TEXTS = ("source", "by", "note", "time", "flag")
 
 
-def records_of(text: str, where: str, flag: str) -> Iterator[tuple[str, Record]]:
+def records_of(text: str, where: str, flag: str) -> Iterator[tuple[str, Record | None]]:
     """The records of a file, each with the place where it stands. Raises `UserError` naming the place of what
-    is none. Cells without a value are left out, and so are rows of tables without an id."""
+    is none. Cells without a value are left out; rows of tables without an id or a value are None."""
     begin = text.lstrip()[:1]
     if begin == "[" or (begin == "{" and not _is_by_line(text)):
         yield from _of_json(parse_json(text, where), where, flag)
@@ -77,7 +77,7 @@ def _of_json(value: Any, where: str, flag: str) -> Iterator[tuple[str, Record]]:
             raise UserError(f"{place} is neither an id nor a flag. Correct the file.")
 
 
-def _of_table(text: str, where: str, flag: str) -> Iterator[tuple[str, Record]]:
+def _of_table(text: str, where: str, flag: str) -> Iterator[tuple[str, Record | None]]:
     """The rows of a table. A single column is a list of ids; without a line of names, the second is the
     value."""
     numbers = [number for number, _ in lines_of(text)]
@@ -89,7 +89,7 @@ def _of_table(text: str, where: str, flag: str) -> Iterator[tuple[str, Record]]:
         raise UserError(f"{where} is no table ({problem}). Save it as CSV.") from None
     if len(rows) != len(lines):
         raise UserError(f"{where} has a cell over several lines. Write each row in one line.")
-    header, rows, numbers = _header(rows, numbers, flag)
+    header, rows, numbers = _header(rows, numbers, where, flag)
     if "value" not in header and "" in header:
         raise UserError(f"{where} does not say which column is the judgement. Call it '{flag}' or 'value'.")
     for number, row in zip(numbers, rows, strict=True):
@@ -97,22 +97,24 @@ def _of_table(text: str, where: str, flag: str) -> Iterator[tuple[str, Record]]:
         if len(row) > len(header):
             raise UserError(f"{place} has {len(row)} cells instead of {len(header)}. Correct the line.")
         cells = {name: cell for name, cell in zip(header, row, strict=False) if cell}
-        if "task_id" in cells and ("value" in cells or "value" not in header):
-            yield place, _record({"value": "yes", **cells}, place, flag)
+        is_whole = "task_id" in cells and ("value" in cells or "value" not in header)
+        yield place, _record({"value": "yes", **cells}, place, flag) if is_whole else None
 
 
 def _header(
-    rows: list[list[str]], numbers: list[int], flag: str
+    rows: list[list[str]], numbers: list[int], where: str, flag: str
 ) -> tuple[list[str], list[list[str]], list[int]]:
     """The names of the columns, and the rows below them. Without a line of names they are id and value."""
     names = [cell.lower().replace(" ", "_") for cell in rows[0]] if rows else []
     if not any(name in _IDS for name in names):
         return ["task_id", "value"][: max(map(len, rows), default=1)], rows, numbers
-    known = {
-        **dict.fromkeys(_IDS, "task_id"),
-        **dict.fromkeys((*_VALUE_NAMES, flag), "value"),
-        **{name: name for name in _TEXTS},
-    }
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice:
+        raise UserError(f"{where} has the column '{twice}' twice. Remove one of them.")
+    known = {name: name for name in _TEXTS}
+    for what, others in (("task_id", _IDS), ("value", (*_VALUE_NAMES, flag))):
+        first = next((name for name in others if name in names), None)
+        known |= {name: what if name == first else f"another {what}" for name in others}
     header = [known.get(name, "") for name in names]
     if "value" not in header and header.count("") == 1:
         header[header.index("")] = "value"  # the one other column says what is judged, whatever it is called

@@ -78,7 +78,7 @@ def _summaries(
             f"{file} has the column '{strange[0]}'. Rows of mean, std and n have: variant, metric."
         )
     by_metric: dict[str, dict[tuple[str, int], float]] = {}
-    rows = 0
+    rows = runs = 0
     for number, line in enumerate(lines, 2):
         if not any(cell.strip() for cell in line):
             continue
@@ -88,15 +88,20 @@ def _summaries(
         variant, metric = _variant(where, cells["variant"]), cells.get("metric", "score").strip() or "score"
         _check_metric(file, metric)
         mean, std = _number(where, "mean", cells["mean"], True), _number(where, "std", cells["std"], True)
-        count = cells["n"].strip()
-        if mean is None or not count.isdecimal() or not 0 < int(count) <= MOST_RUNS or (std or 0.0) < 0:
+        count = _count(cells["n"])
+        if mean is None or not count or (std or 0.0) < 0:
             raise UserError(
                 f"{where}: mean, std and n need a number, one from 0 on, and a count of runs from 1."
             )
+        runs += count
+        if runs > MOST_RUNS:
+            raise UserError(f"{file} stands for more than {MOST_RUNS:,} runs. Import a part of it.")
         known = by_metric.setdefault(metric, {})
         if (variant, 0) in known:
             raise UserError(f"{where} repeats {variant}, {metric}. Give one row for each.")
-        values = _standing_for(mean, std, int(count))
+        values = _standing_for(mean, std, count)
+        if not all(map(math.isfinite, values)):
+            raise UserError(f"{where}: mean and std are too large. Choose another unit.")
         known |= {(variant, seed): value for seed, value in enumerate(values)}
         rows += 1
     if not rows:
@@ -108,6 +113,13 @@ def _summaries(
         for variant, seed in places
     ]
     return list(by_metric), records, rows
+
+
+def _count(cell: str) -> int | None:
+    """A count of runs; None for anything else, and for more than `MOST_RUNS`."""
+    text = cell.strip()
+    count = int(text) if text.isdecimal() and len(text) <= len(str(MOST_RUNS)) else 0
+    return count if 0 < count <= MOST_RUNS else None
 
 
 def _standing_for(mean: float, std: float | None, count: int) -> list[float]:
@@ -178,6 +190,8 @@ def _lines(file: Path) -> Sequence[list[str]]:
         return _lines_of_parquet(file, data)
     text = decoded(data, str(file))
     sign = max(",;\t", key=text.split("\n", 1)[0].count)
+    if text.count(sign) > MOST_CELLS:
+        raise UserError(f"{file} holds more than {MOST_CELLS:,} cells. Import a part of it.")
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=sign))
     except csv.Error as problem:
@@ -225,7 +239,7 @@ def _number(where: str, name: str, cell: str, percent: bool) -> float | None:
     if text.lower() in _UNKNOWN:
         return None
     try:
-        value = float(text.removesuffix("%"))
+        value = math.nan if "_" in text else float(text.removesuffix("%"))  # Python reads 0_5 as 5
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

@@ -173,7 +173,7 @@ def _import_path(
     n_train = demonstrations_of_arc1() if name == "re-arc" else {}
     beside = {} if public else solutions_beside(path)
     found = _candidates(members, n_train, beside, progress)
-    candidates = (with_solutions(one, answers) for one in found)
+    candidates = _answered(found, answers, str(solutions))
     parts = [] if public or "/" in name else parts_of(path)
     if not parts:
         return [store_candidates(root, info, candidates)]
@@ -182,6 +182,30 @@ def _import_path(
         for part, own in by_part(candidates, parts).items()
     ]
     return [store_source(root, *one) for one in checked]
+
+
+def _answered(
+    candidates: Iterable[Candidate], solutions: Mapping[str, Any], where: str
+) -> Iterator[Candidate]:
+    """The candidates with their answers, and one more that names answers to no task."""
+    left = dict.fromkeys(solutions)
+    for one in candidates:
+        left.pop(one.task_id, None)
+        yield with_solutions(one, solutions)
+    if left:
+        problem = f"It answers {len(left):,} tasks that are not there, such as {next(iter(left))!r}."
+        yield Candidate(where, None, problem=problem, kind="skipped")
+
+
+def _unreadable_solutions(member: Member) -> str | None:
+    """Why a file of Kaggle's solutions was not used: it is no JSON, or has a key twice; None for others."""
+    if kaggle_name(member.path, "solutions") is None:
+        return None
+    try:
+        parse_json(member.data, member.path)
+    except UserError as problem:
+        return str(problem)
+    return None
 
 
 def _solutions(path: Path) -> Mapping[str, Any]:
@@ -212,7 +236,8 @@ def _candidates(
     beside: Mapping[str, Mapping[str, Any]],
     progress: Progress,
 ) -> Iterator[Candidate]:
-    """The candidates of all members; a broken member is one broken candidate."""
+    """The candidates of all members, with the answers that lie beside them; a broken member is one broken
+    candidate, and so are answers to no task."""
     for count, member in enumerate(members, 1):
         progress("Reading tasks", count, None)
         if member.problem is None and kaggle_name(member.path, "solutions") in beside:
@@ -221,10 +246,11 @@ def _candidates(
         if problem is None:
             answers = beside.get(kaggle_name(member.path, "challenges") or "", {})
             try:
-                for one in candidates_in_file(member.stem, member.data, member.path, n_train):
-                    yield replace(with_solutions(one, answers), place=member.path)
+                found = candidates_in_file(member.stem, member.data, member.path, n_train)
+                for one in _answered(found, answers, f"the solutions of {member.path}"):
+                    yield replace(one, place=member.path)
                 continue
             except UserError as broken:
-                problem = str(broken)
+                problem = _unreadable_solutions(member) or str(broken)
                 kind = "skipped" if isinstance(broken, UnknownLayoutError) else "dropped"
         yield Candidate(member.path, None, problem=problem, kind=kind)

@@ -32,14 +32,18 @@ def kaggle_name(path: str, what: str) -> str | None:
 
 def solutions_beside(path: Path) -> dict[str, Mapping[str, Any]]:
     """In a folder or zip: what each file of solutions holds, by what is common to its name and that of the
-    challenges that it belongs to."""
+    challenges that it belongs to. Raises `UserError` where two of them contradict each other."""
     found: dict[str, Mapping[str, Any]] = {}
+    twice: list[str] = []
     if path.is_dir() or zipfile.is_zipfile(path):
         for member in members_of(path, r"(?i:.*solutions\.json(\.gz)?)"):
             with contextlib.suppress(UserError):  # listed as broken when its turn comes
                 value = parse_json(member.data, member.path)
-                if isinstance(value, Mapping):
-                    found[str(kaggle_name(member.path, "solutions"))] = value
+                name = str(kaggle_name(member.path, "solutions"))
+                if isinstance(value, Mapping) and found.setdefault(name, value) != value:
+                    twice.append(member.path)
+    if twice:
+        raise UserError(f"{path} holds two files of solutions for one set: {twice[0]}. Remove one of them.")
     return found
 
 

@@ -40,7 +40,8 @@ Each may end in .gz, and lie in a folder or a zip."""
 class Candidate:
     """A task's JSON before it is checked, with the id and family that it will have; or, where it is
     known to be broken, the problem. `place` says which file it comes from, `kind` what becomes of it where
-    it has a problem: one of the kinds of `Dropped`."""
+    it has a problem: one of the kinds of `Dropped`; `bad_pairs` says of each pair of a pool that was left out
+    already what is wrong with it."""
 
     task_id: str
     record: Any
@@ -48,6 +49,7 @@ class Candidate:
     problem: str | None = None
     place: str = ""
     kind: str = "dropped"
+    bad_pairs: tuple[str, ...] = ()
 
 
 class UnknownLayoutError(UserError):
@@ -161,23 +163,44 @@ def _named(record: Any, otherwise: str) -> str:
 def _plain(task_id: str, record: Any, n_train: Mapping[str, int]) -> Candidate:
     """A candidate whose pairs are `{"input", "output"}`, whatever form they had."""
     if isinstance(record, Repeated):
-        problem = f"The key {record.later[0][0][:80]!r} stands there twice."
-        return Candidate(task_id, None, problem=problem, kind="doubled")
+        return Candidate(task_id, None, problem=_twice(record), kind="doubled")
     if isinstance(record, list):
         return _pool(task_id, record, n_train)
     if not isinstance(record, Mapping):
         return Candidate(task_id, record)
     if _has_examples(record) and "train" not in record:
         return _pool(task_id, record["examples"], n_train)
-    parts = ("train", "test")
-    listed = {key: [*map(_pair, record[key])] for key in parts if isinstance(record.get(key), list)}
-    return Candidate(task_id, {**record, **listed})
+    listed = {key: record[key] for key in ("train", "test") if isinstance(record.get(key), list)}
+    twice = tuple(reason for pairs in listed.values() for reason in _doubled_in(pairs))
+    is_pool = type(record.get("n_train")) is int and not record.get("test")
+    if twice and not is_pool:
+        return Candidate(task_id, None, problem=twice[0], kind="doubled")
+    return Candidate(
+        task_id, {**record, **{key: _pairs(pairs) for key, pairs in listed.items()}}, bad_pairs=twice
+    )
+
+
+def _twice(record: Repeated) -> str:
+    return f"The key {record.later[0][0][:80]!r} stands there twice."
+
+
+def _doubled_in(pairs: list[Any]) -> list[str]:
+    """Of each pair in which a key stands twice, which one."""
+    return [
+        f"Pair {number}: {_twice(pair)}" for number, pair in enumerate(pairs) if isinstance(pair, Repeated)
+    ]
+
+
+def _pairs(pairs: list[Any]) -> list[Any]:
+    """The others as `{"input", "output"}`."""
+    return [_pair(pair) for pair in pairs if not isinstance(pair, Repeated)]
 
 
 def _pool(task_id: str, pairs: list[Any], n_train: Mapping[str, int]) -> Candidate:
     # At least one pair must be left over to ask about.
-    wanted = min(n_train.get(task_id, DEFAULT_N_TRAIN), max(1, len(pairs) - 1))
-    return Candidate(task_id, {"train": [*map(_pair, pairs)], "n_train": wanted})
+    sound = _pairs(pairs)
+    wanted = min(n_train.get(task_id, DEFAULT_N_TRAIN), max(1, len(sound) - 1))
+    return Candidate(task_id, {"train": sound, "n_train": wanted}, bad_pairs=tuple(_doubled_in(pairs)))
 
 
 def _pair(value: Any) -> Any:

@@ -92,10 +92,10 @@ def _checked(candidate: Candidate, source: str) -> tuple[Task, list[str]]:
         task = parse_task(record, task_id=candidate.task_id, source=source, family=candidate.family)
     except UserError:
         record, bad = _good_pairs(record)
-        if not bad:
+        if not bad and not candidate.bad_pairs:
             raise
         task = parse_task(record, task_id=candidate.task_id, source=source, family=candidate.family)
-    return task, bad
+    return task, [*candidate.bad_pairs, *bad]
 
 
 def _good_pairs(record: Any) -> tuple[Any, list[str]]:

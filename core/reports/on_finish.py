@@ -51,7 +51,8 @@ def project_settings(root: Path) -> ProjectSettings:
     path = root / "data" / "settings.yaml"
     if not path.exists():
         return ProjectSettings()
-    return validated(ProjectSettings, read_yaml(path) or {}, str(path))
+    value = read_yaml(path)
+    return validated(ProjectSettings, {} if value is None else value, str(path))
 
 
 def tell_of_end(root: Path, experiment: str, notify: Notify) -> threading.Thread | None:

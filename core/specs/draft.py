@@ -91,8 +91,8 @@ def text_with(text: str, data: Data) -> str:
     """The text of a draft with this data: keys at the top that did not change stay as they were written, with
     their comments."""
     try:
+        old = data_of(text)  # first: it bounds the depth
         node = yaml.compose(text, yaml.SafeLoader)
-        old = data_of(text)
     except (yaml.YAMLError, UserError):
         return as_yaml(data)
     if not isinstance(node, yaml.MappingNode) or node.flow_style:

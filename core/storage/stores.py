@@ -35,7 +35,7 @@ class Store:
     """Files by name below one address."""
 
     def __init__(self, url: str) -> None:
-        """Raises `UserError` where nothing installed knows the kind of address."""
+        """Raises `UserError` where nothing installed knows the kind of address, or it lacks a part."""
         import fsspec
         from fsspec.implementations.local import LocalFileSystem
 
@@ -44,7 +44,7 @@ class Store:
             self._files, base = fsspec.core.url_to_fs(self.url)
         except ImportError as problem:
             raise UserError(f"{url}: {problem}. Give every node the same: pip install …") from None
-        except ValueError as problem:
+        except Exception as problem:  # each kind of store refuses an address with errors of its own
             raise UserError(f"{url}: {problem}. Write s3://…, gs://… or file:///….") from None
         self._base = base.rstrip("/")
         if isinstance(self._files, LocalFileSystem):

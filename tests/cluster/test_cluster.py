@@ -36,6 +36,7 @@ from core.runs.layout import DRIVER_LOCK, Run, experiment_folder
 from core.runs.progress import progress_of
 from core.specs.spec import read_spec
 from core.storage.files import locked, read_records
+from core.storage.stores import Store
 from tests.patience import patience
 from tests.specs.tiny import spec_file, spec_of
 from tests.training.tiny import tiny_spec
@@ -100,8 +101,11 @@ def test_a_launch_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = requested_cluster("ray", {"store": "s3://bucket/arc"})
     assert options_of(asked) == ["--on", "ray", "--store", "s3://bucket/arc"]
     assert requested_cluster(None, {"store": ""}, before=asked) == ClusterSettings(), "given up again"
-    with pytest.raises(UserError, match=r"a store is an address: s3://"):
-        requested_cluster("ray", {"store": "/mnt/bucket"})
+    for none in ("/mnt/bucket", "://", "s3://", "file://runs", "file:///", "1s3://bucket", "a::b"):
+        with pytest.raises(UserError, match=r"a store is an address: s3://"):
+            requested_cluster("ray", {"store": none})
+    with pytest.raises(UserError, match=r"github://x: .* Write s3://"):
+        Store("github://x")
     for private in ("memory://runs", "simplecache::memory://runs"):
         with pytest.raises(UserError, match=r"a store must outlive its process; write s3://bucket/folder"):
             requested_cluster("ray", {"store": private})

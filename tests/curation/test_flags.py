@@ -185,6 +185,14 @@ def test_labels_in_the_forms_that_people_have(
     assert {mark["by"] for mark in latest_flags(root)} <= {"me"}
 
 
+def test_rows_that_say_nothing_are_counted_and_an_id_comes_before_a_name(root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("name,id,value\na dog,aa00,yes\na cat,bb11,\n,,yes\n")
+    found = import_flags(root, file, by="me")
+    assert (found.read, found.empty, values(root)) == (1, 2, {"aa00": "yes"})
+    assert "2 rows without an id or a judgement were left out." in found.summary
+
+
 def test_the_others_of_a_list_are_judged_too(root: Path, tmp_path: Path) -> None:
     file = tmp_path / "reversible.json"
     file.write_text('["aa00"]')
@@ -204,6 +212,10 @@ def test_the_others_of_a_list_are_judged_too(root: Path, tmp_path: Path) -> None
         ('{"task_id": "aa00", "value": "yes", "time": "soon"}', "'soon' is no time. Write it like 20"),
         ("3", "No task '3' in toy"),
         ('{"a": [1]}', "is no value of a flag|'task_id' and a 'value'"),
+        ("id,value,value\naa00,yes,no\n", "has the column 'value' twice"),
+        ("aa00,yes\naa00,no\n", "line 2: 'aa00' is judged twice, and no time says what came later"),
+        ("aa00,\0yes\n", "is no value of a flag"),
+        ("task_id,value\n" + "x" * 200_000 + ",yes\n", "is no table"),
     ],
 )
 def test_labels_that_are_none_are_named(root: Path, tmp_path: Path, text: str, sentence: str) -> None:

@@ -87,6 +87,7 @@ def test_unknown_cells_stay_unknown(tmp_path: Path) -> None:
 
 
 HEAD = "variant,train_seed,eval_seed,accuracy\n"
+SUMMED = "variant,mean,std,n\n"
 
 
 @pytest.mark.parametrize(
@@ -103,6 +104,15 @@ HEAD = "variant,train_seed,eval_seed,accuracy\n"
         (HEAD + "a,0,0,much\n", "line 2: accuracy 'much' is no number"),
         (HEAD + "a,0,0,inf\n", "line 2: accuracy 'inf' is no number"),
         (HEAD + "a,0,0,40%\n", "Import it as percent (--percent)"),
+        (HEAD + "a,0,0,0_5\n", "line 2: accuracy '0_5' is no number"),
+        (HEAD + f"a,{2**63},0,1\n", "no whole number from 0 to 2^63 - 1"),
+        (HEAD + f"a,{'9' * 5000},0,1\n", "no whole number from 0 to 2^63 - 1"),
+        (SUMMED + f"a,.5,.1,{'9' * 5000}\n", "a count of runs from 1"),
+        (SUMMED + "a,1e308,1e308,5\n", "mean and std are too large"),
+        (SUMMED + "a,.5,.1,60000\nb,.5,.1,60000\n", "stands for more than 100,000 runs"),
+        (HEAD + "a,0,0,\0.5\n", "is no number"),
+        (HEAD + "x" * 200_000 + ",0,0,.5\n", "is no CSV"),
+        (HEAD + "," * 2_000_000, "more than 2,000,000 cells"),
         (HEAD + "../a,0,0,1\n", "'../a' can't name a variant"),
         (HEAD + "=cmd(),0,0,1\n", "can't name a variant"),
     ],

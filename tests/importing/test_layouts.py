@@ -123,6 +123,38 @@ def test_a_key_that_stands_twice_in_a_task_is_reported(tmp_path: Path) -> None:
     assert "'train' stands there twice" in info.dropped[0].reason
 
 
+def test_a_key_that_stands_twice_in_a_pair_is_reported(tmp_path: Path) -> None:
+    pair = '{"input": [[1]], "input": [[2]], "output": [[1]]}'
+    good = ", ".join(map(json.dumps, task(1)["train"] * 3))
+    text = f'{{"a": {{"train": [{pair}, {good}], "test": [{good}]}}, "b": [{pair}, {good}]}}'
+    info = imported(tmp_path, put(tmp_path / "set.json", text))
+    assert fates(info) == [("a", "doubled"), ("b", "pair")]
+    assert {one.reason for one in info.dropped} == {"Pair 0: The key 'input' stands there twice."}
+    assert len(load_tasks(tmp_path, "mine")["b"].train) == 3
+
+
+@pytest.mark.parametrize(
+    ("solutions", "reason"),
+    [
+        ('{"a": [[[1]]], "a": [[[2]]]}', "the key 'a' stands there twice"),
+        ('{"a": [[[1]]], "b": [[[2]]]}', "It answers 1 tasks that are not there, such as 'b'."),
+    ],
+)
+def test_answers_that_are_not_used_are_reported(tmp_path: Path, solutions: str, reason: str) -> None:
+    folder = tmp_path / "set"
+    questions = put(folder / "my_challenges.json", {"a": task(1, solved=False)})
+    file = put(folder / "my_solutions.json", solutions)
+    (dropped,) = imported(tmp_path, folder).dropped
+    assert dropped.kind == "skipped" and reason in dropped.reason
+    if "b" in solutions:
+        (again,) = import_set(tmp_path, "again", str(questions), solutions=file)
+        assert reason.rstrip(".") in again.summary
+    put(folder / "my-solutions.json", {"a": [[[5]]]})
+    put(file, {"a": [[[6]]]})
+    with pytest.raises(UserError, match=r"holds two files of solutions for one set: my_solutions.json"):
+        imported(tmp_path, folder)
+
+
 def test_hidden_folders_are_skipped_and_reported(tmp_path: Path) -> None:
     folder = tmp_path / "notebook"
     for place in (

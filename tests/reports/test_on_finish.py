@@ -62,6 +62,9 @@ def test_what_fails_is_said_and_stops_nobody(root: Path) -> None:
     assert "no-such-program-here" in sentence and sentence.endswith("Correct it in data/settings.yaml.")
     (root / "data" / "settings.yaml").write_text("on_finsh: {}")
     assert "Did you mean 'on_finish'?" in told(root)[0]
+    for other in ("[]", "0", "no"):
+        (root / "data" / "settings.yaml").write_text(other)
+        assert "Correct it in the file." in told(root)[0]
     settle(root, webhook="file:///etc/passwd")
     with pytest.raises(UserError, match="webhook"):
         project_settings(root)
