@@ -3,9 +3,10 @@
 import importlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from pydantic import ValidationError
 
 import core
 from core.errors import UserError
@@ -53,6 +54,54 @@ def test_every_number_has_both_bounds() -> None:
         or not {"maximum", "exclusiveMaximum"} & set(schema)
     ]
     assert unbounded == []
+
+
+def _kinds_in(annotation: Any) -> set[Any]:
+    """Every type in an annotation."""
+    inside = [annotation]
+    for kind in inside:
+        inside += get_args(kind)
+    return {kind for kind in inside if isinstance(kind, type)}
+
+
+def number_fields() -> list[tuple[type[Settings], str]]:
+    """Every field that holds a number, or several, and nothing else."""
+    return [
+        (kind, name)
+        for kind in all_settings()
+        for name, field in kind.model_fields.items()
+        if {int, float} & _kinds_in(field.annotation)
+        and not {str, bool, dict} & _kinds_in(field.annotation)
+        and not any(issubclass(one, Settings) for one in _kinds_in(field.annotation))
+    ]
+
+
+def refuses(kind: type[Settings], name: str, value: Any) -> bool:
+    """Whether a field of a model, whatever else that lacks, does not take a value."""
+    several = tuple in _kinds_in(kind.model_fields[name].annotation)
+    try:
+        kind.model_validate({name: [value] if several else value})
+    except ValidationError as problem:
+        return any(name in one["loc"] or (not one["loc"] and name in one["msg"]) for one in problem.errors())
+    return False
+
+
+WRONG = (
+    *(float("inf"), float("-inf"), float("nan"), 10**400, -(10**400), 2**63, -(2**63), 1e300, -1, -0.5),
+    *(True, False, "", "x", "inf", "nan", "1e999", "1:30", "yes", [[]], {}, "9" * 5000, "\ud800", b"\xff"),
+)
+
+
+def test_no_number_takes_what_is_out_of_range_or_no_number() -> None:
+    fields = number_fields()
+    assert len(fields) > 50
+    taken = [
+        f"{kind.__name__}.{name} takes {str(value)[:20]!r}"
+        for kind, name in fields
+        for value in WRONG
+        if not refuses(kind, name, value)
+    ]
+    assert taken == []
 
 
 @pytest.mark.parametrize(
