@@ -27,6 +27,8 @@ SUMMARY = ("variant", "mean", "std", "n")
 MOST_BYTES = 50 * 2**20
 MOST_CELLS = 2_000_000
 MOST_RUNS = 100_000
+LARGEST = 1e15
+"""The largest number that is read: the squares of larger ones leave the range of floats in a variance."""
 
 _METRIC = re.compile(r"[A-Za-z][A-Za-z0-9 ._@+/,:()%=-]{0,63}")
 _LABEL = re.compile(r"[^\W_][^\x00-\x1f\x7f<>]{0,79}")
@@ -100,8 +102,6 @@ def _summaries(
         if (variant, 0) in known:
             raise UserError(f"{where} repeats {variant}, {metric}. Give one row for each.")
         values = _standing_for(mean, std, count)
-        if not all(map(math.isfinite, values)):
-            raise UserError(f"{where}: mean and std are too large. Choose another unit.")
         known |= {(variant, seed): value for seed, value in enumerate(values)}
         rows += 1
     if not rows:
@@ -215,10 +215,17 @@ def _lines_of_parquet(file: Path, data: bytes) -> list[list[str]]:
     except (pa.ArrowException, OSError, ValueError) as problem:
         raise UserError(f"{file} is no parquet file that can be read ({problem}). Save it again.") from None
     columns = [
-        ["" if cell is None else repr(cell) if isinstance(cell, float) else str(cell) for cell in column]
+        [_cell(cell) for cell in column]
         for column in (table.column(place).to_pylist() for place in range(table.num_columns))
     ]
     return [list(table.column_names), *map(list, zip(*columns, strict=True))]
+
+
+def _cell(value: Any) -> str:
+    """A value as a CSV would hold it."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return "" if value is None else repr(value) if isinstance(value, float) else str(value)
 
 
 def _record(file: Path, number: int, cells: dict[str, str], percent: bool) -> dict[str, Any]:
@@ -244,6 +251,8 @@ def _number(where: str, name: str, cell: str, percent: bool) -> float | None:
         value = math.nan
     if not math.isfinite(value):
         raise UserError(f"{where}: {name} '{text}' is no number. Leave the cell empty where it is unknown.")
+    if abs(value) > LARGEST:
+        raise UserError(f"{where}: {name} '{text[:40]}' is beyond {LARGEST:g}. Import it in another unit.")
     if text.endswith("%") and not percent:
         raise UserError(f"{where}: {name} '{text}' is in percent. Import it as percent (--percent).")
     return value

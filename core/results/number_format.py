@@ -25,6 +25,8 @@ def decimals_for(spread: float | None) -> int:
     """Decimals that a std (in the unit shown) deserves; 1 where it is unknown or 0."""
     if spread is None or not math.isfinite(spread) or spread <= 0:
         return 1
+    if spread < 10.0 ** -(MOST_DECIMALS + 1):
+        return MOST_DECIMALS
     power = math.floor(math.log10(spread))
     leading = spread / 10.0**power
     digits = 2 if leading < 3.55 or leading >= 9.5 else 1

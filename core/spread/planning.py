@@ -87,9 +87,10 @@ def runs_needed(
 
     effect = abs(difference) / std
     quantiles = float(special.ndtri((1 + level) / 2) + special.ndtri(power_wanted))
-    low = max(2, math.floor(2 * (max(quantiles, 0.0) / effect) ** 2))
-    if low > MOST_RUNS:
+    ratio = max(quantiles, 0.0) / effect if effect > 0 else math.inf  # beside a huge std it may be 0
+    if ratio > math.sqrt(MOST_RUNS / 2):
         return None
+    low = max(2, math.floor(2 * ratio**2))
     return low if enough(low) else _first(enough, low)
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from core.curation.flags import VALUES, add_flags, all_flags
 from core.curation.sources import load_tasks
-from core.errors import UserError
+from core.errors import UserError, disk_sentence
 
 ACTIONS = ("flag", "undo")
 MOST_ACTIONS = 2_000
@@ -58,8 +58,10 @@ class Ledger:
         for nonce, actions in _checked(boxes).items():
             try:
                 acknowledged[nonce] = self._write(nonce, actions, by, problems)
-            except (UserError, OSError) as problem:
+            except UserError as problem:
                 problems.append(f"Not saved yet: {problem}")
+            except OSError as error:
+                problems.append(f"Not saved yet: {disk_sentence(error) or error}")
         return Receipt(acknowledged, problems[0] if problems else None)
 
     def _write(self, nonce: str, actions: list[Action], by: str, problems: list[str]) -> int:

@@ -81,7 +81,10 @@ def test_a_full_disk_acknowledges_nothing_and_the_next_try_writes(
         receipt = page.receive(box("yes"), "ada")
     assert receipt.acknowledged == {}
     assert receipt.problem is not None
-    assert "No space left" in receipt.problem
+    assert (
+        receipt.problem.startswith("Not saved yet: ")
+        and "The disk is full. Free some space" in receipt.problem
+    )
     assert page.receive(box("yes"), "ada").acknowledged == {NONCE: 1}
     assert written(root) == ["yes"]
 

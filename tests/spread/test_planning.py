@@ -63,6 +63,7 @@ def test_what_no_number_of_runs_can_answer_is_none() -> None:
     assert power(1.0, 0.0, 3) is None and power(1.0, 1.0, 1) is None
     assert detectable_difference(1.0, 1) is None and detectable_difference(float("nan"), 5) is None
     assert runs_needed(1e-5, 1.0) is None
+    assert runs_needed(1e-300, 1e15) is None and runs_needed(5e-324, 1e300) is None
     with pytest.raises(UserError, match="power 80 is no share"):
         runs_needed(1, 1, 2, 80)
 
