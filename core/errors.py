@@ -46,7 +46,7 @@ def disk_sentence(error: OSError) -> str | None:
     # A file that is moved to its place is the second name; the first is one that nobody chose.
     name = str(error.filename2 or error.filename or "")
     short = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
-    return None if remedy is None else f"{short}: {remedy}"
+    return None if remedy is None else f"{short}: {remedy}" if short else remedy
 
 
 def is_full_disk(problem: BaseException | None) -> bool:

@@ -5,6 +5,7 @@ source against itself shows its own duplicates. Comparing fifty thousand pairs t
 are kept on disk, under a name that changes with the sources, the flags and the rules.
 """
 
+import contextlib
 import functools
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
@@ -15,7 +16,7 @@ from core.curation.leaks import EVIDENCE, Leak, leaks_between, shared_pairs
 from core.curation.sources import content_key, find_task, list_sources
 from core.errors import UserError
 from core.plain_files import file_stamp
-from core.storage.files import fingerprint, read_json, write_json
+from core.storage.files import fingerprint, keep_json, read_json
 
 RULES = (2, EVIDENCE)  # a change of what counts as a leak raises the first number
 MOST_KEPT = 8  # files; each flag makes another matrix where a reversed source is in it
@@ -61,7 +62,7 @@ def _overlaps(root: Path, sources: tuple[str, ...], name: str) -> dict[tuple[str
     leaks = _kept(path)
     if leaks is None:
         leaks = leaks_between(root, sources, sources)
-        write_json(path, [astuple(leak) for leak in leaks])
+        keep_json(path, [astuple(leak) for leak in leaks])
         _forget_old(path.parent)
     found: dict[tuple[str, str], list[Leak]] = {(a, b): [] for a in sources for b in sources}
     for leak in leaks:
@@ -86,7 +87,8 @@ def _forget_old(folder: Path) -> None:
     """Keep the latest files only."""
     latest = sorted(folder.glob("*.json"), key=lambda path: -file_stamp(path)[0])
     for path in latest[MOST_KEPT:]:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _turned(leak: Leak) -> Leak:

@@ -23,7 +23,7 @@ from core.arc.grids import COLOURS, MAX_SIDE
 from core.arc.tasks import Pair, Task
 from core.errors import UserError
 from core.plain_files import Stamp, file_stamp
-from core.storage.files import write_json
+from core.storage.files import write_json, writing
 from core.storage.records import read_as
 from core.storage.schemas import PAIRS, grid_columns, grids_of, read_table, write_table
 from core.storage.seals import damaged
@@ -144,13 +144,15 @@ def _read_info(path: Path, source: str) -> SourceInfo:
 
 
 def store_source(root: Path, info: SourceInfo, tasks: Iterable[Task]) -> SourceInfo:
-    """Write tasks and record of a source whole; the record, written last, gets the counts."""
+    """Write tasks and record of a source whole. The record gets the counts and takes its place last; it is on
+    the disk before, so that no full disk parts the two."""
     path = parquet_path(root, info.source)
     ordered = sorted(tasks, key=lambda task: task.task_id)
     rows = [row for task in ordered for row in _rows(task)]
-    write_table(path, _table(info.source, rows), PAIRS)
     stored = counted(info, ordered)
-    write_json(path.with_suffix(".json"), asdict(stored))
+    with writing(path.with_suffix(".json")) as record:
+        write_json(record, asdict(stored))
+        write_table(path, _table(info.source, rows), PAIRS)
     return stored
 
 

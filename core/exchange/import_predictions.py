@@ -18,7 +18,7 @@ from core.exchange.submissions import Attempts, read_attempts, tasks_with_tests
 from core.runs.imported_rows import FROM_ELSEWHERE
 from core.runs.layout import IMPORTED, SPEC, Run, experiment_folder
 from core.scoring.scores import Scoring, score, truths_of
-from core.storage.files import sha256_of, write_json
+from core.storage.files import sha256_of, write_json, writing
 from core.storage.records import Record, Text, read_as
 from core.storage.schemas import PREDICTIONS, grid_columns, write_table
 
@@ -52,16 +52,16 @@ def import_predictions(
     if target.exists() or run.record_file.exists():
         raise UserError(f"{target.relative_to(root)} is taken. Choose another --variant or seed.")
     attempts = read_attempts(file, tasks)
-    predictions = run.predictions(eval_seed)
     described = _described(folder, variant, file)
     table = _table(attempts.grids, tasks, experiment, variant, train_seed, eval_seed)
-    write_table(predictions, table, PREDICTIONS)
-    evaluation = Scoring(target, experiment, variant, train_seed, eval_seed)
-    score(evaluation, truths_of(list(tasks.values())))
     origin = {"file": file.name, "sha256": sha256_of(file) if file.is_file() else None, "source": source}
-    write_json(target / ORIGIN, {**origin, "bad_attempts": list(attempts.bad[:_MOST_NOTED])})
-    if described is not None:
-        write_json(folder / IMPORTED, described)
+    with writing(target) as made:
+        write_table(made / run.predictions(eval_seed).name, table, PREDICTIONS)
+        evaluation = Scoring(made, experiment, variant, train_seed, eval_seed)
+        score(evaluation, truths_of(list(tasks.values())))
+        write_json(made / ORIGIN, {**origin, "bad_attempts": list(attempts.bad[:_MOST_NOTED])})
+        if described is not None:
+            write_json(folder / IMPORTED, described)
     return attempts
 
 

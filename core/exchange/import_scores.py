@@ -19,7 +19,7 @@ from core.exchange.read_scores import KEYS, MOST_BYTES, ScoreTable, read_scores
 from core.results.loading import SHARE
 from core.runs.imported_rows import IMPORTED_COLUMNS
 from core.runs.layout import IMPORTED, IMPORTED_FILE, experiment_folder
-from core.storage.files import plain_name, sha256_of, write_json
+from core.storage.files import plain_name, sha256_of, write_json, writing
 from core.storage.records import read_as
 from core.storage.schemas import write_table
 
@@ -65,24 +65,23 @@ def import_results(
     if baseline is not None and baseline not in table.variants:
         known = ", ".join(table.variants)
         raise UserError(f"There is no variant '{baseline}' in {file}. Known: {known}.")
-    write_table(folder / IMPORTED_FILE, _rows_of(table), IMPORTED_COLUMNS)
-    write_json(
-        folder / IMPORTED,
-        {
-            "imported": True,
-            "question": f"Numbers from {file.name}",
-            "origin": file.name,
-            "sha256": sha256_of(file),
-            "percent": percent,
-            "baseline": baseline or table.variants[0],
-            "metrics": table.metrics,
-            "variants": table.variants,
-            "lower_is_better": list(lower_is_better),
-            "higher_is_better": list(higher_is_better),
-            "units": known_units,
-            "summaries": table.summaries,
-        },
-    )
+    described = {
+        "imported": True,
+        "question": f"Numbers from {file.name}",
+        "origin": file.name,
+        "sha256": sha256_of(file),
+        "percent": percent,
+        "baseline": baseline or table.variants[0],
+        "metrics": table.metrics,
+        "variants": table.variants,
+        "lower_is_better": list(lower_is_better),
+        "higher_is_better": list(higher_is_better),
+        "units": known_units,
+        "summaries": table.summaries,
+    }
+    with writing(folder / IMPORTED) as record:  # on the disk first, so that no full disk parts the two
+        write_json(record, described)
+        write_table(folder / IMPORTED_FILE, _rows_of(table), IMPORTED_COLUMNS)
     return table.rows
 
 

@@ -9,14 +9,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.errors import UserError
+from core.errors import UserError, is_full_disk
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.experiments.listing import chosen_runs
 from core.launching.launch import enqueue, see_to
 from core.machine.processes import Identity, end_group, exists
 from core.runs.layout import LAUNCH_LOCK, Run, runs_folder
 from core.runs.state import corrected, is_alive, read_state, seconds_silent, state_of, stop
-from core.storage.files import locked, write_json
+from core.storage.files import locked
 
 SECONDS_TO_CHECKPOINT = 8.0
 SECONDS_ELSEWHERE = 15.0
@@ -32,7 +32,7 @@ def stop_runs(root: Path, experiment: str, names: Sequence[str] = ()) -> list[Ru
     runs = [run for run in chosen_runs(root, experiment, names) if _can_be_stopped(run)]
     processes = [process for run in runs if (process := _process_here(run)) is not None]
     for run in runs:
-        write_json(run.stop_file, {"time": time.time()})
+        _request_stop(run)
     end = time.monotonic() + SECONDS_TO_CHECKPOINT
     while (any(map(_works, runs)) or any(map(exists, processes))) and time.monotonic() < end:
         time.sleep(0.1)
@@ -42,6 +42,15 @@ def stop_runs(root: Path, experiment: str, names: Sequence[str] = ()) -> list[Ru
     for process in processes:  # one may have stopped its run and still hold memory
         end_group(process)
     return runs
+
+
+def _request_stop(run: Run) -> None:
+    """Leave the wish in the run's folder; where a full disk takes not even that, force alone ends the run."""
+    try:
+        run.stop_file.touch()
+    except OSError as error:
+        if not is_full_disk(error):
+            raise
 
 
 def _can_be_stopped(run: Run) -> bool:

@@ -20,7 +20,7 @@ from core.prompts.pairs import add_task_tokens, pair_count
 from core.prompts.templates import PromptSettings, answer_text, prompt_text, training_sample
 from core.prompts.vocabulary import VOCABULARY, load_tokenizer
 from core.seeds import generator
-from core.storage.files import fingerprint, read_json, write_json
+from core.storage.files import fingerprint, keep_json, read_json
 from core.storage.model_files import tokenizer_fingerprint
 from core.storage.models import list_models, model_location
 
@@ -152,7 +152,7 @@ def source_lengths(
     kept = _kept(path, source, model)
     if kept is None:
         kept = _measured(source, model, load_tasks(root, source).values(), count, prompt, progress)
-        write_json(path, asdict(kept))
+        keep_json(path, asdict(kept))
     return kept
 
 

@@ -16,7 +16,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,12 @@ LONGEST_STEM = 40
 def writing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` (ending in `.tmp`) that takes its place when the block succeeds.
 
-    On an error the temporary file or folder is removed and whatever stood at `path` stays.
+    On an error the temporary file or folder is removed, with the empty folders that were made for it, and
+    whatever stood at `path` stays.
     """
     if path.name in ("", ".."):  # a folder that has no name of its own
         raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
+    made = [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name[:LONGEST_STEM]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
@@ -52,6 +54,9 @@ def writing(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # one holds something
+            for folder in made:
+                folder.rmdir()
 
 
 def _flush(path: Path) -> None:
@@ -86,6 +91,12 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file whole, indented for people."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def keep_json(path: Path, value: Any) -> None:
+    """Write what can be computed anew, where the disk takes it."""
+    with suppress(OSError):
+        write_json(path, value)
 
 
 def read_json(path: Path) -> Any:

@@ -15,7 +15,7 @@ from core.arc.grids import Grid
 from core.errors import UserError
 from core.storage.files import writing
 from core.storage.parquet_files import open_parquet, write_parquet
-from core.storage.seals import check_seal, damaged, write_seal
+from core.storage.seals import check_seal, damaged, seal_path, write_seal
 
 
 def _grid(name: str) -> list[tuple[str, pa.DataType]]:
@@ -143,6 +143,10 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = No
 
 def write_table(path: Path, table: pa.Table, schema: pa.Schema) -> None:
     """Write a parquet file whole, in exactly this schema, with its seal."""
-    with writing(path) as temporary:
-        write_parquet(table.select(schema.names).cast(schema), temporary, _DICTIONARY_BYTES)
-        write_seal(path, temporary)
+    try:
+        with writing(path) as temporary:
+            write_parquet(table.select(schema.names).cast(schema), temporary, _DICTIONARY_BYTES)
+            write_seal(path, temporary)
+    finally:
+        if not path.exists():  # the disk got full between the two
+            seal_path(path).unlink(missing_ok=True)

@@ -108,7 +108,7 @@ def begin() -> None:
 def save() -> None:
     """Save the editor's text under the given name."""
     try:
-        path = permitted(save_query, root, state["query name"].strip(), state[TEXT])
+        path = permitted(save_query, root, state.get("query name", "").strip(), state.get(TEXT, ""))
         state["sql saved"] = f"Saved as {path.relative_to(root)}."
     except UserError as problem:
         state["sql problem"] = str(problem)

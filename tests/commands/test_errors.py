@@ -47,11 +47,13 @@ def said(
 def test_a_disk_that_takes_nothing_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int, sentence: str
 ) -> None:
-    def fail() -> None:
-        raise OSError(number, "whatever", "some/place")
+    for names, begin in ((("some/place",), "some/place: "), ((), "")):
 
-    monkeypatch.setattr(command_line, "app", fail)
-    assert said(monkeypatch, capsys) == (2, "", f"some/place: {sentence}\n")
+        def fail(names: tuple[str, ...] = names) -> None:
+            raise OSError(number, "whatever", *names)
+
+        monkeypatch.setattr(command_line, "app", fail)
+        assert said(monkeypatch, capsys) == (2, "", f"{begin}{sentence}\n")
 
 
 @pytest.mark.parametrize(
