@@ -1,5 +1,6 @@
 """Stops and deletions reach the process of the run, and no other; states are read as they are."""
 
+import errno
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from core.runs.layout import Run
 from core.runs.progress import progress_of
 from core.runs.state import RunState, state_of, write_state
 from core.runs.workers import worker_of
+from tests.faults.full_disk import full_after
 
 
 @pytest.fixture
@@ -44,6 +46,18 @@ def test_a_stop_ends_the_stage_at_work(run: Run, sleeper: Any, monkeypatch: pyte
     assert (state_of(run).state, state_of(run).stage) == ("cancelled", "train")
     assert run_stage(run, "train") is False, "a process that comes late leaves it alone"
     assert not (run.folder / "adapter").exists() and state_of(run).state == "cancelled"
+
+
+def test_a_full_disk_holds_no_stop_up(run: Run, sleeper: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(stop, "SECONDS_TO_CHECKPOINT", 0.1)
+    write_state(run, state_with(sleeper.pid, step=3))
+    monkeypatch.setattr(Path, "touch", full)
+    with full_after(0):
+        assert stop_runs(run.root, "trial") == [run]
+    assert sleeper.poll() is not None and state_of(run).state == "cancelled"
 
 
 def test_a_process_of_another_machine_is_not_touched(
