@@ -45,11 +45,12 @@ def stop_runs(root: Path, experiment: str, names: Sequence[str] = ()) -> list[Ru
 
 
 def _request_stop(run: Run) -> None:
-    """Leave the wish in the run's folder; where a full disk takes not even that, force alone ends the run."""
+    """Leave the wish in the run's folder; where a full disk takes not even that, or the folder is gone, force
+    alone ends the run."""
     try:
         run.stop_file.touch()
     except OSError as error:
-        if not is_full_disk(error):
+        if not (is_full_disk(error) or isinstance(error, FileNotFoundError)):
             raise
 
 

@@ -17,6 +17,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def writing(path: Path) -> Iterator[Path]:
     """
     if path.name in ("", ".."):  # a folder that has no name of its own
         raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
-    made = [folder for folder in path.parents if not folder.exists()]
+    made = [*takewhile(lambda folder: not folder.exists(), path.parents)]
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name[:LONGEST_STEM]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:

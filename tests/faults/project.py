@@ -7,11 +7,14 @@ from pathlib import Path
 from core.curation.flags import add_flag
 from core.curation.partitions import split
 from core.curation.sources import load_tasks
+from core.exchange.import_predictions import import_predictions
 from core.exchange.import_scores import import_results
 from core.experiments.archive import archive_experiment
+from core.experiments.notes import Notes, write_notes
 from core.launching.launch import prepare
-from core.runs.layout import Run
+from core.runs.layout import LOOKS, Run, experiment_folder
 from core.runs.state import RunState, write_state
+from core.specs.draft import keep_draft
 from core.specs.edit import save_spec
 from core.specs.spec import read_spec
 from core.sql.saved import save_query
@@ -21,13 +24,13 @@ from tests.specs.tiny import spec_file
 from tests.training.tiny import tiny_root
 
 EXPERIMENT, VARIANT, OTHER = "my-question", "plain", "more-colours"
-IMPORTED, LAUNCHED = "theirs", "trial"
+IMPORTED, ANSWERED, LAUNCHED = "theirs", "answered", "trial"
 SHIPPED = Path(__file__).resolve().parents[2] / "data" / "models" / "arc-tiny"
 
 
 def full_project(root: Path) -> Path:
-    """The project: two sources, flags, a partition, specs, a model, a finished, a launched, an imported and
-    an archived experiment."""
+    """The project: two sources, flags, a partition, specs, a draft, a model, a finished, a launched and an
+    archived experiment, imported numbers and imported answers."""
     tiny_root(root, model=False)
     shutil.copytree(SHIPPED, root / "data" / "models" / "tiny")
     make_experiment(root, "old", {"a": 0.0}, runs=1, evaluations=1, tasks=3, attempts=2)
@@ -43,6 +46,14 @@ def full_project(root: Path) -> Path:
     table.write_text("variant,train_seed,eval_seed,accuracy\na,0,0,0.5\na,1,0,0.6\nb,0,0,0.7\nb,1,0,0.4\n")
     import_results(root, table, IMPORTED)
     table.unlink()
+    answers = root / "answers.json"
+    write_json(answers, {task_id: [{"attempt_1": [[1]]}] for task_id in load_tasks(root, SOURCE)})
+    import_predictions(root, answers, SOURCE, ANSWERED, "theirs")
+    answers.unlink()
+    keep_draft(root, "half", "name: half\nvariants: {plain: }\n")
+    write_notes(root, EXPERIMENT, Notes(("a tag",), True, "What I think of {accuracy plain}."))
+    looks = {"time": "2026-01-01T00:00:00+0000", "runs": {VARIANT: 2, OTHER: 2}, "added": {OTHER: 1}}
+    append_records(experiment_folder(root, EXPERIMENT) / LOOKS, [looks])
     for variant in spec.variants:
         run = Run(root, EXPERIMENT, variant, 0)
         steps = [
@@ -94,6 +105,7 @@ def reading_verbs(root: Path, out: Path) -> list[list[str]]:
             for form in (*forms, ["--format", "markdown"], ["--html", str(out / "a.html")])
         ),
         ["results", IMPORTED],
+        ["results", ANSWERED],
         ["compare", EXPERIMENT, VARIANT, OTHER],
         ["compare", EXPERIMENT, VARIANT, OTHER, "--tasks"],
         ["compare", IMPORTED, "a", "b"],
@@ -119,6 +131,6 @@ def pages(root: Path) -> list[str]:
     """Every page, as its address."""
     found = ["home", "curate", "data", f"launch?spec={LAUNCHED}", "launch?spec=my-question", "sql", "reading"]
     found += [f"runs?experiment={name}" for name in (EXPERIMENT, LAUNCHED)]
-    found += [f"results?experiment={name}" for name in (EXPERIMENT, IMPORTED)]
+    found += [f"results?experiment={name}" for name in (EXPERIMENT, IMPORTED, ANSWERED)]
     found += [f"{page}?experiment={EXPERIMENT}" for page in ("compare", "tasks")]
     return [*found, "results", "runs", f"tasks?experiment={EXPERIMENT}&task={SOURCE}/{task_of(root)}"]
