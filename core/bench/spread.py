@@ -37,6 +37,7 @@ def whole_table(variants: Mapping[str, Any]) -> dict[str, Any]:
     from core.spread.components import components, pooled, run_components
     from core.spread.crossed import shared_components, shared_run_components
     from core.spread.intervals import SCOPES
+    from core.spread.planned_tables import RunNoise
     from core.spread.planning import detectable_difference
     from core.spread.scope_verdicts import compare_scope
     from core.spread.scopes import run_means, summarize_scope, task_means
@@ -63,7 +64,9 @@ def whole_table(variants: Mapping[str, Any]) -> dict[str, Any]:
         "common noise of runs": pooled(shared_run_components(runs) for runs in variants.values()),
         "pairs": verdicts.pairs,
         "letters": verdicts.letters,
-        "detectable": detectable_difference(verdicts.std or 0, RUNS, len(variants)),
+        "detectable": detectable_difference(
+            RunNoise(verdicts.std or 0, verdicts.freedom), RUNS, len(variants)
+        ),
         "second opinions": [
             (
                 paired_tasks(by_task[first], by_task[second]),

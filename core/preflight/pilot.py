@@ -11,13 +11,17 @@ import numpy as np
 
 from core.errors import UserError
 from core.results.loading import SHARE, Scores
-from core.results.noise import run_mean_components, task_components
+from core.results.noise import (
+    noise_to_come,
+    pooled_between_runs,
+    run_mean_components,
+    task_components,
+)
 from core.results.number_format import spread_text_of, unit_words
 from core.results.tables import measured
 from core.scoring.metrics import parse_metric
-from core.spread.intervals import known, mean_and_variance
+from core.spread.planned_tables import RunNoise
 from core.spread.planning import std_interval
-from core.spread.variances import pooled_noise
 
 AVERAGED_OVER_ATTEMPTS = ("accuracy", "correct_pixels", "correct_size", "unanswered")
 
@@ -37,19 +41,15 @@ class Design:
 
 @dataclass(frozen=True)
 class Pilot:
-    """What is known of the noise of a metric: the std between run means, pooled over variants, and its
-    sources.
+    """What is known of the noise of a metric: that between run means, pooled over variants, and its sources.
 
-    `design` is what was run, `freedom` the degrees of freedom of `std`. The variances are those of a
-    training, of training and task together, of an evaluation (the part that is not common to all runs) and of
-    single answers; None where the runs can't split them. `step` is how much one task or attempt moves a
-    score.
+    `design` is what was run. The variances are those of a training, of training and task together, of an
+    evaluation (the part that is not common to all runs) and of single answers; None where the runs can't
+    split them.
     """
 
-    std: float
-    freedom: float
+    noise: RunNoise
     design: Design
-    step: float | None
     unit: str = SHARE
     training: float | None = None
     interplay: float | None = None
@@ -62,23 +62,23 @@ class Pilot:
         """Whether the runs split their noise, so that other evaluations and tasks can be planned."""
         return self.training is not None and self.evaluation is not None
 
-    def std_for(self, design: Design) -> float:
-        """The std between run means of another design: the one seen, times √ of what the components make of
+    def noise_for(self, design: Design) -> RunNoise:
+        """The noise between run means of another design: the std seen, times √ of what the components make of
         both.
 
         σ²_training + σ²_task×training / T + σ²_evaluation / E + σ²_residual / (T·E) (Miller 2024, with
         trainings).
         """
         here, there = self._expected(self.design), self._expected(design)
-        return self.std if not here or there is None else self.std * (there / here) ** 0.5
+        times = 1.0 if not here or there is None else (there / here) ** 0.5
+        return replace(self.noise, std=self.noise.std * times, step=self._step_for(design))
 
-    def step_for(self, design: Design) -> float | None:
-        """The step of a score of another design."""
-        if self.step is None:
+    def _step_for(self, design: Design) -> float | None:
+        if self.noise.step is None:
             return None
         parts = [(self.design.evaluations, design.evaluations), (self.design.tasks, design.tasks)]
         parts += [(self.design.attempts, design.attempts)] if self.averages_attempts else []
-        return self.step * float(np.prod([(here or 1) / (there or here or 1) for here, there in parts]))
+        return self.noise.step * float(np.prod([(here or 1) / (there or here or 1) for here, there in parts]))
 
     def _expected(self, design: Design) -> float | None:
         if self.training is None or self.evaluation is None:
@@ -100,11 +100,7 @@ def pilot(scores: Scores, metric: str, aggregation: str = "by_task") -> Pilot:
     is.
     """
     found = measured(scores, metric, aggregation)
-    runs = [known(own)[0] for own in found.per_run.values()]
-    variances = [mean_and_variance(own)[1] for own in runs]
-    noise = pooled_noise(
-        [np.nan if variance is None else variance for variance in variances], [own.size for own in runs]
-    )
+    noise = pooled_between_runs(found)
     name = scores.experiment.name
     if noise is None:
         raise UserError(
@@ -125,7 +121,7 @@ def pilot(scores: Scores, metric: str, aggregation: str = "by_task") -> Pilot:
             " scored the same. Plan with a finer metric, such as correct_pixels, or add train_seeds."
         )
     family = "" if scores.experiment.imported else parse_metric(metric)[0]
-    plain = Pilot(variance**0.5, noise.freedom, design, found.resolution.step, found.unit)
+    plain = Pilot(noise_to_come(found, variance, noise.freedom), design, found.unit)
     split = of_means
     if not summaries and not scores.experiment.imported:
         split = task_components(variants, shared=shared)
@@ -165,13 +161,14 @@ def noise_known(scores: Scores, metric: str, aggregation: str = "by_task") -> st
 
 def std_sentence(known_noise: Pilot, level: float = 0.95) -> str:
     """How sure the pilot's std is."""
-    low, high = std_interval(known_noise.std, known_noise.freedom, level)
+    noise = known_noise.noise
+    low, high = std_interval(noise.std, noise.freedom, level)
     words = unit_words(known_noise.unit, of_difference=True)
-    std = f"The std between runs is {spread_text_of(known_noise.std, known_noise.unit)} {words}".rstrip()
+    std = f"The std between runs is {spread_text_of(noise.std, known_noise.unit)} {words}".rstrip()
     if low is None or high is None:
         return f"{std}."
     ends = " to ".join(spread_text_of(end, known_noise.unit) for end in (low, high))
     return (
-        f"{std}; {known_noise.freedom:g} degrees of freedom leave {ends} possible, and all numbers here"
+        f"{std}; {noise.freedom:g} degrees of freedom leave {ends} possible, and all numbers here"
         " depend on it."
     )

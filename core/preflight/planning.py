@@ -13,7 +13,7 @@ from core.errors import UserError
 from core.preflight.pilot import Design, Pilot, pilot
 from core.results.loading import Scores
 from core.results.number_format import scale_of, spread_text_of, unit_words
-from core.spread.planning import detectable_difference, power, runs_needed, std_interval
+from core.spread.planning import detectable_difference, noise_interval, power, runs_needed
 
 RUNS_SHOWN = (2, 3, 5, 10, 20)
 EVALUATIONS_SHOWN = (1, 2, 4, 8)
@@ -82,10 +82,10 @@ def _designs(known_noise: Pilot, base: Design) -> Iterator[Design]:
 def _detectable_record(
     metric: str, known_noise: Pilot, design: Design, wanted: float, level: float
 ) -> dict[str, Any]:
-    std, step = known_noise.std_for(design), known_noise.step_for(design)
+    noise = known_noise.noise_for(design)
     found, low, high = (
-        None if one is None else detectable_difference(one, design.runs, design.variants, wanted, level, step)
-        for one in (std, *std_interval(std, known_noise.freedom, level))
+        None if one is None else detectable_difference(one, design.runs, design.variants, wanted, level)
+        for one in (noise, *noise_interval(noise, level))
     )
     return _record(metric, known_noise, design, found, wanted, low, high)
 
@@ -93,12 +93,12 @@ def _detectable_record(
 def _needed_record(
     metric: str, known_noise: Pilot, design: Design, difference: float, wanted: float, level: float
 ) -> dict[str, Any]:
-    std, step = known_noise.std_for(design), known_noise.step_for(design)
+    noise = known_noise.noise_for(design)
     runs, low, high = (
-        None if one is None else runs_needed(difference, one, design.variants, wanted, level, step)
-        for one in (std, *std_interval(std, known_noise.freedom, level))
+        None if one is None else runs_needed(difference, one, design.variants, wanted, level)
+        for one in (noise, *noise_interval(noise, level))
     )
-    reached = None if runs is None else power(difference, std, runs, design.variants, level, step)
+    reached = None if runs is None else power(difference, noise, runs, design.variants, level)
     record = _record(metric, known_noise, design, difference, reached, low, high)
     return {**record, "runs_per_variant": runs}
 
@@ -146,14 +146,24 @@ def design_sentence(metric: str, known_noise: Pilot, design: Design) -> str:
         return "One run per variant shows no difference: noise is seen between runs. Add train_seeds."
     here = _detectable_record(metric, known_noise, design, 0.8, 0.95)
     twice = _detectable_record(metric, known_noise, replace(design, runs=2 * design.runs), 0.8, 0.95)
-    words = unit_words(known_noise.unit, of_difference=True)
+    unit, words = known_noise.unit, unit_words(known_noise.unit, of_difference=True)
+    start = f"With {design.runs} runs of each of {design.variants} variants,"
+    more = "none" if twice["difference"] is None else spread_text_of(twice["difference"], unit)
+    if here["difference"] is None:
+        return (
+            f"{start} no difference of {metric} from the baseline is sure to be found in 4 of 5 cases: these"
+            f" runs tell the noise on {known_noise.noise.freedom:g} degrees of freedom. With"
+            f" {2 * design.runs} runs, {more}{' is' if more == 'none' else f' {words} are'}."
+        )
     unsure = ""
-    if here["low"] is not None and here["high"] is not None:
-        low, high = (spread_text_of(here[end], known_noise.unit) for end in ("low", "high"))
-        unsure = f" ({low} to {high}, as {known_noise.freedom:g} degrees of freedom tell the noise)"
+    if here["low"] is not None:
+        high = "the end of the scale" if here["high"] is None else spread_text_of(here["high"], unit)
+        unsure = (
+            f" ({spread_text_of(here['low'], unit)} to {high}, as {known_noise.noise.freedom:g} degrees of"
+            f" freedom tell the noise)"
+        )
     return (
-        f"With {design.runs} runs of each of {design.variants} variants, a difference from the baseline of"
-        f" {spread_text_of(here['difference'], known_noise.unit)} {words} of {metric} is found in 4 of 5"
-        f" cases where variants go on to vary as these do{unsure}; with {2 * design.runs} runs,"
-        f" {spread_text_of(twice['difference'], known_noise.unit)}."
+        f"{start} a difference from the baseline of {spread_text_of(here['difference'], unit)} {words} of"
+        f" {metric} is found in 4 of 5 cases where variants go on to vary as these do{unsure}; with"
+        f" {2 * design.runs} runs, {more}."
     )

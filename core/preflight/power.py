@@ -32,8 +32,8 @@ class Detectable:
     @property
     def difference(self) -> float | None:
         """The smallest difference from the baseline, as a fraction; None with one run per variant."""
-        std, step = self.pilot.std_for(self.design), self.pilot.step_for(self.design)
-        return detectable_difference(std, self.design.runs, self.design.variants, step=step)
+        noise = self.pilot.noise_for(self.design)
+        return detectable_difference(noise, self.design.runs, self.design.variants)
 
     @property
     def sentence(self) -> str:

@@ -5,13 +5,11 @@ showed, if whoever reads it says so. In come two experiments' scores, out comes 
 metric of the other.
 """
 
-import numpy as np
-
 from core.errors import UserError
 from core.results.loading import Scores
+from core.results.noise import pooled_between_runs
 from core.results.tables import measured
-from core.spread.intervals import known, mean_and_variance
-from core.spread.variances import BorrowedNoise, pooled_noise
+from core.spread.variances import BorrowedNoise
 
 
 def borrowed_noise(
@@ -34,11 +32,7 @@ def borrowed_noise(
             f" noise of"
             " an experiment with as many."
         )
-    runs = [known(own)[0] for own in measured(lender, metric, aggregation).per_run.values()]
-    variances = [mean_and_variance(own)[1] for own in runs]
-    found = pooled_noise(
-        [np.nan if variance is None else variance for variance in variances], [own.size for own in runs]
-    )
+    found = pooled_between_runs(measured(lender, metric, aggregation))
     if found is None or not found.variance > 0:
         raise UserError(
             f"'{name}' tells nothing of the noise between trainings of {metric}: no variant has two runs with"

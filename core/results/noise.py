@@ -8,16 +8,42 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from core.results.loading import Scores
 from core.results.tables import Measured, measured
 from core.spread.components import Components, components, pooled, run_components
 from core.spread.crossed import shared_components, shared_run_components
+from core.spread.intervals import known, mean_and_variance
 from core.spread.likelihood import reml
+from core.spread.planned_tables import RunNoise
 from core.spread.planning import std_interval
+from core.spread.resolution import freedom_of_counts
+from core.spread.variances import BorrowedNoise, pooled_noise
 
 ALL_VARIANTS = "(all)"
 OF_RUN_MEANS = " of run means"
 BY_LIKELIHOOD = ", by likelihood"
+
+
+def pooled_between_runs(found: Measured) -> BorrowedNoise | None:
+    """The variance between runs, pooled over variants; None where no variant has two known runs."""
+    runs = [known(own)[0] for own in found.per_run.values()]
+    variances = [mean_and_variance(own)[1] for own in runs]
+    return pooled_noise(
+        [np.nan if variance is None else variance for variance in variances], [own.size for own in runs]
+    )
+
+
+def noise_to_come(found: Measured, variance: float, freedom: float) -> RunNoise:
+    """What runs to come will vary by: a variance that is known on so many degrees of freedom, and the rate of
+    a share."""
+    runs = [own for own in (known(own)[0] for own in found.per_run.values()) if own.size]
+    mean = float(np.mean([own.mean() for own in runs])) if found.resolution.share and runs else None
+    step, seen = found.resolution.step, sum(own.size for own in runs)
+    if found.counted and step is not None and mean is not None:
+        freedom = round(freedom_of_counts(freedom, seen / len(runs), mean, step), 1)
+    return RunNoise(variance**0.5, freedom, step, mean, seen, found.counted)
 
 
 def run_mean_components(variants: Iterable[Sequence[Any]], *, shared: bool) -> Components | None:

@@ -14,6 +14,9 @@ from core.scoring.metrics import check_for_search, output_metric, parse_metric, 
 from core.spread.resolution import Resolution, resolution_of
 from core.spread.scopes import run_means, summarize_scope
 
+COUNTED = ("pass_n", "found", "vote_k", "rescored_k", "expected_vote_k", "any_correct_size")
+"""Families of metrics that say yes or no of every test output."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -21,7 +24,7 @@ class Measured:
 
     `values` maps variants to runs, each an array (evaluations, tasks), or (evaluations,) for results from
     elsewhere. `shared`: all runs have the same evaluation seeds and made the same attempts, hence saw the
-    same views.
+    same views. `counted`: the score is the share of tasks with a yes.
     """
 
     metric: str
@@ -30,6 +33,7 @@ class Measured:
     resolution: Resolution
     higher_is_better: bool
     unit: str = SHARE
+    counted: bool = False
 
     @property
     def per_run(self) -> dict[str, Floats]:
@@ -50,6 +54,7 @@ def measured(scores: Scores, metric: str, aggregation: str = "by_task") -> Measu
         replace(found, share=found.share and unit == SHARE),
         scores.higher_is_better(metric),
         unit,
+        not scores.experiment.imported and parse_metric(metric)[0] in COUNTED,
     )
 
 
@@ -78,7 +83,7 @@ def _step(scores: Scores, metric: str, aggregation: str) -> float | None:
     parts = (len(scores.outputs) if aggregation == "by_output" else len(scores.tasks)) * max(
         1, min(counts, default=1)
     )
-    if family in ("pass_n", "found", "vote_k", "rescored_k", "expected_vote_k", "any_correct_size"):
+    if family in COUNTED:
         return 1 / parts
     attempts = max(1, scores.attempts)
     if family in ("accuracy", "correct_size", "unanswered"):

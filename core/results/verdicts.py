@@ -14,10 +14,10 @@ import numpy as np
 from core.errors import UserError
 from core.results.borrowed_noise import borrowed_noise
 from core.results.loading import Scores
-from core.results.noise import run_mean_components
+from core.results.noise import noise_to_come, run_mean_components
 from core.results.tables import Measured, check_variants, measured
 from core.spread.intervals import SCOPES, Summary
-from core.spread.planning import runs_needed, std_interval
+from core.spread.planning import noise_interval, runs_needed
 from core.spread.scope_verdicts import compare_scope, comparisons_beside
 from core.spread.scopes import summarize_scope
 from core.spread.variances import BorrowedNoise
@@ -155,7 +155,7 @@ def compare_records(
     lender: Scores | None = None,
 ) -> list[dict[str, Any]]:
     """Variant b against a: metric, main, unit, scope, difference (b − a), low, high, p, verdict, runs_needed,
-    runs_needed_low, runs_needed_high, p_alone, comparisons.
+    runs_needed_low, runs_needed_high, p_alone, level, comparisons.
 
     low, high, p and verdict are those of the whole table, as in `results`; p_alone is that of the pair, had
     nothing else been compared, `comparisons` how many stand beside it. For every metric all scopes that the
@@ -190,6 +190,7 @@ def compare_records(
                     "verdict": found.verdict,
                     **_runs_needed(found, table, several),
                     "p_alone": found.p_alone,
+                    "level": level,
                     "comparisons": several - 1 if table.baseline in (a, b) else several * (several - 1) // 2,
                 }
             )
@@ -203,21 +204,21 @@ def _runs_needed(found: Comparison, table: Judged, variants: int) -> dict[str, i
     The difference seen is no more than a guess at the true one, so the number alone would promise too much:
     where the interval holds 0, no number of runs is enough, and `runs_needed_high` is None.
     """
-    std = None if table.verdicts is None else table.verdicts.std
-    freedom = 0.0 if table.verdicts is None else table.verdicts.freedom
-    least, most = (None, None) if std is None else std_interval(std, freedom, table.level)
-    if std is None or least is None or most is None or found.low is None or found.high is None:
-        return dict.fromkeys(("runs_needed", "runs_needed_low", "runs_needed_high"))
+    unknown: dict[str, int | None] = dict.fromkeys(("runs_needed", "runs_needed_low", "runs_needed_high"))
+    if table.verdicts is None or table.verdicts.std is None or found.low is None or found.high is None:
+        return unknown
+    noise = noise_to_come(table.measured, table.verdicts.std**2, table.verdicts.freedom)
+    least, most = noise_interval(noise, table.level)
+    if least is None or most is None:
+        return unknown
     far = max(abs(found.low), abs(found.high))
     near = 0.0 if found.low <= 0 <= found.high else min(abs(found.low), abs(found.high))
     plans = {
-        "runs_needed": (found.difference, std),
+        "runs_needed": (found.difference, noise),
         "runs_needed_low": (far, least),
         "runs_needed_high": (near, most),
     }
     return {
-        name: runs_needed(
-            size, spread, max(2, variants), level=table.level, step=table.measured.resolution.step
-        )
-        for name, (size, spread) in plans.items()
+        name: runs_needed(size, one, max(2, variants), level=table.level)
+        for name, (size, one) in plans.items()
     }

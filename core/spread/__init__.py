@@ -13,14 +13,14 @@ evaluation, `task_index` says which task each of its outputs belongs to:
     verdicts = judge({name: run_means(runs) for name, runs in variants.items()}, "plain")
     verdicts.between("plain", "longer")        # Comparison: difference, interval, p, verdict
     verdicts.letters                           # name → "a", "ab", "b"
-    detectable_difference(verdicts.std, runs=3)
+    detectable_difference(RunNoise(verdicts.std, verdicts.freedom), runs=3)
 
 Results from elsewhere, known only as one number per evaluation, enter as variant → runs → numbers; scope
 "new_tasks" and the paired task test are then out of reach.
 
 The modules: `intervals` and `scopes` (one variant); `components`, `crossed` and `likelihood` (sources of
-spread); `verdict`, `scope_verdicts`, `letters` and `second_opinions` (several variants); `planning`, `looks`
-and `simulate` (what a verdict is worth); `distributions` beneath them.
+spread); `verdict`, `scope_verdicts`, `letters` and `second_opinions` (several variants); `planning` with
+`planned_tables`, `looks` and `simulate` (what a verdict is worth); `distributions` beneath them.
 
 The trap that this room is made against, from a lab note with two trained models, A and B. Judged by five
 evaluations of each, B's correct_size differs from A's with p = 2e−5. Judged by three and two trainings of

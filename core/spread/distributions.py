@@ -51,7 +51,7 @@ def dunnett_tail(t: ArrayLike, shares: Sequence[float], freedom: float) -> Float
     mean over Z_0 (Gauss–Hermite) and S (trapezoid) of the product of the chances to stay within ±t·S.
     """
     bounds = np.asarray(t, dtype=np.float64)
-    control, heights = np.polynomial.hermite_e.hermegauss(32)
+    control, heights = _normal_nodes(32)
     scale, weights = _scaled_chi(np.asarray(freedom, dtype=np.float64), 64 if freedom >= 3 else 200)
     reach = np.minimum(bounds[..., None, None], 1e9) * scale
     inside = np.ones((*bounds.shape, control.size, scale.size))
@@ -73,6 +73,12 @@ def dunnett_quantile(level: float, shares: tuple[float, ...], freedom: float) ->
     return _root(
         lambda t: float(dunnett_tail(t, shares, freedom)) - (1 - level), 0.999 * student, 1.001 * bonferroni
     )
+
+
+@lru_cache(maxsize=4)
+def _normal_nodes(count: int) -> tuple[Floats, Floats]:
+    """Gauss–Hermite nodes and weights, for means over a normal quantity."""
+    return np.polynomial.hermite_e.hermegauss(count)
 
 
 def _root(falling: Callable[[float], float], low: float, high: float) -> float:

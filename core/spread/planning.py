@@ -1,97 +1,87 @@
 """How many runs are needed, and what the runs at hand can detect: the power of the verdict that is shown.
 
-In come a std between runs, a number of runs and of variants; out come chances, differences and runs. The
-power is that of `core.spread.verdict` in a table of so many variants, simulated with fixed seeds, so it is
-the same on every call. All answers are as uncertain as the std that they start from; what can't be known is
-None.
+In come what is known of the noise between runs, a number of runs and of variants; out come chances,
+differences and runs. The power is that of `core.spread.verdict` in a table of so many variants, in simulated
+tables (`core.spread.planned_tables`), so it is the same on every call. Where the noise is known from few runs
+only, the tables draw it too: a difference "found in 4 of 5 cases" is found so often over all that the pilot
+leaves possible. What can't be known is None.
 """
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
-import numpy as np
 from scipy import special
 
 from core.errors import UserError
-from core.scoring.metrics import Floats
-from core.seeds import generator
 from core.spread.components import variance_interval
-from core.spread.resolution import UNDECIDED
-from core.spread.variances import largest_variance
-from core.spread.verdict import critical_against
+from core.spread.planned_tables import RunNoise, chance_found, difference_found, largest_difference
 
-TABLES = 10_000
-"""Simulated tables behind a power: its standard error is at most 0.005."""
 MOST_RUNS = 100_000
-_DIGITS = 2
+_HALVINGS = 5
 
 
 def power(
-    difference: float,
-    std: float,
-    runs: int,
-    variants: int = 2,
-    level: float = 0.95,
-    step: float | None = None,
+    difference: float, noise: RunNoise, runs: int, variants: int = 2, level: float = 0.95
 ) -> float | None:
     """The chance that the verdict on one variant, which truly differs so much from the baseline, says so.
 
-    `runs` of each of `variants`, normal scores with this std, counted in steps of `step`. None below 2 runs
-    and for a std that is unknown or 0: no noise at all is not known, but unknown.
+    `runs` of each of `variants`. None below 2 runs and for a std that is unknown or 0: no noise at all is not
+    known, but unknown.
     """
-    if not _plannable(std, runs):
-        return None
-    wins = np.searchsorted(_thresholds(runs, variants, level, _least(std, step)), abs(difference) / std)
-    return float(wins / TABLES)
+    return chance_found(abs(difference), noise, runs, variants, level) if _plannable(noise, runs) else None
 
 
+@lru_cache(maxsize=1024)
 def detectable_difference(
-    std: float,
-    runs: int,
-    variants: int = 2,
-    power_wanted: float = 0.8,
-    level: float = 0.95,
-    step: float | None = None,
+    noise: RunNoise, runs: int, variants: int = 2, power_wanted: float = 0.8, level: float = 0.95
 ) -> float | None:
     """The smallest true difference from the baseline that the verdict finds with this power; None as in
-    `power`.
+    `power`, and where a share has no room for one.
     """
     _check_share(power_wanted, "power")
-    if not _plannable(std, runs):
+    if not _plannable(noise, runs):
         return None
-    return std * max(
-        0.0, float(np.quantile(_thresholds(runs, variants, level, _least(std, step)), power_wanted))
+    normal = difference_found(noise, runs, variants, level, power_wanted)
+    return (
+        normal
+        if noise.mean is None
+        else _share_difference(normal, noise, runs, variants, power_wanted, level)
     )
 
 
+@lru_cache(maxsize=1024)
 def runs_needed(
-    difference: float,
-    std: float,
-    variants: int = 2,
-    power_wanted: float = 0.8,
-    level: float = 0.95,
-    step: float | None = None,
+    difference: float, noise: RunNoise, variants: int = 2, power_wanted: float = 0.8, level: float = 0.95
 ) -> int | None:
     """The smallest number of runs per variant with which the verdict finds this difference with this power.
 
     At least 2. None for a difference of 0, an unknown std or one of 0, and beyond 100,000 runs. The search
-    starts where Student's test would be content, which is never too late.
+    starts below what Student's test needs.
     """
     _check_share(power_wanted, "power")
-    if not _plannable(std, 2) or not math.isfinite(difference) or difference == 0:
+    if not _plannable(noise, 2) or not math.isfinite(difference) or difference == 0:
         return None
 
     def enough(runs: int) -> bool:
-        return (power(difference, std, runs, variants, level, step) or 0.0) >= power_wanted
+        return (power(difference, noise, runs, variants, level) or 0.0) >= power_wanted
 
-    effect = abs(difference) / std
+    effect = abs(difference) / noise.std
     quantiles = float(special.ndtri((1 + level) / 2) + special.ndtri(power_wanted))
     ratio = max(quantiles, 0.0) / effect if effect > 0 else math.inf  # beside a huge std it may be 0
     if ratio > math.sqrt(MOST_RUNS / 2):
         return None
-    low = max(2, math.floor(2 * ratio**2))
+    low = max(2, math.floor(2 * ratio**2 / (1 if noise.is_certain else 8)))
     return low if enough(low) else _first(enough, low)
+
+
+def noise_interval(noise: RunNoise, level: float = 0.95) -> tuple[RunNoise | None, RunNoise | None]:
+    """The noise at either end of `std_interval`, taken for certain; (None, None) where that is unknown."""
+    low, high = std_interval(noise.std, noise.freedom, level)
+    if low is None or high is None:
+        return None, None
+    return replace(noise, std=low, freedom=math.inf), replace(noise, std=high, freedom=math.inf)
 
 
 def std_interval(std: float, freedom: float, level: float = 0.95) -> tuple[float | None, float | None]:
@@ -105,29 +95,28 @@ def std_interval(std: float, freedom: float, level: float = 0.95) -> tuple[float
     return low**0.5, high**0.5
 
 
-@lru_cache(maxsize=512)
-def _thresholds(runs: int, variants: int, level: float, least: float) -> Floats:
-    """For each of `TABLES` tables of std 1 the true difference from which on the verdict is "better", sorted.
+def _share_difference(
+    guess: float, noise: RunNoise, runs: int, variants: int, power_wanted: float, level: float
+) -> float | None:
+    """The same of a share, near what normal scores need, to a hundredth; None where the scale ends before
+    it."""
 
-    All that matters of a table: the χ² variances of the two variants, that of all others together, one
-    difference. `least` is the smallest variance that the resolution allows.
-    """
-    rng, freedom = generator(0, "planning", runs, variants), runs - 1
-    own = rng.chisquare(freedom, size=(2, TABLES)) / freedom
-    others = rng.chisquare(freedom * (variants - 2), size=TABLES) if variants > 2 else 0.0
-    change = rng.normal(size=TABLES) * (2 / runs) ** 0.5
-    pooled = (freedom * own.sum(axis=0) + others) / (freedom * variants)
-    deviation = np.sqrt(largest_variance(pooled, own, least).sum(axis=0) / runs)
-    critical = critical_against((runs,) * variants, 0, float(freedom * variants), level)
-    return np.sort(critical * deviation - change)
+    def enough(difference: float) -> bool:
+        return chance_found(difference, noise, runs, variants, level) >= power_wanted
 
-
-def _least(std: float, step: float | None) -> float:
-    """The least variance of a score counted in steps, in units of std², to two digits, so that it is
-    cached.
-    """
-    least = 0.0 if step is None else UNDECIDED * (step / std) ** 2
-    return float(f"{least:.{_DIGITS}g}")
+    most = largest_difference(noise)
+    high = min(most, guess or most / 2)
+    while not enough(high):
+        if high >= most:
+            return None
+        high = min(most, 1.5 * high)
+    low = high / 1.5
+    while enough(low):
+        low, high = low / 1.5, low
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
 
 
 def _first(enough: Callable[[int], bool], low: int) -> int | None:
@@ -143,8 +132,8 @@ def _first(enough: Callable[[int], bool], low: int) -> int | None:
     return high
 
 
-def _plannable(std: float, runs: int) -> bool:
-    return std is not None and math.isfinite(std) and std > 0 and runs >= 2
+def _plannable(noise: RunNoise, runs: int) -> bool:
+    return math.isfinite(noise.std) and noise.std > 0 and runs >= 2
 
 
 def _check_share(value: float, name: str) -> None:

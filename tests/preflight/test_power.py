@@ -21,8 +21,7 @@ def test_an_earlier_experiment_of_the_same_kind_is_the_pilot(project: Path) -> N
     found = detectable(project, next_one)
     assert found is not None and (found.experiment, found.metric) == ("my-question", metric)
     assert (found.design.runs, found.design.variants, found.pilot) == (5, len(spec.variants), known)
-    std, step = known.std_for(found.design), known.step_for(found.design)
-    assert found.difference == detectable_difference(std, 5, len(spec.variants), step=step)
+    assert found.difference == detectable_difference(known.noise_for(found.design), 5, len(spec.variants))
     assert f"With 5 runs of each of {len(spec.variants)} variants" in found.sentence
     assert "with 10 runs" in found.sentence and "degrees of freedom tell the noise" in found.sentence
 

@@ -161,7 +161,7 @@ def test_plans_reach_the_power_they_promise(project: Path, scores: Scores) -> No
     detectable = planning.plan_records(scores, ["accuracy"])
     by_runs = {record["runs_per_variant"]: record["difference"] for record in detectable}
     known = pilot(scores, "accuracy")
-    assert by_runs[3] == detectable_difference(known.std, 3, 3, step=known.step)
+    assert by_runs[3] == detectable_difference(known.noise, 3, 3)
     assert (
         by_runs[5] < by_runs[3] and detectable[0]["low"] < detectable[0]["difference"] < detectable[0]["high"]
     )

@@ -11,6 +11,7 @@ from core.spread.distributions import (
     studentized_range_quantile,
     studentized_range_tail,
 )
+from core.spread.planned_tables import RunNoise
 from core.spread.planning import (
     detectable_difference,
     power,
@@ -18,6 +19,8 @@ from core.spread.planning import (
     std_interval,
 )
 from core.spread.verdict import judge
+
+NOISE = RunNoise(1.0)
 
 
 @pytest.mark.parametrize(
@@ -37,39 +40,41 @@ def test_the_planned_power_is_that_of_the_verdict(variants: int, runs: int, d: f
         judge(dict(zip(names, table, strict=True)), "v0").between("v0", names[-1]).verdict == "better"
         for table in drawn
     ]
-    assert power(d, 1.0, runs, variants) == pytest.approx(np.mean(found), abs=0.07)
+    assert power(d, NOISE, runs, variants) == pytest.approx(np.mean(found), abs=0.07)
 
 
 def test_no_verdict_of_a_table_is_sharper_than_students_test() -> None:
     for runs in (2, 3, 10):
         for variants in (2, 6):
             bound = TTestIndPower().power(2.5, runs, 0.05)
-            assert (power(2.5, 1.0, runs, variants) or 0) <= bound + 0.02
+            assert (power(2.5, NOISE, runs, variants) or 0) <= bound + 0.02
 
 
 def test_runs_needed_is_the_first_number_that_is_enough() -> None:
     for d, wanted, variants in ((0.9, 0.8, 2), (1.7, 0.5, 6), (3.5, 0.95, 6)):
-        found = runs_needed(d, 1.0, variants, wanted) or 0
-        assert (power(d, 1.0, found, variants) or 0) >= wanted
-        assert (power(d, 1.0, found - 1, variants) or 0) < wanted
-        assert runs_needed(-3 * d, 3.0, variants, wanted) == found
-        detected = detectable_difference(1.0, found, variants, wanted) or 0
-        assert detected <= d and power(detected, 1.0, found, variants) == pytest.approx(wanted, abs=0.002)
+        found = runs_needed(d, NOISE, variants, wanted) or 0
+        assert (power(d, NOISE, found, variants) or 0) >= wanted
+        assert (power(d, NOISE, found - 1, variants) or 0) < wanted
+        assert runs_needed(-3 * d, RunNoise(3.0), variants, wanted) == found
+        detected = detectable_difference(NOISE, found, variants, wanted) or 0
+        assert detected <= d and power(detected, NOISE, found, variants) == pytest.approx(wanted, abs=0.002)
 
 
 def test_what_no_number_of_runs_can_answer_is_none() -> None:
-    assert runs_needed(0, 1.0) is None and runs_needed(1.0, float("nan")) is None
-    assert runs_needed(1.0, 0.0) is None and detectable_difference(0.0, 3) is None
-    assert power(1.0, 0.0, 3) is None and power(1.0, 1.0, 1) is None
-    assert detectable_difference(1.0, 1) is None and detectable_difference(float("nan"), 5) is None
-    assert runs_needed(1e-5, 1.0) is None
-    assert runs_needed(1e-300, 1e15) is None and runs_needed(5e-324, 1e300) is None
+    assert runs_needed(0, NOISE) is None and runs_needed(1.0, RunNoise(float("nan"))) is None
+    assert runs_needed(1.0, RunNoise(0.0)) is None and detectable_difference(RunNoise(0.0), 3) is None
+    assert power(1.0, RunNoise(0.0), 3) is None and power(1.0, NOISE, 1) is None
+    assert (
+        detectable_difference(NOISE, 1) is None and detectable_difference(RunNoise(float("nan")), 5) is None
+    )
+    assert runs_needed(1e-5, NOISE) is None
+    assert runs_needed(1e-300, RunNoise(1e15)) is None and runs_needed(5e-324, RunNoise(1e300)) is None
     with pytest.raises(UserError, match="power 80 is no share"):
-        runs_needed(1, 1, 2, 80)
+        runs_needed(1, NOISE, 2, 80)
 
 
 def test_what_is_counted_in_tasks_is_not_detected_below_a_task() -> None:
-    fine, coarse = detectable_difference(0.01, 3), detectable_difference(0.01, 3, step=1 / 29)
+    fine, coarse = (detectable_difference(RunNoise(0.01, step=step), 3) for step in (None, 1 / 29))
     assert fine is not None and coarse is not None and coarse > 1 / 29 > 0.01 and coarse > fine
 
 

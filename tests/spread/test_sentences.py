@@ -10,7 +10,8 @@ from core.seeds import generator
 from core.spread.components import run_components
 from core.spread.intervals import summarize, wilson
 from core.spread.looks import alarms_over_looks
-from core.spread.planning import detectable_difference, std_interval
+from core.spread.planned_tables import RunNoise
+from core.spread.planning import detectable_difference, noise_interval, std_interval
 from core.spread.scope_verdicts import compare_scope
 from core.spread.scopes import summarize_scope
 from core.spread.variances import BorrowedNoise
@@ -37,13 +38,15 @@ def test_looks_add_up_as_the_page_says() -> None:
 def test_the_detectable_difference_lies_between_the_ends_that_are_said() -> None:
     """As in "… of 3 points is found in 4 of 5 cases (2 to 8, as 4 degrees of freedom tell the noise)"."""
     rng, runs, variants = generator(2, "sentences"), 3, 2
-    true = detectable_difference(1.0, runs, variants) or 0
+    true = detectable_difference(RunNoise(1.0), runs, variants) or 0
     stds = np.sqrt(rng.normal(size=(2000, variants, runs)).var(axis=2, ddof=1).mean(axis=1))
     hits = []
     for std in stds[:500].tolist():
-        low, high = std_interval(std, variants * (runs - 1))
-        assert low is not None and high is not None
-        ends = [detectable_difference(end, runs, variants) or 0 for end in (low, high)]
+        ends = [
+            detectable_difference(end, runs, variants) or 0
+            for end in noise_interval(RunNoise(std, variants * (runs - 1)))
+            if end is not None
+        ]
         hits.append(ends[0] <= true <= ends[1])
     assert 0.92 <= np.mean(hits) <= 0.98
 
