@@ -30,8 +30,8 @@ TERMS = {
     " from it. Evaluations of a training are averaged first. 0.8 is the spread of one training, not the error"
     " of the mean",
     "no ±": "one training: its spread is unknown, which is not 0",
-    "[40.1, 42.3]": "the mean of very many trainings, evaluated with any seeds, lies in here, in about 95 of"
-    " 100 such intervals",
+    "[40.1, 42.3]": "the mean of very many trainings lies in here, in about 95 of 100 such intervals; for any"
+    " evaluation seeds where runs share two or more, for the views of that one seed where they share one",
     "better, worse": "the difference to the baseline is larger than the noise between trainings explains."
     " The noise is pooled over the variants, the error is shared by all comparisons of the table (Dunnett):"
     " where nothing differs, at most 5 of 100 tables show any difference, up to 10 where the baseline varies"
@@ -40,8 +40,7 @@ TERMS = {
     "+2.2 [+0.9, +3.5]": "a difference to the baseline, with the interval that belongs to the verdict",
     "letters a, ab, b": "recipes that share a letter can't be told apart, by the same verdict for all pairs",
     "exploratory": "a metric that is not the first of the spec: who looks at five finds one that differs by"
-    " chance in"
-    " one of six tables",
+    " chance in about one of five tables",
     "training std, evaluation std": "how much trainings of one recipe differ, with evaluation noise taken out"
     " where each was evaluated more than once, and how much evaluation seeds differ",
 }

@@ -234,8 +234,7 @@ def _reason(row: Row) -> str:
 def _p_sentence(row: Row) -> str:
     found = row.comparison
     if found is None or found.p is None or found.p_alone is None:
-        return "Nothing tells how large the noise is. Add train seeds, or borrow the noise of another"
-        " experiment."
+        return "Nothing tells how large the noise is. Add train seeds, or borrow another experiment's noise."
     return (
         f"{p_text(found.p)} for the whole table, {p_value(found.p_alone)} had nothing else been compared;"
         f" {found.degrees_of_freedom:g} degrees of freedom. The interval is that of the whole table."

@@ -23,6 +23,7 @@ from core.results.number_format import (
     titled,
     unit_words,
 )
+from core.spread.verdict import tells
 
 if TYPE_CHECKING:
     from core.results.differences import TaskDifference
@@ -160,7 +161,7 @@ def _with_unit(record: Mapping[str, Any]) -> str:
 def _reason(record: Mapping[str, Any]) -> str:
     """Why nobody can tell where the pair alone would have."""
     alone = record["p_alone"]
-    if record["verdict"] != "cannot tell" or alone is None or alone >= 0.05:
+    if record["verdict"] != "cannot tell" or alone is None or not tells(alone, record["level"]):
         return ""
     return f"{p_text(alone)} alone, but {record['comparisons']} comparisons"
 

@@ -120,7 +120,7 @@ def _interval(row: Row, towards: float = 1.0) -> str:
         return "no interval"
     ends = (found.low, found.high) if towards >= 0 else (-found.high, -found.low)
     low, high = (percent(end, _decimals(row), unit=row.unit) for end in ends)
-    return f"95 % {low} to {high}"
+    return f"{100 * found.level:g} % {low} to {high}"
 
 
 def _decimals(row: Row) -> int:

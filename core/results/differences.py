@@ -25,7 +25,7 @@ from core.spread.second_opinions import (
     paired_tasks,
     probability_of_improvement,
 )
-from core.spread.verdict import BETTER, WORSE
+from core.spread.verdict import BETTER, WORSE, tells
 
 SHOWN = {
     "wins": "B ahead",
@@ -188,7 +188,7 @@ def headline(a: str, b: str, record: dict[str, Any]) -> str:
             " trainings is. Add train seeds."
         )
     sentence = f"These runs can't tell {b} from {a}: {points} of {metric} may be luck of the training."
-    if record["p_alone"] < 0.05:
+    if tells(record["p_alone"], record["level"]):
         sentence += (
             f" Alone it would count ({p_text(record['p_alone'])}), but {record['comparisons']} comparisons"
             f" stand"

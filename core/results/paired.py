@@ -87,6 +87,7 @@ def paired_records(
                 "verdict": found.verdict,
                 **dict.fromkeys(("runs_needed", "runs_needed_low", "runs_needed_high")),
                 "p_alone": found.p,
+                "level": level,
                 "comparisons": 1,
                 "trainings": found.n,
                 "std": found.std,

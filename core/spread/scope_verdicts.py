@@ -60,9 +60,8 @@ def compare_scope(
         return Comparison(over.mean, None, None, None, CANNOT_TELL, None, None, *counts, scope)
     p = min(1.0, comparisons * alone)
     low, high = over.interval(1 - (1 - level) / comparisons)
-    return Comparison(
-        over.mean, low, high, p, word(over.mean, p, level, higher_is_better), alone, freedom, *counts, scope
-    )
+    verdict = word(over.mean, p, level, higher_is_better)
+    return Comparison(over.mean, low, high, p, verdict, alone, freedom, *counts, scope, level)
 
 
 def _nested(a: Runs, b: Runs, resolution: Resolution | None) -> Estimate:

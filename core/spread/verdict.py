@@ -11,7 +11,7 @@ docs/statistics.md): each variant has a variance between runs, mostly the one po
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -55,11 +55,12 @@ class Comparison:
     n_a: int
     n_b: int
     scope: str = "recipe"
+    level: float = 0.95
 
     @property
     def lost_by_correction(self) -> bool:
         """Whether the pair alone would have told, and the rest of the table keeps it from telling."""
-        return self.verdict == CANNOT_TELL and self.p_alone is not None and self.p_alone < 0.05
+        return self.verdict == CANNOT_TELL and self.p_alone is not None and tells(self.p_alone, self.level)
 
 
 @dataclass(frozen=True)
@@ -163,10 +164,14 @@ def critical_elsewhere(variants: int, freedom: float, level: float) -> float:
     return float(studentized_range_quantile(others, variants, freedom)) / 2**0.5
 
 
+def tells(p: float, level: float) -> bool:
+    """Whether a p lies below 1 − level, which is rounded: 1 − 0.95 is a little more than 0.05 in floats."""
+    return p < round(1 - level, 12)
+
+
 def word(difference: float, p: float | None, level: float = 0.95, higher_is_better: bool = True) -> str:
     """The word for a difference b − a: "better" or "worse" where p < 1 − level, else "cannot tell"."""
-    # Rounded, as 1 − 0.95 is a little more than 0.05 in floats.
-    if p is None or np.isnan(p) or p >= round(1 - level, 12) or difference == 0:
+    if p is None or not tells(p, level) or difference == 0:
         return CANNOT_TELL
     return BETTER if (difference > 0) == higher_is_better else WORSE
 
@@ -241,21 +246,19 @@ def _comparison(
         freedom,
         int(n_a),
         int(n_b),
+        level=level,
     )
 
 
 def _turned(one: Comparison) -> Comparison:
     """The same comparison seen from the other side."""
     words = {BETTER: WORSE, WORSE: BETTER}
-    return Comparison(
-        -one.difference,
-        None if one.high is None else -one.high,
-        None if one.low is None else -one.low,
-        one.p,
-        words.get(one.verdict, one.verdict),
-        one.p_alone,
-        one.degrees_of_freedom,
-        one.n_b,
-        one.n_a,
-        one.scope,
+    return replace(
+        one,
+        difference=-one.difference,
+        low=None if one.high is None else -one.high,
+        high=None if one.low is None else -one.low,
+        verdict=words.get(one.verdict, one.verdict),
+        n_a=one.n_b,
+        n_b=one.n_a,
     )

@@ -42,7 +42,8 @@ def show_numbers(
         share = paired.wins / (paired.wins + paired.losses)
         low, high = (float(end) for end in wilson(paired.wins, paired.wins + paired.losses))
         ends = " to ".join(share_text(end, 0) for end in (low, high))
-        tasks.caption(f"Of tasks like these on which the two differ, B wins {share_text(share, 0)} ({ends}).")
+        differ = "Of tasks like these on which these trained models differ"
+        tasks.caption(f"{differ}, B's win {share_text(share, 0)} ({ends}).")
     these.markdown("**These checkpoints**", help=f"Holds for {plain(paired.label)}.")
     unit = scores.unit(metric)
     points = number_format.difference(paired.difference, paired.low, paired.high, unit)
