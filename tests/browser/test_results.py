@@ -188,5 +188,5 @@ def plan_a_launch(page: Page, served: Dashboard) -> None:
     (place / "again.yaml").write_text(yaml.safe_dump({**spec, "name": "again"}))
     page.goto(f"{served.address}/launch?spec=again")
     page.get_by_role("button", name="Make base model 'tiny'").click()
-    expect(page.get_by_text("is found in 4 of 5 cases")).to_be_visible()
+    expect(page.get_by_text("found in 4 of 5 cases")).to_be_visible()
     expect(page.get_by_text("Noise between runs as in 'growing'")).to_be_visible()
