@@ -44,6 +44,9 @@ STYLE = """<style>
 /* Streamlit's own greys reach 4.2, 2.4 and 3.7 to 1; 4.5 is what small text needs, in light and dark. */
 [data-testid="stCaptionContainer"] { opacity: 0.8; }
 [data-testid="InputInstructions"] { color: inherit; opacity: 0.8; }
+[data-testid="stBaseButton-primary"] kbd { color: inherit; opacity: 1; }
+/* The accent of the dark theme is readable on its background, but not below white letters. */
+[data-testid="stBaseButton-primary"]:not(:disabled), [data-baseweb="tag"] { background-color: #5b5bd6; }
 .js-plotly-plot .xtick text, .js-plotly-plot .ytick text, .js-plotly-plot .xtitle,
 .js-plotly-plot .ytitle, .js-plotly-plot .legendtext { fill: currentColor !important; fill-opacity: 0.8; }
 </style>"""

@@ -4,8 +4,10 @@ In come the judgements of tasks, out comes one record for each pair of people, f
 for each person who judged tasks again in a second pass. An alpha of 1 is full agreement, 0 that of chance.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import combinations
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from core.seeds import generator
 
 SECOND_PASS = "second pass"
 """How the note of a judgement begins that was made without seeing the earlier ones."""
+REPEATED = 0.2
+"""The share of a person's judgements that a second pass repeats."""
 DRAWS = 2_000
 FEWEST = 5
 """Tasks judged by both, below which no interval is given."""
@@ -56,6 +60,23 @@ def agreements(root: Path, flag: str = REVERSIBLE, source: str | None = None) ->
         if name in latest
     ]
     return [one for one in found if one.tasks]
+
+
+def to_judge_again(root: Path, source: str, by: str, flag: str = REVERSIBLE) -> list[str]:
+    """The tasks of a second pass that a person has not judged again: `REPEATED` of those that the person
+    judged, the same ones whenever it is asked, in an order of their own."""
+    marks = [
+        mark for mark in all_flags(root) if (mark["flag"], mark["source"], mark["by"]) == (flag, source, by)
+    ]
+    first = {mark["task_id"]: mark["value"] for mark in marks if not _is_second(mark)}
+    again = {mark["task_id"]: mark["value"] for mark in marks if _is_second(mark)}
+    judged = [task_id for task_id, value in first.items() if value != "none"]
+    shuffled = sorted(judged, key=lambda task_id: sha256(f"{by} {task_id}".encode()).digest())
+    return [
+        task_id
+        for task_id in shuffled[: math.ceil(REPEATED * len(judged))]
+        if again.get(task_id, "none") == "none"
+    ]
 
 
 def krippendorff(values: Sequence[Sequence[str]]) -> float | None:

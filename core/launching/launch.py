@@ -43,8 +43,8 @@ MOST_SHOWN = 12
 
 
 def runs_of(root: Path, spec: ExperimentSpec) -> list[Run]:
-    """The runs of a spec, seed by seed, so that variants can be compared early."""
-    return [Run(root, spec.name, variant, seed) for seed in spec.train_seeds for variant in spec.variants]
+    """The runs of a spec, in the order in which they are queued."""
+    return [Run(root, spec.name, variant, seed) for variant, seed in spec.pairs]
 
 
 def prepare(

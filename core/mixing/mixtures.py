@@ -9,16 +9,16 @@ the sum of all weights, however many tasks it has; within a source all tasks are
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from core.arc.grids import MAX_SIDE
 from core.arc.tasks import Pair, Task
-from core.curation.flag_rules import FlagRule
+from core.curation.flag_rules import FlaggedSource, FlagRule
 from core.curation.leaks import Leak, TaskKey, find_leaks, key, leaking_families, related_families
-from core.curation.names import REVERSED, is_demonstrations, is_drawn, stored_key
+from core.curation.names import is_demonstrations, is_drawn, stored_key
 from core.curation.partitions import chosen_tasks
 from core.curation.sources import load_tasks
 from core.errors import UserError
@@ -43,7 +43,7 @@ MOST_CELLS = 10**9
 """No task has so many cells."""
 
 
-class SourceShare(Settings):
+class SourceShare(FlaggedSource):
     """One source of a mixture and how much of the stream comes from it."""
 
     source: str = Field(
@@ -87,28 +87,6 @@ class SourceShare(Settings):
     exclude: tuple[str, ...] = Field(
         default=(), description="Ids of tasks to leave out, such as those that leak into the evaluation."
     )
-    flag_rule: Literal["latest", "majority", "unanimous"] = Field(
-        default="latest",
-        description="Which flags make a reversed: source: the latest judgement of a task, the majority, or"
-        " what all say who judged it. The tasks are frozen at the launch.",
-    )
-    flags_by: tuple[str, ...] = Field(
-        default=(), description="Whose flags make a reversed: source; everybody's if empty."
-    )
-
-    @model_validator(mode="after")
-    def _flags_turn_tasks(self) -> Self:
-        if self.rule != FlagRule() and not self.source.startswith(REVERSED):
-            raise ValueError(
-                f"flag_rule and flags_by choose the tasks of a {REVERSED} source. Leave them out of"
-                f" '{self.source}'"
-            )
-        return self
-
-    @property
-    def rule(self) -> FlagRule:
-        """Which flags make its tasks, if it is a reversed source."""
-        return FlagRule(self.flag_rule, self.flags_by)
 
 
 class MixtureSettings(Settings):

@@ -59,5 +59,5 @@ def overview(root: Path, experiment: str) -> Overview:
     waiting = states["queued"] > 0
     active = states["running"] > 0 or (waiting and (worked_on or fresh))
     there = {(run["variant"], run["train_seed"]) for run in runs}
-    wanted = {(variant, seed) for variant in spec.variants for seed in spec.train_seeds}
+    wanted = set(spec.pairs)
     return Overview(spec, runs, states["done"], active, waiting and not active, len(wanted - there))

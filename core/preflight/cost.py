@@ -89,33 +89,41 @@ def size_of(root: Path, spec: ExperimentSpec) -> Size:
     """The size of an experiment. Raises `UserError` where a source is missing or no task is left."""
     tasks = evaluated_tasks(root, spec.evaluation)
     outputs = sum(len(task.test) for task in tasks)
-    runs = len(spec.variants) * len(spec.train_seeds)
-    recipes = [spec.recipe_of(variant) for variant in spec.variants]
-    trained = sum(_training_tokens(root, recipe, tasks) for recipe in recipes)
-    sent = sum(_tokens_per_evaluation(tasks, recipe.prompt, spec.evaluation.inference) for recipe in recipes)
+    runs = len(spec.pairs)
+    recipes = [(spec.recipe_of(variant), len(spec.seeds_of(variant))) for variant in spec.variants]
+    trained = sum(_training_tokens(root, recipe, tasks) * seeds for recipe, seeds in recipes)
+    sent = sum(
+        _tokens_per_evaluation(tasks, recipe.prompt, spec.evaluation.inference) * seeds
+        for recipe, seeds in recipes
+    )
     return Size(
         runs=runs,
         tasks=len(tasks),
         outputs=outputs,
         attempts=outputs * spec.evaluation.inference.attempts * len(spec.eval_seeds) * runs,
-        training_tokens=round(trained * len(spec.train_seeds)),
-        inference_tokens=sent * len(spec.eval_seeds) * len(spec.train_seeds),
+        training_tokens=round(trained),
+        inference_tokens=sent * len(spec.eval_seeds),
         searches=spec.evaluation.inference.search is not None,
-        **_adaptation(recipes, tasks, len(spec.train_seeds)),
+        **_adaptation(recipes, tasks),
     )
 
 
-def _adaptation(recipes: Sequence[Recipe], evaluated: Sequence[Task], seeds: int) -> dict[str, Any]:
-    """The fields of `Size` about test-time training per group."""
-    adapting = [(recipe, recipe.test_time) for recipe in recipes if recipe.test_time is not None]
+def _adaptation(recipes: Sequence[tuple[Recipe, int]], evaluated: Sequence[Task]) -> dict[str, Any]:
+    """The fields of `Size` about test-time training per group, of recipes with their numbers of runs."""
+    adapting = [
+        (recipe, recipe.test_time, seeds) for recipe, seeds in recipes if recipe.test_time is not None
+    ]
     by_steps = [one for one in adapting if one[1].seconds_per_task is None]
     learned = demonstrations_to_learn(evaluated, evaluated) if adapting else []
-    tokens = sum(_adaptation_tokens(recipe, settings, evaluated, learned) for recipe, settings in by_steps)
-    budgets = sum(settings.seconds_per_task or 0.0 for _, settings in adapting)
+    tokens = sum(
+        _adaptation_tokens(recipe, settings, evaluated, learned) * seeds
+        for recipe, settings, seeds in by_steps
+    )
+    budgets = sum((settings.seconds_per_task or 0.0) * seeds for _, settings, seeds in adapting)
     return {
-        "adapting_runs": len(adapting) * seeds,
-        "adaptation_tokens": round(tokens * seeds),
-        "adaptation_seconds": budgets * len(learned) * seeds,
+        "adapting_runs": sum(seeds for _, _, seeds in adapting),
+        "adaptation_tokens": round(tokens),
+        "adaptation_seconds": budgets * len(learned),
     }
 
 

@@ -13,7 +13,8 @@ from typing import Literal
 from core.curation.names import stored_name
 from core.curation.sources import list_sources
 from core.errors import UserError
-from core.importing.known_sets import BASICS, BUNDLES
+from core.importing.known_sets import SET_OF
+from core.settings import nearest
 from core.specs.spec import ExperimentSpec, Recipe
 from core.storage.models import found_model
 
@@ -49,11 +50,12 @@ def _source_need(name: str, known: set[str]) -> Need | None:
     stored = stored_name(name)
     if stored in known:
         return None
-    bundle = stored.split("/")[0]
-    if bundle in (*BUNDLES, BASICS) and stored in (f"{bundle}/training", f"{bundle}/evaluation"):
+    if stored in SET_OF:
         sentence = f"The source '{stored}' is not imported yet."
-        return Need("source", stored, sentence, ("data", "import", bundle))
-    return Need("source", stored, f"There is no source '{stored}'. Import it: python -m core data import")
+        return Need("source", stored, sentence, ("data", "import", SET_OF[stored]))
+    near = nearest(stored, [*known, *SET_OF])
+    hint = f"Did you mean '{near}'?" if near else "Import it: python -m core data import"
+    return Need("source", stored, f"There is no source '{stored}'. {hint}")
 
 
 def _model_need(root: Path, recipe: Recipe) -> Need | None:

@@ -18,6 +18,8 @@ from core.results.number_format import scale_of, titled, unit_words
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B8A900")
 BASELINE = "#8C8C8C"
 MARKERS = ("circle", "diamond", "square", "triangle-up", "x", "star")
+_MARKS = ("●", "◆", "■", "▲", "✖", "★")
+"""`MARKERS` as letters, for names behind curves."""
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 ROW_HEIGHT = 64
@@ -195,40 +197,55 @@ def curve_chart(
     ks = sorted({record["k"] for record in records})
     shown = [k for k in ks if k & (k - 1) == 0 or k == ks[-1]]
     figure.update_xaxes(type="log", tickvals=shown, ticktext=[str(k) for k in shown], title="attempts")
-    fits = sum(len(variant) + 6 for variant in variants) <= LONGEST_LEGEND
+    fits = legend_fits(variants)
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     figure.update_layout(showlegend=fits, legend=legend)
     figure.update_yaxes(gridcolor=GRID, ticksuffix=" %", rangemode="tozero")
     finished(figure, "attempts", 330, title)
     if not fits:  # many or long names leave no room for the curves above them
-        _label_ends(figure, ends, colours, max(100 * (one["mean"] + (one["std"] or 0)) for one in records))
+        top = max(100 * (one["mean"] + (one["std"] or 0)) for one in records)
+        label_ends(figure, ends, colours, dashes, 0.0, top)
     return figure
 
 
-def _label_ends(figure: go.Figure, ends: Mapping[str, float], colours: Mapping[str, str], top: float) -> None:
-    """The name of each curve at its right end, in its colour; names are pushed apart where curves meet."""
-    gap = (top or 1.0) / max(LABELS_ABOVE_EACH_OTHER, len(ends))
+def legend_fits(names: Collection[str]) -> bool:
+    """Whether a legend above a chart has room for these names; else they stand at the ends of the curves."""
+    return sum(len(name) + 6 for name in names) <= LONGEST_LEGEND
+
+
+def label_ends(
+    figure: go.Figure,
+    ends: Mapping[str, float],
+    colours: Mapping[str, str],
+    dashes: Mapping[str, str],
+    low: float,
+    top: float,
+) -> None:
+    """The name of each curve at its right end, behind a mark in its colour; names are pushed apart where
+    curves meet. `ends`, `low` and `top` are places on the y axis (logarithms where it is one)."""
+    gap = ((top - low) or 1.0) / max(LABELS_ABOVE_EACH_OTHER, len(ends))
     at = dict(sorted(ends.items(), key=lambda end: end[1]))
-    lowest = -gap
+    lowest = low - gap
     for variant, end in at.items():
         lowest = at[variant] = max(end, lowest + gap)
-    highest = max(top, max(ends.values(), default=0.0)) + gap
+    highest = max(top, max(ends.values(), default=low)) + gap
     for variant in reversed(at):
         highest = at[variant] = min(at[variant], highest - gap)
     for variant, place in at.items():
         name = variant if len(variant) <= LONGEST_LABEL else f"{variant[: LONGEST_LABEL - 1]}…"
+        mark = _MARKS[DASHES.index(dashes.get(variant, DASHES[0])) % len(_MARKS)]
         figure.add_annotation(
             x=1.01,
             xref="paper",
             xanchor="left",
             y=place,
-            text=chart_text(name),
-            font={"color": colours[variant], "size": FONT - 1},
+            text=f'<span style="color:{colours[variant]}">{mark}</span> {chart_text(name)}',
+            font={"size": FONT - 1},
             showarrow=False,
             hovertext=chart_text(variant),
         )
     longest = max((min(len(variant), LONGEST_LABEL) for variant in ends), default=0)
-    figure.update_layout(margin={"r": 16 + round(6.6 * longest)})
+    figure.update_layout(margin={"r": 30 + round(6.6 * longest)}, showlegend=False)
 
 
 def _add_curve(

@@ -13,7 +13,7 @@ import numpy as np
 from core.errors import UserError
 from core.results.answers import Answer, answers_of
 from core.results.differences import flat_settings, setting_text
-from core.results.loading import Scores
+from core.results.loading import Evaluation, Scores
 from core.runs.layout import record_files, spec_path
 from core.runs.record import read_record_file
 from core.specs.spec import read_spec
@@ -84,20 +84,22 @@ def joined(root: Path, first: Scores, second: Scores) -> Scores:
     )
 
 
+def home_of(both: Scores, other: str, variant: str) -> tuple[str, str, list[Evaluation]]:
+    """The experiment that a variant of joint scores comes from, its name there, and its evaluations; `other`
+    is the second experiment."""
+    ending = f" ({other})"
+    home = other if variant.endswith(ending) else both.experiment.name
+    name = variant.removesuffix(ending)
+    return home, name, [replace(one, variant=name) for one in both.evaluations if one.variant == variant]
+
+
 def joint_answers(
     root: Path, both: Scores, other: str, variant: str, source: str, task_id: str
 ) -> list[Answer]:
-    """What all runs of a variant of joint scores answered to a task, by votes; `other` is the second
-    experiment. Raises `UserError` as `answers_of` does."""
-    first, ending = both.experiment.name, f" ({other})"
-    home = other if variant.endswith(ending) else first
-    own = [
-        replace(one, variant=variant.removesuffix(ending))
-        for one in both.evaluations
-        if one.variant == variant
-    ]
-    found = answers_of(root, home, own, source, task_id, unit="variant")
-    return [replace(answer, variant=variant) for answer in found]
+    """What all runs of a variant of joint scores answered to a task, by votes, under its name at home.
+    Raises `UserError` as `answers_of` does."""
+    home, _, own = home_of(both, other, variant)
+    return answers_of(root, home, own, source, task_id, unit="variant")
 
 
 def _settings(root: Path, name: str) -> dict[str, Any]:

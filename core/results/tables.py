@@ -215,7 +215,11 @@ def progress_sentence(scores: Scores) -> str:
     """How much of what was requested is evaluated, as in "2 of 4 runs evaluated"; empty where all is."""
     spec = scores.experiment
     runs = scores.runs
-    counts = [len(runs[variant].get(seed, [])) for variant in spec.variants for seed in spec.train_seeds]
+    counts = [
+        len(runs[variant].get(seed, []))
+        for variant in spec.variants
+        for seed in (*spec.train_seeds, *spec.more_seeds.get(variant, ()))
+    ]
     whole = sum(count >= len(spec.eval_seeds) for count in counts)
     if whole == len(counts):
         return ""

@@ -1,39 +1,31 @@
 """A spec while a person writes it: it may be wrong anywhere, and nothing that was typed is lost.
 
-A draft is YAML text. Changes go into its data whatever they are; `problems` says at which key it is no spec
-yet, in the words of the form. What differs between variants is a table of dotted settings.
+A draft is YAML text. Changes go into its data whatever they are; `draft_problems` says at which key it is no
+spec yet, in the words of the form. What differs between variants is a table of dotted settings.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from core.curation.names import stored_name
-from core.curation.sources import list_sources
 from core.errors import UserError
 from core.plain_files import read_text
-from core.settings import nearest
 from core.specs.edit import as_yaml
-from core.specs.spec import MOST_SEEDS, NAME, Recipe, checked_spec, specs_folder
+from core.specs.spec import MOST_SEEDS, NAME, Recipe, specs_folder
 from core.storage.files import write_text
 from core.yaml_text import parse_yaml
 
 DRAFTS = ".drafts"
 NAME_RULE = "Begin with a letter or digit; letters, digits, '.', '_' and '-' may follow, 64 in all."
 
+SEEDS = ("train_seeds", "eval_seeds")
+EVALUATED = "evaluated tasks"
+"""Whose sources are those of the evaluation; no name of a variant, which has no blank."""
+
 Data = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What keeps a draft from being a spec, in a sentence, and the dotted key it stands at (empty: all)."""
-
-    key: str
-    sentence: str
 
 
 def draft_path(root: Path, name: str) -> Path:
@@ -226,22 +218,28 @@ def _value(text: str) -> Any:
         return text
 
 
-def sources_of(data: Data, variant: str | None) -> list[Data]:
-    """The shares of the mixture that all variants have (None), or that one variant names for itself."""
-    recipe = data.get("recipe") if variant is None else (data.get("variants") or {}).get(variant)
-    mixture = (recipe or {}).get("mixture") if isinstance(recipe, dict | None) else None
-    shares = mixture.get("sources") if isinstance(mixture, dict) else None
+def _sources_key(owner: str | None) -> tuple[str, ...]:
+    if owner == EVALUATED:
+        return ("evaluation", "sources")
+    return (*(("recipe",) if owner is None else ("variants", owner)), "mixture", "sources")
+
+
+def sources_of(data: Data, owner: str | None) -> list[Data]:
+    """The shares of the mixture that all variants have (None), or that one variant names for itself; of
+    `EVALUATED` the sources that are evaluated."""
+    shares: Any = data
+    for name in _sources_key(owner):
+        shares = shares.get(name) if isinstance(shares, dict) else None
     return [share for share in shares if isinstance(share, dict)] if isinstance(shares, list) else []
 
 
-def with_sources(data: Data, variant: str | None, shares: Sequence[Mapping[str, Any]]) -> Data:
-    """The data with these shares; no share at all takes the list out, so that the shared recipe's holds."""
+def with_sources(data: Data, owner: str | None, shares: Sequence[Mapping[str, Any]]) -> Data:
+    """The data with these shares; without any, a variant loses its list, so that the shared one holds."""
     kept = [{key: value for key, value in share.items() if value not in (None, "")} for share in shares]
     kept = [share for share in kept if share.get("source")]
-    above = ("recipe",) if variant is None else ("variants", variant)
-    if variant is not None and not kept:
-        return with_value(data, (*above, "mixture"), None)
-    return with_value(data, (*above, "mixture", "sources"), kept)
+    if owner not in (None, EVALUATED) and not kept:
+        return with_value(data, _sources_key(owner)[:-1], None)
+    return with_value(data, _sources_key(owner), kept)
 
 
 def settings_names() -> list[str]:
@@ -269,36 +267,3 @@ def default_of(data: Data, key: str) -> str:
         kind = field.annotation
     shown = field.get_default(call_default_factory=True) if value is None else value
     return "null" if shown is None else str(shown).lower() if isinstance(shown, bool) else str(shown)
-
-
-def problems(root: Path, data: Data) -> list[Problem]:
-    """What keeps the data from being a spec that can be launched, each at its key."""
-    found = []
-    if not re.fullmatch(NAME, str(data.get("name") or "")):
-        found.append(Problem("name", f"'{data.get('name') or ''}' can't be a folder's name. {NAME_RULE}"))
-    variants = data.get("variants")
-    for variant in variants if isinstance(variants, dict) else ():
-        if not re.fullmatch(NAME, str(variant)):
-            sentence = f"The variant '{variant}' can't be a folder's name. {NAME_RULE}"
-            found.append(Problem(f"variants.{variant}", sentence))
-    known = [info.source for info in list_sources(root)]
-    for variant in (None, *(variants if isinstance(variants, dict) else ())):
-        for share in sources_of(data, variant):
-            source = str(share.get("source"))
-            try:
-                stored = stored_name(source)
-            except UserError as problem:
-                found.append(Problem("sources", str(problem)))
-                continue
-            if known and stored not in known:
-                near = nearest(stored, known)
-                hint = f"Did you mean '{near}'?" if near else f"There are: {', '.join(known)}."
-                found.append(Problem("sources", f"There is no source '{source}'. {hint}"))
-    if not found:
-        try:
-            checked_spec(data, "The spec")
-        except UserError as problem:
-            key = re.match(r"The spec: (?:unknown key )?'([^']*)'", str(problem))
-            sentence = str(problem).removeprefix("The spec: ").replace(" Correct it in the file.", "")
-            found.append(Problem(key.group(1) if key else "", sentence))
-    return list(dict.fromkeys(found))

@@ -11,6 +11,7 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from core.arc.tasks import Task
+from core.curation.flag_rules import FlaggedSource
 from core.curation.names import DRAWN, is_drawn, stored_name
 from core.curation.partitions import chosen_tasks
 from core.errors import UserError
@@ -61,7 +62,7 @@ class Recipe(Settings):
         return self
 
 
-class EvaluatedSource(Settings):
+class EvaluatedSource(FlaggedSource):
     """A source whose tasks are evaluated: all, the small ones, or those on a list of a partition."""
 
     source: str = Field(
@@ -109,6 +110,9 @@ class ExperimentSpec(Settings):
     train_seeds: tuple[Seed, ...] = Field(
         (0, 1), min_length=1, max_length=MOST_SEEDS, description="One training for each."
     )
+    more_seeds: dict[str, tuple[Seed, ...]] = Field(
+        {}, description="Trainings of single variants beside train_seeds, by the variant's name."
+    )
     eval_seeds: tuple[Seed, ...] = Field(
         (0, 1), min_length=1, max_length=MOST_SEEDS, description="One evaluation of each run."
     )
@@ -150,12 +154,29 @@ class ExperimentSpec(Settings):
 
     @model_validator(mode="after")
     def _runs_are_bounded(self) -> "ExperimentSpec":
-        runs = len(self.variants) * len(self.train_seeds)
+        for variant, seeds in self.more_seeds.items():
+            if variant not in self.variants:
+                raise ValueError(f"more_seeds names '{variant}', which is none of {', '.join(self.variants)}")
+            if len({*seeds, *self.train_seeds}) < len(seeds) + len(self.train_seeds):
+                raise ValueError(f"a seed of '{variant}' stands there twice, in train_seeds or more_seeds")
+        runs = len(self.pairs)
         if runs > MOST_RUNS:
             raise ValueError(
                 f"these are {runs:,} runs, more than {MOST_RUNS:,}; give fewer seeds or variants"
             )
         return self
+
+    def seeds_of(self, variant: str) -> tuple[int, ...]:
+        """The seeds of a variant's trainings."""
+        return (*self.train_seeds, *self.more_seeds.get(variant, ()))
+
+    @property
+    def pairs(self) -> list[tuple[str, int]]:
+        """Variant and seed of every training, seed by seed, so that variants can be compared early."""
+        seeds = dict.fromkeys(seed for variant in self.variants for seed in self.seeds_of(variant))
+        return [
+            (variant, seed) for seed in seeds for variant in self.variants if seed in self.seeds_of(variant)
+        ]
 
     @model_validator(mode="after")
     def _baseline_exists(self) -> "ExperimentSpec":
@@ -216,7 +237,7 @@ def checked_spec(value: Any, where: str) -> ExperimentSpec:
             )
         recipe = spec.recipe_of(variant)
         trains = recipe.training.method != "none" or recipe.test_time is not None
-        if not trains and len(spec.train_seeds) > 1:  # equal runs would pose as a spread of trainings
+        if not trains and len(spec.seeds_of(variant)) > 1:  # equal runs would pose as a spread of trainings
             raise UserError(
                 f"{where}: variant '{variant}' trains nothing, so its runs would all be the same."
                 " Give one train_seed, or evaluate the base model in a spec of its own."
@@ -256,7 +277,7 @@ def evaluated_tasks(root: Path, evaluation: EvaluationSettings) -> list[Task]:
     tasks = [
         task
         for share in evaluation.sources
-        for task in chosen_tasks(root, share.source, share.partition, share.exclude)
+        for task in chosen_tasks(root, share.source, share.partition, share.exclude, share.rule)
         if share.max_cells is None or task.cells <= share.max_cells
     ]
     drawn = {share.source for share in evaluation.sources if is_drawn(share.source)}

@@ -68,13 +68,11 @@ def answer_lines(
     task: Task,
     colours: dict[str, str],
     kinds: Sequence[str] = tuple(KINDS),
-    *,
-    pickable: bool = True,
 ) -> str:
-    """One line per unit and test output, its answers of these kinds by votes; `pickable`: see `card_html`."""
+    """One line per unit and test output, its answers of these kinds by votes."""
     lines = []
     for _, group in groupby(answers, key=_unit):
-        lines.append(_line(list(group), task, colours, kinds, pickable=pickable))
+        lines.append(_line(list(group), task, colours, kinds))
     return f"{STYLE}{''.join(lines)}"
 
 
@@ -97,16 +95,14 @@ def _unit(answer: Answer) -> tuple[str, int | None, int | None, int]:
     return answer.variant, answer.train_seed, answer.eval_seed, answer.test_index
 
 
-def _line(
-    answers: Sequence[Answer], task: Task, colours: dict[str, str], kinds: Sequence[str], *, pickable: bool
-) -> str:
+def _line(answers: Sequence[Answer], task: Task, colours: dict[str, str], kinds: Sequence[str]) -> str:
     first = answers[0]
     truth = task.test[first.test_index].output
     assert truth is not None
     kept = [answer for answer in answers if answer.kind in kinds]
-    cards = "".join(card_html(answer, truth, pickable=pickable) for answer in kept[:MOST_SHOWN])
+    cards = "".join(card_html(answer, truth) for answer in kept[:MOST_SHOWN])
     hidden = len(kept) - MOST_SHOWN
-    rest = "".join(card_html(answer, truth, pickable=pickable) for answer in kept[MOST_SHOWN:MOST_OPENED])
+    rest = "".join(card_html(answer, truth) for answer in kept[MOST_SHOWN:MOST_OPENED])
     left_out = f", the first {MOST_OPENED - MOST_SHOWN} here" if len(kept) > MOST_OPENED else ""
     words = f"and {hidden} more with fewer votes{left_out}"
     more = f'<details><summary>{words}</summary><div class="answers">{rest}</div></details>' if rest else ""

@@ -18,7 +18,7 @@ from dashboard.components.picker import pick
 from dashboard.components.sentences import sentences
 from dashboard.components.wording import plain
 
-ANSWER, PLACE = "answer", "attempt"
+ANSWER, PLACE, SIDE = "answer", "attempt", "side"
 
 
 def show_cards(
@@ -27,29 +27,40 @@ def show_cards(
     task: Task,
     colours: Mapping[str, str],
     kinds: Sequence[str] = tuple(KINDS),
+    side: str = "",
 ) -> None:
-    """The answers by votes; a click on one opens it."""
+    """The answers by votes; a click on one opens it. `side` tells lists apart in which answers may have the
+    same id."""
     content = answer_lines(answers, task, dict(colours), kinds)
-    pick(page, content, st.query_params.get(ANSWER, ""), lambda picked, _: _open(picked))
+    opened = st.query_params.get(ANSWER, "") if st.query_params.get(SIDE, "") == side else ""
+    pick(page, content, opened, lambda picked, _: _open(picked, side))
 
 
-def _open(answer: str) -> None:
+def _open(answer: str, side: str) -> None:
     st.query_params[ANSWER], st.query_params[PLACE] = answer, "1"
+    if side:
+        st.query_params[SIDE] = side
 
 
 def _close() -> None:
-    for name in (ANSWER, PLACE):
+    for name in (ANSWER, PLACE, SIDE):
         st.query_params.pop(name, None)
 
 
 def show_opened(
-    root: Path, experiment: str, evaluations: Sequence[Evaluation], answers: Sequence[Answer], task: Task
+    root: Path,
+    experiment: str,
+    evaluations: Sequence[Evaluation],
+    answers: Sequence[Answer],
+    task: Task,
+    side: str = "",
 ) -> None:
-    """The attempts of the answer that the address names, over the page; nothing where it names none.
+    """The attempts of the answer that the address names, over the page; nothing where it names none, or one
+    of another `side`.
 
     `evaluations` are those that `answers` were counted over.
     """
-    if ANSWER not in st.query_params:
+    if ANSWER not in st.query_params or st.query_params.get(SIDE, "") != side:
         return
     if st.query_params[ANSWER] in map(answer_id, answers):
         _dialog(root, experiment, evaluations, answers, task)

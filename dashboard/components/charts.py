@@ -9,7 +9,16 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.reports.figures import GRID, MARKERS, PALETTE, add_summary, chart_text, finished, variant_text
+from core.reports.figures import (
+    DASHES,
+    GRID,
+    MARKERS,
+    PALETTE,
+    add_summary,
+    chart_text,
+    finished,
+    variant_text,
+)
 
 MOST_GROUPS = 100
 """So many colours of a free chart: beyond the palette with its markers, and quickly drawn."""
@@ -140,12 +149,13 @@ def free_chart(
     y_title: str,
     colours: Mapping[str, str],
     lines: Sequence[Any] | None = None,
+    markers: Mapping[str, str] | None = None,
 ) -> go.Figure:
     """Two columns against each other as "dots", "line" or "bars".
 
-    Rows of one group share a colour: the one of `colours`, or one of the palette by its place. More groups
-    than `MOST_GROUPS` are drawn as one, as a browser chokes on thousands of them. A line joins, from left to
-    right, the rows of one group for which `lines` holds the same; more than `MOST_LINES` become dots.
+    Rows of one group share a colour and a shape: those of `colours` and `markers`, or some by its place. More
+    groups than `MOST_GROUPS` are drawn as one, as a browser chokes on thousands of them. A line joins, from
+    left to right, the rows of one group for which `lines` holds the same; more than `MOST_LINES` become dots.
     """
     labels = ["" if group is None else str(group) for group in groups or [""] * len(x)]
     names = list(dict.fromkeys(labels))
@@ -174,9 +184,11 @@ def free_chart(
             figure.add_bar(x=xs, y=ys, marker_color=colour, **entry)
         else:
             mode = "markers" if kind == "dots" else "lines+markers" if len(rows) <= 30 else "lines"
-            symbol = MARKERS[place // len(PALETTE) % len(MARKERS)]
+            symbol = (markers or {}).get(name, MARKERS[place // len(PALETTE) % len(MARKERS)])
             marker = {"color": colour, "size": 9 if kind == "dots" else 5, "symbol": symbol}
-            figure.add_scatter(x=xs, y=ys, mode=mode, marker=marker, line={"color": colour}, **entry)
+            dash = DASHES[MARKERS.index(symbol) % len(DASHES)]
+            line = {"color": colour, "dash": dash}
+            figure.add_scatter(x=xs, y=ys, mode=mode, marker=marker, line=line, **entry)
     crowded = not 1 < len(names) <= 30
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     figure.update_layout(showlegend=not crowded, legend=legend, barmode="group")

@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.monitoring.curve_bands import Band
-from core.reports.figures import chart_text
+from core.reports.figures import chart_text, label_ends, legend_fits
 
 HEIGHT = 320
 DASHES = ("solid", "dash", "dot", "dashdot")
@@ -74,7 +74,27 @@ def curve_chart(
     figure.update_xaxes(title="step", gridcolor=_GRID, zeroline=False, range=[0, last_step])
     kind = "log" if logarithmic else "linear"
     figure.update_yaxes(title=TITLES[what], gridcolor=_GRID, zeroline=False, automargin=True, type=kind)
+    if not lines and not legend_fits(bands):
+        _label_bands(figure, bands, colours, dashes or {}, logarithmic=logarithmic)
     return figure
+
+
+def _label_bands(
+    figure: go.Figure,
+    bands: Mapping[str, Band],
+    colours: Mapping[str, str],
+    dashes: Mapping[str, str],
+    *,
+    logarithmic: bool,
+) -> None:
+    """The name of each variant behind its mean, as a legend of so many would leave the curves no room."""
+
+    def place(value: float) -> float:
+        return float(np.log10(value)) if logarithmic and value > 0 else float(value)
+
+    ends = {variant: place(found.mean[-1]) for variant, found in bands.items() if len(found.mean)}
+    marks = [place(value) for found in bands.values() for value in (found.mean.min(), found.mean.max())]
+    label_ends(figure, ends, colours, dashes, min(marks), max(marks))
 
 
 def _add_band(figure: go.Figure, variant: str, found: Band, line: Mapping[str, Any], hover: str) -> None:

@@ -18,13 +18,14 @@ from streamlit.runtime import get_instance
 
 from core.arc.grids import Grid
 from core.arc.tasks import Pair, Task
-from core.curation.flags import disagreements, flags_path, latest_flags
+from core.curation.agreement import to_judge_again
+from core.curation.flags import REVERSIBLE, all_flags, disagreements, flags_path, latest_flags
 from core.curation.sources import load_tasks, tasks_beginning
 from core.curation.stored import source_stamp
 from core.errors import UserError
 from core.plain_files import Stamp, file_stamp
 from core.reversibility.suggestions import Suggestion
-from dashboard.components.ledger import Ledger, Receipt
+from dashboard.components.ledger import KIND, Ledger, Receipt, person_note
 from dashboard.components.rights import permitted, rights
 
 KEY = "deck"
@@ -46,12 +47,17 @@ Suggest = Callable[[Path, str], Mapping[str, Suggestion]]
 
 @dataclass(frozen=True)
 class Shown:
-    """A source as a page shows it: the flags that hold, tasks on which people differ, its tasks, and the
-    suggestions for them, which are made once the browser has shown the tasks and asks for them."""
+    """A source as a page shows it: one kind of flag, the flags that hold and their notes, what people said of
+    the tasks on which they differ, the tasks of this person's second pass, its tasks, and the suggestions for
+    them, which are made once the browser has shown the tasks and asks for them."""
 
     source: str
+    flag: str
+    kinds: Sequence[str]
     flags: Mapping[str, str]
-    disputed: Sequence[str]
+    notes: Mapping[str, str]
+    disputed: Mapping[str, str]
+    again: Sequence[str]
     document: bytes
     suggestions: bytes | None = None
 
@@ -74,7 +80,8 @@ def deck(
     receipt = _receive(root, message.get("boxes"), mine.name)
     wished = (message.get("source"), source)
     chosen = str(next((name for name in wished if name in sources), sources[0]))
-    shown = _shown(root, chosen, keep=bool(message.get("boxes")))
+    flag = _kind(message.get("flag") or st.query_params.get("flag"))
+    shown = _shown(root, chosen, flag, mine.name, keep=bool(message.get("boxes")))
     if suggest and shown.suggestions is None and message.get("suggest") == chosen:
         shown = replace(shown, suggestions=_suggestions(root, chosen, _stamps(root, sources), suggest))
         st.session_state[_SHOWN] = shown
@@ -87,8 +94,12 @@ def deck(
         "tasks_url": _address(shown.document, "tasks"),
         "suggests": suggest is not None,
         "suggestions_url": None if shown.suggestions is None else _address(shown.suggestions, "suggestions"),
+        "flag": shown.flag,
+        "kinds": list(shown.kinds),
         "flags": shown.flags,
+        "notes": shown.notes,
         "disputed": shown.disputed,
+        "again": list(shown.again),
         "found": _elsewhere(root, chosen, message.get("find")),
         "attempt": message.get("attempt"),
         "acknowledged": dict(receipt.acknowledged),
@@ -140,18 +151,31 @@ def _message() -> dict[str, Any]:
     return dict(message) if isinstance(message, Mapping) else {}
 
 
-def _shown(root: Path, source: str, *, keep: bool) -> Shown:
+def _kind(name: Any) -> str:
+    """The kind of flag that a browser asks for; the first where that is no name."""
+    return name if isinstance(name, str) and KIND.fullmatch(name) else REVERSIBLE
+
+
+def _shown(root: Path, source: str, flag: str, by: str, *, keep: bool) -> Shown:
     """What the page shows of a source; `keep` takes it from the last call.
 
     A page that is flagging knows its own flags, so nothing is read again for each key.
     """
     kept = st.session_state.get(_SHOWN)
-    if keep and isinstance(kept, Shown) and kept.source == source:
+    if keep and isinstance(kept, Shown) and (kept.source, kept.flag) == (source, flag):
         return kept
+    marks = latest_flags(root, source, flag)
+    notes = ((mark["task_id"], person_note(mark["note"])) for mark in marks)
+    differing = [one for one in disagreements(root, flag) if one[0]["source"] == source]
+    kinds = [REVERSIBLE, *sorted({mark["flag"] for mark in all_flags(root)} - {REVERSIBLE})]
     shown = Shown(
         source,
-        {mark["task_id"]: mark["value"] for mark in latest_flags(root, source)},
-        [marks[0]["task_id"] for marks in disagreements(root) if marks[0]["source"] == source],
+        flag,
+        [kind for kind in kinds if KIND.fullmatch(kind)],
+        {mark["task_id"]: mark["value"] for mark in marks},
+        {task_id: note for task_id, note in notes if note},
+        {one[0]["task_id"]: ", ".join(f"{mark['by']} {mark['value']}" for mark in one) for one in differing},
+        to_judge_again(root, source, by, flag),
         _document(root, source, source_stamp(root, source)),
     )
     st.session_state[_SHOWN] = shown

@@ -10,12 +10,12 @@ from core.reports.figures import variant_colours
 from core.results import differences as core_differences
 from core.results import verdicts
 from core.results.answers import Answer
-from core.results.joined import joined, joint_answers
+from core.results.joined import home_of, joined, joint_answers
 from core.results.loading import Scores
 from core.results.tables import offered_metrics
 from core.scoring.metrics import AGGREGATIONS
 from dashboard.components import charts, experiment_page, sql_links
-from dashboard.components.answer_cards import answer_lines
+from dashboard.components.attempts import show_cards, show_opened
 from dashboard.components.comparison import show_numbers
 from dashboard.components.files import file_row
 from dashboard.components.picker import choose
@@ -82,4 +82,7 @@ def show_joint(root: Path, name: str, other: str, boxes: list[Any]) -> None:
     task = experiment_page.show_task(root, chosen, one.words)
     for label, variant in (("A", a), ("B", b)):
         st.markdown(f"**{label}** · answers of all runs of {plain(variant)} by votes")
-        st.html(answer_lines(answers_of(*both, variant, chosen), task, colours, pickable=False))
+        home, own, evaluations = home_of(scores, other, variant)
+        answers = answers_of(*both, variant, chosen)
+        show_cards(f"joint {label}", answers, task, {own: colours[variant]}, side=label)
+        show_opened(root, home, evaluations, answers, task, side=label)

@@ -38,7 +38,8 @@ def differences_table(found: Sequence[Difference], baseline: str, colours: Mappi
     rows = "".join(_difference_row(one, baseline, colours) for one in found)
     if not rows:
         rows = f'<tr><td colspan="{len(colours) + 1}">Nothing differs between the variants.</td></tr>'
-    return f'{STYLE}<table class="quiet-table differences"><tr><th></th>{heads}</tr>{rows}</table>'
+    table = f'<table class="quiet-table differences"><tr><th></th>{heads}</tr>{rows}</table>'
+    return f'{STYLE}<div style="overflow-x: auto">{table}</div>'
 
 
 def _difference_row(one: Difference, baseline: str, colours: Mapping[str, str]) -> str:

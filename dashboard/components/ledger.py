@@ -5,20 +5,24 @@ Every load of the page numbers its actions under a nonce, and the number goes in
 between writing and answering: a nonce that is new to the process is looked up in the flags on disk.
 """
 
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from core.curation.flags import VALUES, add_flags, all_flags
+from core.curation.agreement import SECOND_PASS
+from core.curation.flags import REVERSIBLE, VALUES, add_flags, all_flags
 from core.curation.sources import load_tasks
 from core.errors import UserError, disk_sentence
 
 ACTIONS = ("flag", "undo")
 MOST_ACTIONS = 2_000
+KIND = re.compile(r"[a-z0-9][a-z0-9 _-]{0,39}")
+"""What a kind of flag may be called."""
 
-_NOTE = "deck "
+_NOTE = re.compile(rf"(?:{SECOND_PASS} )?deck ([0-9a-zA-Z]{{1,40}}):(\d+) ?")
 
 
 class Action(NamedTuple):
@@ -29,6 +33,16 @@ class Action(NamedTuple):
     source: str
     task_id: str
     value: str
+    flag: str = REVERSIBLE
+    note: str = ""
+    """What the person wrote beside it."""
+    second: bool = False
+    """Whether the earlier judgements were hidden."""
+
+
+def person_note(note: str) -> str:
+    """What a person wrote, out of the note of a flag."""
+    return _NOTE.sub("", note, count=1)
 
 
 @dataclass(frozen=True)
@@ -48,7 +62,8 @@ class Ledger:
         self._highest: dict[str, int] = {}
 
     def receive(self, boxes: Any, by: str) -> Receipt:
-        """Write what `boxes` (`{nonce: [[number, action, source, task_id, value], …]}`) holds of news.
+        """Write what `boxes` (`{nonce: [[number, action, source, task_id, value, flag, note, second],
+        …]}`, the last three of which may be missing) holds of news.
 
         Boxes come from a browser and may be anything. An action that can never be written (its source is
         gone) is acknowledged and named; where the disk is full nothing is acknowledged.
@@ -75,9 +90,10 @@ class Ledger:
                 if refusal:
                     problems.append(refusal)
                     continue
-                note = f"{_NOTE}{nonce}:{action.number}"
+                first = f"{SECOND_PASS} " if action.second else ""
+                note = f"{first}deck {nonce}:{action.number} {action.note}".rstrip()
                 flag = {"task_id": action.task_id, "source": action.source, "value": action.value}
-                records.append({**flag, "by": by, "note": note})
+                records.append({**flag, "flag": action.flag, "by": by, "note": note})
             add_flags(self._root, records)
             if fresh:
                 self._highest[nonce] = fresh[-1].number
@@ -94,10 +110,8 @@ class Ledger:
         return None
 
     def _on_disk(self, nonce: str) -> int:
-        prefix = f"{_NOTE}{nonce}:"
-        notes = (mark["note"] for mark in all_flags(self._root))
-        numbers = (note.removeprefix(prefix) for note in notes if note.startswith(prefix))
-        return max((int(number) for number in numbers if number.isdecimal()), default=0)
+        found = (_NOTE.match(mark["note"]) for mark in all_flags(self._root))
+        return max((int(one[2]) for one in found if one and one[1] == nonce), default=0)
 
 
 def _checked(boxes: Any) -> dict[str, list[Action]]:
@@ -112,9 +126,12 @@ def _checked(boxes: Any) -> dict[str, list[Action]]:
 
 
 def _is_action(action: Any) -> bool:
-    if not isinstance(action, list) or len(action) != 5 or type(action[0]) is not int or action[0] < 1:
+    if not isinstance(action, list) or not 5 <= len(action) <= 8:
         return False
-    texts = action[1:]
+    number, *texts = action[:7]
+    if type(number) is not int or number < 1 or any(type(second) is not bool for second in action[7:]):
+        return False
     if not all(isinstance(text, str) and len(text) <= 500 for text in texts):
         return False
-    return action[1] in ACTIONS and action[4] in VALUES
+    flag = texts[4] if len(texts) > 4 else REVERSIBLE
+    return texts[0] in ACTIONS and texts[3] in VALUES and KIND.fullmatch(flag) is not None

@@ -18,6 +18,7 @@ from core.curation.stored import SourceInfo
 from core.prompts.lengths import WINDOWS, Drawn, Lengths, share_fitting
 from core.reports.figures import DASHES, GRID, PALETTE, chart_text
 from core.shares import share_text
+from dashboard.components.dictionary import address
 from dashboard.components.grids import task_html
 
 _STATIC = Path(__file__).parent / "static"
@@ -39,7 +40,7 @@ def source_colours(sources: Sequence[str]) -> dict[str, str]:
 def source_table(infos: Sequence[SourceInfo]) -> str:
     """The sources with their counts, where they came from, and what was dropped, which opens in place."""
     header = "".join(
-        f'<th class="{kind}">{name}</th>'
+        f'<th class="{kind}">{_explained(name)}</th>'
         for name, kind in (
             *(("source", ""), ("tasks", "number"), ("families", "number"), ("pairs", "number")),
             *(("cells per task", "number"), ("grids", "number")),
@@ -48,6 +49,11 @@ def source_table(infos: Sequence[SourceInfo]) -> str:
     )
     rows = "".join(map(_source_row, infos))
     return _table("sources", header, rows)
+
+
+def _explained(name: str) -> str:
+    """The head of a column, which leads to its place in the dictionary where it stands there."""
+    return f'<a href="{address(name)}">{name}</a>' if name == "families" else name
 
 
 def _source_row(info: SourceInfo) -> str:

@@ -44,14 +44,14 @@ def run_buttons(root: Path, name: str, seen: Overview, selected: Sequence[str]) 
     hangs = sum(run["silent_seconds"] is not None for run in chosen)
     busy = states["running"] + states["queued"] if seen.active else 0
     stops = busy or hangs
-    if _button("Stop", stops, ":material/stop_circle:", "stop", awake=awake):
+    if _button("Stop {}", stops, ":material/stop_circle:", "stop", awake=awake):
         with st.spinner("Stopping: checkpoints and finished parts are kept …"):
             attempt(stop_runs, root, name, selected)
         st.rerun(scope="fragment")
     waiting = states["queued"] if seen.stalled else 0
     absent = 0 if selected else seen.missing
     resumes = states["failed"] + states["cancelled"] + waiting + absent
-    if _button("Resume", resumes, ":material/play_circle:", "resume", awake=awake):
+    if _button("Resume {}", resumes, ":material/play_circle:", "resume", awake=awake):
         with st.spinner("Starting …"):
             if selected:
                 attempt(resume_runs, root, name, selected)
@@ -60,7 +60,7 @@ def run_buttons(root: Path, name: str, seen: Overview, selected: Sequence[str]) 
                 attempt(launch, root, seen.spec, command, by=rights().name, cluster=cluster_of(root, name))
         st.rerun(scope="fragment")
     retries = states["failed"]
-    if _button("Retry failed", retries, ":material/replay:", "retry", awake=awake):
+    if _button("Retry {}", retries, ":material/replay:", "retry", awake=awake):
         with st.spinner("Starting …"):
             attempt(retry_runs, root, name, selected)
         st.rerun(scope="fragment")
@@ -71,14 +71,16 @@ def run_buttons(root: Path, name: str, seen: Overview, selected: Sequence[str]) 
         disabled=not seen.done,
         query_params={"experiment": name},
     )
-    more_trainings(root, name, len(seen.spec.variants))
+    picked = {run.rpartition("/")[0] for run in selected}
+    more_trainings(root, name, list(seen.spec.variants), sorted(picked))
     _clone(root, name, awake=awake)
     _put_away(root, name, seen, selected, awake=awake)
 
 
 def _button(verb: str, runs: int, icon: str, key: str, *, awake: bool) -> bool:
     """A button with the number of runs that it is about, which rests where there is none."""
-    words = f"{verb} {runs}" if runs else verb
+    count = "1 run" if runs == 1 else f"{runs} runs"
+    words = verb.format(count) if runs else verb.format("").strip()
     return st.button(words, icon=icon, disabled=not (awake and runs), key=key)
 
 

@@ -16,6 +16,7 @@ from core.errors import UserError
 from core.settings import Settings
 from core.specs.differing_settings import as_text
 from core.yaml_text import parse_yaml
+from dashboard.components.dictionary import more
 from dashboard.components.shown import is_entry, put_value
 
 Key = tuple[str, ...]
@@ -52,7 +53,11 @@ def field_widget(field: FieldInfo, value: Any, key: Key, change: Change) -> None
         if is_entry(name):
             change(key, _plain(kind, st.session_state[name]))
 
-    common: dict[str, Any] = {"help": field.description, "key": name, "on_change": changed}
+    common: dict[str, Any] = {
+        "help": f"{field.description}{more(key[-1])}",
+        "key": name,
+        "on_change": changed,
+    }
     label = title_of(key[-1])
     if kind is bool:
         st.toggle(label, shown, **common)

@@ -29,6 +29,11 @@ _STYLE = """<style>
   pointer-events: none;
 }
 .map .mark[hidden] { display: none; }
+.map-save {
+  font: inherit; font-size: 0.78rem; color: inherit; background: none; cursor: pointer; float: right;
+  border: 1px solid transparent; border-radius: 6px; padding: 0.1rem 0.5rem; margin-top: 0.3rem;
+}
+.map-save:hover, .map-save:focus-visible { border-color: var(--st-border-color); }
 .map .names { display: flex; flex-direction: column; }
 .map .names div {
   display: flex; align-items: center; gap: 0.4rem; border-bottom: 1px solid transparent; overflow: hidden;
@@ -47,12 +52,12 @@ def show_solved_map(
 ) -> None:
     """All tasks (columns) × runs (lines); `take` gets the task of a clicked cell and the place of its run.
     `test_time` names the variants that were trained at test time."""
-    content, chart = _solved_map(strip, colours, test_time)
+    content, chart = _solved_map(strip, colours, test_time, f"{page} map.png")
     pick(page, content, chosen, take, chart)
 
 
 def _solved_map(
-    solved: Solved, colours: Mapping[str, str], test_time: Collection[str]
+    solved: Solved, colours: Mapping[str, str], test_time: Collection[str], file_name: str
 ) -> tuple[str, dict[str, Any]]:
     """The map's HTML, and what the browser draws."""
     lines = Counter(variant for variant, _ in solved.runs)
@@ -67,6 +72,7 @@ def _solved_map(
         f'{_STYLE}<div class="map"><div class="names">{"".join(names)}</div>'
         f'<div class="field" style="height:{cell * len(solved.runs)}px"><canvas></canvas>'
         f'<div class="mark" hidden></div></div></div>'
+        f'<button class="map-save" data-save="{html.escape(file_name)}" title="The map as PNG.">PNG</button>'
     )
     chart = {
         "tasks": [task_name(task) for task in solved.tasks],

@@ -14,9 +14,10 @@ from core.curation.flag_rules import RULES
 from core.curation.partitions import list_partitions
 from core.curation.sources import list_sources
 from core.errors import UserError
+from core.importing.known_sets import SET_OF
 from core.specs.draft import (
+    EVALUATED,
     Data,
-    Problem,
     default_of,
     parse_seeds,
     seeds_text,
@@ -27,6 +28,7 @@ from core.specs.draft import (
     with_value,
     with_variant_rows,
 )
+from core.specs.draft_problems import Problem
 from core.specs.spec import ExperimentSpec
 from dashboard.components.shown import is_entry, put_value
 from dashboard.components.wording import plain
@@ -36,6 +38,7 @@ Change = Callable[[Callable[[Data], Data]], None]
 
 SEEDS_HELP = "`0-4`, or `0, 2, 5`, or `5x` for the first five."
 SHARED = "all variants"
+EVALUATED_COLUMNS = ("source", "max_cells", "partition", "flag_rule")
 SHARE_COLUMNS = ("source", "weight", "max_cells", "partition", "flag_rule")
 PREFIXES = ("", "reversed:", "demos:", "reversed:demos:")
 USUAL = ("training.steps", "training.learning_rate", "training.method", "training.lora.rank", "base_model")
@@ -62,7 +65,7 @@ def heads(data: Data, problems: Sequence[Problem], change: Change) -> None:
         with column:
             _seeds(data, key, label, change)
             say(problems, key)
-    say(problems, "question", "baseline", "metrics", "evaluation", "")
+    say(problems, "question", "baseline", "metrics", "evaluation.inference", "")
 
 
 def _text(data: Data, key: str, words: str, change: Change) -> None:
@@ -79,28 +82,24 @@ def _text(data: Data, key: str, words: str, change: Change) -> None:
 
 
 def _seeds(data: Data, key: str, label: str, change: Change) -> None:
-    """Seeds as text. What can't be read stays in its field and is said below it."""
-    wrong = f"wrong:{key}"
+    """Seeds as text; what can't be read stays in the draft as it was typed."""
     value = data.get(key, ExperimentSpec.model_fields[key].default)
     listed = isinstance(value, list | tuple) and all(isinstance(one, int) for one in value)
-    text, problem = st.session_state.get(wrong, (seeds_text(value) if listed else str(value), None))
+    text = seeds_text(value) if listed else str(value)
     name = f"form:{key}"
     put_value(name, text)
 
     def take() -> None:
+        typed = st.session_state[name]
         if not is_entry(name):
             return
         try:
-            seeds = parse_seeds(st.session_state[name])
-        except UserError as error:
-            st.session_state[wrong] = st.session_state[name], str(error)
-            return
-        st.session_state.pop(wrong, None)
+            seeds: Any = parse_seeds(typed)
+        except UserError:
+            seeds = typed
         change(lambda now: with_value(now, (key,), seeds))
 
     st.text_input(label, text, key=name, help=SEEDS_HELP, on_change=take)
-    if problem is not None:
-        st.markdown(f":red[{plain(problem)}]")
 
 
 def _key(name: str) -> str:
@@ -211,8 +210,9 @@ def sources_table(root: Path, data: Data, problems: Sequence[Problem], change: C
     """The mixture as a list: source with its count, weight, caps, partition; for all variants or for one."""
     names = [row["name"] for row in variant_rows(data)[1]]
     own = [name for name in names if sources_of(data, name)]
-    st.markdown("**Sources of the training**", help="Where the samples come from, and in which proportion.")
-    options = [SHARED, *names]
+    st.markdown("**Sources**", help="Where the samples of the training come from, and in which proportion; at"
+                " the end, whose tasks are evaluated.")  # fmt: skip
+    options = [SHARED, *names, EVALUATED]
     chosen = st.segmented_control(
         "sources of",
         options,
@@ -223,13 +223,14 @@ def sources_table(root: Path, data: Data, problems: Sequence[Problem], change: C
         format_func=lambda name: f"{name} (own)" if name in own else name,
     )
     variant = None if chosen in (None, SHARED) else chosen
+    held = EVALUATED_COLUMNS if variant == EVALUATED else SHARE_COLUMNS
     shares = sources_of(data, variant)
-    if variant is not None and not shares:
+    if variant not in (None, EVALUATED) and not shares:
         st.caption("Draws from the shared sources. The first row gives this variant sources of its own.")
     infos = {info.source: info for info in list_sources(root)}
     counts = {f"{prefix}{name}": info.tasks for name, info in infos.items() for prefix in PREFIXES}
-    listed = list(dict.fromkeys([*(str(share.get("source")) for share in shares), *counts]))
-    columns: dict[str, list[Any]] = {name: [share.get(name) for share in shares] for name in SHARE_COLUMNS}
+    listed = list(dict.fromkeys([*(str(share.get("source")) for share in shares), *counts, *SET_OF]))
+    columns: dict[str, list[Any]] = {name: [share.get(name) for share in shares] for name in held}
     columns["tasks"] = [counts.get(str(share.get("source"))) for share in shares]
     key = _key(f"sources {variant}")
 
@@ -243,11 +244,11 @@ def sources_table(root: Path, data: Data, problems: Sequence[Problem], change: C
         num_rows="dynamic",
         hide_index=True,
         on_change=take,
-        column_order=["source", "tasks", *SHARE_COLUMNS[1:]],
+        column_order=["source", "tasks", *held[1:]],
         disabled=["tasks"],
         column_config={
             "source": st.column_config.SelectboxColumn(
-                "source", options=listed, required=True, width="large"
+                "source", options=listed, required=True, width="medium"
             ),
             "tasks": st.column_config.NumberColumn("tasks", help="Tasks of the source, before any limit."),
             "weight": st.column_config.NumberColumn("weight", min_value=1e-6, help="1 where it is empty."),
@@ -258,7 +259,7 @@ def sources_table(root: Path, data: Data, problems: Sequence[Problem], change: C
             ),
         },
     )
-    say(problems, "sources", "recipe.mixture")
+    say(problems, "sources", "recipe.mixture", "evaluation.sources")
 
 
 def partitions(root: Path) -> list[str]:

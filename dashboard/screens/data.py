@@ -68,9 +68,32 @@ def import_form() -> None:
             "local copy or another address (optional)", key="import origin", placeholder=PUBLIC[chosen].url
         ).strip()
         sent = upload_field()
-    incomplete = chosen == OTHER and not ((origin or sent) and name)
-    if st.button("Import", type="primary", key="import", disabled=incomplete or not may_change()):
+    lacking = [] if chosen != OTHER or origin or sent else ["a file or an address"]
+    lacking += ["a name for the source"] if not name else []
+    there = sources_of_set(name) if name else []
+    replace = bool(there) and st.checkbox(f"Replace {plain(', '.join(there))}", key=f"import replace {name}")
+    ready = not lacking and (replace or not there) and may_change()
+    if st.button("Import", type="primary", key="import", disabled=not ready):
         run_import(name, origin or None, licence, sent)
+    if lacking:
+        st.caption(f"Still lacking: {' and '.join(lacking)}.")
+    elif there and not replace:
+        st.caption("It is here already. Confirm above that it is replaced; launched experiments keep their"
+                   " tasks.")  # fmt: skip
+    say_failed()
+
+
+def say_failed() -> None:
+    """Why the last import failed, below its button, once."""
+    if problem := st.session_state.pop("import failed", None):
+        st.error(plain(problem))
+
+
+def sources_of_set(name: str) -> list[str]:
+    """The sources that an import under this name would replace."""
+    return [
+        one.source for one in list_sources(root) if one.source.split("/")[0] == name or one.source == name
+    ]
 
 
 def upload_field() -> UploadedFile | None:
@@ -95,8 +118,8 @@ def run_import(
             else:
                 infos = permitted(import_set, root, name, origin, licence=licence, progress=progress)
     except (UserError, OSError) as problem:
-        st.error(plain(problem))
-        return
+        st.session_state["import failed"] = str(problem)
+        st.rerun()
     st.session_state["imported"] = " ".join(info.summary for info in infos)
     st.rerun()
 
@@ -107,6 +130,7 @@ def empty() -> None:
     st.write("ARC-1 (400 training and 400 evaluation tasks) is part of the installation.")
     if st.button("Import ARC-1", type="primary", key="import arc1", disabled=not may_change()):
         run_import("arc1", None)
+    say_failed()
     with st.expander("Import something else"):
         import_form()
 

@@ -81,22 +81,20 @@ def with_answers(records: list[dict[str, Any]]) -> bool:
 
 def choices(records: list[dict[str, Any]]) -> dict[str, Any]:
     """Search, order and filters, all in the address."""
-    first, second, third, last = st.columns([3, 1.3, 5, 1.6], vertical_alignment="bottom")
-    words = first.text_input(
-        "search",
-        key="q",
-        bind="query-params",
-        placeholder="name, question, answer, tag, owner",
-        label_visibility="collapsed",
-    )
-    with second:
-        order = choose("order", "order", ORDERS, ORDERS[0], label_visibility="collapsed")
     there = [state for state in STATES if any(record["state"] == state for record in records)]
-    with third:
-        counts = {state: sum(record["state"] == state for record in records) for state in there}
-        labels = {state: f"{state} ({count})" for state, count in counts.items()}
+    counts = {state: sum(record["state"] == state for record in records) for state in there}
+    labels = {state: f"{state} ({count})" for state, count in counts.items()}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        words = st.text_input(
+            "search",
+            key="q",
+            bind="query-params",
+            placeholder="name, question, answer, tag, owner",
+            label_visibility="collapsed",
+            width=280,
+        )
+        order = choose("order", "order", ORDERS, ORDERS[0], label_visibility="collapsed", width=180)
         states = choose_some("state", "state", labels, label_visibility="collapsed")
-    with last:
         put_away()
     tags = list(dict.fromkeys(tag for record in records for tag in record["tags"]))[:MOST_TAGS]
     chosen = choose_some("tags", "tag", {tag: tag for tag in tags}) if tags else []
@@ -107,7 +105,7 @@ def put_away() -> None:
     """What lies in archive and trash, each with the button that brings it back."""
     archived, thrown = archived_experiments(root), trashed(root)
     count = len(archived) + len(thrown)
-    place = st.popover(f"Archive, trash ({count})", width="stretch", on_change="rerun", key="put away")
+    place = st.popover(f"Archive, trash ({count})", on_change="rerun", key="put away")
     if not place.open:
         return
     with place:

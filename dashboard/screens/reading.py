@@ -1,5 +1,9 @@
 """How to read this: what the numbers of the other pages mean, and the trap that they are made against."""
 
+import html
+import re
+from collections.abc import Mapping
+
 import streamlit as st
 
 from core.reports import glossary
@@ -12,6 +16,17 @@ from dashboard.components.wording import plain
 
 SCOPE_NAMES = {"checkpoint": "checkpoint", "recipe": "recipe (the default)", "new_tasks": "new tasks"}
 FORM_NAMES = {"by_task": "by task (the default)", "by_output": "by output", "all_outputs": "all outputs"}
+
+STYLE = """<style>
+.words { border-collapse: collapse; }
+.words th, .words td {
+  padding: 0.4rem 1rem 0.4rem 0.5rem; text-align: left; vertical-align: top;
+  border-bottom: 1px solid rgba(128, 128, 128, 0.22);
+}
+.words th { font-weight: 600; min-width: 9rem; }
+.words .asked { background: rgba(128, 128, 128, 0.2); box-shadow: inset 3px 0 currentColor; }
+</style>"""
+SCROLL = "<script>document.querySelector('.words .asked')?.scrollIntoView({ block: 'center' });</script>"
 
 
 def trap() -> None:
@@ -30,40 +45,54 @@ def trap() -> None:
         st.markdown("\n\n".join(glossary.MORAL))
 
 
+def table(first: str, second: str, words: Mapping[str, str], names: Mapping[str, str] | None = None) -> None:
+    """Words and what they mean; the one that a link of another page asks for is marked and scrolled to.
+    `names` holds how some words are shown."""
+    asked = asked_row()
+    rows = "".join(
+        f"<tr{' class=asked' if asked == word else ''}><th>{html.escape((names or {}).get(word, word))}</th>"
+        f"<td>{html.escape(meaning)}</td></tr>"
+        for word, meaning in words.items()
+    )
+    st.html(f"{STYLE}<table class='words'><tr><th>{first}</th><th>{second}</th></tr>{rows}</table>")
+
+
+def asked_row() -> str | None:
+    """The row that explains the word of the address; of a metric with a number that of its kind."""
+    found = glossary.meaning(st.query_params.get("word") or "")
+    if found is None:
+        return None
+    kind = re.sub(r"\d+$", "k", found[0])
+    return kind if kind in METRICS else found[0]
+
+
 def spread() -> None:
     """Mean ± std, intervals, verdicts."""
     st.subheader("What stands in a table", anchor="table")
-    rows = "".join(f"| **{term}** | {meaning} |\n" for term, meaning in glossary.TERMS.items())
-    st.markdown(f"| you see | it means |\n|---|---|\n{rows}")
+    table("you see", "it means", glossary.TERMS)
 
 
-def word() -> None:
-    """The word that a link of another page asks for, first of all."""
+def scroll() -> None:
+    """Go to the row of the word that a link asks for, and say where there is none."""
     asked = st.query_params.get("word")
-    if not asked:
-        return
-    found = glossary.meaning(asked)
-    if found is None:
+    if asked and asked_row() is None:
         st.warning(plain(f"'{asked[:60]}' is not explained here."))
-    else:
-        st.info(f"**{plain(found[0])}**: {plain(found[1])}.", icon=":material/menu_book:")
+    elif asked:
+        st.html(SCROLL, unsafe_allow_javascript=True)
 
 
 def elsewhere() -> None:
     """Metrics, and words of the other pages."""
     st.subheader("Metrics, and other words")
-    words = {**METRICS, **ORDERS, **glossary.ELSEWHERE}
-    rows = "".join(f"| **{plain(name)}** | {plain(meaning)} |\n" for name, meaning in words.items())
-    st.markdown(f"| you see | it means |\n|---|---|\n{rows}")
+    table("you see", "it means", {**METRICS, **ORDERS, **glossary.ELSEWHERE})
 
 
 def scopes() -> None:
     """Over what a spread generalises, and how outputs become one number."""
     st.subheader("Over what it holds")
-    rows = "".join(f"| **{title}** | {SCOPES[name].over} |\n" for name, title in SCOPE_NAMES.items())
-    st.markdown(f"| scope | the spread tells how the number moves for |\n|---|---|\n{rows}")
-    forms = "".join(f"| **{title}** | {AGGREGATIONS[name]} |\n" for name, title in FORM_NAMES.items())
-    st.markdown(f"| counted | how outputs become one number |\n|---|---|\n{forms}")
+    over = {name: SCOPES[name].over for name in SCOPE_NAMES}
+    table("scope", "the spread tells how the number moves for", over, SCOPE_NAMES)
+    table("counted", "how outputs become one number", AGGREGATIONS, FORM_NAMES)
     st.markdown("Tasks without an answer count as wrong, everywhere.")
 
 
@@ -104,9 +133,9 @@ def row_of(first: str, second: str, values: list[tuple[float, float]]) -> str:
     return f"<table><tr><th>{first}</th>{top}</tr><tr><th>{second}</th>{below}</tr></table>"
 
 
-word()
 trap()
 spread()
 scopes()
 attempts()
 elsewhere()
+scroll()

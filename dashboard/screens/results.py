@@ -19,7 +19,7 @@ from core.scoring.metrics import AGGREGATIONS
 from core.spread.intervals import SCOPES
 from dashboard.components import experiment_page, picker
 from dashboard.components.alarms import show_alarms
-from dashboard.components.dictionary import DICTIONARY, word
+from dashboard.components.dictionary import DICTIONARY, more, word
 from dashboard.components.experiment_page import Stamp
 from dashboard.components.files import file_row
 from dashboard.components.note_editor import note_editor
@@ -56,7 +56,11 @@ def choose(scores: Scores, boxes: list[Any]) -> tuple[str, str, str, str]:
         words = "Over what the spread generalises." + listed({one: SCOPES[one].over for one in scopes})
         scope = picker.choose("scope", "scope", scopes, "recipe", help=words)
     with boxes[2]:
-        words = "How outputs become one number." + listed({one: AGGREGATIONS[one] for one in forms})
+        words = (
+            "How outputs become one number."
+            + listed({one: AGGREGATIONS[one] for one in forms})
+            + more("by_output")
+        )
         form = picker.choose("aggregation", "aggregation", forms, "by_task", help=words)
     with boxes[3]:
         words = "The variant that all others are held against."

@@ -9,7 +9,7 @@ import streamlit as st
 from core.checks.leak_warnings import query_leaks
 from core.errors import UserError
 from core.reports import text_tables
-from core.reports.figures import variant_colours
+from core.reports.figures import variant_colours, variant_markers
 from core.sql.ask import cut_sentence, first_query, known_variants, records, start
 from core.sql.examples import example_queries
 from core.sql.sandbox import LIMITS, Answer, Question
@@ -230,9 +230,10 @@ def chart(columns: dict[str, list[Any]]) -> None:
     groups = None if colour == "none" else columns[colour]
     if groups is not None and len(set(map(str, groups))) > charts.MOST_GROUPS:
         st.caption(f"{plain(colour)} has more than {charts.MOST_GROUPS} values: all are drawn in one colour.")
-    colours = variant_colours(*known_variants(root, columns[colour])) if colour == "variant" else {}
+    variants = known_variants(root, columns[colour]) if colour == "variant" else ((), "")
+    colours, markers = variant_colours(*variants), variant_markers(*variants)
     lines = list(zip(*(columns[name] for name in parted), strict=True)) if parted else None
-    figure = charts.free_chart(columns[x], columns[y], groups, kind, x, y, colours, lines)
+    figure = charts.free_chart(columns[x], columns[y], groups, kind, x, y, colours, lines, markers)
     st.plotly_chart(figure, key="sql chart", config=sql_links.picture_button("query"))
     sql_links.svg_button(lambda: figure, "query")
 

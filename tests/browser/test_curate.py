@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from core.arc.grids import ARC_COLOURS
-from core.curation.flags import flags_path
+from core.curation.flags import all_flags, flags_path
 from core.curation.sources import load_tasks
 from core.importing.import_source import import_bundle
 from tests.browser.conftest import Dashboard, Watch
@@ -422,6 +422,33 @@ def test_filters_choose_the_queue(page: Page, dashboard: Dashboard) -> None:
     ids = list(load_tasks(dashboard.root, SOURCE))
     open_deck(page, dashboard)
     press(page, "fxf")
+    press(page, "kn")
+    page.locator('[data-choice="note"]').fill("odd")
+    page.keyboard.press("Enter")
+    expect(page.locator('[data-text="note"]')).to_have_text("odd")
+    wait_until_saved(page)
+    assert all_flags(dashboard.root)[-1]["note"].endswith(" odd")
+    page.reload()
+    wait_for_deck(page)
+    expect(page.locator(".strip button")).to_have_count(3)  # the last ones, also after a reload
+    page.locator('[data-choice="show"]').select_option("second pass")
+    expect(page.locator('[data-text="place"]')).to_have_text("1 of 1 in “second pass”")
+    expect(page.locator('[data-text="flag"]')).to_have_text("judge it anew")
+    expect(page.locator(".strip button")).to_have_count(0)
+    page.keyboard.press("f")
+    wait_until_saved(page)
+    assert all_flags(dashboard.root)[-1]["note"].startswith("second pass")
+    page.locator('[data-choice="flag"]').fill("hard")
+    page.locator('[data-choice="flag"]').press("Enter")
+    expect(page.locator('[data-text="question"]')).to_have_text("Hard?")
+    expect(page.locator('[data-text="done"]')).to_have_text("0 / 400 reviewed")
+    page.locator('[data-choice="show"]').select_option("all")
+    page.keyboard.press("f")
+    wait_until_saved(page)
+    assert all_flags(dashboard.root)[-1]["flag"] == "hard"
+    page.locator('[data-choice="flag"]').fill("reversible")
+    page.locator('[data-choice="flag"]').press("Enter")
+    expect(page.locator('[data-text="question"]')).to_have_text("Reversible?")
     page.locator('[data-choice="show"]').select_option("yes")
     expect(page.locator('[data-text="place"]')).to_have_text("1 of 2 in “yes”")
     assert shown_task(page) == ids[0]

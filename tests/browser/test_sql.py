@@ -82,7 +82,9 @@ def test_errors_are_sentences_and_an_endless_query_can_be_cancelled(page: Page, 
 
 
 def test_how_to_read_this_counts_the_trap(page: Page, results: Dashboard) -> None:
-    page.goto(f"{results.address}/reading")
+    page.goto(f"{results.address}/reading?word=expected_vote_2")
+    expect(page.locator(".words .asked")).to_contain_text("expected_vote_k")
+    expect(page.locator(".words .asked")).to_be_in_viewport()
     expect(page.get_by_text("p = 0.00002")).to_be_visible()
     expect(page.get_by_text("p = 0.11")).to_be_visible()
     expect(page.locator(".js-plotly-plot .scatterlayer .points path")).to_have_count(15)

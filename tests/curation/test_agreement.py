@@ -8,7 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from core.__main__ import app
-from core.curation.agreement import agreements, alpha_interval, krippendorff
+from core.curation.agreement import (
+    SECOND_PASS,
+    agreements,
+    alpha_interval,
+    krippendorff,
+    to_judge_again,
+)
 from core.curation.flags import add_flags
 from core.curation.stored import load_stored
 from core.seeds import generator
@@ -33,6 +39,20 @@ def by_pairs(units: list[list[str]]) -> float:
     )
     pairs = list(permutations(everything, 2))
     return 1 - observed / (sum(a != b for a, b in pairs) / len(pairs))
+
+
+def test_a_second_pass_repeats_a_fifth_of_what_a_person_judged(tmp_path: Path) -> None:
+    make_experiment(tmp_path, runs=1, evaluations=1, tasks=20)
+    ids = list(load_stored(tmp_path, SOURCE))
+    first = {"source": SOURCE, "value": "yes"}
+    add_flags(tmp_path, [{**first, "task_id": one, "by": "ada"} for one in ids[:14]])
+    add_flags(tmp_path, [{**first, "task_id": one, "by": "bob"} for one in ids[14:]])
+    wanted = to_judge_again(tmp_path, SOURCE, "ada")
+    assert len(wanted) == 3 and set(wanted) < set(ids[:14])
+    again = {**first, "by": "ada", "note": f"{SECOND_PASS} 1", "task_id": wanted[0], "value": "no"}
+    add_flags(tmp_path, [again])
+    assert to_judge_again(tmp_path, SOURCE, "ada") == wanted[1:]
+    assert to_judge_again(tmp_path, SOURCE, "ada", "hard") == []
 
 
 @pytest.mark.parametrize("observers, published", [(TWO, 0.095), (FOUR, 0.743)])

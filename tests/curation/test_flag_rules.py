@@ -11,6 +11,7 @@ from core.curation.stored import load_stored
 from core.errors import UserError
 from core.mixing.mixtures import MixtureSettings, mixture_tasks
 from core.settings import validated
+from core.specs.spec import EvaluationSettings, evaluated_tasks
 from core.synthetic.experiments import SOURCE, make_experiment
 
 # By task: what ada, then bob, then cyd say last.
@@ -65,6 +66,14 @@ def test_a_mixture_draws_what_its_rule_takes(project: Path) -> None:
         assert seen[rule] <= {f"{task_id}-reversed" for task_id in taken}
         assert seen[rule] == set(load_tasks(project, name, FlagRule(rule)))
     assert seen["unanimous"] < seen["majority"] and seen["latest"] - seen["majority"]
+
+
+def test_a_rule_makes_the_evaluated_tasks_of_a_reversed_source(project: Path) -> None:
+    name = f"reversed:{SOURCE}"
+    for rule in RULES:
+        evaluation = {"sources": [{"source": name, "flag_rule": rule}]}
+        found = evaluated_tasks(project, validated(EvaluationSettings, evaluation, "evaluation"))
+        assert {task.task_id for task in found} == set(load_tasks(project, name, FlagRule(rule)))
 
 
 def test_what_a_rule_brings_in_is_held_against_leaks(project: Path) -> None:

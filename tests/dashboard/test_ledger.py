@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from core.arc.tasks import Pair, Task
 from core.curation import flags
+from core.curation.agreement import SECOND_PASS
+from core.curation.flags import all_flags
 from core.curation.stored import SourceInfo, store_source
 from dashboard.components import ledger
-from dashboard.components.ledger import Ledger
+from dashboard.components.ledger import Ledger, person_note
 
 NONCE = "0a1b2c3d"
 IDS = ("aa", "bb", "cc")
@@ -102,6 +104,15 @@ def test_a_task_that_is_gone_is_named_and_does_not_hold_up_the_others(root: Path
     assert written(root) == ["no"]
 
 
+def test_a_kind_a_note_and_a_second_pass_arrive_once(root: Path) -> None:
+    actions = [[1, "flag", "tiny", "aa", "yes", "hard", "mirror?", True], [2, "flag", "tiny", "aa", "no"]]
+    for _ in range(2):
+        assert Ledger(root).receive({NONCE: actions}, "ada").acknowledged == {NONCE: 2}
+    first, second = all_flags(root)
+    assert (first["flag"], person_note(first["note"])) == ("hard", "mirror?")
+    assert first["note"].startswith(SECOND_PASS) and person_note(second["note"]) == ""
+
+
 nonsense = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda parts: st.lists(parts, max_size=6) | st.dictionaries(st.text(max_size=5), parts, max_size=3),
@@ -125,6 +136,8 @@ def test_nonsense_is_left_out(boxes: Any) -> None:
         [1, "flag", "tiny", "aa", "maybe"],
         [1, "flag", "tiny", "a" * 501, "yes"],
         [1, "flag", "tiny", "aa"],
+        [1, "flag", "tiny", "aa", "yes", "../x"],
+        [1, "flag", "tiny", "aa", "yes", "hard", "", "true"],
     ],
 )
 def test_a_malformed_action_is_left_out(root: Path, action: list[Any]) -> None:

@@ -8,7 +8,7 @@ import yaml
 
 from core.errors import UserError
 from core.results.answers import answers_of
-from core.results.joined import evaluation_differences, joined, joint_answers
+from core.results.joined import evaluation_differences, home_of, joined, joint_answers
 from core.results.loading import load_scores
 from core.results.verdicts import compare_records, verdict_rows
 from core.runs.layout import spec_path
@@ -41,7 +41,8 @@ def test_answers_of_a_joint_table_are_those_of_the_experiments(root: Path) -> No
         of = [one for one in load_scores(root, home).evaluations if one.variant == "longer"]
         expected = answers_of(root, home, of, *both.tasks[0], unit="variant")
         found = joint_answers(root, both, "second", variant, *both.tasks[0])
-        assert {one.variant for one in found} == {variant} and len(found) == len(expected) > 0
+        assert home_of(both, "second", variant) == (home, "longer", of)
+        assert {one.variant for one in found} == {"longer"} and len(found) == len(expected) > 0
         for one, same in zip(found, expected, strict=True):
             assert (one.votes, one.kind, one.example) == (same.votes, same.kind, same.example)
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as some
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
 from core.specs.draft import (
+    EVALUATED,
     data_of,
     drop_draft,
     keep_draft,
     list_drafts,
     parse_seeds,
-    problems,
     read_draft,
     seeds_text,
     sources_of,
@@ -24,6 +24,7 @@ from core.specs.draft import (
     with_value,
     with_variant_rows,
 )
+from core.specs.draft_problems import problems
 from core.specs.spec import checked_spec
 from core.specs.templates import TEMPLATES, copy_of, from_template
 from core.yaml_text import parse_yaml
@@ -126,6 +127,11 @@ def test_a_mistake_is_shown_at_its_key_and_nothing_is_lost(root: Path) -> None:
     assert "+mini-arc" in parse_yaml(text_with(TEXT, wrong), "")["variants"]
     (one,) = problems(root, with_sources(data, None, [{"source": "toyy"}]))
     assert one.sentence == "There is no source 'toyy'. Did you mean 'toy'?"
+    (one,) = problems(root, with_sources(data, EVALUATED, [{"source": "mini-arcs"}]))
+    assert one.key == "evaluation.sources" and one.sentence.endswith("Did you mean 'mini-arc'?")
+    assert problems(root, with_sources(data, None, [{"source": "mini-arc"}])) == []  # it can be imported
+    (one,) = problems(root, with_value(data, ("train_seeds",), "0-2, x"))
+    assert one.key == "train_seeds" and one.sentence.startswith("'x' is no seed.")
     assert problems(root, with_sources(data, None, [{"source": "reversed:demos:toy"}])) == []
     (one,) = problems(root, with_sources(data, None, [{"source": "drawn:reversed:toy"}]))
     assert one.key == "sources" and "goes with no other prefix" in one.sentence

@@ -25,7 +25,10 @@ class Deck extends DeckView {
     this.offered = null;
     this.marked = 0; // the card of the gallery that keys act on, by its place in the queue
     this.flags = new Map();
-    this.disputed = new Set();
+    this.disputed = new Map(); // what people said of the tasks on which they differ
+    this.notes = new Map();
+    this.again = [];
+    this.passed = new Map(); // what was decided in this second pass, while all earlier flags are hidden
     this.times = [];
     const address = new URL(window.location.href).searchParams;
     this.page = address.has("gallery") ? Math.max(0, Number.parseInt(address.get("gallery"), 10) - 1 || 0) : null;
@@ -50,7 +53,9 @@ class Deck extends DeckView {
     if (data.unknown && !this.said) this.notice(data.unknown);
     this.said = true;
     if (data.found && data.found.text === this.sought && data.source === this.source) this.offer(data.found);
+    this.fillKinds();
     if (data.tasks_url !== this.tasksUrl) this.load(data);
+    else if (data.flag !== this.flag && this.tasks.size) this.takeFlags(data, null);
     else this.askForSuggestions();
     this.outbox.flush();
     this.showSaved();
@@ -61,6 +66,7 @@ class Deck extends DeckView {
     this.attempt += 1;
     const source = this.wanted ?? this.data.source;
     this.setState("message", { attempt: this.attempt, source, boxes: news.boxes ?? {}, suggest: this.asked ?? null,
+      flag: this.wantedFlag ?? this.data.flag,
       find: this.offered === this.sought ? null : this.sought });
   }
 
@@ -114,11 +120,7 @@ class Deck extends DeckView {
     this.source = data.source;
     this.frame.dataset.source = data.source;
     this.tasks = new Map(listed.map((task) => [task.id, withSizes(task)]));
-    this.flags = new Map(Object.entries(data.flags));
-    this.disputed = new Set(data.disputed);
-    for (const actions of Object.values(this.outbox.boxes)) {
-      for (const [, , source, task, value] of actions) if (source === this.source) this.setFlag(task, value);
-    }
+    this.readFlags(data);
     const memory = this.remembered();
     this.history = memory.history ?? [];
     // The address lags behind fast keys; after a reload this tab knows better where it was.
@@ -142,6 +144,39 @@ class Deck extends DeckView {
     this.frame.dataset.loaded = String(Math.round(performance.now() - began));
   }
 
+  /** The flags of one kind, with those that are still under way. */
+  readFlags(data) {
+    this.flag = data.flag;
+    this.flags = new Map(Object.entries(data.flags));
+    this.notes = new Map(Object.entries(data.notes));
+    this.disputed = new Map(Object.entries(data.disputed));
+    this.again = data.again;
+    this.passed = new Map();
+    for (const actions of Object.values(this.outbox.boxes)) {
+      for (const [, , source, task, value, flag = REVERSIBLE] of actions) {
+        if (source === this.source && flag === this.flag) this.setFlag(task, value);
+      }
+    }
+    this.text("question", `${this.flag[0].toUpperCase()}${this.flag.slice(1)}?`);
+  }
+
+  /** Go on with another kind of flag, of the same tasks. */
+  takeFlags(data, start) {
+    this.readFlags(data);
+    this.history = this.remembered().history ?? [];
+    this.fillFilters();
+    this.enqueue(start);
+  }
+
+  /** In a second pass nothing shows what was said before. */
+  get isBlind() {
+    return this.view.show === "second pass";
+  }
+
+  shownFlag(id) {
+    return this.isBlind ? this.passed.get(id) : this.flags.get(id);
+  }
+
   // ------------------------------------------------------------------ the queue
 
   /** Fix the queue by the filter now, so that it does not move while one works through it. */
@@ -149,7 +184,8 @@ class Deck extends DeckView {
     const waits = this.view.show === "suggested" && this.isJudging;
     this.start = start;
     this.aside = null;
-    this.queue = waits ? [] : queued([...this.tasks.values()], this.view, this.flags, this.disputed, start);
+    this.queue = waits ? [] : queued([...this.tasks.values()], this.view, this.flags, this.disputed, this.again,
+      start);
     this.index = Math.max(0, this.queue.indexOf(start));
     this.show();
   }
@@ -193,7 +229,7 @@ class Deck extends DeckView {
     if (this.page !== null) return this.decideInGallery(value);
     const task = this.current;
     if (!task || this.isRefused()) return;
-    this.history.push([task.id, value, this.flags.get(task.id) ?? "none", this.aside !== null]);
+    this.history.push([task.id, value, this.flags.get(task.id) ?? "none", this.aside !== null, this.isBlind]);
     this.history = this.history.slice(-REMEMBERED);
     this.times.push(performance.now());
     this.send("flag", task.id, value);
@@ -219,8 +255,12 @@ class Deck extends DeckView {
   undo() {
     const last = this.isRefused() ? null : this.history.pop();
     if (!last) return;
-    const [id, , before, wasAside] = last;
+    const [id, , before, wasAside, wasBlind] = last;
     this.times.pop();
+    if (wasBlind) { // the second judgement goes, the first one holds again
+      this.outbox.push("undo", this.source, id, "none", this.flag, "", true);
+      this.passed.delete(id);
+    }
     this.send("undo", id, before);
     if (this.page !== null && this.queue.includes(id)) this.mark(this.queue.indexOf(id));
     else if (wasAside) this.lookUp(id);
@@ -235,8 +275,45 @@ class Deck extends DeckView {
 
   send(action, id, value) {
     this.setFlag(id, value);
-    this.outbox.push(action, this.source, id, value);
-    this.otherTabs?.postMessage([this.source, id, value]);
+    if (this.isBlind && action === "flag") this.passed.set(id, value);
+    const note = action === "flag" && !this.isBlind ? this.notes.get(id) ?? "" : "";
+    this.outbox.push(action, this.source, id, value, this.flag, note, this.isBlind && action === "flag");
+    this.otherTabs?.postMessage([this.source, id, value, this.flag]);
+  }
+
+  /** Open the field of the note; what is kept there goes with the flag, or with the next one. */
+  startNote() {
+    if (!this.current || this.isBlind || this.page !== null || this.isRefused()) return;
+    const field = this.part('[data-choice="note"]');
+    field.hidden = false;
+    field.value = this.notes.get(this.current.id) ?? "";
+    field.focus();
+  }
+
+  keepNote(keep) {
+    const field = this.part('[data-choice="note"]');
+    const task = this.current;
+    field.hidden = true;
+    field.blur();
+    if (!keep || !task) return;
+    this.notes.set(task.id, field.value.trim());
+    const value = this.flags.get(task.id);
+    if (value) this.send("flag", task.id, value);
+    this.show();
+  }
+
+  /** Choose a kind of flag, or begin a new one by its name. */
+  chooseKind(text) {
+    const name = text.trim().toLowerCase().replace(/[^a-z0-9 _-]/g, "");
+    this.wantedFlag = /^[a-z0-9]/.test(name) ? name : REVERSIBLE;
+    this.tell({});
+  }
+
+  fillKinds() {
+    const kinds = [...new Set([...this.data.kinds, this.data.flag])];
+    this.part("#arc-deck-kinds").replaceChildren(...kinds.map((name) => new Option(name, name)));
+    const field = this.part('[data-choice="flag"]');
+    if (!field.matches(":focus")) field.value = this.wantedFlag ?? this.data.flag;
   }
 
   setFlag(id, value) {
@@ -244,10 +321,15 @@ class Deck extends DeckView {
     else this.flags.set(id, value);
   }
 
+  get memoryKey() {
+    const kind = this.flag === REVERSIBLE ? "" : `/${this.flag}`;
+    return `arc-deck/${this.data.project}/${this.source}${kind}`;
+  }
+
   /** What this tab remembers of a source over a reload: the last decisions and the task on the screen. */
   remembered() {
     try {
-      return JSON.parse(sessionStorage.getItem(`arc-deck/${this.data.project}/${this.source}`)) ?? {};
+      return JSON.parse(sessionStorage.getItem(this.memoryKey)) ?? {};
     } catch {
       return {};
     }
@@ -256,7 +338,7 @@ class Deck extends DeckView {
   remember() {
     const memory = { history: this.history, task: this.queue[this.index], aside: this.aside };
     try {
-      sessionStorage.setItem(`arc-deck/${this.data.project}/${this.source}`, JSON.stringify(memory));
+      sessionStorage.setItem(this.memoryKey, JSON.stringify(memory));
     } catch {
       this.history = this.history.slice(-10);
     }
@@ -277,11 +359,15 @@ class Deck extends DeckView {
     for (const what of ["show", "side", "order"]) {
       this.part(`[data-choice="${what}"]`).addEventListener("change", (event) => this.choose(what, event));
     }
+    this.part('[data-choice="flag"]').addEventListener("change", (event) => {
+      this.chooseKind(event.target.value);
+      event.target.blur();
+    });
     this.part('[data-choice="search"]').addEventListener("input", (event) => this.search(event.target.value, false));
     if (typeof BroadcastChannel === "undefined") return;
     this.otherTabs = new BroadcastChannel(`arc-deck/${project}`);
-    this.otherTabs.onmessage = ({ data: [source, id, value] }) => {
-      if (source !== this.source) return;
+    this.otherTabs.onmessage = ({ data: [source, id, value, flag = REVERSIBLE] }) => {
+      if (source !== this.source || flag !== this.flag) return;
       this.setFlag(id, value);
       this.show();
     };
@@ -292,6 +378,10 @@ class Deck extends DeckView {
     const [origin] = event.composedPath();
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (origin.matches?.("input, textarea, select, [contenteditable]")) {
+      if (origin.dataset.choice === "note" && (key === "Enter" || key === "Escape")) {
+        event.stopPropagation();
+        return this.keepNote(key === "Enter");
+      }
       if (key === "Enter" && origin.dataset.choice === "search") this.search(origin.value, true);
       // While nothing was found the keys stay in the box: they would flag the task that is still shown.
       if (key === "Escape" || (key === "Enter" && !origin.classList.contains("nothing"))) origin.blur();
@@ -303,7 +393,7 @@ class Deck extends DeckView {
       event.stopPropagation();
       return;
     }
-    const names = { u: "undo", j: "next", ArrowRight: "next", k: "back", ArrowLeft: "back", d: "digits", g: "gallery",
+    const names = { u: "undo", j: "next", ArrowRight: "next", k: "back", ArrowLeft: "back", n: "note", d: "digits", g: "gallery",
       "?": "help", "/": "search", Escape: "close", f: "yes", x: "no", s: "unsure" };
     const name = names[key];
     if (!name) return;
@@ -331,6 +421,7 @@ class Deck extends DeckView {
     const step = { next: 1, back: -1 }[name];
     if (name in VALUES) this.decide(name);
     else if (name === "undo") this.undo();
+    else if (name === "note") this.startNote();
     else if (step && this.page !== null) this.turn(step);
     else if (step) this.go(step);
     else if (name === "digits") this.toggleDigits();
@@ -469,7 +560,7 @@ class Deck extends DeckView {
       if (!this.frame.isConnected || window.location.pathname !== pathname) return;
       const address = new URL(window.location.href);
       const { show, side, order } = this.view;
-      const parts = { source: this.source, show, task: this.current?.id,
+      const parts = { source: this.source, flag: this.flag === REVERSIBLE ? undefined : this.flag, show, task: this.current?.id,
         side: side === "any" ? undefined : side, order: order === "id" ? undefined : order,
         digits: this.view.digits ? "1" : undefined, gallery: this.page === null ? undefined : String(this.page + 1) };
       for (const [name, value] of Object.entries(parts)) {

@@ -37,9 +37,9 @@ class Outbox {
     return Object.values(this.boxes).reduce((sum, actions) => sum + actions.length, 0);
   }
 
-  push(action, source, task, value) {
+  push(...action) {
     this.last += 1;
-    (this.boxes[this.nonce] ??= []).push([this.last, action, source, task, value]);
+    (this.boxes[this.nonce] ??= []).push([this.last, ...action]);
     this.store(this.nonce, this.boxes[this.nonce]);
     this.changed();
     this.flush();

@@ -8,6 +8,7 @@ const FILTERS = {
   no: (task, flags) => flags.get(task.id) === "no",
   unsure: (task, flags) => flags.get(task.id) === "unsure",
   disagreements: (task, flags, disputed) => disputed.has(task.id),
+  "second pass": (task, flags, disputed, again) => again.includes(task.id), // earlier judgements are hidden
   suggested: (task, flags) => task.suggestion && !flags.get(task.id), // most doubtful first
 };
 const SIDES = { any: "any size", 5: "up to 5×5", 10: "up to 10×10", 15: "up to 15×15", 20: "up to 20×20" };
@@ -23,11 +24,12 @@ function withSizes(task) {
 }
 
 /** The ids of the tasks that a view shows, in its order; `start` is among them whatever the filter. */
-function queued(tasks, view, flags, disputed, start) {
+function queued(tasks, view, flags, disputed, again, start) {
   const bound = view.side === "any" ? Infinity : Number(view.side);
   const chosen = tasks.filter((task) => task.id === start
-    || (task.side <= bound && FILTERS[view.show](task, flags, disputed)));
-  if (view.order !== "id") chosen.sort((a, b) => (view.order === "smallest" ? a.cells - b.cells : b.cells - a.cells));
+    || (task.side <= bound && FILTERS[view.show](task, flags, disputed, again)));
+  if (view.show === "second pass") chosen.sort((a, b) => again.indexOf(a.id) - again.indexOf(b.id));
+  else if (view.order !== "id") chosen.sort((a, b) => (view.order === "smallest" ? a.cells - b.cells : b.cells - a.cells));
   else if (view.show === "suggested") chosen.sort((a, b) => (a.suggestion?.rank ?? -1) - (b.suggestion?.rank ?? -1));
   return chosen.map((task) => task.id);
 }

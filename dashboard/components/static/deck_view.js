@@ -8,9 +8,10 @@ const VALUES = {
 };
 const KEYS = [
   ["F", "reversible: yes"], ["X", "reversible: no"], ["S", "unsure"], ["U", "undo"], ["J  →", "next"], ["K  ←", "back"],
-  ["D", "digits"], ["/", "search by id; the place in the queue stays"], ["G", "gallery: J K turn its pages,"],
+  ["N", "a note: it goes with the flag"], ["D", "digits"], ["/", "search by id; the place in the queue stays"], ["G", "gallery: J K turn its pages,"],
   ["← ↑ ↓ →", "mark a card there; F X S flag it,"], ["Enter", "opens it"], ["?", "this help"], ["Esc", "close, or back to the queue"],
 ];
+const REVERSIBLE = "reversible";
 const PER_PAGE = 100;
 const LONGEST_PAUSE_MS = 30000;
 const SILENT_SAVING_MS = 700;
@@ -19,6 +20,8 @@ const FRAME = `
   <label class="choice"><span>source</span><select data-choice="source"></select></label>
   <label class="choice"><span>show</span><select data-choice="show"></select></label>
   <select data-choice="side" aria-label="size of the grids"></select><select data-choice="order" aria-label="order"></select>
+  <input type="text" data-choice="flag" list="arc-deck-kinds" aria-label="kind of flag" spellcheck="false" maxlength="40">
+  <datalist id="arc-deck-kinds"></datalist>
   <input type="search" data-choice="search" placeholder="task id" aria-label="search by id" spellcheck="false">
   <div class="progress"><div class="numbers"><b data-text="done"></b><span data-text="rate"></span><span data-text="left"></span></div>
     <div class="bar"><i></i></div></div>
@@ -29,6 +32,7 @@ const FRAME = `
 <p class="notice" role="status" hidden></p>
 <main>
   <div class="title"><code data-text="id"></code><span class="flag" data-text="flag"></span><span class="note" data-text="note"></span>
+    <input data-choice="note" aria-label="note" placeholder="note, Enter keeps it" maxlength="400" hidden>
     <span class="place" data-text="place"></span></div>
   <div class="panels">
     <section class="panel" data-panel="forwards"><h3>forwards</h3><div class="pairs"></div></section>
@@ -40,10 +44,10 @@ const FRAME = `
 <div class="end" hidden></div>
 <footer>
   <div class="answers">
-    <b>Reversible?</b>
+    <b data-text="question">Reversible?</b>
     <button data-do="yes"><kbd>F</kbd>yes</button><button data-do="no"><kbd>X</kbd>no</button><button data-do="unsure"><kbd>S</kbd>unsure</button>
     <span class="gap"></span>
-    <button data-do="undo"><kbd>U</kbd>undo</button><button data-do="back"><kbd>K</kbd>back</button><button data-do="next"><kbd>J</kbd>next</button>
+    <button data-do="undo"><kbd>U</kbd>undo</button><button data-do="note"><kbd>N</kbd>note</button><button data-do="back"><kbd>K</kbd>back</button><button data-do="next"><kbd>J</kbd>next</button>
   </div>
   <div class="last"><span>last ten</span><div class="strip"></div></div>
 </footer>
@@ -98,14 +102,18 @@ class DeckView {
   }
 
   showTask(task) {
-    const value = this.flags.get(task.id);
+    const value = this.shownFlag(task.id);
     this.text("id", task.id);
-    this.text("flag", value ? `${VALUES[value].mark} ${VALUES[value].label}` : "not reviewed");
+    const disputed = this.isBlind ? undefined : this.disputed.get(task.id);
+    const label = value ? `${VALUES[value].mark} ${VALUES[value].label}` : this.isBlind ? "judge it anew" : "not reviewed";
+    this.text("flag", disputed ? `${label} (${disputed})` : label);
     this.part(".flag").dataset.value = value ?? "";
-    this.text("note", task.more ? `${task.more} more pairs in the pool` : "");
+    const note = this.isBlind ? "" : this.notes.get(task.id) ?? "";
+    this.text("note", [note, task.more ? `${task.more} more pairs in the pool` : ""].filter(Boolean).join(" · "));
     const place = this.index < this.queue.length ? `${this.index + 1} of ${this.queue.length} in “${this.view.show}”` : "the end";
     this.text("place", this.aside === null ? place : `looked up: J goes back to ${place}`);
-    this.text("suggestion", this.isJudging ? "judging …" : suggestionText(task.suggestion));
+    const silent = this.isBlind || this.flag !== REVERSIBLE;
+    this.text("suggestion", silent ? "" : this.isJudging ? "judging …" : suggestionText(task.suggestion));
     const turned = task.pairs.map(([input, output]) => [output, input]);
     const space = this.part(".panel .pairs");
     const fitting = largestCell(task.pairs, space.clientWidth, space.clientHeight);
@@ -190,7 +198,7 @@ class DeckView {
   /** The last ten decisions, latest first; cards that stay are not drawn again. */
   showLast() {
     const cards = new Map();
-    for (const [id, value] of this.history.slice(-10).reverse()) {
+    for (const [id, value] of this.history.filter((one) => !this.isBlind || one[4]).slice(-10).reverse()) {
       const key = `${this.source}/${id}/${value}`;
       cards.set(key, this.lastCards.get(key) ?? this.lastCard(id, value));
     }
@@ -229,7 +237,8 @@ class DeckView {
     const card = document.createElement("button");
     card.className = marked ? "card marked" : "card";
     card.dataset.open = task.id;
-    card.dataset.value = this.flags.get(task.id) ?? "";
+    const value = this.shownFlag(task.id);
+    card.dataset.value = value ?? "";
     const [input, output] = task.pairs[0].map((grid) => {
       const canvas = document.createElement("canvas");
       if (grid) drawThumbnail(canvas, grid, 56);
@@ -237,7 +246,6 @@ class DeckView {
     });
     const grids = document.createElement("div");
     grids.append(input, "→", output);
-    const value = this.flags.get(task.id);
     const label = Object.assign(document.createElement("code"), { textContent: task.id });
     if (value) {
       label.append(Object.assign(document.createElement("span"), { textContent: ` ${VALUES[value].mark}` }));

@@ -24,6 +24,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
     if (chosen?.href) event.preventDefault();
     if (chosen) setTriggerValue("picked", chosen.dataset.pick);
     const cell = event.target.closest("canvas") && cellAt(event, data.map);
+    if (event.target.dataset.save) savePicture(box, event.target.dataset.save);
     if (cell) setTriggerValue("picked", { task: data.map.tasks[cell.column], run: cell.row });
   };
   box.onmousemove = (event) => {
@@ -73,6 +74,37 @@ function colour(right, attempts, [never, rarely, often, always]) {
   const share = right / attempts;
   const [from, to] = [rarely, often].map((rgba) => rgba.match(/[\d.]+/g).map(Number));
   return `rgba(${from.map((value, at) => value + share * (to[at] - value)).join(",")})`;
+}
+
+/** The map with the names of its variants as a PNG, in the colours of the page. */
+function savePicture(box, name) {
+  const [map, names] = [box.querySelector("canvas"), [...box.querySelectorAll(".names div")]];
+  const area = map.getBoundingClientRect();
+  const style = getComputedStyle(box);
+  const [scale, left, rim] = [3, Math.ceil(Math.max(...names.map((one) => one.getBoundingClientRect().width))), 8];
+  const picture = document.createElement("canvas");
+  picture.width = scale * (left + area.width + 3 * rim);
+  picture.height = scale * (area.height + 2 * rim);
+  const pen = picture.getContext("2d");
+  pen.scale(scale, scale);
+  pen.fillStyle = style.getPropertyValue("--st-background-color") || "white";
+  pen.fillRect(0, 0, picture.width, picture.height);
+  pen.imageSmoothingEnabled = false;
+  pen.drawImage(map, left + 2 * rim, rim, area.width, area.height);
+  pen.font = `12px ${style.fontFamily}`;
+  pen.textBaseline = "middle";
+  for (const one of names) {
+    const place = one.getBoundingClientRect();
+    const middle = rim + place.top - area.top + place.height / 2;
+    pen.fillStyle = one.querySelector(".dot").style.background;
+    pen.beginPath();
+    pen.arc(rim + 5, middle, 5, 0, 7);
+    pen.fill();
+    pen.fillStyle = style.color;
+    pen.fillText(one.textContent, rim + 16, middle);
+  }
+  const link = Object.assign(document.createElement("a"), { download: name, href: picture.toDataURL("image/png") });
+  link.click();
 }
 
 function cellAt(event, map) {
