@@ -18,8 +18,7 @@ from core.spread.intervals import known, mean_and_variance
 from core.spread.likelihood import reml
 from core.spread.planned_tables import RunNoise
 from core.spread.planning import std_interval
-from core.spread.resolution import freedom_of_counts
-from core.spread.variances import BorrowedNoise, pooled_noise
+from core.spread.variances import BorrowedNoise, freedom_of_counts, pooled_noise
 
 ALL_VARIANTS = "(all)"
 OF_RUN_MEANS = " of run means"

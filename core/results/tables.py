@@ -11,8 +11,8 @@ import numpy as np
 from core.errors import UserError
 from core.results.loading import SHARE, Floats, Scores
 from core.scoring.metrics import check_for_search, output_metric, parse_metric, task_values
-from core.spread.resolution import Resolution, resolution_of
 from core.spread.scopes import run_means, summarize_scope
+from core.spread.variances import Resolution, resolution_of
 
 COUNTED = ("pass_n", "found", "vote_k", "rescored_k", "expected_vote_k", "any_correct_size")
 """Families of metrics that say yes or no of every test output."""

@@ -11,8 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from core.seeds import generator
-from core.spread.resolution import Resolution
-from core.spread.variances import judged_variances
+from core.spread.variances import Resolution, judged_variances
 from core.spread.verdict import critical_against
 
 TABLES = 10_000

@@ -14,8 +14,7 @@ import numpy as np
 
 from core.scoring.metrics import Floats
 from core.seeds import generator
-from core.spread.resolution import UNDECIDED, Resolution
-from core.spread.variances import largest_variance
+from core.spread.variances import UNDECIDED, Resolution, largest_variance
 from core.spread.verdict import critical_against
 
 TABLES = 10_000

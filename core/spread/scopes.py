@@ -14,7 +14,7 @@ import numpy as np
 from core.errors import UserError
 from core.scoring.metrics import Floats
 from core.spread.intervals import SCOPES, Estimate, Summary, mean_and_variance, share_interval
-from core.spread.resolution import Resolution
+from core.spread.variances import Resolution
 
 Runs = Sequence[Any]
 """Runs of one variant: each a sequence of evaluations, each a number or an array of one number per task."""

@@ -28,8 +28,7 @@ from core.spread.distributions import (
 )
 from core.spread.intervals import ROUNDING, known, mean_and_variance
 from core.spread.letters import grouping_letters
-from core.spread.resolution import Resolution, resolution_of
-from core.spread.variances import BorrowedNoise, judged_variances, pooled_noise
+from core.spread.variances import BorrowedNoise, Resolution, judged_variances, pooled_noise, resolution_of
 
 BETTER, WORSE, CANNOT_TELL = "better", "worse", "cannot tell"
 OTHERS_SHARE = 0.5

@@ -7,10 +7,9 @@ from scipy import stats
 from core.seeds import generator
 from core.spread.planned_tables import RunNoise
 from core.spread.planning import noise_interval, runs_needed
-from core.spread.resolution import Resolution
 from core.spread.scopes import summarize_scope
 from core.spread.second_opinions import paired_tasks, probability_of_improvement
-from core.spread.variances import BorrowedNoise
+from core.spread.variances import BorrowedNoise, Resolution
 from core.spread.verdict import judge
 
 
