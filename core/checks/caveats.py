@@ -6,7 +6,6 @@ In come scores and the records of runs, out come plain sentences.
 from itertools import pairwise
 from pathlib import Path
 
-from core.checks.leak_warnings import facts
 from core.experiments.experiment import known_folder
 from core.experiments.looks import looks_of
 from core.results.loading import Scores
@@ -37,7 +36,7 @@ def honest_sentence(root: Path, scores: Scores) -> str:
     parts = [evaluated_sentence(scores)]
     parts += [f"base model {name}" for name in dict.fromkeys(filter(None, models))]
     parts += [f"{name} training" for name in dict.fromkeys(filter(None, methods))]
-    return " ".join([", ".join(parts) + ".", *facts(root, scores.experiment.name)])
+    return ", ".join(parts) + "."
 
 
 def warnings(scores: Scores, metric: str, scope: str = "recipe") -> list[str]:
@@ -102,8 +101,8 @@ def _few_runs(scores: Scores) -> list[str]:
         ]
     if counts and min(counts) == 2:
         return [
-            "With 2 runs the 95 % interval of a mean reaches 9 standard deviations to either side: add"
-            " train seeds"
+            "2 runs hardly tell how much trainings vary: the 95 % interval of a mean reaches 9 times their"
+            " std to either side. Add train seeds"
         ]
     return []
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from core.checks import caveats
 from core.checks.alarms import alarm_sentences, check_records
-from core.checks.leak_warnings import seen_labels
+from core.checks.leak_warnings import facts, seen_labels
 from core.experiments.experiment import known_folder, recorded_seen
 from core.experiments.listing import list_runs
 from core.preflight import planning
@@ -76,7 +76,7 @@ def lab_note(root: Path, name: str, aggregation: str = "by_task", scope: str = "
     parts = [
         f"<h1>{_text(question)}</h1>",
         _paragraph(f"Experiment {name}, written on {time.strftime('%Y-%m-%d %H:%M %Z')}."),
-        _paragraph(caveats.honest_sentence(root, scores)),
+        _paragraph(" ".join([caveats.honest_sentence(root, scores), *facts(root, name)])),
         *(f'<p class="careful">{_text(one)}</p>' for one in _cautions(root, scores, runs)),
         *_conclusion(root, scores),
         *_results(root, scores, aggregation, scope),
