@@ -25,7 +25,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 log = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parents[2] / "data" / "models"
-"""Where the models lie that come with the project; a project folder elsewhere finds them too."""
+SHIPPED_NAMES = ("arc-pair", "arc-tiny")
+"""The models that come with the project, and where they lie: a project folder elsewhere finds them too, and
+no other that lies beside them."""
 
 
 class ModelConfig(Record):
@@ -40,7 +42,8 @@ def model_location(root: Path, name: str) -> str:
 
     Raises `UserError` where a name that looks local has no folder, or its folder is not usable.
     """
-    for folder in (root / "data" / "models" / name, root / name, SHIPPED / name):
+    folders = [root / "data" / "models" / name, root / name]
+    for folder in [*folders, SHIPPED / name] if name in SHIPPED_NAMES else folders:
         if folder.is_dir():
             check_model_folder(folder)
             return str(folder)

@@ -200,6 +200,9 @@ def test_a_shipped_model_is_found_from_any_project_folder(
     own = tmp_path / "project" / "data" / "models" / "arc-tiny"
     shutil.copytree(model_folder, own)
     assert model_location(tmp_path / "project", "arc-tiny") == str(own), "a model of one's own comes first"
+    shutil.copytree(model_folder, tmp_path / "shipped" / "made-here")
+    with pytest.raises(UserError, match="no base model 'made-here'"):
+        model_location(tmp_path / "project", "made-here")
 
 
 def adapter_of(model_folder: Path, seed: int, **lora: Any) -> dict[str, torch.Tensor]:
