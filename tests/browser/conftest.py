@@ -20,12 +20,12 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect, sync_playwright
 
 from core.curation.flags import flags_path
 from core.importing.import_source import import_bundle
 from core.synthetic.experiments import make_experiment
-from tests.patience import patience
+from tests.patience import patience, wait_for
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -100,6 +100,18 @@ class Dashboard:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(10)
+
+
+def wait_to_see(condition: Callable[[], bool]) -> None:
+    """Look at the page until the condition holds; a look at a part that is just drawn anew is repeated."""
+
+    def looked() -> bool:
+        try:
+            return condition()
+        except Error:
+            return False
+
+    wait_for(looked, PATIENCE_MS / 1000)
 
 
 @contextmanager

@@ -13,11 +13,12 @@ from core.results.curves import solved
 from core.results.differences import task_differences
 from core.results.loading import load_scores
 from core.synthetic.experiments import SKILLS
-from tests.browser.conftest import NAME, Dashboard
+from tests.browser.conftest import NAME, Dashboard, wait_to_see
 
 pytestmark = pytest.mark.browser
 
 A, B = "plain", "twice-as-long"
+BLUE, VERMILION = (0, 114, 178), (213, 94, 0)
 
 
 def pixels(part: Locator) -> set[tuple[int, ...]]:
@@ -34,7 +35,7 @@ def test_compare_names_the_settings_that_differ(page: Page, results: Dashboard) 
     expect(lines).to_have_count(len(found))
     expect(lines.first).to_contain_text(found[0].task_id)
     expect(lines.first).to_contain_text(found[0].words)
-    assert len(pixels(lines.first.locator("img").first)) >= 3
+    wait_to_see(lambda: len(pixels(lines.first.locator("img").first)) >= 3)
     expect(page.locator(".js-plotly-plot .bars path")).to_have_count(len(found))
     expect(page.get_by_text("These checkpoints", exact=True)).to_be_visible()
     expect(page.get_by_text("not the recipes: another training may turn it round").first).to_be_visible()
@@ -66,9 +67,8 @@ def test_tasks_shows_the_answers_of_a_task(page: Page, results: Dashboard) -> No
     canvas = page.locator("canvas")
     expect(canvas).to_be_visible()
     expect(page.get_by_text("40 tasks × 9 runs")).to_be_visible()
-    seen = pixels(canvas)
-    assert (0, 114, 178) in seen, "a task that a run always solved is blue"
-    assert any(red > 180 and blue < 120 for red, _, blue in seen), "sometimes solved is orange"
+    wait_to_see(lambda: BLUE in pixels(canvas))  # a task that a run always solved
+    wait_to_see(lambda: any(red > 180 and blue < 120 for red, _, blue in pixels(canvas)))  # sometimes: orange
     expect(page.locator(".answer-line")).to_have_count(3 * len(SKILLS))
     expect(page.locator(".badge.right").first).to_have_text("right")
 
@@ -82,7 +82,7 @@ def test_tasks_shows_the_answers_of_a_task(page: Page, results: Dashboard) -> No
     expect(page.locator(".mark")).to_have_attribute("style", re.compile("left: 50%"))
     masks = page.locator(".mask")
     expect(masks.first).to_be_visible()
-    assert (213, 94, 0) in pixels(masks.first)
+    wait_to_see(lambda: VERMILION in pixels(masks.first))
 
     page.get_by_role("button", name="≤ 5 cells off").click()
     expect(page.locator(".badge.right")).to_have_count(0)

@@ -5,17 +5,18 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from core.arc.grids import ARC_COLOURS
+from core.arc.grids import ARC_COLOURS, Grid
 from core.curation.flags import all_flags, flags_path
 from core.curation.sources import load_tasks
 from core.importing.import_source import import_bundle
-from tests.browser.conftest import Dashboard, Watch
+from tests.browser.conftest import Dashboard, Watch, wait_to_see
 
 pytestmark = pytest.mark.browser
 
@@ -212,7 +213,7 @@ def test_the_grids_are_painted_cell_by_cell(page: Page, dashboard: Dashboard) ->
             (backwards.nth(2 * pair_index), pair.output),
             (backwards.nth(2 * pair_index + 1), pair.input),
         ):
-            assert painted_cells(canvas.screenshot(), *grid.shape) == grid.tolist()
+            wait_to_see(partial(shows, canvas, grid))
     labels = page.locator('[data-panel="forwards"] figcaption').all_inner_texts()
     assert labels == ["11×5"] * 2 * len(task.pairs)
 
@@ -237,16 +238,20 @@ def test_digits_can_be_read_in_the_largest_grids(page: Page, dashboard: Dashboar
     expect(grid).to_have_css("width", f"{small['width']:g}px")
 
 
-def painted_cells(screenshot: bytes, height: int, width: int) -> list[list[int]]:
-    """The colours that a person sees in the middle of each cell, -1 where it is no ARC colour."""
-    picture = Image.open(io.BytesIO(screenshot)).convert("RGB")
-    seen = {}
-    for y in range(height):
-        for x in range(width):
-            place = (int((x + 0.5) * picture.width / width), int((y + 0.5) * picture.height / height))
-            seen[y, x] = "#{:02X}{:02X}{:02X}".format(*picture.getpixel(place))  # type: ignore[misc]
-    numbers = {colour: index for index, colour in enumerate(ARC_COLOURS)}
-    return [[numbers.get(seen[y, x], -1) for x in range(width)] for y in range(height)]
+def shows(canvas: Locator, grid: Grid) -> bool:
+    """Whether the middle of each cell has its colour on the screen."""
+    picture = Image.open(io.BytesIO(canvas.screenshot())).convert("RGB")
+    height, width = grid.shape
+    return all(
+        "#{:02X}{:02X}{:02X}".format(
+            *picture.getpixel(
+                (int((x + 0.5) * picture.width / width), int((y + 0.5) * picture.height / height))
+            )  # type: ignore[misc]
+        )
+        == ARC_COLOURS[grid[y, x]]
+        for y in range(height)
+        for x in range(width)
+    )
 
 
 def test_a_task_is_found_by_address_by_id_and_in_the_gallery(page: Page, dashboard: Dashboard) -> None:

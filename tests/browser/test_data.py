@@ -19,7 +19,7 @@ from core.prompts.lengths import EMBEDDED, embedded_count, source_lengths
 from core.prompts.templates import PromptSettings
 from core.reversibility.suggestions import judge, suggest
 from core.shares import share_text
-from tests.browser.conftest import Dashboard
+from tests.browser.conftest import Dashboard, wait_to_see
 
 pytestmark = pytest.mark.browser
 
@@ -110,7 +110,7 @@ def test_a_cell_opens_the_leaking_tasks_side_by_side(page: Page, dashboard: Dash
     ]
     pictures = box.locator(".arc-cells img")
     expect(pictures).to_have_count(len(expected))
-    assert [pictured(picture) for picture in pictures.all()] == expected
+    wait_to_see(lambda: [pictured(picture) for picture in pictures.all()] == expected)
     page.reload()
     expect(page.get_by_text("50a16a69")).to_be_visible()
 
@@ -122,11 +122,12 @@ def test_the_draws_are_those_of_a_training_with_that_seed(page: Page, dashboard:
     first = mixture.sample(0)
     drawn = page.locator(".drawn").first
     expect(drawn.locator("code")).to_have_text(first.task_id)
-    assert f"{embedded_count(first, PromptSettings()):,} tokens" in drawn.inner_text()
+    expect(drawn).to_contain_text(f"{embedded_count(first, PromptSettings()):,} tokens")
     expected = [
         grid.tolist() for pair in first.pairs for grid in (pair.input, pair.output) if grid is not None
     ]
-    assert [pictured(picture) for picture in drawn.locator(".arc-cells img").all()] == expected
+    pictures = drawn.locator(".arc-cells img")
+    wait_to_see(lambda: [pictured(picture) for picture in pictures.all()] == expected)
     seed = page.get_by_label("seed")
     seed.fill("6")
     seed.press("Enter")

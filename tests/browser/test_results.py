@@ -13,11 +13,16 @@ from core.results.loading import load_scores
 from core.results.number_format import table_texts
 from core.results.records import result_records
 from core.synthetic.experiments import SKILLS, make_experiment
-from tests.browser.conftest import NAME, Dashboard
+from tests.browser.conftest import NAME, Dashboard, wait_to_see
 
 pytestmark = pytest.mark.browser
 
 RUNS = 3 * len(SKILLS)
+COLOURS = "dots => dots.map(dot => getComputedStyle(dot).fill)"
+PLACES = """dots => dots.map(dot => {
+    const box = dot.getBoundingClientRect();
+    return [Math.round(box.x), Math.round(box.y)];
+})"""
 
 
 def open_results(page: Page, results: Dashboard, query: str = "") -> None:
@@ -66,10 +71,8 @@ def test_the_answer_stands_there_before_anything_is_chosen(page: Page, results: 
 
 def test_the_charts_are_drawn(page: Page, results: Dashboard) -> None:
     open_results(page, results, f"?experiment={NAME}")
-    colours = {dot.evaluate("dot => getComputedStyle(dot).fill") for dot in dots(page).all()}
-    assert len(colours) == len(SKILLS)
-    boxes = [dot.bounding_box() for dot in dots(page).all()]
-    assert len({(round(box["x"]), round(box["y"])) for box in boxes if box}) == RUNS
+    wait_to_see(lambda: len(set(dots(page).evaluate_all(COLOURS))) == len(SKILLS))
+    wait_to_see(lambda: len(set(map(tuple, dots(page).evaluate_all(PLACES)))) == RUNS)
     curves = page.locator(".js-plotly-plot").nth(1)
     expect(curves.locator(".scatterlayer .trace .js-line")).to_have_count(2 * len(SKILLS))
     cells = page.locator("canvas")
