@@ -3,7 +3,8 @@
 import html
 from collections.abc import Mapping, Sequence
 
-from core.preflight.cost import Measured, Size
+from core.preflight.cost import Measured
+from core.preflight.size import Size
 from core.specs.differing_settings import Difference
 from dashboard.components.wording import amount, bytes_in_words, seconds_in_words
 

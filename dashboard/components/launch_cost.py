@@ -11,8 +11,9 @@ from core.checks.leak_warnings import no_leak_sentence, seen_label, seen_sentenc
 from core.launching.launch import leaks_of
 from core.mixing.mixtures import Gate
 from core.plain_files import file_stamp
-from core.preflight.cost import Size, bytes_needed, measured, seconds_needed, seconds_per_task, size_of
+from core.preflight.cost import bytes_needed, measured, seconds_needed, seconds_per_task
 from core.preflight.power import Detectable, detectable
+from core.preflight.size import Size, size_of
 from core.specs.spec import ExperimentSpec
 from dashboard.components.launch_card import costs
 from dashboard.components.leak_notice import seen_notice

@@ -10,7 +10,7 @@ from core.launching import launch as launch_module
 from core.launching.launch import launch
 from core.launching.more_trainings import add_trainings
 from core.monitoring.overview import overview
-from core.preflight.cost import size_of
+from core.preflight.size import size_of
 from core.runs.layout import spec_path
 from core.specs.spec import read_spec
 from tests.specs.tiny import spec_file

@@ -15,7 +15,7 @@ from core.experiments.launched_experiment import LaunchedExperiment
 from core.experiments.listing import list_runs
 from core.launching.launch import prepare
 from core.pipeline.stages import run_stage
-from core.preflight.cost import size_of
+from core.preflight.size import size_of
 from core.runs.done import STAGES, Stage, stages_left
 from core.runs.layout import Run
 from core.runs.progress import progress_of

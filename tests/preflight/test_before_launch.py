@@ -11,16 +11,9 @@ import yaml
 from core.errors import UserError
 from core.launching.launch import runs_of
 from core.preflight.cautions import cautions_of
-from core.preflight.cost import (
-    Measured,
-    Size,
-    bytes_needed,
-    measured,
-    seconds_needed,
-    seconds_per_task,
-    size_of,
-)
+from core.preflight.cost import Measured, bytes_needed, measured, seconds_needed, seconds_per_task
 from core.preflight.missing import needs_of, provide
+from core.preflight.size import Size, size_of
 from core.runs.state import RunState, write_state
 from core.specs.differing_settings import differences
 from core.specs.edit import as_yaml, changed_text, save_spec, stands_in_the_way, write_example
