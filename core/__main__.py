@@ -9,7 +9,20 @@ from typing import NoReturn
 
 import typer
 
-from core.commands import bench, check, data, demo, flags, model, predictions, results, runs, serving, sql
+from core.commands import (
+    bench,
+    check,
+    data,
+    flags,
+    launching,
+    model,
+    predictions,
+    results,
+    runs,
+    serving,
+    spread,
+    sql,
+)
 from core.commands.printing import clean
 from core.commands.typed import as_typed
 from core.errors import UserError, disk_sentence
@@ -26,19 +39,19 @@ app.add_typer(flags.app, name="flags", help="Judgements of tasks: add, list, exp
 app.add_typer(model.app, name="model", help="Base models: make one with random weights, list them.")
 app.add_typer(runs.app, name="runs", help="Runs: list, show, stop, resume, retry, put away.")
 app.add_typer(results.app, name="results", help="Results: mean ± std per variant, import from elsewhere.")
-app.add_typer(results.spread_app, name="spread", help="Where the spread comes from; what verdicts promise.")
+app.add_typer(spread.app, name="spread", help="Where the spread comes from; what verdicts promise.")
 app.add_typer(predictions.app, name="predictions", help="Predictions: the answers to a task by votes.")
 app.add_typer(bench.app, name="bench", help="Measure: how fast, how much memory, against whom.")
-app.command()(runs.launch)
-app.command()(runs.worker)
-app.command()(runs.drive)
-app.command()(runs.run)
-app.command()(results.compare)
-app.command()(results.plan)
+app.command()(launching.launch)
+app.command()(launching.worker)
+app.command()(launching.drive)
+app.command()(launching.run)
+app.command()(spread.compare)
+app.command()(spread.plan)
 app.command()(check.check)
 app.command()(check.rescore)
 app.command()(sql.sql)
-app.command()(demo.demo)
+app.command()(launching.demo)
 app.command()(serving.dashboard)
 
 

@@ -1,11 +1,9 @@
-"""Verbs about runs: `launch`, `worker`, `run`, and `runs list / show / stop / resume / …`."""
+"""Verbs about runs: `runs list / show / stop / resume / …`."""
 
-import sys
 from typing import Annotated
 
 import typer
 
-from core.commands.cluster_options import cluster_options
 from core.commands.printing import (
     HERE,
     AsJson,
@@ -21,157 +19,12 @@ from core.commands.printing import (
     say,
     say_json,
 )
-from core.machine.account import account
-from core.runs.layout import spec_path
 
 app = typer.Typer(no_args_is_help=True)
 
 Of = Annotated[
     list[str] | None, typer.Option("--of", help="Only this run, as VARIANT/SEED; may be repeated.")
 ]
-
-
-@cluster_options
-def launch(
-    spec: Annotated[str, typer.Argument(help="A YAML file, or the name of one in data/experiments.")],
-    wait: Annotated[bool, typer.Option("--wait", help="Stay and show progress until all runs end.")] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Do everything anew, also what another run did in the same way.")
-    ] = False,
-    on: Annotated[
-        str | None,
-        typer.Option(help="Where: local (this machine) or ray (a cluster); else as before."),
-    ] = None,
-    work: Annotated[
-        str | None, typer.Option(help="The kind of work: real, or pretended, which computes nothing.")
-    ] = None,
-    root: Root = HERE,
-    **options: float | str | None,
-) -> None:
-    """Start all runs of an experiment in the background; finished stages are not repeated."""
-    from core.cluster.settings import cluster_of, requested_cluster
-    from core.commands.following import follow
-    from core.launching.launch import launch as launch_spec
-    from core.preflight.cautions import cautions_of
-    from core.specs.spec import find_spec, read_spec
-
-    experiment = read_spec(find_spec(root, spec))
-    cluster = requested_cluster(on, options, before=cluster_of(root, experiment.name))
-    for sentence in cautions_of(root, experiment):
-        say(f"CAUTION: {sentence}", err=True)
-    runs = launch_spec(root, experiment, sys.argv, by=account(), cluster=cluster, fresh_work=fresh, work=work)
-    if wait:
-        if not follow(root, experiment.name):
-            raise typer.Exit(1)
-        return
-    say(f"{len(runs)} runs of '{experiment.name}' go on in the background.")
-    say(f"See them with: python -m core runs list {experiment.name}")
-
-
-def worker(
-    gpus: Annotated[
-        str | None, typer.Option(help="Numbers of the GPUs to use, such as 0,1; all where none are named.")
-    ] = None,
-    stay: Annotated[bool, typer.Option("--stay", help="Wait for more when nothing is left.")] = False,
-    root: Root = HERE,
-) -> None:
-    """Take runs from the queue until nothing is left: one for each GPU, or small ones side by side on a CPU.
-
-    A launch starts one in the background by itself. Ending it (Ctrl-C) ends no run.
-    """
-    import time
-
-    from core.errors import UserError
-    from core.launching.worker import work
-    from core.runs.workers import worker_of
-
-    def report(text: str) -> None:
-        say(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
-
-    if not work(root, report, gpus=gpus, stay=stay):
-        other = worker_of(root)
-        who = f"process {other.pid} on {other.host}" if other is not None else "another process"
-        raise UserError(f"A worker takes the runs of this project already ({who}). One is enough.")
-
-
-def drive(
-    experiment: Experiment,
-    root: Root = HERE,
-) -> None:
-    """Hand the runs of an experiment to its Ray cluster and see them through, in this process.
-
-    A launch starts one in the background by itself.
-    """
-    import time
-
-    from core.cluster.driver import drive as drive_experiment
-    from core.errors import UserError
-
-    def report(text: str) -> None:
-        say(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
-
-    if not drive_experiment(root, experiment, report):
-        raise UserError(f"Another process drives '{experiment}' already. One is enough.")
-
-
-def run(
-    experiment: Experiment,
-    of: Annotated[
-        list[str] | None, typer.Option(help="Only this run, as VARIANT/SEED; may be repeated …")
-    ] = None,
-    stage: Annotated[str | None, typer.Option(help="… and this stage: train, adapt, infer or score.")] = None,
-    shard: Annotated[
-        str | None, typer.Option(help="With --stage infer of one run: only this part, such as 2/4.")
-    ] = None,
-    with_parent: Annotated[
-        bool, typer.Option("--with-parent", help="End when the process that started this one ends.")
-    ] = False,
-    one_gpu: Annotated[
-        bool, typer.Option("--one-gpu", help="Take the first free GPU instead of all GPUs.")
-    ] = False,
-    go_on: Annotated[
-        bool, typer.Option("--go-on", help="Afterwards see that a worker goes on with the queue.")
-    ] = False,
-    root: Root = HERE,
-) -> None:
-    """Work through a launched experiment and show its progress, or do one stage of runs in this process."""
-    from contextlib import nullcontext
-
-    from core.commands.following import follow
-    from core.errors import UserError
-    from core.experiments.launched_experiment import LaunchedExperiment
-    from core.experiments.listing import chosen_runs
-    from core.experiments.small_models import slots_held
-    from core.launching.stop import resume_runs
-    from core.launching.worker import ensure_worker
-    from core.machine.processes import end_with_parent
-    from core.pipeline.kinds_of_work import work_of
-    from core.pipeline.shards import Shard, infer_shard
-    from core.pipeline.stages import run_stage_of
-    from core.runs.done import EVERY_STAGE
-
-    if not spec_path(root, experiment).exists():
-        raise UserError(f"'{experiment}' was never launched. Launch it: python -m core launch {experiment}")
-    if with_parent:
-        end_with_parent()
-    if not of and stage is None:
-        resume_runs(root, experiment)
-        raise typer.Exit(0 if follow(root, experiment) else 1)
-    if not of or stage not in EVERY_STAGE:
-        stages = f"{', '.join(EVERY_STAGE[:-1])} or {EVERY_STAGE[-1]}"
-        raise UserError(f"One stage needs --of VARIANT/SEED and --stage ({stages}).")
-    chosen = chosen_runs(root, experiment, of)
-    # A cluster deals out its machines by itself, and scores are light.
-    free = with_parent or stage == "score"
-    with nullcontext() if free else slots_held(chosen, say, all_gpus=not one_gpu):
-        if shard is not None:
-            launched = LaunchedExperiment.open(root, experiment)
-            done = infer_shard(launched, chosen[0], Shard.parse(shard))
-        else:
-            done = run_stage_of(chosen, stage, work_of(chosen[0]))
-    if go_on:
-        ensure_worker(root)
-    raise typer.Exit(0 if done else 1)
 
 
 @app.command("list")

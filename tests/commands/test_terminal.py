@@ -12,7 +12,7 @@ import typer
 import core.commands
 from core import __main__ as command_line
 from core.commands.printing import clean, print_records, progress_bar, say_json
-from core.commands.results import Aggregation, Scope
+from core.commands.result_options import Aggregation, Scope
 from core.commands.typed import as_typed
 from core.curation.flags import add_flag
 from core.curation.sources import load_tasks

@@ -1,0 +1,99 @@
+"""What verbs about results share: their options, and the scores that these name."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from core.commands.printing import print_leaks
+from core.errors import UserError
+
+if TYPE_CHECKING:
+    from core.results.loading import Scores
+
+
+class ShowFirst(TyperGroup):
+    """A group whose first verb may be left out: `results demo` is `results show demo`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """What typer makes of the arguments, with `show` before them where no verb stands."""
+        if args and args[0] not in self.commands and args[0] != "--help":
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+class Scope(StrEnum):
+    """Over what a spread generalises."""
+
+    checkpoint = "checkpoint"
+    recipe = "recipe"
+    new_tasks = "new_tasks"
+
+
+class By(StrEnum):
+    """How the evaluated tasks are parted."""
+
+    source = "source"
+    concept = "concept"
+    size = "size"
+
+
+class Aggregation(StrEnum):
+    """How outputs become one number."""
+
+    by_task = "by_task"
+    by_output = "by_output"
+    all_outputs = "all_outputs"
+
+
+Metrics = Annotated[
+    list[str] | None, typer.Option("--metric", help="A metric such as vote_2; repeat for more.")
+]
+Form = Annotated[Aggregation, typer.Option(help="How the outputs of a task are counted.")]
+
+
+def _level(value: float) -> float:
+    if not 0.5 <= value <= 0.9999:  # also what is no number
+        raise UserError(f"--level {value:g} is no level of an interval. Give one from 0.5 to 0.9999.")
+    return value
+
+
+Level = Annotated[float, typer.Option(help="Level of the intervals, 0.5 to 0.9999.", callback=_level)]
+NoiseOf = Annotated[
+    str | None,
+    typer.Option(help="Judge with the noise between the runs of this experiment, as single runs have none."),
+]
+Beside = Annotated[
+    str | None,
+    typer.Option(
+        "--with",
+        help="Judge the variants of this experiment in the same table, where it was evaluated alike.",
+    ),
+]
+Parted = Annotated[By | None, typer.Option(help="Results of each source, concept or size of tasks apart.")]
+
+
+def opened(
+    root: Path, experiment: str, metrics: list[str] | None, beside: str | None = None
+) -> tuple["Scores", list[str]]:
+    """The scores of an experiment, those of another one beside them, and the metrics asked for, else those of
+    its spec."""
+    from core.results.joined import joined
+    from core.results.loading import load_scores
+    from core.results.tables import with_evaluations
+
+    scores = with_evaluations(load_scores(root, experiment))
+    print_leaks(root, experiment, noted=True)
+    if beside is not None:
+        scores = joined(root, scores, load_scores(root, beside))
+        print_leaks(root, beside)
+    return scores, metrics or list(scores.experiment.metrics)
+
+
+def lender_of(root: Path, name: str | None) -> "Scores | None":
+    """The experiment whose noise is borrowed."""
+    from core.results.loading import load_scores
+
+    return None if name is None else load_scores(root, name)
