@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from core.arc.tasks import Task
-from core.inference.predict import Evaluation, Job, answer, questions_of
+from core.inference.predict import Job, answer, questions_of
+from core.inference.prediction_parts import Evaluation
 from core.inference.settings import InferenceSettings
 from core.prompts.encoders import GridEncoding
 from core.prompts.templates import PromptSettings

@@ -19,7 +19,7 @@ from core.arc.grids import Grid, same_grid
 from core.arc.tasks import Task
 from core.errors import UserError
 from core.inference.attempts import draw_view
-from core.inference.predict import Evaluation, Report, predictions_path
+from core.inference.prediction_parts import Evaluation, Report, predictions_path
 from core.inference.requests import Engine, Request
 from core.prompts.shortening import fitted_prompt
 from core.prompts.templates import answer_tokens

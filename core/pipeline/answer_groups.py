@@ -17,7 +17,8 @@ import pyarrow as pa
 from core.arc.tasks import Task
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.experiments.provenance import add_to_record
-from core.inference.predict import Job, answer, predictions_path
+from core.inference.predict import Job, answer
+from core.inference.prediction_parts import predictions_path
 from core.inference.requests import Engine
 from core.pipeline.adapt import base_of, forget_weights, settings_of, weights_of
 from core.pipeline.shared_engine import evaluation_of

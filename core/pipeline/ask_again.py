@@ -15,7 +15,8 @@ from typing import Any
 from core.arc.tasks import Task
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.inference.engines import open_engine
-from core.inference.predict import Evaluation, Job, answer, predictions_path
+from core.inference.predict import Job, answer
+from core.inference.prediction_parts import Evaluation, predictions_path
 from core.inference.requests import Engine
 from core.inference.rescore import rescore
 from core.pipeline.answer_groups import asked_again, engines_of

@@ -17,7 +17,8 @@ from core.errors import UserError
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.experiments.provenance import add_to_record
 from core.inference.adapters import has_tokens, reason_to_merge, write_merged
-from core.inference.predict import Evaluation, Job, answer
+from core.inference.predict import Job, answer
+from core.inference.prediction_parts import Evaluation
 from core.inference.requests import Engine
 from core.runs.layout import Run
 from core.runs.progress import write_log

@@ -8,7 +8,7 @@ import pytest
 
 from core.arc.tasks import Task
 from core.errors import UserError
-from core.inference.predict import Evaluation
+from core.inference.prediction_parts import Evaluation
 from core.inference.requests import Completion, Request
 from core.inference.settings import InferenceSettings
 from core.mixing.mixtures import Augmentation

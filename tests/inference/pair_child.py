@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 from core.inference.engines import open_engine
-from core.inference.predict import Evaluation, predict
+from core.inference.predict import predict
+from core.inference.prediction_parts import Evaluation
 from core.prompts.encoders import GridEncoding
 from core.prompts.templates import PromptSettings
 from core.prompts.vocabulary import load_tokenizer

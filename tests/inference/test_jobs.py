@@ -7,7 +7,7 @@ import pytest
 
 from core.arc.tasks import Task
 from core.errors import UserError
-from core.inference import predict as predict_module
+from core.inference import prediction_parts
 from core.inference.predict import Job, answer, predict
 from core.inference.requests import Completion
 from core.prompts.vocabulary import embedded_tokenizer
@@ -64,7 +64,7 @@ def test_interrupted_jobs_ask_only_what_is_left(
     tasks: list[Task], tmp_path: Path, adapters: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The engine answers the last job first and is interrupted inside the first one."""
-    monkeypatch.setattr(predict_module, "SECONDS_PER_PART", 0.0)
+    monkeypatch.setattr(prediction_parts, "SECONDS_PER_PART", 0.0)
     reports: list[Row] = []
     jobs = jobs_of(tmp_path, tasks, list(adapters), reports)
     with pytest.raises(KeyboardInterrupt):

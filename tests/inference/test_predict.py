@@ -12,8 +12,9 @@ from core.arc.grids import same_grid
 from core.arc.tasks import Task
 from core.arc.views import View
 from core.errors import UserError
-from core.inference import predict as predict_module
+from core.inference import prediction_parts
 from core.inference.predict import predict, questions_of
+from core.inference.requests import Completion
 from core.prompts.templates import PromptSettings
 from core.prompts.vocabulary import embedded_tokenizer
 from core.storage.schemas import PREDICTIONS, grids_of
@@ -71,7 +72,7 @@ def test_an_answer_that_is_no_grid_keeps_its_text(tasks: list[Task], tmp_path: P
     class Mumbling(CopyingEngine):
         def complete(self, requests: Any) -> Any:
             for completion in super().complete(requests):
-                yield predict_module.Completion(completion.index, "12\n3", 5, "length", -1.0)
+                yield Completion(completion.index, "12\n3", 5, "length", -1.0)
 
     rows = rows_of(predict(evaluation_of(tasks), Mumbling(), TOKENIZER, tmp_path, lambda record: None))
     assert {(row["text"], row["finish_reason"]) for row in rows} == {("12\n3", "length")}
@@ -80,7 +81,7 @@ def test_an_answer_that_is_no_grid_keeps_its_text(tasks: list[Task], tmp_path: P
 
 @pytest.fixture
 def a_part_for_each_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predict_module, "SECONDS_PER_PART", 0.0)
+    monkeypatch.setattr(prediction_parts, "SECONDS_PER_PART", 0.0)
 
 
 @pytest.mark.usefixtures("a_part_for_each_answer")

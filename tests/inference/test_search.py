@@ -15,7 +15,8 @@ import yaml
 from core.errors import UserError
 from core.experiments.experiment import read_experiment
 from core.inference import predict_by_search
-from core.inference.predict import Evaluation, predict
+from core.inference.predict import predict
+from core.inference.prediction_parts import Evaluation
 from core.inference.requests import Completion, Request
 from core.inference.search import Answer, alternatives_of, end_tokens, search
 from core.inference.settings import InferenceSettings, SearchSettings

@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from core.__main__ import main
-from core.inference import predict
+from core.inference import prediction_parts
 from core.pipeline import adapt
 from core.runs import reporter
 
@@ -27,7 +27,7 @@ def report(self: reporter.Reporter, record: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    predict.SECONDS_PER_PART = 0.0
+    prediction_parts.SECONDS_PER_PART = 0.0
     adapt.SECONDS_BETWEEN_REPORTS = 0.0
     reporter.Reporter.__call__ = report  # type: ignore[method-assign]
     sys.argv[1:] = sys.argv[3:]
