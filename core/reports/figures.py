@@ -11,22 +11,21 @@ from typing import Any
 import plotly.graph_objects as go
 
 from core.checks.leak_warnings import TEST_TIME
+from core.reports.variant_marks import (
+    DASHES,
+    LETTERS,
+    chart_text,
+    variant_colours,
+    variant_dashes,
+    variant_markers,
+    variant_text,
+)
 from core.results.loading import SHARE
 from core.results.number_format import scale_of, titled, unit_words
-
-# Okabe & Ito (2008), in an order that is readable on light and on dark; yellow comes last.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B8A900")
-BASELINE = "#8C8C8C"
-MARKERS = ("circle", "diamond", "square", "triangle-up", "x", "star")
-_MARKS = ("●", "◆", "■", "▲", "✖", "★")
-"""`MARKERS` as letters, for names behind curves."""
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 ROW_HEIGHT = 64
 LONGEST_LEGEND = 110
 """Letters of a legend that stands above a chart in two lines at most."""
-TEST_TIME_COLOUR = "#8E5FBF"
-"""What marks variants with test-time training; nothing else has this colour."""
 LONGEST_LABEL, LABELS_ABOVE_EACH_OTHER = 22, 17
 """Letters of a name at the end of a curve, and how many such names a chart has room for."""
 _JITTER = 0.16
@@ -41,32 +40,6 @@ NEVER, RARELY, OFTEN, ALWAYS = (
 )
 """Of a cell of the map. What is between rarely and often covers more of the background, light or dark."""
 _SOLVED = [[0.0, NEVER], [1e-6, RARELY], [0.999999, OFTEN], [1.0, ALWAYS]]
-
-
-def variant_colours(variants: Sequence[str], baseline: str) -> dict[str, str]:
-    """The colour of each variant, by its place in the spec; the baseline is grey.
-
-    Pass all variants of the experiment, whatever a page shows, so that colours stay.
-    """
-    others = [variant for variant in variants if variant != baseline]
-    colours = {variant: PALETTE[place % len(PALETTE)] for place, variant in enumerate(others)}
-    return {variant: colours.get(variant, BASELINE) for variant in variants}
-
-
-def variant_markers(variants: Sequence[str], baseline: str) -> dict[str, str]:
-    """The shape of each variant's dots: another one each time the colours begin anew."""
-    return _by_round(variants, baseline, MARKERS)
-
-
-def variant_dashes(variants: Sequence[str], baseline: str) -> dict[str, str]:
-    """How each variant's line is dashed: in another way each time the colours begin anew."""
-    return _by_round(variants, baseline, DASHES)
-
-
-def _by_round(variants: Sequence[str], baseline: str, kinds: Sequence[str]) -> dict[str, str]:
-    others = [variant for variant in variants if variant != baseline]
-    found = {variant: kinds[place // len(PALETTE) % len(kinds)] for place, variant in enumerate(others)}
-    return {variant: found.get(variant, kinds[0]) for variant in variants}
 
 
 def run_chart(
@@ -233,7 +206,7 @@ def label_ends(
         highest = at[variant] = min(at[variant], highest - gap)
     for variant, place in at.items():
         name = variant if len(variant) <= LONGEST_LABEL else f"{variant[: LONGEST_LABEL - 1]}…"
-        mark = _MARKS[DASHES.index(dashes.get(variant, DASHES[0])) % len(_MARKS)]
+        mark = LETTERS[DASHES.index(dashes.get(variant, DASHES[0])) % len(LETTERS)]
         figure.add_annotation(
             x=1.01,
             xref="paper",
@@ -312,18 +285,6 @@ def solved_chart(solved: Any, test_time: Collection[str] = ()) -> go.Figure:
     figure.update_xaxes(tickfont={"size": FONT - 2})
     figure.update_yaxes(autorange="reversed", showgrid=False)
     return figure
-
-
-def chart_text(text: object) -> str:
-    """Text from data in a chart, which takes tags for bold type, line ends and links. Every name, label and
-    title of a chart goes through here."""
-    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def variant_text(variant: str, test_time: Collection[str]) -> str:
-    """The name of a variant in a chart, marked where it was trained at test time."""
-    mark = f' <span style="color:{TEST_TIME_COLOUR}">{TEST_TIME}</span>' if variant in test_time else ""
-    return chart_text(variant) + mark
 
 
 def finished(figure: go.Figure, x_title: str, height: int, y_title: str = "") -> go.Figure:

@@ -5,9 +5,8 @@ network or a script, follows the reader's light or dark, and prints. Whatever a 
 questions, YAML, errors) is shown as text.
 """
 
-import html
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,16 @@ from core.reports import figures, text_tables
 from core.reports.captions import marks
 from core.reports.glossary import MORAL, SOURCE, TERMS, judged_sentence, trap
 from core.reports.html_table import result_table
-from core.reports.svg import svg
+from core.reports.note_elements import (
+    STYLE,
+    command_html,
+    escaped,
+    figure_html,
+    paragraph,
+    plain_table,
+    table_html,
+)
+from core.reports.variant_marks import variant_colours
 from core.results import curves, number_format, tables, verdicts
 from core.results.conclusion import experiment_answer
 from core.results.differences import differing_settings, setting_text
@@ -39,33 +47,6 @@ from core.storage.evaluation_files import SCORES_FILE
 
 MOST_LEAKS_LISTED = 20
 
-STYLE = """<style>
-:root { color-scheme: light dark; --line: rgba(128, 128, 128, 0.35); --back: rgba(128, 128, 128, 0.1); }
-body {
-  font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 68rem; padding: 0 1.2rem;
-  background: Canvas; color: CanvasText;
-}
-h1 { font-size: 1.5rem; margin-bottom: 0.3rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-h3 { font-size: 1rem; margin-bottom: 0.3rem; }
-p.note, figcaption { opacity: 0.75; margin: 0.4rem 0; }
-p.test-time { color: #8E5FBF; opacity: 1; }
-p.careful { border-left: 3px solid #D55E00; padding-left: 0.8rem; }
-table.plain { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.88rem; }
-table.plain th, table.plain td {
-  text-align: left; padding: 0.25rem 1rem 0.25rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; overflow-wrap: anywhere;
-}
-table.plain td.number, table.plain th.number { text-align: right; white-space: nowrap; }
-.wide { overflow-x: auto; }
-figure { margin: 1rem 0; break-inside: avoid; }
-svg { width: 100%; max-width: 47rem; height: auto; }
-pre {
-  background: var(--back); padding: 0.8rem; font-size: 0.82rem; white-space: pre-wrap;
-  overflow-wrap: anywhere;
-}
-@media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; } pre { font-size: 7.5pt; } }
-</style>"""
-
 
 def lab_note(root: Path, name: str, aggregation: str = "by_task", scope: str = "recipe") -> str:
     """The whole file as text. Raises `UserError` for an unknown experiment and where nothing is evaluated."""
@@ -74,10 +55,10 @@ def lab_note(root: Path, name: str, aggregation: str = "by_task", scope: str = "
     made = {run: read_record(run) for run in runs}
     question = scores.experiment.question or name
     parts = [
-        f"<h1>{_text(question)}</h1>",
-        _paragraph(f"Experiment {name}, written on {time.strftime('%Y-%m-%d %H:%M %Z')}."),
-        _paragraph(" ".join([caveats.honest_sentence(root, scores), *facts(root, name)])),
-        *(f'<p class="careful">{_text(one)}</p>' for one in _cautions(root, scores, runs)),
+        f"<h1>{escaped(question)}</h1>",
+        paragraph(f"Experiment {name}, written on {time.strftime('%Y-%m-%d %H:%M %Z')}."),
+        paragraph(" ".join([caveats.honest_sentence(root, scores), *facts(root, name)])),
+        *(f'<p class="careful">{escaped(one)}</p>' for one in _cautions(root, scores, runs)),
         *_conclusion(root, scores),
         *_results(root, scores, aggregation, scope),
         *_curves(root, scores, aggregation),
@@ -93,13 +74,13 @@ def lab_note(root: Path, name: str, aggregation: str = "by_task", scope: str = "
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:;'
         " style-src 'unsafe-inline'\">"
     )
-    return f"{head}<title>{_text(question)}</title>{STYLE}</head><body>{''.join(parts)}</body></html>\n"
+    return f"{head}<title>{escaped(question)}</title>{STYLE}</head><body>{''.join(parts)}</body></html>\n"
 
 
 def _conclusion(root: Path, scores: Scores) -> list[str]:
     """What a person concludes, with the numbers of today in place of its references."""
     text = frozen_note(root, scores)
-    return ["<h2>Conclusion</h2>", f"<pre>{_text(text)}</pre>"] if text else []
+    return ["<h2>Conclusion</h2>", f"<pre>{escaped(text)}</pre>"] if text else []
 
 
 def _cautions(root: Path, scores: Scores, runs: Sequence[Run]) -> list[str]:
@@ -126,24 +107,24 @@ def _leaks(runs: Sequence[Run], made: Mapping[Run, Any]) -> dict[str, list[dict[
 def _results(root: Path, scores: Scores, aggregation: str, scope: str) -> list[str]:
     """The table of all metrics; then for each its verdicts and every run's dot."""
     spec = scores.experiment
-    colours = figures.variant_colours(scores.variants, spec.baseline)
+    colours = variant_colours(scores.variants, spec.baseline)
     labels = seen_labels(scores)
     records = records_of(scores, spec.metrics, aggregation, scope)
     cells = {(record["variant"], record["metric"]): record for record in records}
-    parts = ["<h2>Results</h2>", f"<p><strong>{_text(experiment_answer(scores))}</strong></p>"]
+    parts = ["<h2>Results</h2>", f"<p><strong>{escaped(experiment_answer(scores))}</strong></p>"]
     shown = text_tables.results_table(records, marks=marks(root, spec.name))
-    parts.append(_table(text_tables.with_test_time(shown, scores)))
-    parts.append(_paragraph(number_format.scope_sentence(scores, scope, aggregation)))
+    parts.append(table_html(text_tables.with_test_time(shown, scores)))
+    parts.append(paragraph(number_format.scope_sentence(scores, scope, aggregation)))
     for metric in spec.metrics:
         rows = verdicts.verdict_rows(scores, metric, aggregation, scope)
-        parts.append(f"<h3>{_text(metric)}</h3>{_paragraph(number_format.metric_sentence(metric))}")
+        parts.append(f"<h3>{escaped(metric)}</h3>{paragraph(number_format.metric_sentence(metric))}")
         parts.append(result_table(rows, cells, [metric], metric, spec.baseline, scope, colours, labels))
         dots = tables.dot_records(scores, metric, aggregation, scope)
         figure = figures.run_chart(rows, dots, scores.variants, spec.baseline, metric, spec.test_time)
         sentences = [number_format.noise_sentence(noise(scores, metric, aggregation))]
         sentences += [planning.detectable_sentence(scores, metric, aggregation)]
         caption = "Dots: runs; bar: mean ± std; whisker: 95 % interval of the mean. " + " ".join(sentences)
-        parts.append(_figure(figure, f"{metric} of every run", caption))
+        parts.append(figure_html(figure, f"{metric} of every run", caption))
     return parts
 
 
@@ -157,7 +138,7 @@ def _curves(root: Path, scores: Scores, aggregation: str) -> list[str]:
     for kind, sentence in () if spec.search else curves.SENTENCES.items():
         records = curves.curve_records(root, scores, kind, aggregation)
         figure = figures.curve_chart(records, scores.variants, spec.baseline, f"{kind}, %", spec.test_time)
-        parts.append(_figure(figure, f"{kind} over attempts", f"{kind}: {sentence}"))
+        parts.append(figure_html(figure, f"{kind} over attempts", f"{kind}: {sentence}"))
     strip = curves.solved(scores)
     never, sometimes, always = strip.kinds
     parts.append("<h2>Tasks by run</h2>")
@@ -165,7 +146,7 @@ def _curves(root: Path, scores: Scores, aggregation: str) -> list[str]:
         f"{always} tasks always solved, {sometimes} sometimes, {never} never. A column is a task, a line a"
         " run: grey never right, orange sometimes, blue in every attempt."
     )
-    return [*parts, _figure(figures.solved_chart(strip, spec.test_time), "tasks by run", words)]
+    return [*parts, figure_html(figures.solved_chart(strip, spec.test_time), "tasks by run", words)]
 
 
 def _comparisons(root: Path, scores: Scores, aggregation: str) -> list[str]:
@@ -181,9 +162,8 @@ def _comparisons(root: Path, scores: Scores, aggregation: str) -> list[str]:
         table = text_tables.comparison_table(records, spec.baseline, variant)
         table = text_tables.with_test_time(table, scores)
         line = text_tables.command("compare", spec.name, spec.baseline, variant)
-        parts.append(
-            f"<h3>{_text(variant)} against {_text(spec.baseline)}</h3>{_table(table)}{_command(line)}"
-        )
+        title = f"<h3>{escaped(variant)} against {escaped(spec.baseline)}</h3>"
+        parts.append(f"{title}{table_html(table)}{command_html(line)}")
     return ["<h2>Against the baseline</h2>", *parts] if parts else []
 
 
@@ -195,7 +175,7 @@ def _components(scores: Scores, aggregation: str) -> list[str]:
         return []
     table = text_tables.with_test_time(text_tables.components_table(records), scores)
     line = text_tables.command("spread", scores.experiment.name)
-    return ["<h2>Where the spread comes from</h2>", _table(table), _command(line)]
+    return ["<h2>Where the spread comes from</h2>", table_html(table), command_html(line)]
 
 
 def _settings(root: Path, scores: Scores) -> list[str]:
@@ -214,7 +194,7 @@ def _settings(root: Path, scores: Scores) -> list[str]:
         values = [common, *(rows[setting]["b"] if setting in rows else common for rows in found)]
         lines.append([setting, *map(setting_text, values)])
     header = ["setting", spec.baseline, *others]
-    body = _rows(header, lines, len(header)) if lines else _paragraph("No setting differs.")
+    body = plain_table(header, lines, len(header)) if lines else paragraph("No setting differs.")
     return ["<h2>Settings that differ</h2>", body]
 
 
@@ -225,16 +205,16 @@ def _provenance(root: Path, name: str, runs: Sequence[Run], made: Mapping[Run, A
     if runs:
         header = ["variant", "train seed", "eval seeds", "state", "launched", "engine"]
         lines = [_run_line(run, made[run]) for run in runs]
-        parts += ["<h2>Runs and versions</h2>", _rows(header, lines, len(header))]
+        parts += ["<h2>Runs and versions</h2>", plain_table(header, lines, len(header))]
         versions = _versions(runs, made)
-        parts += [_rows(["what", "value", "runs"], versions, 3)] if versions else []
+        parts += [plain_table(["what", "value", "runs"], versions, 3)] if versions else []
     leaks = [(variant, leak) for variant, found in _leaks(runs, made).items() for leak in found]
     if runs:
         parts.append("<h2>Leaks</h2>")
-        parts.append(_leak_table(leaks) if leaks else _paragraph(_no_leak(recorded_seen(folder))))
+        parts.append(_leak_table(leaks) if leaks else paragraph(_no_leak(recorded_seen(folder))))
     spec = folder / SPEC if (folder / SPEC).exists() else folder / IMPORTED
     text = spec.read_text(encoding="utf-8", errors="replace")
-    return [*parts, "<h2>The whole specification</h2>", f"<pre>{_text(text)}</pre>"]
+    return [*parts, "<h2>The whole specification</h2>", f"<pre>{escaped(text)}</pre>"]
 
 
 def _no_leak(test_time: Mapping[str, int]) -> str:
@@ -289,7 +269,8 @@ def _leak_table(leaks: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
         for variant, leak in leaks[:MOST_LEAKS_LISTED]
     ]
     more = len(leaks) - len(lines)
-    return _rows(header, lines, 4) + (_paragraph(f"{more:,} more are in the runs' records.") if more else "")
+    rest = paragraph(f"{more:,} more are in the runs' records.") if more else ""
+    return plain_table(header, lines, 4) + rest
 
 
 def _reading(scores: Scores, scope: str, aggregation: str) -> list[str]:
@@ -297,48 +278,13 @@ def _reading(scores: Scores, scope: str, aggregation: str) -> list[str]:
     rows = [[term, meaning] for term, meaning in TERMS.items()]
     rows += [[f"counted {name}", text] for name, text in AGGREGATIONS.items()]
     rows += [[f"scope {name}", f"generalises over: {scope.over}"] for name, scope in SCOPES.items()]
-    parts = ["<h2>How to read the numbers</h2>", _rows(["you see", "it means"], rows, 2)]
-    parts.append(f"<h3>The trap</h3>{_paragraph(f'The share of outputs of the right size, from {SOURCE}.')}")
-    parts += [_paragraph(f"Judged by {one.unit}: {judged_sentence(one)}") for one in trap()]
-    parts += [_paragraph(paragraph) for paragraph in MORAL]
+    parts = ["<h2>How to read the numbers</h2>", plain_table(["you see", "it means"], rows, 2)]
+    parts.append(f"<h3>The trap</h3>{paragraph(f'The share of outputs of the right size, from {SOURCE}.')}")
+    parts += [paragraph(f"Judged by {one.unit}: {judged_sentence(one)}") for one in trap()]
+    parts += [paragraph(sentence) for sentence in MORAL]
     line = text_tables.command(
         *("results", scores.experiment.name),
         aggregation=text_tables.unless(aggregation, "by_task"),
         scope=text_tables.unless(scope, "recipe"),
     )
-    return [*parts, "<h2>The same again</h2>", _command(line)]
-
-
-def _figure(figure: Any, title: str, caption: str) -> str:
-    return f"<figure>{svg(figure, title)}<figcaption>{_text(caption.strip())}</figcaption></figure>"
-
-
-def _table(table: text_tables.Table) -> str:
-    notes = "".join(f'<p class="note test-time">{_text(note)}</p>' for note in table.notes)
-    return _rows(table.header, table.rows, table.names) + notes
-
-
-def _rows(header: Sequence[str], rows: Iterable[Sequence[str]], names: int) -> str:
-    """A plain table: the first `names` columns are words, the others numbers."""
-    kinds = ["" if place < names else ' class="number"' for place in range(len(header))]
-    head = "".join(f"<th{kind}>{_text(cell)}</th>" for kind, cell in zip(kinds, header, strict=True))
-    body = "".join(
-        f"<tr>{''.join(f'<td{kind}>{_text(cell)}</td>' for kind, cell in zip(kinds, row, strict=True))}</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="wide"><table class="plain"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def _command(line: str) -> str:
-    return f"<pre>{_text(line)}</pre>"
-
-
-def _paragraph(text: str) -> str:
-    return f'<p class="note">{_text(text)}</p>' if text else ""
-
-
-def _text(text: str) -> str:
-    return html.escape(str(text))
+    return [*parts, "<h2>The same again</h2>", command_html(line)]

@@ -9,16 +9,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.reports.figures import (
-    DASHES,
-    GRID,
-    MARKERS,
-    PALETTE,
-    add_summary,
-    chart_text,
-    finished,
-    variant_text,
-)
+from core.reports.figures import GRID, add_summary, finished
+from core.reports.variant_marks import DASHES, MARKERS, PALETTE, chart_text, variant_text
 
 MOST_GROUPS = 100
 """So many colours of a free chart: beyond the palette with its markers, and quickly drawn."""

@@ -11,7 +11,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.monitoring.curve_bands import Band
-from core.reports.figures import chart_text, label_ends, legend_fits
+from core.reports.figures import label_ends, legend_fits
+from core.reports.variant_marks import chart_text
 
 HEIGHT = 320
 DASHES = ("solid", "dash", "dot", "dashdot")

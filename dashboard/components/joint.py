@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from core.reports import text_tables
-from core.reports.figures import variant_colours
+from core.reports.variant_marks import variant_colours
 from core.results import differences as core_differences
 from core.results import verdicts
 from core.results.answers import Answer

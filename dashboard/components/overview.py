@@ -16,7 +16,8 @@ import streamlit as st
 from core.curation.overlaps import Overlap
 from core.curation.stored import SourceInfo
 from core.prompts.lengths import WINDOWS, Drawn, Lengths, share_fitting
-from core.reports.figures import DASHES, GRID, PALETTE, chart_text
+from core.reports.figures import GRID
+from core.reports.variant_marks import DASHES, PALETTE, chart_text
 from core.shares import share_text
 from dashboard.components.dictionary import address
 from dashboard.components.grids import task_html

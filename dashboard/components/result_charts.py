@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from core.reports import figures
+from core.reports.variant_marks import variant_colours
 from core.results import curves, number_format, tables
 from core.results.loading import Scores
 from core.sql import chart_queries
@@ -106,7 +107,7 @@ def show_solved(root: Path, scores: Scores, stamp: Stamp) -> None:
     def take(task: str, run: int | None) -> None:
         st.session_state[_CELL] = task, strip.runs[run or 0][0]
 
-    colours = figures.variant_colours(scores.variants, spec.baseline)
+    colours = variant_colours(scores.variants, spec.baseline)
     show_solved_map("results", strip, colours, "", take, spec.test_time)
     sql_links.footer(
         lambda: figures.solved_chart(strip, spec.test_time),

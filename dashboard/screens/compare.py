@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.experiments.experiment import list_experiments
 from core.reports import captions, text_tables
-from core.reports.figures import variant_colours
+from core.reports.variant_marks import variant_colours
 from core.results import answers as core_answers
 from core.results import differences as core_differences
 from core.results import number_format, verdicts

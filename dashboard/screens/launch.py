@@ -9,7 +9,7 @@ from core.errors import UserError
 from core.experiments.clone import free_name
 from core.monitoring.overview import launched_experiments
 from core.preflight.cautions import cautions_of
-from core.reports.figures import variant_colours
+from core.reports.variant_marks import variant_colours
 from core.specs.differing_settings import differences
 from core.specs.draft import Data, data_of, keep_draft, list_drafts, with_value
 from core.specs.draft_problems import Problem, problems

@@ -10,9 +10,10 @@ from core.checks import caveats
 from core.checks.leak_warnings import seen_labels
 from core.errors import UserError
 from core.experiments.experiment import list_experiments
-from core.reports import figures, text_tables
+from core.reports import text_tables
 from core.reports.html_table import result_table
 from core.reports.lab_note import lab_note
+from core.reports.variant_marks import variant_colours
 from core.results import number_format, tables, verdicts
 from core.results.loading import Scores
 from core.scoring.metrics import AGGREGATIONS
@@ -162,7 +163,7 @@ def show_table(
         columns = choose_columns(scores, metric)
     found = records_of(root, name, stamp, tuple(columns), form, scope, baseline, lender)
     cells = {(record["variant"], record["metric"]): record for record in found}
-    colours = figures.variant_colours(scores.variants, scores.experiment.baseline)
+    colours = variant_colours(scores.variants, scores.experiment.baseline)
     with place:
         labels = seen_labels(scores)
         links = compare_links(name, rows, baseline, metric)

@@ -12,8 +12,8 @@ from core.monitoring.curve_bands import band, smoothed
 from core.monitoring.log_text import read_log
 from core.monitoring.loss_curve import BESIDE, LOOKED_AT, MOST_POINTS, Curve
 from core.monitoring.overview import Overview, launched_experiments, overview
-from core.reports.figures import variant_colours, variant_dashes
 from core.reports.text_tables import command, free_table
+from core.reports.variant_marks import variant_colours, variant_dashes
 from core.results.conclusion import experiment_answer
 from core.results.run_rows import run_rows, run_scores, variant_rows
 from core.runs.layout import Run, spec_path

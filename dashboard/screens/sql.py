@@ -9,7 +9,7 @@ import streamlit as st
 from core.checks.leak_warnings import query_leaks
 from core.errors import UserError
 from core.reports import text_tables
-from core.reports.figures import variant_colours, variant_markers
+from core.reports.variant_marks import variant_colours, variant_markers
 from core.sql.ask import cut_sentence, first_query, known_variants, records, start
 from core.sql.examples import example_queries
 from core.sql.sandbox import LIMITS, Answer, Question

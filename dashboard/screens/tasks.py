@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.arc.tasks import Task
 from core.reports import text_tables
-from core.reports.figures import variant_colours
+from core.reports.variant_marks import variant_colours
 from core.results import answers as core_answers
 from core.results.answers import KINDS, ORDERS, Answer
 from core.results.curves import Solved, solved

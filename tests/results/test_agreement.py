@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from core.__main__ import app
 from core.checks.leak_warnings import seen_labels
-from core.reports.figures import variant_colours
 from core.reports.html_table import result_table
 from core.reports.text_tables import results_table
+from core.reports.variant_marks import variant_colours
 from core.results.conclusion import experiment_answer
 from core.results.loading import load_scores
 from core.results.number_format import difference

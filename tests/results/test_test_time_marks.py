@@ -18,6 +18,7 @@ from core.experiments.experiment import Experiment
 from core.reports import figures, html_table
 from core.reports.svg import svg
 from core.reports.text_tables import comparison_table, results_table, with_test_time
+from core.reports.variant_marks import TEST_TIME_COLOUR, variant_colours
 from core.results.loading import Evaluation, Scores
 from core.results.verdicts import Row
 from core.spread.intervals import summarize
@@ -71,7 +72,7 @@ def rows(scores: Scores) -> Sequence[Row]:
 
 def test_the_table_of_the_pages_marks_the_variant_in_its_own_colour(scores: Scores) -> None:
     cells = {(record["variant"], "vote_2"): record for record in records(scores)}
-    colours = figures.variant_colours(scores.variants, "plain")
+    colours = variant_colours(scores.variants, "plain")
     parts = (cells, ["vote_2"], "vote_2", "plain", "recipe", colours)
     shown = html_table.result_table(rows(scores), *parts, leak_warnings.seen_labels(scores))
     assert shown.count(f'<span class="verdict test-time">{TEST_TIME}</span>') == 1
@@ -84,9 +85,9 @@ def test_charts_mark_the_variant_on_the_page_and_in_a_lab_note(scores: Scores) -
     seen = scores.experiment.test_time
     chart = figures.run_chart(rows(scores), [], scores.variants, "plain", "vote_2", seen)
     plain, marked = chart.layout.yaxis.ticktext
-    assert plain == "plain" and figures.TEST_TIME_COLOUR in marked and TEST_TIME in marked
+    assert plain == "plain" and TEST_TIME_COLOUR in marked and TEST_TIME in marked
     drawn = svg(chart, "vote_2")
-    assert f'with<tspan fill="{figures.TEST_TIME_COLOUR}"> {TEST_TIME}</tspan>' in drawn
+    assert f'with<tspan fill="{TEST_TIME_COLOUR}"> {TEST_TIME}</tspan>' in drawn
     assert drawn.count(TEST_TIME) == 1
     points = [
         {"variant": name, "k": k, "mean": 0.1, "std": None, "n": 1}
