@@ -45,8 +45,6 @@ NEEDED = (
     "core.preflight.planning",
     "core.reports.lab_note",
     "core.monitoring.overview",
-    "scipy.optimize",
-    "scipy.interpolate",
 )
 """Modules of the other pages, in the order in which Results, the dearest page, asks for them."""
 

@@ -13,7 +13,15 @@ from typing import Any
 from core.errors import UserError
 from core.experiments.experiment import known_folder
 from core.plain_files import Stamp, file_stamp
-from core.runs.layout import CHECK, PROGRESS, evaluation_files, evaluation_place, run_folders, run_place
+from core.runs.layout import (
+    CHECK,
+    PROGRESS,
+    RECORD,
+    evaluation_files,
+    evaluation_place,
+    run_folders,
+    run_place,
+)
 from core.runs.progress import progress_records
 from core.runs.record import read_record_file
 from core.runs.recorded_leaks import leaked_tasks
@@ -175,11 +183,9 @@ def _computed_unlike(folder: Path, runs: Sequence[Run]) -> list[tuple[Run, int |
     """Alarms for runs that were computed in another way than most of their table."""
     ways: dict[str, dict[Run, str]] = {}
     for run in runs:
-        record = _record_of(folder / run[0] / f"train-{run[1]}" / "run.json")
-        for part, names in (("training", _OF_TRAINING), ("engine", _OF_ENGINE)):
-            recorded = record.get(part)
-            if isinstance(recorded, dict):
-                ways.setdefault(part, {})[run] = ", ".join(str(recorded.get(name)) for name in names)
+        record = folder / run[0] / f"train-{run[1]}" / RECORD
+        for part, way in _ways_of(record, file_stamp(record)).items():
+            ways.setdefault(part, {})[run] = way
     return [
         (run, None, alarm)
         for part, of_runs in ways.items()
@@ -187,11 +193,19 @@ def _computed_unlike(folder: Path, runs: Sequence[Run]) -> list[tuple[Run, int |
     ]
 
 
-def _record_of(path: Path) -> dict[str, Any]:
+@functools.lru_cache(maxsize=4096)
+def _ways_of(path: Path, _stamp: Stamp) -> dict[str, str]:
+    """How the training and the engine of a run computed, as its record says."""
     try:
-        return read_record_file(path)
+        record = read_record_file(path)
     except UserError:
         return {}
+    parts = {"training": _OF_TRAINING, "engine": _OF_ENGINE}
+    return {
+        part: ", ".join(str(record[part].get(name)) for name in names)
+        for part, names in parts.items()
+        if isinstance(record.get(part), dict)
+    }
 
 
 def _identical(answered: dict[Run, dict[int, Answers]]) -> list[tuple[Run, int | None, Alarm]]:

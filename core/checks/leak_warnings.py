@@ -6,14 +6,14 @@ shown.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import UserError
 from core.runs.layout import SPEC, experiment_folder, record_files, runs_folder
 from core.runs.record import read_record_file
-from core.runs.recorded_leaks import known_rules, leaked_tasks, seen_tasks
+from core.runs.recorded_leaks import Counts, recorded_counts
 
 if TYPE_CHECKING:
     from core.results.loading import Scores
@@ -25,21 +25,25 @@ _OF_RUNS = re.compile(r"\b(scores|predictions|runs)\b", re.IGNORECASE)
 
 def leaked_by_variant(root: Path, experiment: str) -> dict[str, int | None]:
     """The evaluated tasks that each variant's mixture gives away; None where no record says it."""
-    return _by_variant(root, experiment, leaked_tasks)
+    return {variant: leaked for variant, (leaked, _, _) in _by_variant(root, experiment).items()}
 
 
 def seen_by_variant(root: Path, experiment: str) -> dict[str, int | None]:
     """The evaluated tasks whose demonstrations each variant was trained on; None where no record says it."""
-    return _by_variant(root, experiment, seen_tasks)
+    return {variant: seen for variant, (_, seen, _) in _by_variant(root, experiment).items()}
 
 
-def _by_variant(root: Path, experiment: str, count_of: Callable[[Path], int | None]) -> dict[str, int | None]:
-    found: dict[str, int | None] = {}
+def _by_variant(root: Path, experiment: str) -> dict[str, Counts]:
+    """The most that a run of each variant saw."""
+    found: dict[str, Counts] = {}
     for record in record_files(experiment_folder(root, experiment)):
-        variant, count = record.parents[1].name, count_of(record.parent)
-        known = [one for one in (found.get(variant), count) if one is not None]
-        found[variant] = max(known, default=None)
+        variant, counts = record.parents[1].name, recorded_counts(record)
+        found[variant] = Counts(*map(_larger, found.get(variant, counts), counts))
     return found
+
+
+def _larger(one: int | None, other: int | None) -> int | None:
+    return max((count for count in (one, other) if count is not None), default=None)
 
 
 def seen_label(seen: int, evaluated: int | None) -> str:
@@ -66,9 +70,13 @@ def seen_sentence(labels: Mapping[str, str]) -> str:
 def experiment_test_time(root: Path, experiment: str) -> str:
     """Which variants of an experiment were trained at test time, as all its pages and verbs say it; empty
     where none was."""
-    evaluated = _evaluated(root, experiment)
-    seen = seen_by_variant(root, experiment)
-    return seen_sentence({variant: seen_label(count, evaluated) for variant, count in seen.items() if count})
+    return _test_time(root, experiment, _by_variant(root, experiment))
+
+
+def _test_time(root: Path, experiment: str, counts: Mapping[str, Counts]) -> str:
+    seen = {variant: of.seen for variant, of in counts.items() if of.seen}
+    evaluated = _evaluated(root, experiment) if seen else None
+    return seen_sentence({variant: seen_label(count, evaluated) for variant, count in seen.items()})
 
 
 def _evaluated(root: Path, experiment: str) -> int | None:
@@ -80,11 +88,10 @@ def _evaluated(root: Path, experiment: str) -> int | None:
     return None
 
 
-def experiment_known_rules(root: Path, experiment: str) -> str:
+def _known_rules(counts: Mapping[str, Counts]) -> str:
     """Which variants of an experiment were trained on other pairs of the pools that it evaluates; empty where
     none was."""
-    counts = _by_variant(root, experiment, known_rules)
-    named = [f"'{variant}' on those of {count:,} tasks" for variant, count in counts.items() if count]
+    named = [f"'{variant}' on those of {of.rules:,} tasks" for variant, of in counts.items() if of.rules]
     if not named:
         return ""
     return f"Known rules: trained on other pairs of the evaluated pools were {', '.join(named)}."
@@ -102,7 +109,8 @@ def no_leak_sentence(tasks: int, test_time: Mapping[str, int]) -> str:
 
 def facts(root: Path, experiment: str) -> list[str]:
     """What a reader must know of an experiment that is no leak: test-time training and known rules."""
-    found = (experiment_test_time(root, experiment), experiment_known_rules(root, experiment))
+    counts = _by_variant(root, experiment)
+    found = (_test_time(root, experiment, counts), _known_rules(counts))
     return [sentence for sentence in found if sentence]
 
 

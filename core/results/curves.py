@@ -15,18 +15,20 @@ import numpy.typing as npt
 
 from core.errors import UserError
 from core.experiments.experiment import known_folder
-from core.results.loading import Floats, Scores
+from core.results.loading import Floats, Scores, file_places, outputs_of
 from core.runs.layout import Run
 from core.scoring.budgets import pass_k_curve
 from core.scoring.metrics import check_for_search, task_values
 from core.scoring.vote_curves import expected_vote_curves
 from core.spread.intervals import summarize
 from core.spread.scopes import run_means
-from core.storage.queries import exact_name, parquet, query
+from core.storage.queries import parquet, query
 from core.storage.schemas import SCORES
 
 _VOTES = """
-SELECT filename, source, task_id, test_index, votes FROM {scores} WHERE correct > 0
+SELECT filename, source, task_id, test_index, votes,
+       dense_rank() OVER (ORDER BY source, task_id, test_index) - 1 AS output
+FROM {scores} WHERE correct > 0
 """
 
 SENTENCES = {
@@ -95,14 +97,13 @@ def _rivals(root: Path, scores: Scores, right: npt.NDArray[np.int64]) -> npt.NDA
             " scores.parquet and launch the experiment again: only the scoring is repeated."
         )
     number = {output: place for place, output in enumerate(scores.outputs)}
-    place_of = {exact_name(path): place for place, path in enumerate(paths)}
-    names = ("filename", "source", "task_id", "test_index")
-    keys = zip(*(table.column(name).to_pylist() for name in names), strict=True)
-    rows = [place_of[file] * len(number) + number[*output] for file, *output in keys]
+    outputs, of = outputs_of(table)
+    places = np.array([number[output] for output in outputs], dtype=np.int64)
+    rows = file_places(table, paths) * len(number) + places[of]
     lists = table.column("votes").combine_chunks()
     # `to_numpy` would import pandas, which nothing else here needs.
     lengths: npt.NDArray[Any] = np.from_dlpack(lists.value_lengths())
-    row, votes = np.repeat(np.array(rows, dtype=np.int64), lengths), np.from_dlpack(lists.flatten())
+    row, votes = np.repeat(rows, lengths), np.from_dlpack(lists.flatten())
     width = int(votes.max(initial=0)) + 1
     counted = np.bincount(row * width + votes, minlength=right.size * width).reshape(-1, width)
     solved = np.flatnonzero(right.ravel())

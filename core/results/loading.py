@@ -115,13 +115,26 @@ def load_scores(root: Path, name: str) -> Scores:
     paths = score_paths(folder)
     table = _read(paths)
     evaluations = [_evaluation(path) for path in paths]
-    order = {exact_name(path): place for place, path in enumerate(paths)}
-    files = table.column("filename").combine_chunks().dictionary_encode()
-    place_of_file = np.array([order[file] for file in files.dictionary.to_pylist()], dtype=np.int64)
-    rows = place_of_file[np.from_dlpack(files.indices)]
+    rows = file_places(table, paths)
     _check_places(table, rows, paths, evaluations)
     scores = _scores(experiment, evaluations, table, rows)
     return replace(scores, columns={**scores.columns, "rescored_rank": _rescored(scores, paths)})
+
+
+def file_places(table: pa.Table, paths: Sequence[Path]) -> npt.NDArray[np.int64]:
+    """For each row of a query its file, `filename`, as a place in `paths`; (rows,)."""
+    order = {exact_name(path): place for place, path in enumerate(paths)}
+    files = table.column("filename").combine_chunks().dictionary_encode()
+    place_of_file = np.array([order[file] for file in files.dictionary.to_pylist()], dtype=np.int64)
+    return np.asarray(place_of_file[np.from_dlpack(files.indices)])
+
+
+def outputs_of(table: pa.Table) -> tuple[tuple[tuple[str, str, int], ...], npt.NDArray[np.int64]]:
+    """The test outputs (source, task_id, test_index) that a query numbered as `output`, and for each row the
+    place of its own; (rows,)."""
+    places = _array(table, "output")
+    _, first = np.unique(places, return_index=True)
+    return tuple(_rows(table, ("source", "task_id", "test_index"), first)), places  # type: ignore[arg-type]
 
 
 def scores_stamp(root: Path, name: str) -> tuple[int, int, int]:
@@ -185,12 +198,10 @@ def _scores(
     experiment: Experiment, evaluations: list[Evaluation], table: pa.Table, rows: npt.NDArray[np.int64]
 ) -> Scores:
     """Rows of all files as arrays of shape (evaluations, outputs)."""
-    places = _array(table, "output")
-    known, first = np.unique(places, return_index=True)
-    outputs = tuple(_rows(table, ("source", "task_id", "test_index"), first))
+    outputs, places = outputs_of(table)
     tasks = list(dict.fromkeys(output[:2] for output in outputs))
     number = {task: index for index, task in enumerate(tasks)}
-    shape = (len(evaluations), known.size)
+    shape = (len(evaluations), len(outputs))
     columns = {}
     for name in COLUMNS:
         columns[name] = np.zeros(shape)

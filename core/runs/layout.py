@@ -5,6 +5,7 @@ Whoever reads or writes below `runs/` asks here where a file lies. The tables th
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from core.storage.evaluation_files import CANDIDATES_FILE, PREDICTIONS_FILE, SCORES_FILE
@@ -68,7 +69,7 @@ class Run:
         """What names it within its experiment, such as "plain/0"."""
         return f"{self.variant}/{self.train_seed}"
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """Where everything about it lies."""
         return experiment_folder(self.root, self.experiment) / self.variant / f"{_TRAIN}{self.train_seed}"

@@ -3,6 +3,7 @@ demonstrations alone, as its `run.json` recorded at the launch."""
 
 import functools
 from pathlib import Path
+from typing import NamedTuple
 
 from core.errors import UserError
 from core.plain_files import Stamp, file_stamp
@@ -10,31 +11,37 @@ from core.runs.layout import RECORD
 from core.runs.record import read_record_file
 
 
+class Counts(NamedTuple):
+    """Evaluated tasks that a mixture gives away (`leaked`), of which it holds the demonstrations alone
+    (`seen`, test-time training), and which are drawn from pools of which it holds other pairs (`rules`); None
+    where the record does not say."""
+
+    leaked: int | None
+    seen: int | None
+    rules: int | None
+
+
 def leaked_tasks(run: Path) -> int | None:
     """How many evaluated tasks the mixture of a run gives away, by its folder; None where it does not say."""
-    record = run / RECORD
-    return _counts(record, file_stamp(record))[0]
+    return recorded_counts(run / RECORD).leaked
 
 
 def seen_tasks(run: Path) -> int | None:
     """Of how many evaluated tasks the mixture of a run holds the demonstrations (test-time training), by its
     folder; None where it does not say."""
-    record = run / RECORD
-    return _counts(record, file_stamp(record))[1]
+    return recorded_counts(run / RECORD).seen
 
 
-def known_rules(run: Path) -> int | None:
-    """How many evaluated tasks are drawn from pools of which the mixture of a run holds other pairs, by its
-    folder; None where it does not say."""
-    record = run / RECORD
-    return _counts(record, file_stamp(record))[2]
+def recorded_counts(record: Path) -> Counts:
+    """What the record of a run says of the evaluated tasks in its mixture."""
+    return _counts(record, file_stamp(record))
 
 
 @functools.lru_cache(maxsize=4096)
-def _counts(record: Path, _stamp: Stamp) -> tuple[int | None, int | None, int | None]:
+def _counts(record: Path, _stamp: Stamp) -> Counts:
     try:
         made = read_record_file(record)
         leaked = len({(leak["source_b"], leak["task_b"]) for leak in made["leaks"]})
-        return leaked, len(made.get("test_time", ())), len(made.get("known_rules", ()))
+        return Counts(leaked, len(made.get("test_time", ())), len(made.get("known_rules", ())))
     except (UserError, KeyError, TypeError, AttributeError):
-        return None, None, None
+        return Counts(None, None, None)

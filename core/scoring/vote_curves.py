@@ -37,8 +37,8 @@ _NEGLIGIBLE = 1e-7
 _NOTHING = 1e-18
 """Stands for a chance of 0, so that it has a logarithm and an inverse."""
 _MOST_NODES = 48
-_MOST_AT_ONCE = 2**21
-"""So many complex numbers of generating functions are held at once: 16 MB."""
+_MOST_AT_ONCE = 2**18
+"""So many complex numbers of generating functions are held at once: 2 MB, which stay near the processor."""
 _FEW = 16
 """So few outputs are counted one by one."""
 

@@ -55,8 +55,15 @@ def run_means(values: Runs) -> Floats:
 
     A run without known evaluations is NaN, so that runs keep their places.
     """
-    means = [cells_of([run]).runs for run in values]
-    return np.array([float(kept[0].mean()) if kept else np.nan for kept in means])
+    return np.array([_run_mean(run) for run in values])
+
+
+def _run_mean(run: Any) -> float:
+    array = np.asarray(run, dtype=np.float64)
+    if array.size and array.ndim <= 2 and np.isfinite(mean := array.mean()):
+        return float(mean)  # nothing in it is unknown
+    kept = cells_of([run]).runs
+    return float(kept[0].mean()) if kept else np.nan
 
 
 def task_means(values: Runs) -> Floats:

@@ -3,29 +3,25 @@
 In come answers of `core.results.answers`, out comes HTML for `picker.pick`, each card with its answer's id.
 """
 
-import base64
 import html
-import io
 from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from core.arc.grids import Grid
 from core.arc.tasks import Task
 from core.results.answers import KINDS, NO_GRID, RIGHT, WRONG_SIZE, Answer, wrong_cells
 from dashboard.components.dictionary import address
 from dashboard.components.grids import STYLE as GRID_STYLE
-from dashboard.components.grids import grid_html
+from dashboard.components.grids import grid_html, mask_address
 
 MOST_SHOWN = 8
 MOST_OPENED = 60
 """So many cards stand behind "and more": far beyond what a person looks through."""
 _HEIGHT = 92
 _LARGEST_CELL = 14
-_OFF, _SAME = (213, 94, 0, 255), (128, 128, 128, 36)
 
 _PER_TOKEN = f'<a href="{address("token")}" target="_blank">per token</a>'
 
@@ -166,15 +162,11 @@ def _pictures(answer: Answer, truth: Grid) -> str:
 
 
 def mask_html(wrong: npt.NDArray[np.bool_], cell: int) -> str:
-    """A picture of which cells differ from the truth: vermilion where they do, pale where they don't."""
-    pixels = np.where(wrong[..., None], np.array(_OFF, np.uint8), np.array(_SAME, np.uint8))
-    file = io.BytesIO()
-    Image.fromarray(pixels, "RGBA").save(file, "PNG", compress_level=1)
-    address = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    """The cells that differ from the truth, `cell` CSS pixels each."""
     height, width = wrong.shape
     off = int(wrong.sum())
     return (
         f'<div class="mask" title="coloured: differs from the truth"'
         f' style="width:{width * cell}px;height:{height * cell}px">'
-        f'<img alt="{off} of {wrong.size} cells differ from the truth" src="{address}"></div>'
+        f'<img alt="{off} of {wrong.size} cells differ from the truth" src="{mask_address(wrong)}"></div>'
     )

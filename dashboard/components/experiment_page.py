@@ -34,9 +34,9 @@ def stamp_of(root: Path, name: str) -> Stamp:
     return scores_stamp(root, name)
 
 
-def page(root: Path, widths: Sequence[float], show: Callable[[str, list[Any]], None]) -> None:
-    """A page about the chosen experiment: `show` with its name and columns of these widths for the page's own
-    choices. A person's errors are shown as their sentence."""
+def page(root: Path, widths: Sequence[float], show: Callable[[str, Stamp, list[Any]], None]) -> None:
+    """A page about the chosen experiment: `show` with its name, its stamp and columns of these widths for the
+    page's own choices. A person's errors are shown as their sentence."""
     try:
         name = chosen_experiment(root)
         if name is None:
@@ -46,7 +46,7 @@ def page(root: Path, widths: Sequence[float], show: Callable[[str, list[Any]], N
             boxes = st.columns(widths)
             leak_notice(root, name)
             stamp = stamp_of(root, name)
-            show(name, boxes)
+            show(name, stamp, boxes)
             if tables.progress_sentence(scores_of(root, name, stamp)):
                 follow(root, name, stamp)
     except NotThereError as problem:

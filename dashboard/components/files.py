@@ -1,9 +1,10 @@
 """A table as files: Markdown, LaTeX, CSV, and the command that gives the same, in one row of small buttons.
 
-A file is made when its button is clicked, not before.
+The table is made when a button is clicked, not before.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 
@@ -13,27 +14,36 @@ MOST_COPIED = 20_000
 """Letters of a table that a page holds ready to be copied; a file has all of them."""
 
 
-def file_row(table: Table, name: str, key: str, note: Callable[[], str] | None = None) -> None:
-    """Buttons for a table's files, named `name`; with `note` also for the whole experiment as one file."""
+def file_row(make: Callable[[], Table], name: str, key: str, note: Callable[[], str] | None = None) -> None:
+    """Buttons for the files of the table that `make` makes, named `name`; with `note` also for the whole
+    experiment as one file."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        _button("Markdown", lambda: table.markdown, f"{name}.md", "text/markdown", key)
-        _button("LaTeX", lambda: table.latex, f"{name}.tex", "application/x-tex", key)
-        _button("CSV", lambda: table.csv, f"{name}.csv", "text/csv", key)
+        _button("Markdown", lambda: make().markdown, f"{name}.md", "text/markdown", key)
+        _button("LaTeX", lambda: make().latex, f"{name}.tex", "application/x-tex", key)
+        _button("CSV", lambda: make().csv, f"{name}.csv", "text/csv", key)
         if note is not None:
             words = "The whole experiment as one file that opens anywhere: tables, charts, settings."
             _button("HTML", note, f"{name}.html", "text/html", key, words)
-        with st.popover(
-            "Copy", type="tertiary", help="The table as text, each with a button that copies it."
-        ):
-            for label, text, language in (
-                ("Markdown", table.markdown, "markdown"),
-                ("LaTeX", table.latex, "latex"),
-                ("CSV", table.csv, "text"),
-            ):
-                st.caption(label)
-                st.code(text[:MOST_COPIED], language=language, height=160)
-        with st.popover("Command", type="tertiary", help="The command that prints the same table."):
-            st.code(table.command, language="bash")
+        copy = _opened("Copy", "The table as text, each with a button that copies it.", key)
+        if copy is not None:
+            table = make()
+            with copy:
+                for label, text, language in (
+                    ("Markdown", table.markdown, "markdown"),
+                    ("LaTeX", table.latex, "latex"),
+                    ("CSV", table.csv, "text"),
+                ):
+                    st.caption(label)
+                    st.code(text[:MOST_COPIED], language=language, height=160)
+        command = _opened("Command", "The command that prints the same table.", key)
+        if command is not None:
+            command.code(make().command, language="bash")
+
+
+def _opened(label: str, words: str, key: str) -> Any:
+    """A box that opens on a click; None while it is closed."""
+    place = st.popover(label, type="tertiary", help=words, on_change="rerun", key=f"{key} {label}")
+    return place if place.open else None
 
 
 def _button(

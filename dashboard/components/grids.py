@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from core.arc.grids import ARC_COLOURS, Grid
@@ -52,22 +53,37 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 _PALETTE = _chunk(b"PLTE", bytes.fromhex("".join(colour[1:] for colour in ARC_COLOURS)))
+_MASK = _chunk(b"PLTE", bytes((128, 128, 128, 213, 94, 0))) + _chunk(b"tRNS", bytes((36, 255)))
 _END = _chunk(b"IEND", b"")
 
 
 def grid_png(grid: Grid) -> bytes:
-    """The grid as a PNG of width × height pixels with eight bits of palette each (PNG specification, §11)."""
-    height, width = grid.shape
+    """The grid as a PNG of width × height pixels."""
+    return _png(grid, _PALETTE)
+
+
+def _png(places: npt.NDArray[np.uint8] | npt.NDArray[np.bool_], palette: bytes) -> bytes:
+    """A picture with eight bits of palette for each pixel (PNG specification, §11)."""
+    height, width = places.shape
     lines = np.zeros((height, width + 1), dtype=np.uint8)  # each line begins with its filter, 0: none
-    lines[:, 1:] = grid
+    lines[:, 1:] = places
     header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
     pixels = zlib.compress(lines.tobytes(), 1)
-    return _SIGNATURE + _chunk(b"IHDR", header) + _PALETTE + _chunk(b"IDAT", pixels) + _END
+    return _SIGNATURE + _chunk(b"IHDR", header) + palette + _chunk(b"IDAT", pixels) + _END
 
 
 def grid_address(grid: Grid) -> str:
     """The picture as a data address, for <img> and for image columns of tables."""
-    return "data:image/png;base64," + base64.b64encode(grid_png(grid)).decode("ascii")
+    return _address(grid_png(grid))
+
+
+def mask_address(wrong: npt.NDArray[np.bool_]) -> str:
+    """A picture of which cells differ from the truth: vermilion where they do, pale where they don't."""
+    return _address(_png(wrong, _MASK))
+
+
+def _address(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
 def grid_html(grid: Grid | None, cell: float, *, digits: bool = False, label: bool = True) -> str:

@@ -7,7 +7,6 @@ import streamlit as st
 
 from core.checks import caveats
 from core.preflight import planning
-from core.reports import captions
 from core.results import records, verdicts
 from core.results.borrowed_noise import borrowed_noise
 from core.results.conclusion import answer_sentence
@@ -78,13 +77,6 @@ def spreads_of(root: Path, name: str, stamp: Stamp, metric: str, form: str) -> s
 def looks_of(root: Path, name: str, stamp: Stamp) -> str:
     """How often the table was looked at before it was extended; empty where it does not matter."""
     return caveats.looks_sentence(root, experiment_page.scores_of(root, name, stamp))
-
-
-@st.cache_data(max_entries=32, show_spinner=False)
-def captions_of(root: Path, name: str, stamp: Stamp, scope: str, form: str) -> tuple[str, dict[str, str]]:
-    """The caption of the table's files, and the marks of variants."""
-    scores = experiment_page.scores_of(root, name, stamp)
-    return captions.results_caption(root, scores, scope, form), captions.marks(root, name)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

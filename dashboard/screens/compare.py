@@ -1,5 +1,6 @@
 """Compare: where do A and B differ? The baseline against the best variant, until others are chosen."""
 
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -51,9 +52,12 @@ def records_of(
     return verdicts.compare_records(scores, a, b, [metric], None, form)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def caption_of(name: str, stamp: experiment_page.Stamp, a: str, b: str) -> str:
-    return captions.comparison_caption(root, experiment_page.scores_of(root, name, stamp), a, b)
+@st.cache_resource(max_entries=32, show_spinner=False)
+def figure_of(name: str, stamp: experiment_page.Stamp, a: str, b: str, metric: str, form: str) -> Any:
+    scores = experiment_page.scores_of(root, name, stamp)
+    colours = variant_colours(scores.variants, scores.experiment.baseline)
+    found = differences_of(name, stamp, a, b, metric, form)
+    return charts.difference_chart(found, a, b, colours, scores.experiment.test_time)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -80,9 +84,8 @@ def shared_of(
     return paired_records(root, experiment_page.scores_of(root, name, stamp), a, b, [metric], form)
 
 
-def show_experiment(name: str, boxes: list[Any]) -> None:
+def show_experiment(name: str, stamp: experiment_page.Stamp, boxes: list[Any]) -> None:
     """Headline, numbers, chart and list, the chosen task, and the settings that differ."""
-    stamp = experiment_page.stamp_of(root, name)
     scores = experiment_page.scores_of(root, name, stamp)
     if experiment_page.waiting(scores):
         return
@@ -124,13 +127,21 @@ def show_experiment(name: str, boxes: list[Any]) -> None:
     show_shared(name, stamp, a, b, metric, form)
     counted = text_tables.unless(form, "by_task")
     line = text_tables.command("compare", name, a, b, metric=metric, aggregation=counted)
-    table = text_tables.comparison_table(records, a, b, line, caption_of(name, stamp, a, b))
-    file_row(text_tables.with_test_time(table, scores), f"{name} {a} {b}", "verdicts")
-    table = text_tables.tasks_table(found, a, b, metric, f"{line} --tasks")
-    table = text_tables.with_test_time(table, scores)
+
+    def verdicts_table() -> text_tables.Table:
+        caption = captions.comparison_caption(root, scores, a, b)
+        table = text_tables.comparison_table(records, a, b, line, caption)
+        return text_tables.with_test_time(table, scores)
+
+    def tasks_table() -> text_tables.Table:
+        table = text_tables.tasks_table(found, a, b, metric, f"{line} --tasks")
+        return text_tables.with_test_time(table, scores)
+
+    file_row(verdicts_table, f"{name} {a} {b}", "verdicts")
+    figure = figure_of(name, stamp, a, b, metric, form)
     query = differences_query(scores, a, b, metric, form)
     show_compared_parts(root, scores, stamp, (a, b), metric, form, line)
-    show_tasks(name, stamp, scores, a, b, found, colours, table, query)
+    show_tasks(name, stamp, scores, a, b, found, colours, tasks_table, figure, query)
     show_settings(scores, a, b)
 
 
@@ -181,7 +192,7 @@ def show_imported(scores: Scores, a: str, b: str, records: list[dict[str, Any]])
     )
     st.markdown("**All metrics**")
     show_small_table(table)
-    file_row(table, f"{name} {a} {b}", "verdicts")
+    file_row(lambda: table, f"{name} {a} {b}", "verdicts")
     st.caption("These results were imported: they hold numbers, but no tasks, no answers and no settings.")
 
 
@@ -193,7 +204,8 @@ def show_tasks(
     b: str,
     found: list[TaskDifference],
     colours: dict[str, str],
-    table: text_tables.Table,
+    table: Callable[[], text_tables.Table],
+    figure: Any,
     query: str,
 ) -> None:
     """The list of tasks beside the chart, then the answers of both to the chosen one."""
@@ -221,7 +233,6 @@ def show_tasks(
             f"**A** {swatch(colours[a])} {plain(a)} against **B** {swatch(colours[b])} {plain(b)}",
             unsafe_allow_html=True,
         )
-        figure = charts.difference_chart(found, a, b, colours, scores.experiment.test_time)
         sql_links.chart(figure, "compare", "difference chart", query)
     one = next(one for one in found if (one.source, one.task_id) == chosen)
     with right:

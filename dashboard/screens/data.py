@@ -147,7 +147,8 @@ def show_sources(infos: list[SourceInfo]) -> None:
         st.success(plain(st.session_state.pop("imported")))
     st.html(overview.source_table(infos))
     records = [info.record for info in infos]
-    file_row(free_table(SOURCE_COLUMNS, records, command("data", "list")), "sources", "sources")
+    line = command("data", "list")
+    file_row(lambda: free_table(SOURCE_COLUMNS, records, line), "sources", "sources")
 
 
 def choose_prompt() -> tuple[str, PromptSettings]:

@@ -38,7 +38,7 @@ from dashboard.root import project_root
 
 root = project_root()
 
-PICKED = "picked on home"
+PICKED, READ = "picked on home", "list that was just read"
 SECONDS_BETWEEN_LOOKS = 4.0
 SECONDS_FOR_ANSWERS = 0.6
 MOST_TAGS = 12
@@ -152,17 +152,23 @@ def do_picked() -> None:
         st.toast(f"{plain(name)} is in the trash; Archive, trash brings it back.")
 
 
-def show_list() -> bool:
-    """Search, filters and the list; whether something is going on that changes it."""
+def read_list() -> tuple[list[dict[str, Any]], bool]:
+    """The records of all experiments, and whether something is going on that changes them."""
     do_picked()
     records = experiment_records(root)
     whole = with_answers(records)
+    return records, not whole or any(record["state"] in ("running", "waiting") for record in records)
+
+
+def show_list() -> bool:
+    """Search, filters and the list; whether something is going on that changes it."""
+    records, busy = st.session_state.pop(READ, None) or read_list()
     shown = wanted_records(records, **choices(records))
     rows = experiment_list.experiment_rows(shown, awake=may_change())
     pick("home", rows, "", keeps(PICKED))
     if not shown:
         st.caption("No experiment fits the search." if records else "All experiments are put away.")
-    return not whole or any(record["state"] in ("running", "waiting") for record in records)
+    return busy
 
 
 @fragment()
@@ -203,8 +209,7 @@ try:
         empty()
     else:
         st.page_link("screens/launch.py", label="New experiment", icon=":material/add:")
-        records = experiment_records(root)
-        busy = not with_answers(records) or any(one["state"] in ("running", "waiting") for one in records)
+        st.session_state[READ] = records, busy = read_list()
         (live if busy else still)()
 except UserError as problem:
     st.error(plain(str(problem)))

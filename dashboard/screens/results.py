@@ -10,7 +10,7 @@ from core.checks import caveats
 from core.checks.leak_warnings import seen_labels
 from core.errors import UserError
 from core.experiments.experiment import list_experiments
-from core.reports import text_tables
+from core.reports import captions, text_tables
 from core.reports.html_table import result_table
 from core.reports.lab_note import lab_note
 from core.reports.variant_marks import variant_colours
@@ -29,7 +29,6 @@ from dashboard.components.result_charts import show_curves, show_runs, show_solv
 from dashboard.components.result_numbers import (
     Lender,
     answer_of,
-    captions_of,
     looks_of,
     records_of,
     rows_of,
@@ -86,9 +85,8 @@ def choose_columns(scores: Scores, metric: str) -> list[str]:
     return list(dict[str, Any].fromkeys([metric, *chosen]))
 
 
-def show_experiment(name: str, boxes: list[Any]) -> None:
+def show_experiment(name: str, stamp: Stamp, boxes: list[Any]) -> None:
     """Table, chart, noise, curves and strip of one experiment."""
-    stamp = experiment_page.stamp_of(root, name)
     scores = experiment_page.scores_of(root, name, stamp)
     if experiment_page.waiting(scores):
         return
@@ -179,8 +177,12 @@ def show_table(
     )  # fmt: skip
     best_first = sorted(found, key=lambda record: order[record["variant"]])
     with left:
-        table = text_tables.results_table(best_first, line, *captions_of(root, name, stamp, scope, form))
-        table = text_tables.with_test_time(table, scores)
+
+        def table() -> text_tables.Table:
+            caption = captions.results_caption(root, scores, scope, form)
+            made = text_tables.results_table(best_first, line, caption, captions.marks(root, name))
+            return text_tables.with_test_time(made, scores)
+
         file_row(table, name, "results", lambda: lab_note(root, name, form, scope))
 
 

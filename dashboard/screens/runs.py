@@ -114,8 +114,8 @@ def below(
     """Under the table: its files, the curves, the log, and the settings that differ."""
     picked = [run for run in rows if run_id(run) in chosen.selected]
     last_step = max(seen.spec.recipe_of(variant).training.steps for variant in seen.spec.variants)
-    listed = free_table(run_columns(seen.runs), seen.runs, command("runs", "list", name))
-    file_row(listed, f"{name} runs", "runs files")
+    line = command("runs", "list", name)
+    file_row(lambda: free_table(run_columns(seen.runs), seen.runs, line), f"{name} runs", "runs files")
     left, right = st.columns([3, 2], gap="medium")
     with left:
         draw(read, rows, picked, chosen.focus, colours, seen.spec.baseline, last_step)

@@ -39,9 +39,8 @@ def answers_of(
     return core_answers.answers_of(root, name, of, *task, unit=unit)
 
 
-def show_experiment(name: str, others: list[Any]) -> None:
+def show_experiment(name: str, stamp: experiment_page.Stamp, others: list[Any]) -> None:
     """The map, and below it one task with its answers."""
-    stamp = experiment_page.stamp_of(root, name)
     scores = experiment_page.scores_of(root, name, stamp)
     if experiment_page.waiting(scores) or experiment_page.without_tasks(scores):
         return
@@ -119,8 +118,11 @@ def show_answers(
         st.caption(f"The first {len(shown)} of {len(owners)} runs. Choose a variant above to see its runs.")
     only = whose if whose in scores.variants else None
     line = text_tables.command("predictions", "show", name, task.task_id, by=unit, variant=only)
-    records = [core_answers.answer_record(answer, task.source, task.task_id) for answer in found]
-    table = text_tables.with_test_time(text_tables.answers_table(records, line), scores)
+
+    def table() -> text_tables.Table:
+        records = [core_answers.answer_record(answer, task.source, task.task_id) for answer in found]
+        return text_tables.with_test_time(text_tables.answers_table(records, line), scores)
+
     file_row(table, f"{name} {task.task_id}", "answers")
 
 

@@ -17,6 +17,7 @@ from dashboard.components.grids import (
     grid_address,
     grid_html,
     grid_png,
+    mask_address,
     task_html,
 )
 from tests.arc.strategies import grids
@@ -39,6 +40,13 @@ def test_an_address_holds_the_picture() -> None:
     kind, data = grid_address(grid).split(",")
     assert kind == "data:image/png;base64"
     assert base64.b64decode(data) == grid_png(grid)
+
+
+def test_a_mask_colours_what_differs_and_lets_the_rest_shine_through() -> None:
+    _, data = mask_address(np.array([[True, False, True]])).split(",")
+    picture = Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA")
+    off, same = [213, 94, 0, 255], [128, 128, 128, 36]
+    assert np.asarray(picture).tolist() == [[off, same, off]]
 
 
 def test_a_grid_states_its_size_as_width_times_height() -> None:
