@@ -37,7 +37,13 @@ SELECT filename,
        count(*) AS attempts,
        count(*) FILTER (finish_reason = 'length') / count(*) AS cut,
        count(*) FILTER (output_h IS NULL) / count(*) AS unanswered,
-       bit_xor(hash(source, task_id, test_index, attempt, text))::VARCHAR AS texts
+       sum(output_h)::BIGINT AS lines,
+       sum(output_w)::BIGINT AS columns
+FROM {predictions}
+GROUP BY filename
+"""
+_TEXTS = """
+SELECT filename, bit_xor(hash(source, task_id, test_index, attempt, text))::VARCHAR AS texts
 FROM {predictions}
 GROUP BY filename
 """
@@ -105,14 +111,29 @@ def alarm_sentences(records: list[dict[str, Any]]) -> list[str]:
 
 
 def answers_of(files: Sequence[Path]) -> dict[Path, Answers]:
-    """What each evaluation answered, in short, by its file of predictions; the views only of those that
-    answered as another did. Raises `UserError` where a file is corrupt."""
-    found = {file: row or _NOTHING for file, row in _rows_of(_ANSWERS, files).items()}
-    texts = Counter(row["texts"] for row in found.values())
-    views = _rows_of(
-        _VIEWS, [file for file, row in found.items() if row["attempts"] and texts[row["texts"]] > 1]
-    )
-    return {file: Answers(**row, **views.get(file, {})) for file, row in found.items()}
+    """What each evaluation answered, in short, by its file of predictions; the texts only of those whose
+    grids have the sizes of another's, the views of those that answered as another did. Raises `UserError`
+    where a file is corrupt."""
+    found = _rows_of(_ANSWERS, files)
+    texts = _rows_of(_TEXTS, _alike(found, "attempts", "unanswered", "lines", "columns"))
+    views = _rows_of(_VIEWS, _alike(texts, "texts"))
+    return {
+        file: Answers(
+            row.get("attempts", 0),
+            row.get("cut", 0.0),
+            row.get("unanswered", 0.0),
+            texts.get(file, {}).get("texts"),
+            views.get(file, {}).get("views"),
+        )
+        for file, row in found.items()
+    }
+
+
+def _alike(found: dict[Path, dict[str, Any]], *names: str) -> list[Path]:
+    """The files of which another one says the same."""
+    keys = {file: tuple(row[name] for name in names) for file, row in found.items() if row}
+    counts = Counter(keys.values())
+    return [file for file, key in keys.items() if counts[key] > 1]
 
 
 def _rows_of(sql: str, files: Sequence[Path]) -> dict[Path, dict[str, Any]]:
@@ -133,7 +154,6 @@ def _rows_of(sql: str, files: Sequence[Path]) -> dict[Path, dict[str, Any]]:
     return {file: known[file] for file in files}
 
 
-_NOTHING = {"attempts": 0, "texts": "", "cut": 0.0, "unanswered": 0.0}
 _known: dict[tuple[str, Path, Stamp], dict[str, Any]] = {}
 """What was read lately, shared by all sessions of the dashboard."""
 

@@ -42,12 +42,12 @@ class Alarm:
 @dataclass(frozen=True)
 class Answers:
     """What an evaluation answered, in short: counts, shares, and fingerprints of all answers and of all
-    views; the latter None where they were not read, as nobody answered alike."""
+    views; these are None where they were not read, as nobody answered alike."""
 
     attempts: int
-    texts: str
     cut: float
     unanswered: float
+    texts: str | None = None
     views: str | None = None
 
 
@@ -57,7 +57,7 @@ def identical(groups: Mapping[int, Answers], name: str, what: str) -> dict[int, 
     for seed, answers in groups.items():
         others = (other for other in groups if other != seed and groups[other].texts == answers.texts)
         same = next(others, None)
-        if same is not None and answers.attempts:
+        if same is not None and answers.texts is not None:
             though = "" if groups[same].views == answers.views else ", though the views differ"
             detail = f"all {answers.attempts} answers equal those of {what} {same}{though}"
             found[seed] = Alarm(name, 1.0, detail)

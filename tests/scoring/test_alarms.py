@@ -26,7 +26,7 @@ def test_identical_answers_are_reported_for_each_seed() -> None:
     same = alarms.identical({0: FINE, 1: FINE}, "identical_trainings", "training seed")
     assert same[1].detail == "all 100 answers equal those of training seed 0"
     assert alarms.identical({0: FINE, 1: other}, "identical_predictions", "seed") == {}
-    nothing = Answers(0, "", 0.0, 0.0)
+    nothing = Answers(0, 0.0, 0.0)
     assert alarms.identical({0: nothing, 1: nothing}, "identical_predictions", "seed") == {}
 
 
