@@ -12,6 +12,7 @@ docs/statistics.md): each variant has a variance between runs, mostly the one po
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -155,6 +156,7 @@ def critical_against(sizes: Sequence[int], baseline: int, freedom: float, level:
     return dunnett_quantile(level, _shares(sizes, baseline), freedom)
 
 
+@lru_cache(maxsize=1024)
 def critical_elsewhere(variants: int, freedom: float, level: float) -> float:
     """How many standard errors a difference must have between two of three or more variants, none the
     baseline.
