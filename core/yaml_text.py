@@ -5,6 +5,8 @@ the text that stands there, so a variant called `1.10` keeps its name. In come t
 mappings, lists, texts, numbers, truth values, None.
 """
 
+import copy
+import functools
 import re
 from typing import Any, ClassVar
 
@@ -16,6 +18,7 @@ MAX_TEXT = 1_000_000
 MAX_VALUES = 100_000
 MAX_DEPTH = 50
 MAX_DIGITS = 40
+MOST_KEPT = 20_000
 
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = {
@@ -44,13 +47,20 @@ def parse_yaml(text: str, where: str) -> Any:
     if len(text) > MAX_TEXT:
         raise UserError(f"{where} is longer than {MAX_TEXT:,} characters. Shorten it.")
     try:
-        value = yaml.load(text, _Loader)
+        value = copy.deepcopy(_kept(text)) if len(text) <= MOST_KEPT else yaml.load(text, _Loader)
     except RecursionError:
         raise UserError(f"{where} is no valid YAML (it is nested too deeply). Correct the file.") from None
     except (yaml.YAMLError, ValueError, KeyError) as problem:
         raise UserError(f"{where} is no valid YAML ({_reason(problem)}). Correct the file.") from None
     _check_bounds(value, where)
     return value
+
+
+@functools.lru_cache(maxsize=64)
+def _kept(text: str) -> Any:
+    """The data of a short text, which is read once however often a page asks for it: reading takes as long as
+    all else that a page does with it."""
+    return yaml.load(text, _Loader)
 
 
 class _Loader(yaml.SafeLoader):

@@ -73,3 +73,8 @@ def test_what_can_not_be_read_is_one_sentence(text: str, sentence: str) -> None:
         parse_yaml(text, "spec.yaml")
     assert "\n" not in str(problem.value)
     assert len(str(problem.value)) < 300
+
+
+def test_what_was_read_is_the_readers_own() -> None:
+    parse_yaml("a: [1]", "The spec")["a"].append(2)
+    assert parse_yaml("a: [1]", "The spec") == {"a": [1]}

@@ -134,7 +134,7 @@ def outputs_of(table: pa.Table) -> tuple[tuple[tuple[str, str, int], ...], npt.N
     place of its own; (rows,)."""
     places = _array(table, "output")
     _, first = np.unique(places, return_index=True)
-    return tuple(_rows(table, ("source", "task_id", "test_index"), first)), places  # type: ignore[arg-type]
+    return tuple(_rows(table, ("source", "task_id", "test_index"), first)), places
 
 
 def scores_stamp(root: Path, name: str) -> tuple[int, int, int]:
