@@ -25,7 +25,7 @@ from core.commands import (
 )
 from core.commands.printing import clean
 from core.commands.typed import as_typed
-from core.errors import UserError, disk_sentence
+from core.errors import FULL_MEMORY, UserError, disk_sentence
 
 app = typer.Typer(
     name="core",
@@ -62,7 +62,7 @@ def main() -> None:
     except UserError as error:
         _refuse(str(error))
     except MemoryError:
-        _refuse("The memory of this machine is full. End other programs, or ask for less, and try again.")
+        _refuse(FULL_MEMORY)
     except OSError as error:
         sentence = disk_sentence(error)
         if sentence is None:

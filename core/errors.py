@@ -6,10 +6,16 @@ that escapes is a defect of this project.
 """
 
 import errno
+import re
 
+FULL_MEMORY = "The memory of this machine is full. End other programs, or ask for less, and try again."
 _FULL = "The disk is full. Free some space and give the same command again; nothing is lost."
-_RIGHTS = "You may not write there. Change the rights of the folder or choose another with --root."
+_RIGHTS = "You may not read or write there. Change the rights of the folder or choose another with --root."
+_BROKEN = "The disk does not answer as it should. Check it, or choose a folder on another one."
+_NO_LOCKS = "This disk can't lock files. Mount it with locks, or choose a folder on another one."
+_MANY_FILES = "Too many files are open. Raise the limit with: ulimit -n 4096"
 _REMEDIES = {
+    errno.ENOENT: "This does not exist, or not any more. Check the name and try again.",
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
     errno.EFBIG: "The file would be too large for this disk. Choose a folder on another one.",
@@ -23,13 +29,24 @@ _REMEDIES = {
     errno.ELOOP: "This link leads to itself. Name another place.",
     errno.ENOTEMPTY: "This folder is not empty. Choose another name, or empty it first.",
     errno.EBUSY: "Another program uses this. Try again when it is done.",
-    errno.EMFILE: "Too many files are open. Raise the limit with: ulimit -n 4096",
+    errno.EMFILE: _MANY_FILES,
+    errno.ENFILE: _MANY_FILES,
+    errno.EXDEV: "The two places lie on different disks. Put both on one, or move the folder by hand.",
     errno.ESTALE: "The disk of another machine does not answer. Try again when it does.",
+    errno.ETIMEDOUT: "The disk of another machine does not answer. Try again when it does.",
+    errno.EIO: _BROKEN,
+    errno.ENODEV: _BROKEN,
+    errno.ENOTCONN: _BROKEN,
+    errno.ENOLCK: _NO_LOCKS,
+    errno.EOPNOTSUPP: _NO_LOCKS,
+    errno.ENOMEM: FULL_MEMORY,
+    errno.EAGAIN: "This machine runs too many processes. End other programs and try again.",
 }
 
 _FULL_IN_WORDS = ("No space left on device", "os error 28", "Errno 28", "Disk quota exceeded")
 
 LONGEST_NAME = 200
+_UNFINISHED = re.compile(r"\.([^/]+)\.\d+\.[0-9a-f]{8}\.tmp(?=$|/)")
 
 
 class UserError(Exception):
@@ -43,8 +60,9 @@ class Stopped(Exception):  # noqa: N818 - no error: what a person wanted
 def disk_sentence(error: OSError) -> str | None:
     """What a person can do about a disk that does not take what is written; None for other errors."""
     remedy = _REMEDIES.get(error.errno or 0)
-    # A file that is moved to its place is the second name; the first is one that nobody chose.
-    name = str(error.filename2 or error.filename or "")
+    # A file that is moved to its place is the second name; the first is one that nobody chose, as is that of
+    # the unfinished file beside its place.
+    name = _UNFINISHED.sub(r"\1", _UNFINISHED.sub(r"\1", str(error.filename2 or error.filename or "")))
     short = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
     return None if remedy is None else f"{short}: {remedy}" if short else remedy
 

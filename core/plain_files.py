@@ -1,6 +1,7 @@
 """Files opened for reading only where they are files: a pipe would let one wait, and a device may never end;
 and the text that they hold."""
 
+import os
 import stat
 from io import BufferedReader
 from pathlib import Path
@@ -8,6 +9,9 @@ from pathlib import Path
 from core.errors import UserError
 
 Stamp = tuple[int, int]
+
+MOST_BYTES = 2**30
+"""Of a file that is taken in whole: the JSON that may be read at most has half of it."""
 
 
 def open_plain(path: Path) -> BufferedReader:
@@ -24,6 +28,15 @@ def check_plain(path: Path) -> None:
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise UserError(f"{path} is a pipe or a device. Put a file in its place.")
+
+
+def read_plain(path: Path) -> bytes:
+    """The bytes of a file that is to be taken in whole, as `open_plain` opens it. Raises `UserError` where it
+    has more than `MOST_BYTES`, which no file of the product's own comes near."""
+    with open_plain(path) as file:
+        if os.fstat(file.fileno()).st_size > MOST_BYTES:
+            raise UserError(f"{path} is larger than {MOST_BYTES // 2**20:,} MB. Restore it or delete it.")
+        return file.read()
 
 
 def unreadable_file(path: Path, problem: OSError) -> UserError:
@@ -59,8 +72,7 @@ def read_text(path: Path) -> str:
     Raises `UserError` where there is none or it is no such text.
     """
     try:
-        with open_plain(path) as file:
-            return decoded(file.read(), str(path)).replace("\r\n", "\n")
+        return decoded(read_plain(path), str(path)).replace("\r\n", "\n")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist. Check the name.") from None
     except OSError as problem:

@@ -8,8 +8,8 @@ agree under one view are the same problem however small.
 
 import functools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.arc.tasks import REVERSED_SUFFIX, Pair, Task
@@ -48,9 +48,21 @@ class Leak:
 class _Shared:
     """What two tasks have in common: pairs of b, by index, and the bits of each distinct pair."""
 
-    forwards: set[int]
-    backwards: set[int]
-    evidence: dict[bytes, float]
+    one: Task
+    other: Task
+    forwards: set[int] = field(default_factory=set)
+    backwards: set[int] = field(default_factory=set)
+    evidence: dict[bytes, float] = field(default_factory=dict)
+
+    @functools.cached_property
+    def kind(self) -> str | None:
+        """The kind of a leak by pairs alone, or None where these can be a coincidence."""
+        if sum(self.evidence.values()) >= EVIDENCE:
+            return "same pair" if self.forwards else "reversed pair"
+        if self.forwards and are_twins(self.one, self.other):
+            return "same pair"
+        is_reversed = self.backwards and are_twins(self.one.reverse(), self.other)
+        return "reversed pair" if is_reversed else None
 
 
 class _Index:
@@ -108,20 +120,11 @@ def find_leaks(
     leaks = []
     for pair in sorted(shared.keys() | named.keys()):
         common = shared.get(pair)
-        kind = named.get(pair) or (_kind_of(common, a[pair[0]], b[pair[1]]) if common else None)
+        kind = named.get(pair) or (common.kind if common else None)
         if kind is not None:
             count = len(common.forwards | common.backwards) if common else 0
             leaks.append(Leak(*pair[0], *pair[1], kind, count))
     return leaks
-
-
-def _kind_of(common: _Shared, one: Task, other: Task) -> str | None:
-    """The kind of a leak by pairs alone, or None where these can be a coincidence."""
-    if sum(common.evidence.values()) >= EVIDENCE:
-        return "same pair" if common.forwards else "reversed pair"
-    if common.forwards and are_twins(one, other):
-        return "same pair"
-    return "reversed pair" if common.backwards and are_twins(one.reverse(), other) else None
 
 
 def _comparable(a: TaskKey, b: TaskKey, both: Set[TaskKey]) -> bool:
@@ -152,6 +155,39 @@ def _named_alike(
 def _shared_pairs(
     a: Mapping[TaskKey, Task], b: Mapping[TaskKey, Task], comparable: Comparable
 ) -> dict[tuple[TaskKey, TaskKey], _Shared]:
+    """The pairs that tasks of a and b have in common, forwards or reversed. Tasks that hold the same are
+    compared once for all of them."""
+    equal_a, equal_b = _equal_tasks(a), _equal_tasks(b)
+
+    def are_comparable(one: TaskKey, other: TaskKey) -> bool:
+        return any(comparable(x, y) for x in equal_a[one] for y in equal_b[other])
+
+    firsts_a, firsts_b = ({one: tasks[one] for one in equal} for tasks, equal in ((a, equal_a), (b, equal_b)))
+    return {
+        (one, other): common
+        for (first_a, first_b), common in _shared_by_firsts(firsts_a, firsts_b, are_comparable).items()
+        for one in equal_a[first_a]
+        for other in equal_b[first_b]
+        if comparable(one, other)
+    }
+
+
+def _equal_tasks(tasks: Mapping[TaskKey, Task]) -> dict[TaskKey, list[TaskKey]]:
+    """Tasks with the very same pairs in the same order, all of them by the first."""
+    found: dict[Hashable, list[TaskKey]] = defaultdict(list)
+    for one, task in tasks.items():
+        found[tuple(_cells(pair) for pair in task.pairs)].append(one)
+    return {members[0]: members for members in found.values()}
+
+
+def _cells(pair: Pair) -> Hashable:
+    """What two pairs have in common only where they are equal."""
+    return tuple((grid.shape, grid.tobytes()) for grid in (pair.input, pair.output) if grid is not None)
+
+
+def _shared_by_firsts(
+    a: Mapping[TaskKey, Task], b: Mapping[TaskKey, Task], comparable: Comparable
+) -> dict[tuple[TaskKey, TaskKey], _Shared]:
     """The pairs that tasks of a and b have in common, forwards or reversed."""
     forms: dict[bytes, bytes] = {}
     index_a, index_b = _Index(list(a.values()), forms), _Index(list(b.values()), forms)
@@ -170,7 +206,7 @@ def _shared_pairs(
                 for row_a in by_form.get(form, ()):
                     names = (index_a.owners[row_a], index_b.owners[row_b])
                     if comparable(*names):
-                        common = found.setdefault(names, _Shared(set(), set(), {}))
+                        common = found.setdefault(names, _Shared(a[names[0]], b[names[1]]))
                         (common.backwards if backwards else common.forwards).add(index_b.indices[row_b])
                         if form not in common.evidence:
                             common.evidence[form] = bits(index_a.counts_in[row_a], index_a.counts_out[row_a])
@@ -234,7 +270,7 @@ def _related_families(root: Path, stamps: tuple[tuple[str, tuple[Stamp, Stamp]],
 
     for (one, other), common in _shared_pairs(tasks, tasks, strangers).items():
         fewest = min(len(tasks[one].pairs), len(tasks[other].pairs))
-        if _kind_of(common, tasks[one], tasks[other]) and len(common.forwards | common.backwards) >= fewest:
+        if common.kind and len(common.forwards | common.backwards) >= fewest:
             low, high = sorted((first_name(tasks[one].family), first_name(tasks[other].family)))
             names[high] = low
     return {family: first_name(family) for family in names}

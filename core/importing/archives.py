@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from core.errors import UserError
-from core.plain_files import open_plain
+from core.plain_files import open_plain, unreadable_file
 
 MAX_ARCHIVE_BYTES = 256 * 2**20  # RE-ARC's public archive, the largest known set, has about 40 MB
 MAX_MEMBERS = 20_000
@@ -92,6 +92,8 @@ def read_bounded(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
             data = file.read(limit + 1)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise UserError(f"{path} is no file. Check the name.") from None
+    except OSError as problem:
+        raise unreadable_file(path, problem) from None
     if len(data) > limit:
         raise UserError(f"{path} has more than the {limit:,} bytes allowed. Split it.")
     return data
@@ -147,7 +149,8 @@ def _skipped(place: str) -> Member:
 
 def _folder_members(folder: Path, pattern: re.Pattern[str]) -> Iterator[Member]:
     found: list[tuple[str, Path]] = []
-    for parent, subfolders, names in os.walk(folder):  # does not follow links
+    closed: list[OSError] = []
+    for parent, subfolders, names in os.walk(folder, onerror=closed.append):  # does not follow links
         subfolders.sort()
         for name in [*subfolders, *sorted(names)]:
             path = Path(parent, name)
@@ -164,8 +167,11 @@ def _folder_members(folder: Path, pattern: re.Pattern[str]) -> Iterator[Member]:
             continue
         try:
             yield _unfolded(Member(place, read_bounded(path, MAX_MEMBER_BYTES)), MAX_MEMBER_BYTES)
-        except (UserError, PermissionError) as problem:
+        except UserError as problem:
             yield Member(place, problem=str(problem))
+    for refused in closed:
+        place = Path(refused.filename).relative_to(folder).as_posix()
+        yield Member(place, problem=f"The folder can't be read ({refused.strerror}).")
 
 
 def _zip_members(archive: Path, pattern: re.Pattern[str]) -> Iterator[Member]:

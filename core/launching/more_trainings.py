@@ -6,6 +6,7 @@ from pathlib import Path
 from core.cluster.settings import cluster_of
 from core.errors import UserError
 from core.launching.launch import launch
+from core.plain_files import read_text
 from core.runs.layout import Run, spec_path
 from core.settings import LARGEST_SEED
 from core.specs.draft import data_of, text_with, with_value
@@ -43,7 +44,7 @@ def add_trainings(
     except UserError:  # there is none, or it is being written
         same = False
     if same:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         value = more.model_dump(mode="json")[key]
         write_text(path, text_with(text, with_value(data_of(text), (key,), value)))
     return runs

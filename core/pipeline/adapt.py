@@ -15,11 +15,11 @@ from core.arc.tasks import Task
 from core.errors import Stopped, UserError
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.inference.adapters import write_merged
-from core.runs.adapted import BEGUN, RESULT, AdaptedGroup, adapted_groups
+from core.runs.adapted import BEGUN, RESULT, AdaptedGroup, Course, adapted_groups
 from core.runs.layout import CHECKPOINT, Run
 from core.runs.reporter import Reporter
 from core.specs.spec import Recipe
-from core.storage.files import fingerprint, locked, read_json, write_json
+from core.storage.files import fingerprint, locked, write_json
 from core.storage.model_files import SUMS
 from core.storage.models import check_seal, model_location
 from core.storage.records import fitting, read_as
@@ -61,7 +61,8 @@ def adapt(experiment: LaunchedExperiment, run: Run, report: Reporter) -> None:
                 "eta_seconds": (time.monotonic() - begin) / made * (total - done) if made else None,
             }
         )
-    write_json(run.adapted_file, [read_json(run.adapt / group.name / RESULT) for group in groups])
+    results = [read_as(run.adapt / group.name / RESULT, dict[str, Any]) for group in groups]
+    write_json(run.adapted_file, results)
 
 
 def settings_of(experiment: LaunchedExperiment, run: Run) -> AdaptationSettings:
@@ -185,7 +186,7 @@ def _adapt_group(
     if not learned:
         return result
     training = _training(experiment, run, group, learned, recipe, known)
-    course = _Course(run, folder / BEGUN, report)
+    course = _Follower(run, folder / BEGUN, report)
     made = train(training, folder, course, note=course.note)
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
     return result.model_copy(update={**course.result(), "weights": _fingerprint(made)})
@@ -227,7 +228,7 @@ def _fingerprint(weights: Path) -> str:
     return fingerprint({name: value for name, value in sums.items() if name.endswith(".safetensors")})
 
 
-class _Course:
+class _Follower:
     """Follows a group's training over kills and stops, in a file of its own: its first and last loss, how it
     is computed. Stops it where a person wants the run to stop."""
 
@@ -235,7 +236,10 @@ class _Course:
         self._run, self._file, self._report = run, file, report
         self._begin = time.monotonic()
         self._tokens = 0
-        self._kept: dict[str, Any] = read_json(file) if file.exists() else {}
+        try:
+            self._kept = read_as(file, Course).model_dump(exclude_unset=True)
+        except UserError:  # there is none, or it is damaged, which costs what it told and no training
+            self._kept = {}
 
     def note(self, remarks: dict[str, Any]) -> None:
         """Hear how it is computed."""
@@ -263,7 +267,7 @@ class _Course:
         write_json(self._file, self._kept)
 
     def _seconds(self) -> float:
-        return float(self._kept.get("seconds", 0.0)) + time.monotonic() - self._begin
+        return float(self._kept.get("seconds") or 0.0) + time.monotonic() - self._begin
 
     def result(self) -> dict[str, Any]:
         """What is known when it has ended."""

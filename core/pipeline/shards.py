@@ -6,6 +6,7 @@ process would have answered. They are dealt out by tasks, whose attempts stay to
 its `predictions.parquet` exists, so a part that is started again does only what is missing.
 """
 
+import logging
 import shutil
 from contextlib import closing
 from dataclasses import dataclass
@@ -29,8 +30,11 @@ from core.pipeline.shared_engine import (
 from core.runs.layout import SHARDS, Run
 from core.runs.reporter import failure_message
 from core.storage.evaluation_files import PREDICTIONS_FILE
-from core.storage.files import locked, read_json, write_json
+from core.storage.files import locked, write_json
+from core.storage.records import Amount, Count, Record, Text, read_as
 from core.storage.schemas import PREDICTIONS, read_table, write_table
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,10 @@ def infer_shard(experiment: LaunchedExperiment, run: Run, shard: Shard) -> bool:
             put_together(experiment, run, shard.of)
             reporter.done()
         except Exception as error:
-            reporter.write(error=failure_message(run, error))
-            if isinstance(error, UserError):
+            message = failure_message(run, error)
+            reporter.write(error=message)
+            if isinstance(error, UserError | Stopped):
+                log.error("%s", message)
                 return False
             raise
     return True
@@ -133,6 +139,15 @@ def _attempts(experiment: LaunchedExperiment, shard: Shard) -> int:
     """How many attempts a part makes, over all evaluations."""
     outputs = sum(len(task.test) for task in _tasks(experiment, shard))
     return outputs * experiment.spec.evaluation.inference.attempts * len(experiment.spec.eval_seeds)
+
+
+class _Report(Record):
+    """What a part writes of itself."""
+
+    step: Count
+    total: Count
+    tokens_per_second: Amount | None = None
+    error: Text | None = None
 
 
 class _ShardReporter:
@@ -198,12 +213,21 @@ def put_together(experiment: LaunchedExperiment, run: Run, of: int) -> None:
 
 def progress_of_shards(run: Run, of: int) -> dict[str, Any]:
     """The parts' progress as one record: step, total and tokens_per_second summed over them, and the first
-    error, if any; nothing but None where no part has begun."""
-    reports = [read_json(shard.report_file(run)) for shard in shards(of) if shard.report_file(run).exists()]
-    speeds = [one["tokens_per_second"] for one in reports if one["tokens_per_second"] is not None]
+    error, if any; nothing but None where no part has begun. A part whose report is damaged counts as one that
+    has not: it writes another."""
+    reports = [one for shard in shards(of) if (one := _report_of(run, shard)) is not None]
+    speeds = [one.tokens_per_second for one in reports if one.tokens_per_second is not None]
     return {
-        "step": sum(one["step"] for one in reports) if reports else None,
-        "total": sum(one["total"] for one in reports) if len(reports) == of else None,
+        "step": sum(one.step for one in reports) if reports else None,
+        "total": sum(one.total for one in reports) if len(reports) == of else None,
         "tokens_per_second": sum(speeds) if speeds else None,
-        "error": next((one["error"] for one in reports if one["error"]), None),
+        "error": next((one.error for one in reports if one.error), None),
     }
+
+
+def _report_of(run: Run, shard: Shard) -> _Report | None:
+    """What a part last wrote; None where it has not begun, or that can't be read."""
+    try:
+        return read_as(shard.report_file(run), _Report)
+    except UserError:
+        return None

@@ -17,7 +17,7 @@ from core.runs.done import Stage
 from core.runs.layout import Run
 from core.runs.progress import write_log
 from core.runs.reporter import Reporter, failure_message, report_failure
-from core.runs.state import begin, finish, queue_for
+from core.runs.state import begin, finish, go_on, queue_for, state_of
 from core.storage.files import locked
 
 
@@ -119,6 +119,20 @@ def _report_failure(run: Run, stage: Stage, error: Exception) -> None:
     """As the process writes into another run's log, this run's says it as well."""
     report_failure(run, stage, error)
     write_log(run, failure_message(run, error))
+
+
+def why_undone(runs: Sequence[Run], stage: Stage) -> list[str]:
+    """A sentence for each of the runs whose stage is not done and did not fail: a person stopped it, or this
+    process could not serve it with the others."""
+    sentences = []
+    for run in runs:
+        state = state_of(run)
+        if state.state == "cancelled":
+            sentences.append(f"{run.name} was stopped before its stage {stage} was done. {go_on(run)}")
+        elif state.state == "queued" and state.stage == stage:
+            verb = f"python -m core run {run.experiment} --of {run.name} --stage {stage}"
+            sentences.append(f"{run.name} needs a process of its own, so it still waits. Run: {verb}")
+    return sentences
 
 
 def mark_next(experiment: LaunchedExperiment, run: Run) -> None:

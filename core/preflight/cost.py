@@ -6,6 +6,7 @@ none, minutes and bytes are unknown. So are the minutes of a depth-first search,
 model's answers branch.
 """
 
+import contextlib
 import functools
 import itertools
 import statistics
@@ -141,10 +142,11 @@ def _speeds(runs: Iterable[list[dict[str, Any]]], stage: str) -> list[float]:
 
 def _adaptation_speeds(runs: Iterable[Run]) -> list[float]:
     """The median speed over the groups of each run, in tokens per second."""
-    medians = (
-        _median([one.tokens_per_second for one in adapted_groups(run.folder) if one.tokens_per_second])
-        for run in runs
-    )
+    medians = []
+    for run in runs:
+        with contextlib.suppress(UserError):  # damaged, as the page of its experiment says
+            groups = adapted_groups(run.folder)
+            medians.append(_median([one.tokens_per_second for one in groups if one.tokens_per_second]))
     return [speed for speed in medians if speed]
 
 

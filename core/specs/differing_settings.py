@@ -21,26 +21,37 @@ class Difference:
 
 
 def differences(spec: ExperimentSpec) -> list[Difference]:
-    """The settings of the recipe that differ between variants, in the order of the fields."""
+    """The settings of the recipe that differ between variants, in the order of the fields. Of settings that
+    a variant does without, such as `test_time`, those count that are no defaults."""
     recipes = {variant: dict(_leaves(spec.recipe_of(variant))) for variant in spec.variants}
-    first = next(iter(recipes.values()))
+    known = {key: leaf for leaves in sorted(recipes.values(), key=len) for key, leaf in leaves.items()}
+    fullest = max(recipes.values(), key=len)
     found = []
-    for key, (_, description) in first.items():
-        values = {variant: leaves[key][0] for variant, leaves in recipes.items()}
+    for key in sorted(known, key=[*fullest, *known].index):
+        _, description, default = known[key]
+        values = {
+            variant: leaves[key][0] if key in leaves else default for variant, leaves in recipes.items()
+        }
         if any(value != values[spec.baseline] for value in values.values()):
-            texts = {variant: as_text(value) for variant, value in values.items()}
+            texts = {
+                variant: as_text(value) if key in recipes[variant] else as_text(None)
+                for variant, value in values.items()
+            }
             found.append(Difference(key, description, texts))
     return found
 
 
-def _leaves(settings: BaseModel, above: str = "") -> Iterator[tuple[str, tuple[Any, str]]]:
-    """Every setting that holds no settings itself: its key, its value and its description."""
+def _leaves(settings: BaseModel, above: str = "") -> Iterator[tuple[str, tuple[Any, str, Any]]]:
+    """Every setting that holds no settings itself: its key, its value, its description and its default; of
+    settings that can be left out also whether they are there."""
     for name, field in type(settings).model_fields.items():
-        value = getattr(settings, name)
-        if isinstance(value, Settings):
-            yield from _leaves(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", (value, field.description or "")
+        value, default = getattr(settings, name), field.get_default()
+        if not isinstance(value, Settings):
+            yield f"{above}{name}", (value, field.description or "", default)
+            continue
+        if default is None:
+            yield f"{above}{name}", (True, field.description or "", None)
+        yield from _leaves(value, f"{above}{name}.")
 
 
 def as_text(value: Any) -> str:

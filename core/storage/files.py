@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.plain_files import open_plain, unreadable_file
+from core.plain_files import MOST_BYTES, open_plain, read_plain, unreadable_file
 from core.storage.plain_json import parse_json
 
 log = logging.getLogger(__name__)
@@ -84,6 +84,13 @@ def _replace_folder(temporary: Path, path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole."""
+    try:
+        _write_text(path, text)
+    except FileNotFoundError:  # another process had made the folder for a write that failed, and removed it
+        _write_text(path, text)
+
+
+def _write_text(path: Path, text: str) -> None:
     with writing(path) as temporary:
         # A name of a file that is no UTF-8 is text for people here: what can't be written of it becomes `?`.
         temporary.write_text(text, encoding="utf-8", errors="replace")
@@ -108,8 +115,7 @@ def read_json(path: Path) -> Any:
 def read_bytes(path: Path) -> bytes:
     """The bytes of a file. Raises `UserError` where there is none that can be read."""
     try:
-        with open_plain(path) as file:
-            return file.read()
+        return read_plain(path)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist. Check the name.") from None
     except OSError as problem:
@@ -170,6 +176,8 @@ def read_records_from(path: Path, offset: int) -> tuple[list[dict[str, Any]], in
     """Records from byte `offset` on, and the offset behind the last whole line (for polling)."""
     try:
         with open_plain(path) as file:
+            if file.seek(0, os.SEEK_END) - offset > MOST_BYTES:
+                raise UserError(f"{path} is larger than {MOST_BYTES // 2**20:,} MB. Restore it or delete it.")
             file.seek(offset)
             data = file.read()
     except FileNotFoundError:

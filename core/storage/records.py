@@ -21,6 +21,8 @@ T = TypeVar("T")
 Whole = Annotated[int, Field(ge=-LARGEST_SEED, le=LARGEST_SEED)]
 """A whole number that fits into a column of 64 bits."""
 Count = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""A finite number from 0 on, such as seconds."""
 
 
 def _whole_characters(text: str) -> str:

@@ -10,6 +10,7 @@ from core.results.loading import Scores
 from core.runs.adapted import AdaptedGroup, adapted_groups, adapted_tasks
 from core.runs.layout import Run
 from dashboard.components.launch_card import STYLE
+from dashboard.components.sentences import sentences
 from dashboard.components.wording import plain, seconds_in_words
 
 UNKNOWN = "–"
@@ -36,10 +37,11 @@ def task_adaptation(root: Path, scores: Scores, task: tuple[str, str]) -> None:
     name, rows, adapted = scores.experiment.name, [], False
     for variant, seeds in scores.runs.items():
         for seed, places in seeds.items():
-            group = adapted_tasks(Run(root, name, variant, seed).folder).get(task)
-            adapted = adapted or group is not None
-            label = f"{variant} · {seed}"
-            rows.append([*_row(label, group), _right(scores, task, places)])
+            with sentences():
+                group = adapted_tasks(Run(root, name, variant, seed).folder).get(task)
+                adapted = adapted or group is not None
+                label = f"{variant} · {seed}"
+                rows.append([*_row(label, group), _right(scores, task, places)])
     if adapted:
         st.markdown(":violet[**Test-time training**] on this task's demonstrations, run by run")
         st.html(_table(["run", "loss", "steps", "took", "attempts right"], rows))

@@ -32,7 +32,7 @@ from dashboard.components.launch_card import differences_table
 from dashboard.components.leak_notice import leak_notice
 from dashboard.components.run_buttons import put_away, run_buttons
 from dashboard.components.run_table import Chosen, run_id, run_table
-from dashboard.components.sentences import fragment
+from dashboard.components.sentences import fragment, sentences
 from dashboard.components.wording import plain, seconds_in_words
 from dashboard.root import project_root
 
@@ -138,7 +138,8 @@ def adaptation(name: str, seen: Overview, rows: list[dict[str, Any]], focus: str
         evaluated = read_record(run).get("evaluated") or {}
     except UserError:
         evaluated = {}
-    run_adaptation(run, evaluated.get("tasks"))
+    with sentences():
+        run_adaptation(run, evaluated.get("tasks"))
 
 
 def read_curves(name: str, runs: list[dict[str, Any]]) -> dict[str, Curve]:

@@ -15,6 +15,7 @@ from core.commands import following
 from core.commands.printing import print_records
 from core.errors import UserError
 from core.experiments import listing
+from core.experiments.listing import list_runs
 from core.launching.launch import prepare
 from core.runs.state import RunState, write_state
 from tests.specs.tiny import spec_of
@@ -40,14 +41,19 @@ def said(
         (errno.EROFS, "The disk is read-only. Choose a writable folder with --root."),
         (
             errno.EACCES,
-            "You may not write there. Change the rights of the folder or choose another with --root.",
+            "You may not read or write there. Change the rights of the folder or choose another with --root.",
         ),
     ],
 )
 def test_a_disk_that_takes_nothing_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int, sentence: str
 ) -> None:
-    for names, begin in ((("some/place",), "some/place: "), ((), "")):
+    unfinished = "some/..place.12.0a1b2c3d.tmp.12.0a1b2c3d.tmp"
+    for names, begin in (
+        (("some/place",), "some/place: "),
+        ((unfinished,), "some/place: "),
+        ((), ""),
+    ):
 
         def fail(names: tuple[str, ...] = names) -> None:
             raise OSError(number, "whatever", *names)
@@ -94,7 +100,7 @@ def test_a_narrow_table_cuts_no_name(
 
 def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
-        raise OSError(errno.EIO, "broken")
+        raise OSError(errno.EBADF, "broken")
 
     monkeypatch.setattr(command_line, "app", fail)
     with pytest.raises(OSError, match="broken"):
@@ -161,6 +167,23 @@ def test_a_wrong_argument_is_one_sentence(
     code, output, errors = said(monkeypatch, capsys, *arguments, "--root", str(root))
     assert (code, output) == (2, "")
     assert sentence in errors and errors.count("\n") == 1
+
+
+def test_a_stopped_run_that_is_to_work_says_why_it_does_not(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run,) = list_runs(root, "trial")
+    run.stop_file.touch()
+    try:
+        found = said(
+            monkeypatch, capsys, "run", "trial", "--of", "plain/0", "--stage", "score", "--root", str(root)
+        )
+    finally:
+        run.stop_file.unlink()
+    stopped = (
+        "plain/0 was stopped before its stage score was done. Go on with: python -m core runs resume trial"
+    )
+    assert found == (1, "", f"{stopped}\n")
 
 
 def test_runs_are_listed_and_shown(root: Path) -> None:

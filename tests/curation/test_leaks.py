@@ -48,6 +48,20 @@ def test_one_shared_pair_is_enough_whatever_its_role(strangers: list[Task]) -> N
     assert find_leaks(strangers, [thief]) == [Leak("a", "s3", "b", "other", "same pair", 1)]
 
 
+def test_equal_tasks_leak_as_if_each_were_compared_alone() -> None:
+    """Small ones as well, where whole tasks decide; the same pairs in another order are another task."""
+    first, small, third = (random_task("x", "x", seed, side) for seed, side in ((1, 6), (2, 2), (3, 2)))
+    turned = Task("x", "x", "x", small.train[::-1], small.test)
+    kinds = [first, small, third, first.reverse(), turned, VIEW.apply(small)]
+    many = [renamed(kinds[n % 6], f"t{n:02d}", "ab"[n % 2]) for n in range(26)]
+    many.sort(key=lambda task: (task.source, task.task_id))
+    alone = [leak for n, one in enumerate(many) for two in many[n + 1 :] for leak in find_leaks([one], [two])]
+    assert find_leaks(many, many) == alone
+    assert {leak.kind for leak in alone} == {"same pair", "reversed pair"}
+    hundreds = [renamed(small, f"t{n:03d}", "a") for n in range(400)]
+    assert len(find_leaks(hundreds, hundreds)) == 400 * 399 // 2
+
+
 def test_ids_and_families_are_leaks_without_a_common_pair() -> None:
     task = random_task("x", "a", 1)
     alike = random_task("x", "b", 2)

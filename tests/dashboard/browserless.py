@@ -49,6 +49,7 @@ class Page:
             max_size=None,
         )
         self.elements: list[Any] = []
+        self.popovers: list[Any] = []
         self.redirect = ""
         self.send()
 
@@ -59,7 +60,7 @@ class Page:
         message.rerun_script.query_string = self.query
         message.rerun_script.widget_states.widgets.extend(states)
         self._socket.send(message.SerializeToString())
-        self.elements = []
+        self.elements, self.popovers = [], []
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             heard = ForwardMsg()
@@ -68,12 +69,14 @@ class Page:
             heard.ParseFromString(data)
             if heard.WhichOneof("type") == "delta":
                 self.elements.append(heard.delta.new_element)
+                if heard.delta.add_block.popover.id:  # one that the page fills when it is opened
+                    self.popovers.append(heard.delta.add_block.popover)
             if heard.WhichOneof("type") == "auth_redirect":
                 self.redirect = heard.auth_redirect.url
             if heard.WhichOneof("type") == "script_finished":
                 if heard.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
                     return
-                self.elements = []  # the next run shows the page anew
+                self.elements, self.popovers = [], []  # the next run shows the page anew
         raise AssertionError("the page never finished")
 
     def texts(self) -> str:
@@ -81,13 +84,25 @@ class Page:
         shown = (text_format.MessageToString(element, as_utf8=True) for element in self.elements)
         return as_read("\n".join(shown).replace("\\\\", "\\"))
 
+    def opened(self, label: str) -> WidgetState:
+        """The popover with this label, open."""
+        found = next(one for one in self.popovers if one.label == label)
+        return WidgetState(id=found.id, bool_value=True)
+
+    @property
+    def buttons(self) -> list[Any]:
+        """Every button that is shown."""
+        return [element.button for element in self.elements if element.WhichOneof("type") == "button"]
+
+    @property
+    def exceptions(self) -> list[str]:
+        """The exceptions that are shown, fragments included."""
+        shown = [one.exception.message for one in self.elements if one.WhichOneof("type") == "exception"]
+        return [as_read(text)[:300] for text in shown]
+
     def button(self, label: str) -> Any:
         """The button with this label; `disabled` says whether it rests."""
-        return next(
-            element.button
-            for element in self.elements
-            if element.WhichOneof("type") == "button" and element.button.label == label
-        )
+        return next(button for button in self.buttons if button.label == label)
 
     def press(self, label: str, *states: WidgetState) -> None:
         """What a browser sends when a button is pressed, whether it rests or not."""

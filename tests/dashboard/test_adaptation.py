@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import streamlit as st
-from pytest import MonkeyPatch, fixture
+from pytest import MonkeyPatch, fixture, raises
 
+from core.errors import UserError
 from core.results.loading import load_scores
+from core.runs.adapted import adapted_groups
 from core.runs.layout import Run
 from core.synthetic.experiments import SOURCE, make_experiment, make_tasks
 from dashboard.components.adaptation import MOST_GROUPS, run_adaptation, task_adaptation
@@ -56,6 +58,15 @@ def test_a_run_that_goes_on_shows_the_groups_that_are_done(tmp_path: Path, shown
     run_adaptation(run, None)
     assert "100 of – tasks adapted" in shown[0]
     assert "task002" in shown[1] and "task003" not in shown[1]
+
+
+def test_a_damaged_list_of_groups_is_not_taken_for_none(tmp_path: Path) -> None:
+    make_experiment(tmp_path, "question", {"plain": 0.0}, runs=1, evaluations=1, tasks=6)
+    run = Run(tmp_path, "question", "plain", 0)
+    for damage in ("{}", "[1]", "[", json.dumps([_group(0, TASKS, seconds=-1)])):
+        run.adapted_file.write_text(damage)
+        with raises(UserError, match=r"adapted\.json is .*(Restore|restore)"):
+            adapted_groups(run.folder)
 
 
 def test_a_task_stands_beside_the_runs_without_adaptation(tmp_path: Path, shown: list[str]) -> None:

@@ -46,6 +46,9 @@ SHAPES = {
     "half a pair": b'{"name": "\\ud800"}',
 }
 
+UNSEALED = ", without its seal"
+"""The end of the name of a damage that the seal beside the file would have told."""
+
 OTHERS = ("a folder", "a pipe", "a link to itself", "a link to nothing", "a device")
 """What may stand in the place of a file."""
 
@@ -69,11 +72,14 @@ def put(path: Path, damage: Damage) -> None:
 def damages(path: Path) -> Iterator[Damage]:
     """Every damage of a file, by its kind."""
     data = path.read_bytes()
-    yield from SHAPES.items()
-    yield "cut", data[: len(data) // 2]
+    of_bytes = [*SHAPES.items(), ("cut", data[: len(data) // 2])]
+    yield from of_bytes
     yield from ((name, None) for name in OTHERS)
     if path.suffix == ".parquet":
-        yield from _of_parquet(data)
+        for name, changed in _of_parquet(data):
+            yield name, changed
+            yield name + UNSEALED, changed
+        yield from ((name + UNSEALED, changed) for name, changed in of_bytes)
     elif path.suffix in (".json", ".yaml"):
         yield from _of_value(path, data)
     elif path.suffix == ".jsonl":

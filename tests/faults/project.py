@@ -2,23 +2,47 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
+import pyarrow as pa
+
+from core.cluster.settings import ClusterSettings
 from core.curation.flags import add_flag
+from core.curation.overlaps import overlaps
 from core.curation.partitions import split
 from core.curation.sources import load_tasks
 from core.exchange.import_predictions import import_predictions
 from core.exchange.import_scores import import_results
 from core.experiments.archive import archive_experiment
 from core.experiments.notes import Notes, write_notes
+from core.inference.rescore import candidates_of
 from core.launching.launch import prepare
-from core.runs.layout import LOOKS, Run, experiment_folder
+from core.machine.processes import Identity
+from core.pipeline.shards import Shard
+from core.prompts.lengths import EMBEDDED, source_lengths
+from core.prompts.templates import PromptSettings
+from core.runs.adapted import BEGUN, RESULT, AdaptedGroup
+from core.runs.layout import (
+    CLUSTER,
+    DRIVER,
+    LOOKS,
+    WORKER,
+    Run,
+    eval_folders,
+    experiment_folder,
+    runs_folder,
+    spec_path,
+)
 from core.runs.state import RunState, write_state
+from core.settings import validated
 from core.specs.draft import keep_draft
-from core.specs.edit import save_spec
-from core.specs.spec import read_spec
+from core.specs.edit import as_yaml, save_spec
+from core.specs.spec import ExperimentSpec, read_spec
 from core.sql.saved import save_query
-from core.storage.files import append_records, write_json
+from core.storage.evaluation_files import CANDIDATES_FILE
+from core.storage.files import append_records, write_json, write_text
+from core.storage.schemas import CANDIDATES, grid_columns, write_table
 from core.synthetic.experiments import SOURCE, make_experiment
 from tests.specs.tiny import spec_file
 from tests.training.tiny import tiny_root
@@ -36,6 +60,7 @@ def full_project(root: Path) -> Path:
     make_experiment(root, "old", {"a": 0.0}, runs=1, evaluations=1, tasks=3, attempts=2)
     archive_experiment(root, "old")
     spec = make_experiment(root, EXPERIMENT, runs=2, evaluations=2, tasks=6, attempts=4)
+    spec = with_test_time(root, spec)
     first = next(iter(load_tasks(root, SOURCE)))
     add_flag(root, first, SOURCE, "yes", "ada", "a note")
     split(root, "mine", [SOURCE], {"train": 3, "val": 2}, 1)
@@ -70,8 +95,70 @@ def full_project(root: Path) -> Path:
         append_records(run.progress_file, steps)
         run.log_file.write_text("a line\n")
         write_json(run.check_file, [])
+    for seed in spec.train_seeds:
+        write_candidates(Run(root, EXPERIMENT, VARIANT, seed))
     write_state(Run(root, LAUNCHED, "plain", 0), RunState("failed", "train", 3, 6, error="It went wrong."))
+    write_adapted(root, list(load_tasks(root, SOURCE)))
+    write_json(experiment_folder(root, LAUNCHED) / CLUSTER, ClusterSettings(shards=2).model_dump())
+    nobody = asdict(Identity(99_999, 1.0, "another boot", "another machine"))
+    write_json(experiment_folder(root, LAUNCHED) / DRIVER, nobody)
+    write_json(runs_folder(root) / WORKER, nobody)
+    write_text(root / "data" / "settings.yaml", "on_finish:\n  command: [notify-send, hello]\n")
+    overlaps(root, [SOURCE])
+    source_lengths(root, SOURCE, EMBEDDED, PromptSettings())
     return root
+
+
+def with_test_time(root: Path, spec: ExperimentSpec) -> ExperimentSpec:
+    """The spec of a launched experiment as if one of its variants had been trained at test time."""
+    value = spec.model_dump(mode="json")
+    value["variants"][OTHER]["test_time"] = {"steps": 5}
+    changed = validated(ExperimentSpec, value, "the spec")
+    write_text(spec_path(root, spec.name), as_yaml(value))
+    return changed
+
+
+def write_adapted(root: Path, tasks: list[str]) -> None:
+    """What test-time training leaves: of the first run when it is done, of the second while it goes on."""
+    done, begun = (Run(root, EXPERIMENT, OTHER, seed) for seed in (0, 1))
+    groups = [
+        AdaptedGroup(group=f"{number:04d}", tasks=[(SOURCE, task)], loss_before=1.5, loss_after=0.5, steps=5,
+                     seconds=2.0, tokens_per_second=100.0, weights="0" * 64)
+        for number, task in enumerate(tasks, 1)
+    ]  # fmt: skip
+    write_json(done.adapted_file, [group.model_dump(mode="json") for group in groups])
+    write_json(begun.adapt / "0001" / RESULT, groups[0].model_dump(mode="json"))
+    write_json(begun.adapt / "0002" / BEGUN, {"loss_before": 1.5, "seconds": 1.0})
+    report = {"step": 1, "total": 2, "tokens_per_second": 3.0, "error": None}
+    write_json(Shard(1, 2).report_file(Run(root, LAUNCHED, "plain", 0)), report)
+
+
+def write_candidates(run: Run) -> None:
+    """Rescored answers to every output of a run, of which the most voted one is right."""
+    for eval_seed, folder in eval_folders(run.folder):
+        rows = [
+            {
+                "experiment": run.experiment,
+                "variant": run.variant,
+                "train_seed": run.train_seed,
+                "eval_seed": eval_seed,
+                "source": source,
+                "task_id": task,
+                "test_index": test,
+                "place": place,
+                "vote_place": place,
+                "votes": one.votes,
+                "correct": place == 1,
+                "first_attempt": one.first_attempt,
+                "views": 8,
+                "logprob": -float(place),
+                **{name: values[0] for name, values in grid_columns("output", [one.grid]).items()},
+            }
+            for (source, task, test), found in candidates_of(run.predictions(eval_seed)).items()
+            for place, one in enumerate(found, 1)
+        ]
+        table = pa.Table.from_pylist(rows, schema=CANDIDATES)
+        write_table(folder / CANDIDATES_FILE, table, CANDIDATES)
 
 
 def task_of(root: Path) -> str:
@@ -104,6 +191,7 @@ def reading_verbs(root: Path, out: Path) -> list[list[str]]:
             ["results", EXPERIMENT, *form]
             for form in (*forms, ["--format", "markdown"], ["--html", str(out / "a.html")])
         ),
+        ["results", EXPERIMENT, "--metric", "rescored_2"],
         ["results", IMPORTED],
         ["results", ANSWERED],
         ["compare", EXPERIMENT, VARIANT, OTHER],
@@ -115,6 +203,7 @@ def reading_verbs(root: Path, out: Path) -> list[list[str]]:
         ["predictions", "show", EXPERIMENT, task],
         ["predictions", "show", EXPERIMENT, task, "--by", "run", "--json"],
         ["predictions", "export", EXPERIMENT, VARIANT, "--kaggle", str(submission)],
+        ["predictions", "export", EXPERIMENT, VARIANT, "--kaggle", str(submission), "--rescored"],
         ["predictions", "export", EXPERIMENT, VARIANT, "--attempts", str(out / "attempts.json")],
         ["predictions", "validate", str(submission), "--source", SOURCE],
     ]

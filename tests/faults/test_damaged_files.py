@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,12 +19,16 @@ import pytest
 
 from core import __main__ as command_line
 from core.bench.pages import served
+from core.errors import UserError
+from core.pipeline.shards import Shard, progress_of_shards
+from core.reports.on_finish import project_settings
+from core.runs.layout import Run
+from core.storage.seals import seal_path
 from tests.dashboard.browserless import Page
-from tests.faults.damage import Damage, damages, put
-from tests.faults.project import full_project, pages, reading_verbs, slow_verbs
+from tests.faults.damage import UNSEALED, Damage, damages, put
+from tests.faults.project import LAUNCHED, full_project, pages, reading_verbs, slow_verbs
 from tests.faults.shares import ALL, EACH, WITHOUT_END, counted, share
 from tests.patience import wait_for
-from tests.shown import as_read
 
 pytestmark = [WITHOUT_END] if ALL else []
 CASES, VERBS_OF_A_CASE = 40, 4
@@ -46,9 +50,12 @@ def quiet() -> Iterator[None]:
 
 
 def kinds(root: Path) -> list[Path]:
-    """A file of every kind: of the runs and evaluations, which hold the same, one each."""
+    """A file of every kind: of the runs and evaluations, which hold the same, one each. Hidden files are
+    locks and heartbeats, which nobody reads, except JSON."""
     found: dict[str, Path] = {}
-    for path in sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".")):
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        if path.name.startswith(".") and path.suffix != ".json":
+            continue
         place = path.relative_to(root)
         parts = [re.sub(r"^(train|eval)-\d+$", r"\1", part) for part in place.parts]
         if "train" in parts:
@@ -98,14 +105,17 @@ def meetings(
 def damaged(case: Case) -> Iterator[str]:
     """The project with one file damaged; what was done, in words."""
     path, name, data = case
-    whole = path.read_bytes()
-    path.unlink()
+    kept = [path, *([seal_path(path)] if name.endswith(UNSEALED) and seal_path(path).exists() else [])]
+    whole = {one: one.read_bytes() for one in kept}
+    for one in kept:
+        one.unlink()
     put(path, (name, data))
     try:
         yield f"{path.name}: {name}"
     finally:
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
-        path.write_bytes(whole)
+        for one, content in whole.items():
+            one.write_bytes(content)
 
 
 def problem_of(arguments: list[str]) -> str | None:
@@ -131,6 +141,19 @@ def test_every_verb_reads_the_whole_project(root: Path, tmp_path: Path) -> None:
         with pytest.raises(SystemExit) as end, contextlib.redirect_stdout(io.StringIO()):
             command_line.main()
         assert not end.value.code, arguments
+
+
+def test_no_damage_is_a_traceback_where_runs_go_on(root: Path) -> None:
+    """Files that no verb and no page reads, but the worker, the driver, or a stage."""
+    run = Run(root, LAUNCHED, "plain", 0)
+    readers: dict[Path, Callable[[], object]] = {
+        root / "data" / "settings.yaml": lambda: project_settings(root),
+        Shard(1, 2).report_file(run): lambda: progress_of_shards(run, 2),
+    }
+    for path, reader in readers.items():
+        for name, data in damages(path):
+            with damaged((path, name, data)), contextlib.suppress(UserError):
+                reader()
 
 
 def test_no_damage_is_a_traceback_of_a_verb(root: Path, tmp_path: Path) -> None:
@@ -173,7 +196,6 @@ def exceptions_of(port: int, address: str) -> list[str]:
     page, _, query = address.partition("?")
     opened = Page(f"http://127.0.0.1:{port}", page, query=query)
     try:
-        shown = [one.exception.message for one in opened.elements if one.WhichOneof("type") == "exception"]
-        return [as_read(text)[:300] for text in shown]
+        return opened.exceptions
     finally:
         opened.close()

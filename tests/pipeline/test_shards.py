@@ -23,7 +23,7 @@ from core.pipeline.shards import (
 )
 from core.pipeline.stages import run_stage
 from core.runs.layout import SHARDS, Run
-from core.storage.files import read_json
+from core.storage.files import read_json, write_json
 from tests.specs.tiny import spec_of
 from tests.training.tiny import tiny_root
 
@@ -115,8 +115,17 @@ def test_a_finished_part_is_not_answered_again(
     assert not (run.eval_folder(0) / "predictions.parquet").exists()
 
 
+def test_a_damaged_report_counts_as_none(tmp_path: Path) -> None:
+    run = Run(tmp_path, "trial", "plain", 0)
+    write_json(Shard(1, 2).report_file(run), {"step": 3, "total": 8, "error": None})
+    for damage in ([], {"step": "text", "total": 8}, {"step": -1, "total": 8}, None):
+        write_json(Shard(2, 2).report_file(run), damage)
+        assert progress_of_shards(run, 2)["step"] == 3
+        assert progress_of_shards(run, 2)["total"] is None
+
+
 def test_a_failed_part_reports_its_reason(
-    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(*_: Any) -> None:
         raise UserError("The engine is out of order. Mend it.")
@@ -124,6 +133,7 @@ def test_a_failed_part_reports_its_reason(
     monkeypatch.setattr(engines, "open_engine", refuse)
     run = copy_of(trained, tmp_path)
     assert not infer_shard(LaunchedExperiment.of(run), run, Shard(2, 2))
+    assert caplog.messages == ["The engine is out of order. Mend it."]
     assert progress_of_shards(run, 2)["error"] == "The engine is out of order. Mend it."
 
 

@@ -9,6 +9,7 @@ from core.arc.tasks import parse_task
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
 from core.settings import validated
+from core.specs.differing_settings import differences
 from core.specs.spec import (
     EvaluationSettings,
     checked_spec,
@@ -184,3 +185,18 @@ def test_a_merged_mapping_may_be_overridden() -> None:
     text = "common: &c {steps: 1, rate: 2}\none: {<<: *c, steps: 3}\ntwo: {<<: *c}\n"
     assert parse_yaml(text, "The spec")["one"] == {"steps": 3, "rate": 2}
     assert parse_yaml(text, "The spec")["two"] == {"steps": 1, "rate": 2}
+
+
+def test_settings_that_a_variant_does_without_are_told(tmp_path: Path) -> None:
+    longer = {"test_time": {"steps": 5, "replay": 0.5}}
+    for variants in (
+        {"plain": {}, "short": {"test_time": {"steps": 5}}, "mixed": longer},
+        {"mixed": longer, "plain": {}, "short": {"test_time": {"steps": 5}}},
+    ):
+        spec = spec_of(tmp_path, variants=variants, baseline="plain")
+        found = {one.key: one.values for one in differences(spec)}
+        assert found == {
+            "test_time": {"plain": "–", "short": "yes", "mixed": "yes"},
+            "test_time.steps": {"plain": "–", "short": "5", "mixed": "5"},
+            "test_time.replay": {"plain": "–", "short": "0", "mixed": "0.5"},
+        }

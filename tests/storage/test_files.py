@@ -6,12 +6,14 @@ import logging
 import multiprocessing
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import UserError
+from core.plain_files import MOST_BYTES, read_text
 from core.storage.files import (
     append_record,
     append_records,
@@ -36,6 +38,31 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
         raise RuntimeError
     assert path.read_text(encoding="utf-8") == "old"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_that_another_process_removes_meanwhile_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever made a folder for a write that failed removes it where it is empty."""
+    path, write, removed = tmp_path / "deep" / "file.txt", Path.write_text, []
+
+    def remove_first(self: Path, *arguments: Any, **options: Any) -> int:
+        if not removed:
+            removed.append(self.parent.rmdir())
+        return write(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "write_text", remove_first)
+    write_text(path, "new")
+    assert removed and path.read_text(encoding="utf-8") == "new"
+
+
+def test_what_is_too_large_to_be_taken_in_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "huge.json"
+    path.touch()
+    os.truncate(path, MOST_BYTES + 1)  # takes no room
+    for read in (read_json, read_records, read_text):
+        with pytest.raises(UserError, match=r"is larger than 1,024 MB\. Restore it or delete it\."):
+            read(path)
 
 
 def test_a_folder_takes_the_place_of_another(tmp_path: Path) -> None:
