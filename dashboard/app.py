@@ -46,14 +46,24 @@ STYLE = """<style>
 [data-testid="InputInstructions"] { color: inherit; opacity: 0.8; }
 [data-testid="stBaseButton-primary"] kbd { color: inherit; opacity: 1; }
 /* The accent of the dark theme is readable on its background, but not below white letters. */
-[data-testid="stBaseButton-primary"]:not(:disabled), [data-baseweb="tag"] { background-color: #5b5bd6; }
+[data-testid="stBaseButton-primary"]:not(:disabled), [data-tag] { background-color: #5b5bd6; }
+/* Code is a command or a table here: colours that tell its parts apart reach 2.8 to 1. */
+.stCode .token { color: inherit !important; }
 .js-plotly-plot .xtick text, .js-plotly-plot .ytick text, .js-plotly-plot .xtitle,
-.js-plotly-plot .ytitle, .js-plotly-plot .legendtext { fill: currentColor !important; fill-opacity: 0.8; }
+.js-plotly-plot .ytitle, .js-plotly-plot .legendtext,
+.js-plotly-plot .annotation-text { fill: currentColor !important; fill-opacity: 0.8; }
+/* The violet of test-time training is a mark's; as words it takes on some of the text's colour. */
+.js-plotly-plot tspan[style*="8E5FBF" i], .js-plotly-plot tspan[style*="142, 95, 191"] {
+  fill: color-mix(in srgb, #8E5FBF 55%, currentColor) !important;
+}
 </style>"""
 
 # Streamlit dims what waits for the server; pages that are live, or where keys act at once, would flicker.
 LIVE = ("home", "curate", "runs")
-UNDIMMED = "<style>[data-stale] { opacity: 1 !important; transition: none !important; }</style>"
+UNDIMMED = (
+    "<style>[data-stale], .stExpander details, .stExpander summary"
+    " { opacity: 1 !important; transition: none !important; }</style>"
+)
 
 root = project_root()
 

@@ -16,7 +16,8 @@ body {
 h1 { font-size: 1.5rem; margin-bottom: 0.3rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 h3 { font-size: 1rem; margin-bottom: 0.3rem; }
 p.note, figcaption { opacity: 0.75; margin: 0.4rem 0; }
-p.test-time { color: #8E5FBF; opacity: 1; }
+p.test-time, svg tspan[fill] { --violet: color-mix(in srgb, #8E5FBF 55%, CanvasText); opacity: 1; }
+p.test-time { color: var(--violet); } svg tspan[fill] { fill: var(--violet); }
 p.careful { border-left: 3px solid #D55E00; padding-left: 0.8rem; }
 table.plain { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.88rem; }
 table.plain th, table.plain td {

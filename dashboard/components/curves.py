@@ -67,6 +67,8 @@ def curve_chart(
     figure.update_layout(
         height=HEIGHT,
         margin={"l": 8, "r": 16, "t": 8, "b": 8},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
         hovermode="closest" if many else "x unified",
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         showlegend=True,

@@ -176,6 +176,8 @@ def fit_chart(lengths: Sequence[Lengths], colours: Mapping[str, str]) -> go.Figu
     figure.update_layout(
         height=330,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
         hovermode="x unified",
         showlegend=False,  # the table beside it shows the colours
         hoverlabel={"namelength": -1},

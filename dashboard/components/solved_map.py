@@ -86,7 +86,8 @@ def _solved_map(
 
 
 def _name(variant: str, test_time: Collection[str]) -> str:
-    mark = f' <span style="color:{TEST_TIME_COLOUR}">{TEST_TIME}</span>' if variant in test_time else ""
+    colour = f"color-mix(in srgb, {TEST_TIME_COLOUR} 55%, currentColor)"  # readable in light and dark
+    mark = f' <span style="color:{colour}">{TEST_TIME}</span>' if variant in test_time else ""
     return html.escape(variant) + mark
 
 

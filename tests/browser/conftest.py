@@ -15,12 +15,13 @@ import urllib.error
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as TookTooLong
 
 from core.curation.flags import flags_path
 from core.importing.import_source import import_bundle
@@ -100,6 +101,24 @@ class Dashboard:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(10)
+
+
+LOW_CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
+"""A script that returns how many texts it saw, and those that are hard to read."""
+
+
+def check_contrast(page: Page) -> None:
+    """Every text of the page reaches 4.5 to 1 on its background, in the dark and in the light theme."""
+    background = "getComputedStyle(document.querySelector('.stApp')).backgroundColor"
+    for scheme, is_light in (("dark", False), ("light", True)):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(
+            f"light => (parseInt({background}.match(/\\d+/)[0]) > 127) === light", arg=is_light
+        )
+        with suppress(TookTooLong):  # a part that is just drawn anew is dimmed
+            page.wait_for_function(f"() => !({LOW_CONTRAST})().low.length", polling=250, timeout=10_000)
+        found = page.evaluate(LOW_CONTRAST)
+        assert found["seen"] >= 10 and found["low"] == [], f"{page.url}, {scheme}"
 
 
 def wait_to_see(condition: Callable[[], bool]) -> None:

@@ -13,7 +13,7 @@ from core.results.curves import solved
 from core.results.differences import task_differences
 from core.results.loading import load_scores
 from core.synthetic.experiments import SKILLS
-from tests.browser.conftest import NAME, Dashboard, wait_to_see
+from tests.browser.conftest import NAME, Dashboard, check_contrast, wait_to_see
 
 pytestmark = pytest.mark.browser
 
@@ -42,6 +42,7 @@ def test_compare_names_the_settings_that_differ(page: Page, results: Dashboard) 
     settings = page.locator("table.settings tr")
     expect(settings).to_have_count(2)
     expect(settings.nth(1)).to_contain_text("training.steps")
+    check_contrast(page)
 
     wins = sum(one.difference > 0 for one in found)
     page.get_by_text(f"B ahead ({wins})").click()
@@ -71,6 +72,7 @@ def test_tasks_shows_the_answers_of_a_task(page: Page, results: Dashboard) -> No
     wait_to_see(lambda: any(red > 180 and blue < 120 for red, _, blue in pixels(canvas)))  # sometimes: orange
     expect(page.locator(".answer-line")).to_have_count(3 * len(SKILLS))
     expect(page.locator(".badge.right").first).to_have_text("right")
+    check_contrast(page)
 
     box = canvas.bounding_box()
     assert box is not None

@@ -21,7 +21,7 @@ from core.runs.layout import Run
 from core.runs.state import RunState, state_of, write_state
 from core.specs.edit import as_yaml
 from core.storage.files import append_records, write_json
-from tests.browser.conftest import Dashboard, Watch
+from tests.browser.conftest import Dashboard, Watch, check_contrast
 from tests.patience import patience, wait_for
 from tests.training.tiny import copy_task, tiny_spec
 
@@ -122,6 +122,7 @@ def test_the_form_and_the_text_are_one_spec(page: Page, own_dashboard: Dashboard
     expect(page.get_by_text("No leak: none of the 4 evaluated tasks")).to_be_visible()
     page.get_by_text("What differs between the variants, all in all").click()
     expect(page.locator("table.differences tr").nth(1)).to_have_text("training › steps612")
+    check_contrast(page)
     seeds = page.get_by_role("textbox", name="train seeds")
     seeds.fill("0, 1, 2")
     seeds.press("Enter")

@@ -13,7 +13,7 @@ from core.results.loading import load_scores
 from core.results.number_format import table_texts
 from core.results.records import result_records
 from core.synthetic.experiments import SKILLS, make_experiment
-from tests.browser.conftest import NAME, Dashboard, wait_to_see
+from tests.browser.conftest import NAME, Dashboard, check_contrast, wait_to_see
 
 pytestmark = pytest.mark.browser
 
@@ -67,6 +67,7 @@ def test_the_answer_stands_there_before_anything_is_chosen(page: Page, results: 
     expect(lines.nth(2)).to_contain_text("baseline")
     assert "95 % interval" in (lines.nth(0).locator("td").nth(1).get_attribute("title") or "")
     page.wait_for_url(f"**experiment={NAME}**")
+    check_contrast(page)
 
 
 def test_the_charts_are_drawn(page: Page, results: Dashboard) -> None:

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from core.synthetic.experiments import SKILLS
-from tests.browser.conftest import Dashboard
+from tests.browser.conftest import Dashboard, check_contrast
 
 pytestmark = pytest.mark.browser
 
@@ -24,6 +24,7 @@ def test_a_question_is_answered_saved_and_found_again(page: Page, results: Dashb
     expect(page.get_by_text(f"{RUNS} rows")).to_be_visible()
     expect(page.locator(".js-plotly-plot .scatterlayer .points path")).to_have_count(RUNS)
     expect(page.locator("table.columns").first).to_contain_text("votes_above")
+    check_contrast(page)
 
     run(page, "SELECT source, count(*) AS pairs FROM pairs GROUP BY source")
     expect(page.get_by_text("1 row", exact=True)).to_be_visible()
@@ -90,3 +91,4 @@ def test_how_to_read_this_counts_the_trap(page: Page, results: Dashboard) -> Non
     expect(page.locator(".js-plotly-plot .scatterlayer .points path")).to_have_count(15)
     links = page.get_by_test_id("stTopNavLink").all_inner_texts()
     assert links[-1] == "How to read this"
+    check_contrast(page)
