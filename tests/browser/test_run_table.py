@@ -10,7 +10,7 @@ from core.experiments.listing import list_runs
 from core.runs.layout import Run
 from core.storage.files import append_records
 from core.synthetic.experiments import make_experiment
-from tests.browser.conftest import Dashboard, serving
+from tests.browser.conftest import Dashboard, check_contrast, serving
 
 pytestmark = pytest.mark.browser
 
@@ -41,6 +41,12 @@ def test_runs_are_grouped_selected_and_shown(page: Page, served: Dashboard) -> N
     expect(page.locator(".js-plotly-plot .legendtext")).to_have_text(
         [f"plain (n = {RUNS})", f"longer (n = {RUNS})"]
     )
+    squares = groups.first.locator(".strip button")
+    expect(squares).to_have_count(RUNS)  # and each run is there as a square
+    squares.nth(3).click()
+    page.wait_for_url("**show=plain%2F3**")
+    expect(page.get_by_text("Log of plain/3")).to_be_visible()
+    check_contrast(page)
     groups.nth(1).click()
     expect(rows).to_have_count(RUNS)
     expect(rows.nth(1)).to_have_attribute("data-run", "longer/1")

@@ -93,6 +93,7 @@ class RunTable {
     this.head = head;
     this.body = table.createTBody();
     this.rows = new Map(this.data.runs.map((run) => [run.id, this.row(run)]));
+    this.squares = new Map();
     this.groups = new Map(this.data.groups.map((group) => [group.variant, this.groupRow(group)]));
     this.arrange();
     const scroll = make("div", "scroll");
@@ -174,6 +175,7 @@ class RunTable {
     cells[1].append(arrow, dot, group.variant);
     cells[1].title = group.variant;
     const fill = bar(cells[3]);
+    cells.at(-1).append(this.strip(group.variant));
     const flip = () => {
       if (!this.folded.delete(group.variant)) this.folded.add(group.variant);
       this.arrange();
@@ -185,6 +187,23 @@ class RunTable {
       flip();
     });
     return { line, cells, fill, box, arrow };
+  }
+
+  /** Each run of a variant as a square in the colour of its state, also while they are folded; a click shows it. */
+  strip(variant) {
+    const strip = make("div", "strip");
+    for (const run of this.data.runs.filter((one) => one.variant === variant)) {
+      const square = make("button");
+      square.tabIndex = -1; // keys reach the rows
+      square.setAttribute("aria-label", `show ${run.id}`);
+      square.addEventListener("click", (event) => {
+        event.stopPropagation();
+        this.look(run.id);
+      });
+      this.squares.set(run.id, square);
+      strip.append(square);
+    }
+    return strip;
   }
 
   box(label) {
@@ -226,11 +245,15 @@ class RunTable {
 
   show(run) {
     const { line, cells, fill, note, box } = this.rows.get(run.id);
-    line.dataset.state = run.state;
+    const square = this.squares.get(run.id);
+    for (const one of [line, square]) {
+      one.dataset.state = run.state;
+      one.setAttribute("aria-current", String(this.focus === run.id));
+    }
+    square.title = [run.id, run.cells.state, run.cells.score, run.note].filter(Boolean).join(" · ");
     line.dataset.hangs = String(run.hangs);
     box.checked = this.selected.has(run.id);
     line.setAttribute("aria-selected", String(box.checked));
-    line.setAttribute("aria-current", String(this.focus === run.id));
     fill.style.width = `${100 * run.share}%`;
     fill.parentElement.title = `${Math.round(100 * run.share)} % of all stages`;
     COLUMNS.forEach(([name], place) => {
