@@ -18,8 +18,7 @@ from dashboard.components import charts, experiment_page, sql_links
 from dashboard.components.attempts import show_cards, show_opened
 from dashboard.components.comparison import show_numbers
 from dashboard.components.files import file_row
-from dashboard.components.picker import choose
-from dashboard.components.small_table import show_small_table
+from dashboard.components.picker import choose, chooses, difference_list, pick, task_name
 from dashboard.components.wording import plain
 
 MOST_LISTED = 100
@@ -76,13 +75,22 @@ def show_joint(root: Path, name: str, other: str, boxes: list[Any]) -> None:
     colours = variant_colours(scores.variants, scores.experiment.baseline)
     figure = charts.difference_chart(found, a, b, colours)
     st.plotly_chart(figure, key="joint chart", config=sql_links.picture_button("difference"))
-    show_small_table(text_tables.tasks_table(found[:MOST_LISTED], a, b, metric))
-    chosen = experiment_page.choose_task([(one.source, one.task_id) for one in found])
+    left, right = st.columns(2, gap="large")
+    with left:
+        chosen = experiment_page.choose_task([(one.source, one.task_id) for one in found])
+        lines = difference_list(found[:MOST_LISTED], experiment_page.tasks_of(root, scores))
+        pick("joint tasks", lines, task_name(chosen), chooses("task"))
+        file_row(
+            lambda: text_tables.tasks_table(found, a, b, metric, f"{line} --tasks"),
+            f"{name} {a} {b} tasks",
+            "tasks",
+        )
     one = next(one for one in found if (one.source, one.task_id) == chosen)
-    task = experiment_page.show_task(root, chosen, one.words)
-    for label, variant in (("A", a), ("B", b)):
-        st.markdown(f"**{label}** · answers of all runs of {plain(variant)} by votes")
-        home, own, evaluations = home_of(scores, other, variant)
-        answers = answers_of(*both, variant, chosen)
-        show_cards(f"joint {label}", answers, task, {own: colours[variant]}, side=label)
-        show_opened(root, home, evaluations, answers, task, side=label)
+    with right:
+        task = experiment_page.show_task(root, chosen, one.words)
+        for label, variant in (("A", a), ("B", b)):
+            st.markdown(f"**{label}** · answers of all runs of {plain(variant)} by votes")
+            home, own, evaluations = home_of(scores, other, variant)
+            answers = answers_of(*both, variant, chosen)
+            show_cards(f"joint {label}", answers, task, {own: colours[variant]}, side=label)
+            show_opened(root, home, evaluations, answers, task, side=label)

@@ -1,5 +1,6 @@
 """One experiment on every page, and the page of all of them, in a real browser."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from core.experiments.notes import read_notes
 from core.synthetic.experiments import make_experiment
-from tests.browser.conftest import Dashboard
+from tests.browser.conftest import Dashboard, check_contrast
 
 pytestmark = pytest.mark.browser
 
@@ -49,6 +50,31 @@ def test_the_chosen_experiment_goes_along(page: Page, two: Dashboard) -> None:
     page.wait_for_url("**/runs?experiment=earlier**")
     follow(page, "SQL")
     expect(box(page)).to_have_value("earlier")
+    compare_across(page, two)
+
+
+def compare_across(page: Page, two: Dashboard) -> None:
+    """A click on an answer of either experiment opens its own attempts, also after a reload."""
+    page.goto(f"{two.address}/compare?experiment=later&with=earlier")
+    lines = page.locator(".line")
+    expect(lines).to_have_count(8)
+    task = lines.nth(2).get_attribute("data-pick") or ""
+    lines.nth(2).click()
+    expect(page.get_by_role("heading", name=f"{task.rpartition('/')[2]}: ")).to_be_visible()
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    dialog = page.get_by_role("dialog")
+    for label, variant in (("A", "plain"), ("B", "plain")):
+        cards = page.locator(f".st-key-joint-{label}-picker .answer[data-pick]")
+        votes = cards.first.locator("b").inner_text()
+        cards.first.click()
+        page.wait_for_url(f"**side={label}**")
+        expect(dialog.get_by_text(re.compile(rf"^1 of .* of {variant} · train seed"))).to_be_visible()
+        expect(dialog.locator(".answer b")).to_have_text(votes)
+        expect(dialog.get_by_text("tokens of prompt")).to_be_visible()
+        page.reload()
+        expect(dialog.get_by_text("tokens of prompt")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
 
 
 def test_back_steps_through_what_was_chosen(page: Page, two: Dashboard) -> None:
@@ -81,6 +107,7 @@ def test_home_shows_all_and_brings_back_what_was_put_away(page: Page, two: Dashb
     later = page.locator('.row[data-experiment="later"]')
     expect(later).to_contain_text("points of accuracy")
     expect(later).to_contain_text("2 × 2")
+    check_contrast(page)
     earlier = page.locator('.row[data-experiment="earlier"]')
     earlier.get_by_role("button", name="pin").click()
     expect(rows.first).to_have_attribute("data-experiment", "earlier")
