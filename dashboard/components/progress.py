@@ -1,4 +1,4 @@
-"""A bar for work that takes longer than a moment, and nothing for work that does not."""
+"""How far work is that takes longer than a moment, and nothing for work that does not."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +14,8 @@ _BETWEEN_SECONDS = 0.1
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
-    """A function of (what, done, total) that shows a bar here, once it lasts; gone at the end."""
+    """A function of (what, done, total) that shows a bar here, or the count alone where no total is known,
+    once it lasts; gone at the end."""
     place = st.empty()
     last = time.monotonic() + _SILENT_SECONDS - _BETWEEN_SECONDS
 
@@ -23,8 +24,10 @@ def progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
         now = time.monotonic()
         if now - last >= _BETWEEN_SECONDS:
             last = now
-            counts = f"{done:,}" if total is None else f"{done:,} of {total:,}"
-            place.progress(min(1.0, done / total) if total else 0.0, text=f"{plain(what)}: {counts}")
+            if total:
+                place.progress(min(1.0, done / total), text=f"{plain(what)}: {done:,} of {total:,}")
+            else:
+                place.caption(f"{plain(what)}: {done:,}")
 
     yield progress
     place.empty()

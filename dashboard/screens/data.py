@@ -109,7 +109,7 @@ def run_import(
 ) -> None:
     """Import with progress; what came of it is said on the next run of the page."""
     try:
-        with progress_bar() as progress:
+        with st.spinner(f"Importing {plain(name)} …"), progress_bar() as progress:
             if sent is not None and origin is None:
                 data = sent.getvalue()
                 infos = permitted(
@@ -121,6 +121,7 @@ def run_import(
         st.session_state["import failed"] = str(problem)
         st.rerun()
     st.session_state["imported"] = " ".join(info.summary for info in infos)
+    st.session_state.pop(f"import replace {name}", None)  # the next time asks again
     st.rerun()
 
 

@@ -27,6 +27,10 @@ root = project_root()
 TEXT = "query text"
 KINDS = ["dots", "line", "bars"]
 LONGEST_ADDRESS = 4_000
+STYLE = """<style>
+.stTextArea textarea { font-family: monospace; font-size: 0.85rem; }
+table.columns, table.columns code { font-size: 0.85rem; white-space: normal; overflow-wrap: anywhere; }
+</style>"""
 ASKED, MOST_ASKED, LONGEST_NAME = "sql asked before", 20, 70
 
 state = st.session_state
@@ -116,7 +120,7 @@ def save() -> None:
 
 def editor() -> None:
     """The text, and what can be done with it."""
-    st.html("<style>.stTextArea textarea { font-family: monospace; font-size: 0.85rem; }</style>")
+    st.html(STYLE)
     st.text_area("query", key=TEXT, height=320, label_visibility="collapsed")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button("Run", type="primary", key="run", on_click=ask, shortcut="Ctrl+Enter")
@@ -124,9 +128,9 @@ def editor() -> None:
         st.selectbox("begin with", list(begin_with()), index=None, key="begun", width=220,
                      placeholder="an example, or asked before", on_change=begin,
                      label_visibility="collapsed")  # fmt: skip
-        if names:
-            st.selectbox("saved", names, index=None, key="saved query", placeholder="open a saved query",
-                         on_change=open_saved, label_visibility="collapsed", width=220)  # fmt: skip
+        st.selectbox("saved", names, index=None, key="saved query", on_change=open_saved, disabled=not names,
+                     placeholder="open a saved query" if names else "no saved query yet",
+                     label_visibility="collapsed", width=220)  # fmt: skip
         st.text_input("name", key="query name", placeholder="name to save it under", width=220,
                       label_visibility="collapsed")  # fmt: skip
         st.button("Save", key="save", on_click=save, disabled=not may_change())
@@ -146,7 +150,7 @@ def side() -> None:
                     f"<tr><td><code>{html.escape(column)}</code></td><td>{word}</td></tr>"
                     for column, word in columns
                 )
-                st.html(f'<table style="font-size:0.85rem" class="columns">{items}</table>')
+                st.html(f'<table class="columns">{items}</table>')
 
 
 @fragment(run_every=0.4)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -10,6 +11,7 @@ from core.curation.stored import Dropped, SourceInfo
 from core.importing.import_source import import_bundle
 from core.prompts.lengths import Lengths
 from core.shares import share_text
+from dashboard.components import progress as progress_bars
 from dashboard.components.overview import fit_chart, fit_table, source_colours, source_table
 from tests.shown import as_read
 
@@ -28,6 +30,20 @@ def page_of(**query: str) -> AppTest:
     for name, value in query.items():
         page.query_params[name] = value
     return page.run(timeout=SECONDS)
+
+
+def test_work_without_a_known_end_shows_its_count_and_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = MagicMock()
+    monkeypatch.setattr(progress_bars.st, "empty", lambda: place)
+    monkeypatch.setattr(progress_bars, "_SILENT_SECONDS", 0)
+    monkeypatch.setattr(progress_bars, "_BETWEEN_SECONDS", 0)
+    with progress_bars.progress_bar() as progress:
+        progress("Reading tasks", 1200, None)
+        place.caption.assert_called_once_with("Reading tasks: 1,200")
+        place.progress.assert_not_called()
+        progress("Downloading", 3, 4)
+        place.progress.assert_called_once_with(0.75, text="Downloading: 3 of 4")
+    place.empty.assert_called_once_with()
 
 
 def test_an_empty_project_offers_to_import(root: Path) -> None:
