@@ -16,7 +16,7 @@ from core.arc.grids import ARC_COLOURS, Grid
 from core.curation.flags import all_flags, flags_path
 from core.curation.sources import load_tasks
 from core.importing.import_source import import_bundle
-from tests.browser.conftest import Dashboard, Watch, wait_to_see
+from tests.browser.conftest import Dashboard, Watch, check_contrast, wait_to_see
 
 pytestmark = pytest.mark.browser
 
@@ -89,6 +89,7 @@ def test_a_button_does_what_its_key_does(page: Page, dashboard: Dashboard) -> No
     wait_until_saved(page)
     assert decisions(dashboard.root)[0] == (first, "no")
     assert [value for _, value in decisions(dashboard.root)] == ["no", "unsure"]
+    check_contrast(page)
 
 
 def test_undo_restores_what_held_and_returns_to_the_task(page: Page, dashboard: Dashboard) -> None:
@@ -436,6 +437,15 @@ def test_filters_choose_the_queue(page: Page, dashboard: Dashboard) -> None:
     page.reload()
     wait_for_deck(page)
     expect(page.locator(".strip button")).to_have_count(3)  # the last ones, also after a reload
+    page.keyboard.press("u")  # which takes back what was decided before it
+    assert shown_task(page) == ids[2]
+    expect(page.locator(".strip button")).to_have_count(2)
+    wait_until_saved(page)
+    assert decisions(dashboard.root)[-1] == (ids[2], "none")
+    page.keyboard.press("f")
+    wait_until_saved(page)
+    page.reload()
+    wait_for_deck(page)
     page.locator('[data-choice="show"]').select_option("second pass")
     expect(page.locator('[data-text="place"]')).to_have_text("1 of 1 in “second pass”")
     expect(page.locator('[data-text="flag"]')).to_have_text("judge it anew")
@@ -475,3 +485,21 @@ def test_an_empty_project_offers_to_import(page: Page, own_dashboard: Dashboard)
     page.get_by_role("button", name="Import ARC-1").click()
     wait_for_deck(page)
     expect(page.locator('[data-text="done"]')).to_have_text("0 / 400 reviewed")
+    replace_a_source(page, own_dashboard)
+
+
+def replace_a_source(page: Page, served: Dashboard) -> None:
+    """A source that is here already is replaced after a question only, and a bar shows how far it is."""
+    stored = served.root / "data" / "sources" / "arc1" / "training.parquet"
+    before = stored.stat().st_mtime_ns
+    page.goto(f"{served.address}/data")
+    page.get_by_role("button", name="Import …").click()
+    button = page.locator(".st-key-import button")
+    expect(page.get_by_text("It is here already. Confirm above that it is replaced")).to_be_visible()
+    expect(button).to_be_disabled()
+    page.get_by_text("Replace arc1/evaluation, arc1/training").click()
+    expect(button).to_be_enabled()
+    assert stored.stat().st_mtime_ns == before
+    button.click()
+    expect(page.get_by_text("arc1/training: 400 tasks")).to_be_visible()
+    assert stored.stat().st_mtime_ns > before

@@ -19,7 +19,7 @@ from core.prompts.lengths import EMBEDDED, embedded_count, source_lengths
 from core.prompts.templates import PromptSettings
 from core.reversibility.suggestions import judge, suggest
 from core.shares import share_text
-from tests.browser.conftest import Dashboard, wait_to_see
+from tests.browser.conftest import Dashboard, check_contrast, wait_to_see
 
 pytestmark = pytest.mark.browser
 
@@ -80,6 +80,7 @@ def test_sources_and_shares_stand_there_before_anything_is_chosen(page: Page, da
         *shares,
     ]
     expect(page.locator(".js-plotly-plot .scatterlayer .trace")).to_have_count(2)
+    check_contrast(page)
 
 
 def test_the_prompt_is_in_the_address_and_lengthens_the_samples(page: Page, dashboard: Dashboard) -> None:
@@ -146,7 +147,9 @@ def test_the_deck_shows_how_likely_and_why(page: Page, flagged: Dashboard) -> No
         task_id = page.locator(".deck").get_attribute("data-task") or ""
         seen.append(task_id)
         chance = known[task_id].probability
-        sentence = f"likely reversible {100 * chance:.0f} %" if chance >= 0.495 else "likely not reversible"
+        sentence = (
+            "nearly even" if 0.455 < chance < 0.545 else f"likely {'' if chance > 0.5 else 'not '}reversible"
+        )
         expect(page.locator(".suggestion")).to_contain_text(sentence)
         expect(page.locator(".suggestion")).to_contain_text(known[task_id].reasons)
         page.keyboard.press("j")

@@ -105,6 +105,7 @@ class Deck extends DeckView {
   async load(data) {
     this.tasksUrl = data.tasks_url;
     const began = performance.now();
+    const underWay = this.outbox.actions; // they may be saved before the tasks come, and are not among these flags
     let listed;
     try {
       const answer = await fetch(data.tasks_url);
@@ -120,7 +121,7 @@ class Deck extends DeckView {
     this.source = data.source;
     this.frame.dataset.source = data.source;
     this.tasks = new Map(listed.map((task) => [task.id, withSizes(task)]));
-    this.readFlags(data);
+    this.readFlags(data, underWay);
     const memory = this.remembered();
     this.history = memory.history ?? [];
     // The address lags behind fast keys; after a reload this tab knows better where it was.
@@ -145,17 +146,15 @@ class Deck extends DeckView {
   }
 
   /** The flags of one kind, with those that are still under way. */
-  readFlags(data) {
+  readFlags(data, underWay = []) {
     this.flag = data.flag;
     this.flags = new Map(Object.entries(data.flags));
     this.notes = new Map(Object.entries(data.notes));
     this.disputed = new Map(Object.entries(data.disputed));
     this.again = data.again;
     this.passed = new Map();
-    for (const actions of Object.values(this.outbox.boxes)) {
-      for (const [, , source, task, value, flag = REVERSIBLE] of actions) {
-        if (source === this.source && flag === this.flag) this.setFlag(task, value);
-      }
+    for (const [, , source, task, value, flag = REVERSIBLE] of [...underWay, ...this.outbox.actions]) {
+      if (source === this.source && flag === this.flag) this.setFlag(task, value);
     }
     this.text("question", `${this.flag[0].toUpperCase()}${this.flag.slice(1)}?`);
   }

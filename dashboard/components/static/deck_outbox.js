@@ -33,8 +33,12 @@ class Outbox {
     return boxes;
   }
 
+  get actions() {
+    return Object.values(this.boxes).flat();
+  }
+
   get pending() {
-    return Object.values(this.boxes).reduce((sum, actions) => sum + actions.length, 0);
+    return this.actions.length;
   }
 
   push(...action) {

@@ -290,6 +290,7 @@ function leftText(seconds) {
 function suggestionText(suggestion) {
   if (!suggestion) return "";
   const percent = Math.min(99, Math.max(1, Math.round(100 * suggestion.probability))); // nothing here is certain
-  const verdict = percent >= 50 ? `likely reversible ${percent} %` : `likely not reversible ${100 - percent} %`;
+  const verdict = percent > 45 && percent < 55 ? `reversible or not, nearly even (${percent} %)`
+    : percent >= 50 ? `likely reversible ${percent} %` : `likely not reversible ${100 - percent} %`;
   return suggestion.reasons ? `${verdict}: ${suggestion.reasons}` : verdict;
 }
