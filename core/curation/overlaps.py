@@ -60,7 +60,7 @@ def _path(root: Path, name: str) -> Path:
 def _overlaps(root: Path, sources: tuple[str, ...], name: str) -> dict[tuple[str, str], Overlap]:
     path = _path(root, name)
     leaks = _kept(path)
-    if leaks is None:
+    if leaks is None or not {one for leak in leaks for one in (leak.source_a, leak.source_b)} <= {*sources}:
         leaks = leaks_between(root, sources, sources)
         keep_json(path, [astuple(leak) for leak in leaks])
         _forget_old(path.parent)

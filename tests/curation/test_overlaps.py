@@ -80,7 +80,17 @@ def test_the_matrix_is_kept_on_disk_until_a_source_a_flag_or_a_rule_changes(
     assert not is_known(root, names)
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[[1]]", '[["a","b","c","d","e",null]]', "3"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "",
+        "{",
+        "[[1]]",
+        '[["a","b","c","d","e",null]]',
+        "3",
+        '[["elsewhere", "a", "elsewhere", "b", "same pair", 1]]',
+    ],
+)
 def test_a_damaged_file_is_made_anew(root: Path, damage: str) -> None:
     twin = replace(make_task("aa00"), task_id="twin", source="other")
     store_source(root, SourceInfo("other", "", "", "", ""), [twin])
