@@ -121,7 +121,7 @@ def save() -> None:
 def editor() -> None:
     """The text, and what can be done with it."""
     st.html(STYLE)
-    st.text_area("query", key=TEXT, height=320, label_visibility="collapsed")
+    st.text_area("query", state[TEXT], key=TEXT, height=320, label_visibility="collapsed")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button("Run", type="primary", key="run", on_click=ask, shortcut="Ctrl+Enter")
         names = list_queries(root)
