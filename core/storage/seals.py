@@ -2,17 +2,23 @@
 
 A damaged byte in a parquet file may still be a number, which no reader would notice. The seal of
 `scores.parquet` is `scores.parquet.sha256`. It is written first and names the file that is being replaced as
-well, so that at no time a good file has a seal that denies it. A file without a seal is from elsewhere.
+well, so that at no time a good file has a seal that denies it. A file without a seal is from elsewhere: of it
+only the keys are checked, which name what each row is about.
 """
 
 import re
 from pathlib import Path
 
+import pyarrow as pa
+
 from core.errors import UserError
 from core.plain_files import check_plain
 from core.storage.files import read_bytes, sha256_of, write_text
+from core.storage.parquet_files import open_parquet
 
 ENDING = ".sha256"
+KEYS = {"source", "task_id", "test_index", "attempt", "place", "role", "pair_index"}
+"""Columns that have a value in every row, in whichever file they stand."""
 _SUM = re.compile(r"[0-9a-f]{64}")
 
 _checked: dict[str, tuple[int, ...]] = {}
@@ -53,16 +59,32 @@ def write_seal(path: Path, fresh: Path) -> None:
 
 
 def check_seal(path: Path) -> None:
-    """Raise `UserError` unless a file is what its seal says. A file is read once in a process, until its time
-    or size changes; one that is absent or has no seal passes."""
+    """Raise `UserError` unless a file is what its seal says or, without a seal, has all its keys.
+
+    A file is read once in a process, until its time or size changes; one that is absent passes.
+    """
     seal = seal_path(path)
     try:
         check_plain(path)
-        stamp = (*_stamp(path), *_stamp(seal))
+        stamp = _stamp(path)
     except OSError:
         return
-    if _checked.get(str(path)) == stamp:
+    try:
+        sealed: tuple[int, ...] = _stamp(seal)
+    except OSError:
+        sealed = ()
+    if _checked.get(str(path)) == (*stamp, *sealed):
         return
+    if sealed:
+        _check_whole(path, seal)
+    else:
+        _check_keys(path)
+    if len(_checked) >= _MOST_CHECKED:
+        _checked.clear()
+    _checked[str(path)] = (*stamp, *sealed)
+
+
+def _check_whole(path: Path, seal: Path) -> None:
     try:
         # Twice, as a writer may replace both files between the two readings.
         whole = _is_whole(path, seal) or _is_whole(path, seal)
@@ -70,9 +92,23 @@ def check_seal(path: Path) -> None:
         raise damaged(path, problem.strerror) from None
     if not whole:
         raise damaged(path, f"it is not what {seal.name} says")
-    if len(_checked) >= _MOST_CHECKED:
-        _checked.clear()
-    _checked[str(path)] = stamp
+
+
+def _check_keys(path: Path) -> None:
+    """By what the file says of its columns; one that can't be opened is left to its reader."""
+    try:
+        with open_parquet(path) as file:
+            groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+            columns = [group.column(place) for group in groups for place in range(group.num_columns)]
+            lacking = {
+                column.path_in_schema
+                for column in columns
+                if column.path_in_schema in KEYS and column.statistics and column.statistics.null_count
+            }
+    except (pa.ArrowException, OSError, ValueError):
+        return
+    if lacking:
+        raise damaged(path, f"a row has no {min(lacking)}")
 
 
 def _is_whole(path: Path, seal: Path) -> bool:

@@ -67,6 +67,16 @@ def test_a_file_from_elsewhere_has_no_seal_and_passes(tmp_path: Path) -> None:
     check_seal(tmp_path / "absent.parquet")
 
 
+@pytest.mark.parametrize("key", ["source", "task_id", "test_index", "attempt", "role"])
+def test_a_file_from_elsewhere_has_all_its_keys(key: str, tmp_path: Path) -> None:
+    path = tmp_path / "predictions.parquet"
+    pq.write_table(pa.table({"text": [None, "a"], key: [1, 2]}), path)
+    check_seal(path)
+    pq.write_table(pa.table({"text": ["a", "b", "c"], key: [1, None, 2]}), path)
+    with pytest.raises(UserError, match=rf"predictions.parquet is damaged \(a row has no {key}\)"):
+        read_table(path, pa.schema([("text", pa.string())]))
+
+
 def test_an_empty_seal_denies(sealed: Path) -> None:
     seal_path(sealed).write_text("")
     with pytest.raises(UserError, match=r"is not what scores\.parquet\.sha256 says"):
