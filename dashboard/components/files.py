@@ -4,7 +4,6 @@ The table is made when a button is clicked, not before.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import streamlit as st
 
@@ -14,9 +13,11 @@ MOST_COPIED = 20_000
 """Letters of a table that a page holds ready to be copied; a file has all of them."""
 
 
-def file_row(make: Callable[[], Table], name: str, key: str, note: Callable[[], str] | None = None) -> None:
+def file_row(
+    make: Callable[[], Table], line: str, name: str, key: str, note: Callable[[], str] | None = None
+) -> None:
     """Buttons for the files of the table that `make` makes, named `name`; with `note` also for the whole
-    experiment as one file."""
+    experiment as one file. `line` is the command that prints the table."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         _button("Markdown", lambda: make().markdown, f"{name}.md", "text/markdown", key)
         _button("LaTeX", lambda: make().latex, f"{name}.tex", "application/x-tex", key)
@@ -24,8 +25,9 @@ def file_row(make: Callable[[], Table], name: str, key: str, note: Callable[[], 
         if note is not None:
             words = "The whole experiment as one file that opens anywhere: tables, charts, settings."
             _button("HTML", note, f"{name}.html", "text/html", key, words)
-        copy = _opened("Copy", "The table as text, each with a button that copies it.", key)
-        if copy is not None:
+        words = "The table as text, each with a button that copies it."
+        copy = st.popover("Copy", type="tertiary", help=words, on_change="rerun", key=f"{key} copy")
+        if copy.open:
             table = make()
             with copy:
                 for label, text, language in (
@@ -35,15 +37,8 @@ def file_row(make: Callable[[], Table], name: str, key: str, note: Callable[[], 
                 ):
                     st.caption(label)
                     st.code(text[:MOST_COPIED], language=language, height=160)
-        command = _opened("Command", "The command that prints the same table.", key)
-        if command is not None:
-            command.code(make().command, language="bash")
-
-
-def _opened(label: str, words: str, key: str) -> Any:
-    """A box that opens on a click; None while it is closed."""
-    place = st.popover(label, type="tertiary", help=words, on_change="rerun", key=f"{key} {label}")
-    return place if place.open else None
+        with st.popover("Command", type="tertiary", help="The command that prints the same table."):
+            st.code(line, language="bash")
 
 
 def _button(

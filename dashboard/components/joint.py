@@ -71,7 +71,7 @@ def show_joint(root: Path, name: str, other: str, boxes: list[Any]) -> None:
     show_numbers(scores, a, b, metric, form, record, found)
     options = {"metric": metric, "aggregation": text_tables.unless(form, "by_task"), "with": other}
     line = text_tables.command("compare", name, a, b, **options)
-    file_row(lambda: text_tables.comparison_table(records, a, b, line), f"{name} {a} {b}", "verdicts")
+    file_row(lambda: text_tables.comparison_table(records, a, b, line), line, f"{name} {a} {b}", "verdicts")
     colours = variant_colours(scores.variants, scores.experiment.baseline)
     figure = charts.difference_chart(found, a, b, colours)
     st.plotly_chart(figure, key="joint chart", config=sql_links.picture_button("difference"))
@@ -82,6 +82,7 @@ def show_joint(root: Path, name: str, other: str, boxes: list[Any]) -> None:
         pick("joint tasks", lines, task_name(chosen), chooses("task"))
         file_row(
             lambda: text_tables.tasks_table(found, a, b, metric, f"{line} --tasks"),
+            f"{line} --tasks",
             f"{name} {a} {b} tasks",
             "tasks",
         )

@@ -69,4 +69,4 @@ def _chosen(label: str, scores: Scores) -> str | None:
 def _show(table: text_tables.Table, name: str) -> None:
     show_small_table(table)
     st.caption(plain(parts.EXPLORATORY))
-    file_row(lambda: table, name, "parts")
+    file_row(lambda: table, table.command, name, "parts")

@@ -137,11 +137,11 @@ def show_experiment(name: str, stamp: experiment_page.Stamp, boxes: list[Any]) -
         table = text_tables.tasks_table(found, a, b, metric, f"{line} --tasks")
         return text_tables.with_test_time(table, scores)
 
-    file_row(verdicts_table, f"{name} {a} {b}", "verdicts")
+    file_row(verdicts_table, line, f"{name} {a} {b}", "verdicts")
     figure = figure_of(name, stamp, a, b, metric, form)
     query = differences_query(scores, a, b, metric, form)
     show_compared_parts(root, scores, stamp, (a, b), metric, form, line)
-    show_tasks(name, stamp, scores, a, b, found, colours, tasks_table, figure, query)
+    show_tasks(name, stamp, scores, a, b, found, colours, line, tasks_table, figure, query)
     show_settings(scores, a, b)
 
 
@@ -192,7 +192,7 @@ def show_imported(scores: Scores, a: str, b: str, records: list[dict[str, Any]])
     )
     st.markdown("**All metrics**")
     show_small_table(table)
-    file_row(lambda: table, f"{name} {a} {b}", "verdicts")
+    file_row(lambda: table, table.command, f"{name} {a} {b}", "verdicts")
     st.caption("These results were imported: they hold numbers, but no tasks, no answers and no settings.")
 
 
@@ -204,6 +204,7 @@ def show_tasks(
     b: str,
     found: list[TaskDifference],
     colours: dict[str, str],
+    line: str,
     table: Callable[[], text_tables.Table],
     figure: Any,
     query: str,
@@ -228,7 +229,7 @@ def show_tasks(
             pick("compare", lines, task_name(chosen), chooses("task"))
         if len(listed) > MOST_LISTED:
             st.caption(f"The first {MOST_LISTED} of {len(listed)} tasks; the box finds any.")
-        file_row(table, f"{name} {a} {b} tasks", "tasks")
+        file_row(table, f"{line} --tasks", f"{name} {a} {b} tasks", "tasks")
         st.markdown(
             f"**A** {swatch(colours[a])} {plain(a)} against **B** {swatch(colours[b])} {plain(b)}",
             unsafe_allow_html=True,

@@ -149,7 +149,7 @@ def show_sources(infos: list[SourceInfo]) -> None:
     st.html(overview.source_table(infos))
     records = [info.record for info in infos]
     line = command("data", "list")
-    file_row(lambda: free_table(SOURCE_COLUMNS, records, line), "sources", "sources")
+    file_row(lambda: free_table(SOURCE_COLUMNS, records, line), line, "sources", "sources")
 
 
 def choose_prompt() -> tuple[str, PromptSettings]:

@@ -183,7 +183,7 @@ def show_table(
             made = text_tables.results_table(best_first, line, caption, captions.marks(root, name))
             return text_tables.with_test_time(made, scores)
 
-        file_row(table, name, "results", lambda: lab_note(root, name, form, scope))
+        file_row(table, line, name, "results", lambda: lab_note(root, name, form, scope))
 
 
 def compare_links(name: str, rows: list[verdicts.Row], baseline: str, metric: str) -> dict[str, str]:

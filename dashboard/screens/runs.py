@@ -115,7 +115,7 @@ def below(
     picked = [run for run in rows if run_id(run) in chosen.selected]
     last_step = max(seen.spec.recipe_of(variant).training.steps for variant in seen.spec.variants)
     line = command("runs", "list", name)
-    file_row(lambda: free_table(run_columns(seen.runs), seen.runs, line), f"{name} runs", "runs files")
+    file_row(lambda: free_table(run_columns(seen.runs), seen.runs, line), line, f"{name} runs", "runs files")
     left, right = st.columns([3, 2], gap="medium")
     with left:
         draw(read, rows, picked, chosen.focus, colours, seen.spec.baseline, last_step)

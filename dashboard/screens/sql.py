@@ -197,7 +197,7 @@ def result(answer: Answer) -> None:
         columns = columns_of(found, names)
         st.dataframe(columns, key="result", height=min(420, 38 + 35 * max(1, rows)))
         line = text_tables.command("sql", answer_text())
-        file_row(lambda: text_tables.free_table(names, found, line), "query", "query")
+        file_row(lambda: text_tables.free_table(names, found, line), line, "query", "query")
     with right:
         chart(columns)
 

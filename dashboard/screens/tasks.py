@@ -123,7 +123,7 @@ def show_answers(
         records = [core_answers.answer_record(answer, task.source, task.task_id) for answer in found]
         return text_tables.with_test_time(text_tables.answers_table(records, line), scores)
 
-    file_row(table, f"{name} {task.task_id}", "answers")
+    file_row(table, line, f"{name} {task.task_id}", "answers")
 
 
 def votes(found: list[Answer], kind: str) -> int:
