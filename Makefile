@@ -33,11 +33,11 @@ test: setup browser
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
-	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # Tracing slows the tests, whose bounds on processor time then do not hold; so it is a target of its own.
 coverage: setup browser
-	-$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov=core --cov=dashboard --cov-report=
+	-$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov=core --cov=dashboard --cov-report=
 	$(RUN) -m coverage report --skip-covered --sort=cover
 
 # The picture in README.md, from the runs of the demo.
