@@ -11,7 +11,6 @@ import pytest
 from core.bench import gpu
 from core.bench.gpu import PARTS, Part, measure_gpu
 from core.storage.files import read_records
-from tests.patience import patience
 
 ROOT = Path(__file__).resolve().parents[2]
 BARE = """
@@ -29,7 +28,7 @@ def test_all_parts_run_on_a_bare_machine(tmp_path: Path) -> None:
     """Only the peer is missed. Losses fall, weights come back, and every result is there at once."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(BARE)
-    seconds = 570 * max(1.0, patience())
+    seconds = 4 * 570  # each part's share is short, and other tests come and go beside it
     command = [sys.executable, "-m", "core", "bench", "--only", "gpu", "--tiny", "--json"]
     child = subprocess.run(
         [*command, "--seconds", str(seconds), "--out", str(tmp_path / "out")],
