@@ -150,10 +150,16 @@ def test_no_damage_is_a_traceback_where_runs_go_on(root: Path) -> None:
         root / "data" / "settings.yaml": lambda: project_settings(root),
         Shard(1, 2).report_file(run): lambda: progress_of_shards(run, 2),
     }
+    refused = set()
     for path, reader in readers.items():
         for name, data in damages(path):
-            with damaged((path, name, data)), contextlib.suppress(UserError):
-                reader()
+            with damaged((path, name, data)) as what:
+                try:
+                    reader()
+                except UserError as problem:
+                    assert path.name in str(problem), what
+                    refused.add(path.name)
+    assert refused == {"settings.yaml"}, "a damaged report counts as absent"
 
 
 def test_no_damage_is_a_traceback_of_a_verb(root: Path, tmp_path: Path) -> None:
