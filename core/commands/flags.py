@@ -14,7 +14,7 @@ app = typer.Typer(no_args_is_help=True)
 @app.command()
 def add(
     task_id: Annotated[str, typer.Argument(help="Id of the task.")],
-    value: Annotated[str, typer.Argument(help="yes, no or unsure; none withdraws the flag.")],
+    value: Annotated[str, typer.Argument(help="yes, no or unsure; none withdraws what this person said.")],
     source: Annotated[str | None, typer.Option(help="Source of the task; found by its id if absent.")] = None,
     by: Annotated[str, typer.Option(help="Who says so; your user name if absent.")] = "",
     note: Annotated[str, typer.Option(help="Why, in a few words.")] = "",

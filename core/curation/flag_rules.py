@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from core.curation.flags import REVERSIBLE, all_flags
+from core.curation.flags import REVERSIBLE, all_flags, latest_by_person
 from core.curation.names import REVERSED
 from core.errors import UserError
 from core.settings import Settings, nearest
@@ -58,27 +58,24 @@ class FlaggedSource(Settings):
 def flagged(root: Path, source: str, rule: FlagRule) -> list[str]:
     """The ids of the tasks of a stored source that a rule takes to be reversible, sorted.
 
-    What a person withdrew does not count; by "latest" it withdraws the flag. Raises `UserError` for a person
-    who flagged nothing.
+    What a person withdrew does not count. Raises `UserError` for a person who flagged nothing.
     """
-    every = [mark for mark in all_flags(root) if mark["flag"] == REVERSIBLE]
-    _check(rule.by, sorted({mark["by"] for mark in every}))
-    latest: dict[str, dict[str, str]] = {}
-    for mark in every:
-        if mark["source"] == source and (not rule.by or mark["by"] in rule.by):
-            of_task = latest.setdefault(mark["task_id"], {})
-            of_task.pop(mark["by"], None)  # the latest judgement comes last
-            of_task[mark["by"]] = mark["value"]
-    return sorted(task_id for task_id, values in latest.items() if _holds(list(values.values()), rule.rule))
+    if rule.by:
+        _check(rule.by, sorted({mark["by"] for mark in all_flags(root) if mark["flag"] == REVERSIBLE}))
+    taken = []
+    for marks in latest_by_person(root, source):
+        said = [mark["value"] for mark in marks if not rule.by or mark["by"] in rule.by]
+        if said and _holds(said, rule.rule):
+            taken.append(marks[0]["task_id"])
+    return taken
 
 
-def _holds(values: Sequence[str], rule: str) -> bool:
+def _holds(said: Sequence[str], rule: str) -> bool:
     """Whether a rule takes a task to be reversible, by the latest value of each person, in order of time."""
-    if rule == "latest":
-        return values[-1] == "yes"
-    said = [value for value in values if value != "none"]
     yes = said.count("yes")
-    return 2 * yes > len(said) if rule == "majority" else 0 < yes == len(said)
+    if rule == "latest":
+        return said[-1] == "yes"
+    return 2 * yes > len(said) if rule == "majority" else yes == len(said)
 
 
 def _check(people: Sequence[str], known: Sequence[str]) -> None:

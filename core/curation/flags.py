@@ -1,8 +1,8 @@
 """Flags: a person's judgements of tasks, one line each in `data/flags.jsonl`, which only ever grows.
 
-The latest judgement of a task holds: by its own time, then by line; the value "none" withdraws what was said
-before. Every line keeps its time and author, so flags of several people can be exported, imported in any
-order, and compared.
+The latest judgement of a task holds: by its own time, then by line. The value "none" withdraws what the same
+person said before, so that the latest of the others holds. Every line keeps its time and author, so flags of
+several people can be exported, imported in any order, and compared.
 """
 
 import json
@@ -37,7 +37,7 @@ def flags_path(root: Path) -> Path:
 def add_flag(
     root: Path, task_id: str, source: str, value: str, by: str, note: str = "", flag: str = REVERSIBLE
 ) -> Flag:
-    """Record one judgement and return its line. "none" withdraws the flag.
+    """Record one judgement and return its line. "none" withdraws what this person said.
 
     Raises `UserError` for a value, source or task that does not exist, with the nearest known id.
     """
@@ -99,23 +99,31 @@ def _is_flag(record: Flag) -> bool:
 
 
 def latest_flags(root: Path, source: str | None = None, flag: str = REVERSIBLE) -> list[Flag]:
-    """What holds now: the latest judgement per source and task, without the withdrawn, by source and task."""
-    latest = {
-        (record["source"], record["task_id"]): record
-        for record in all_flags(root)
-        if record["flag"] == flag and source in (None, record["source"])
-    }
-    return [latest[key] for key in sorted(latest) if latest[key]["value"] != "none"]
+    """What holds now: the latest judgement per source and task, by source and task."""
+    return [marks[-1] for marks in latest_by_person(root, source, flag)]
+
+
+def latest_by_person(root: Path, source: str | None = None, flag: str = REVERSIBLE) -> list[list[Flag]]:
+    """Per judged task the latest judgement of each person, oldest first, without what a person withdrew;
+    by source and task."""
+    latest: dict[tuple[str, str], dict[str, Flag]] = {}
+    for record in all_flags(root):
+        if record["flag"] == flag and source in (None, record["source"]):
+            of_task = latest.setdefault((record["source"], record["task_id"]), {})
+            of_task.pop(record["by"], None)  # a dict keeps the order of insertion: the latest comes last
+            if record["value"] != "none":
+                of_task[record["by"]] = record
+    return [list(latest[key].values()) for key in sorted(latest) if latest[key]]
 
 
 def disagreements(root: Path, flag: str = REVERSIBLE) -> list[list[Flag]]:
-    """Per task on which people differ, the latest flag of each person, by source and task."""
-    latest: dict[tuple[str, str], dict[str, Flag]] = {}
-    for record in all_flags(root):
-        if record["flag"] == flag:
-            latest.setdefault((record["source"], record["task_id"]), {})[record["by"]] = record
-    judged = [[mark for mark in latest[key].values() if mark["value"] != "none"] for key in sorted(latest)]
-    return [marks for marks in judged if len({mark["value"] for mark in marks}) > 1]
+    """Per task on which people differ, the latest flag of each person, oldest first, by source and task."""
+    return list(filter(is_disputed, latest_by_person(root, flag=flag)))
+
+
+def is_disputed(marks: Sequence[Flag]) -> bool:
+    """Whether the judgements of a task differ."""
+    return len({mark["value"] for mark in marks}) > 1
 
 
 def export_flags(root: Path, target: Path) -> int:

@@ -19,7 +19,7 @@ from streamlit.runtime import get_instance
 from core.arc.grids import Grid
 from core.arc.tasks import Pair, Task
 from core.curation.agreement import to_judge_again
-from core.curation.flags import REVERSIBLE, all_flags, disagreements, flags_path, latest_flags
+from core.curation.flags import REVERSIBLE, Flag, all_flags, flags_path, is_disputed, latest_by_person
 from core.curation.sources import load_tasks, tasks_beginning
 from core.curation.stored import source_stamp
 from core.errors import UserError
@@ -47,15 +47,19 @@ Suggest = Callable[[Path, str], Mapping[str, Suggestion]]
 
 @dataclass(frozen=True)
 class Shown:
-    """A source as a page shows it: one kind of flag, the flags that hold and their notes, what people said of
-    the tasks on which they differ, the tasks of this person's second pass, its tasks, and the suggestions for
+    """A source as a page shows it: one kind of flag and the flags that hold; of this person the judgements
+    and notes, of the others the latest judgements, and the remarks where one holds; what people said of the
+    tasks on which they differ, the tasks of this person's second pass, its tasks, and the suggestions for
     them, which are made once the browser has shown the tasks and asks for them."""
 
     source: str
     flag: str
     kinds: Sequence[str]
     flags: Mapping[str, str]
+    mine: Mapping[str, str]
+    others: Mapping[str, str]
     notes: Mapping[str, str]
+    remarks: Mapping[str, str]
     disputed: Mapping[str, str]
     again: Sequence[str]
     document: bytes
@@ -97,7 +101,10 @@ def deck(
         "flag": shown.flag,
         "kinds": list(shown.kinds),
         "flags": shown.flags,
+        "mine": shown.mine,
+        "others": shown.others,
         "notes": shown.notes,
+        "remarks": shown.remarks,
         "disputed": shown.disputed,
         "again": list(shown.again),
         "found": _elsewhere(root, chosen, message.get("find")),
@@ -164,22 +171,34 @@ def _shown(root: Path, source: str, flag: str, by: str, *, keep: bool) -> Shown:
     kept = st.session_state.get(_SHOWN)
     if keep and isinstance(kept, Shown) and (kept.source, kept.flag) == (source, flag):
         return kept
-    marks = latest_flags(root, source, flag)
-    notes = ((mark["task_id"], person_note(mark["note"])) for mark in marks)
-    differing = [one for one in disagreements(root, flag) if one[0]["source"] == source]
+    judged = latest_by_person(root, source, flag)
+    held = [marks[-1] for marks in judged]
+    mine = [mark for marks in judged for mark in marks if mark["by"] == by]
+    others = [mark for marks in judged for mark in marks if mark["by"] != by]  # the latest comes last
     kinds = [REVERSIBLE, *sorted({mark["flag"] for mark in all_flags(root)} - {REVERSIBLE})]
     shown = Shown(
         source,
         flag,
         [kind for kind in kinds if KIND.fullmatch(kind)],
-        {mark["task_id"]: mark["value"] for mark in marks},
-        {task_id: note for task_id, note in notes if note},
-        {one[0]["task_id"]: ", ".join(f"{mark['by']} {mark['value']}" for mark in one) for one in differing},
+        _values(held),
+        _values(mine),
+        _values(others),
+        {mark["task_id"]: person_note(mark["note"]) for mark in mine},
+        {mark["task_id"]: f"{mark['by']}: {note}" for mark in held if (note := person_note(mark["note"]))},
+        {
+            marks[0]["task_id"]: ", ".join(f"{mark['by']} {mark['value']}" for mark in marks)
+            for marks in judged
+            if is_disputed(marks)
+        },
         to_judge_again(root, source, by, flag),
         _document(root, source, source_stamp(root, source)),
     )
     st.session_state[_SHOWN] = shown
     return shown
+
+
+def _values(marks: Iterable[Flag]) -> dict[str, str]:
+    return {mark["task_id"]: mark["value"] for mark in marks}
 
 
 Stamps = tuple[Stamp | tuple[Stamp, Stamp], ...]

@@ -13,9 +13,10 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from core.arc.grids import ARC_COLOURS, Grid
-from core.curation.flags import all_flags, flags_path
+from core.curation.flags import add_flag, all_flags, flags_path, latest_flags
 from core.curation.sources import load_tasks
 from core.importing.import_source import import_bundle
+from dashboard.components.ledger import person_note
 from tests.browser.conftest import Dashboard, Watch, check_contrast, wait_to_see
 
 pytestmark = pytest.mark.browser
@@ -104,6 +105,27 @@ def test_undo_restores_what_held_and_returns_to_the_task(page: Page, dashboard: 
     wait_until_saved(page)
     assert decisions(dashboard.root) == [(first, value) for value in ("yes", "no", "yes", "none")]
     expect(page.locator(".flag")).to_have_text("not reviewed")
+
+
+def test_undo_and_notes_leave_what_another_said_to_the_other(page: Page, dashboard: Dashboard) -> None:
+    first, second = list(load_tasks(dashboard.root, SOURCE))[:2]
+    add_flag(dashboard.root, first, SOURCE, "yes", "ada", "by turns")
+    add_flag(dashboard.root, second, SOURCE, "yes", "ada")
+    open_deck(page, dashboard, f"?show=all&task={first}")
+    expect(page.locator('[data-text="note"]')).to_have_text("ada: by turns")
+    page.keyboard.press("x")
+    page.keyboard.press("n")
+    page.locator('[data-choice="note"]').fill("symmetric, too")
+    page.keyboard.press("Enter")  # the second task has no judgement of this person yet, so nothing is said
+    page.keyboard.press("k")
+    page.keyboard.press("u")
+    assert shown_task(page) == first
+    expect(page.locator(".flag")).to_have_attribute("data-value", "yes")
+    wait_until_saved(page)
+    mine = [mark for mark in all_flags(dashboard.root) if mark["by"] != "ada"]
+    assert [(mark["task_id"], mark["value"]) for mark in mine] == [(first, "no"), (first, "none")]
+    assert [person_note(mark["note"]) for mark in mine] == ["", ""]
+    assert [mark["value"] for mark in latest_flags(dashboard.root)] == ["yes", "yes"]
 
 
 def test_two_hundred_keys_at_twenty_a_second(page: Page, dashboard: Dashboard) -> None:

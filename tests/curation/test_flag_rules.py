@@ -16,7 +16,7 @@ from core.synthetic.experiments import SOURCE, make_experiment
 
 # By task: what ada, then bob, then cyd say last.
 SAID = ("yyy", "yyn", "ynn", "y--", "nny", "yy?", "---", "n-y")
-EXPECTED = {"latest": {0, 4, 7}, "majority": {0, 1, 3, 5}, "unanimous": {0, 3}}
+EXPECTED = {"latest": {0, 3, 4, 7}, "majority": {0, 1, 3, 5}, "unanimous": {0, 3}}
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,16 @@ def test_the_latest_line_wins_and_none_withdraws(root: Path) -> None:
     assert list(all_flags(root)[0]) == ["time", "task_id", "source", "flag", "value", "by", "note"]
 
 
+def test_a_withdrawal_lets_the_others_latest_judgement_hold(root: Path) -> None:
+    for by, value in (("ada", "yes"), ("bob", "no"), ("me", "unsure"), ("me", "none")):
+        add_flag(root, "aa00", "toy", value, by)
+    assert values(root) == {"aa00": "no"}
+    add_flag(root, "aa00", "toy", "none", "bob")
+    assert values(root) == {"aa00": "yes"} and disagreements(root) == []
+    add_flag(root, "aa00", "toy", "none", "ada")
+    assert values(root) == {}
+
+
 def test_kinds_of_flags_and_sources_are_apart(root: Path) -> None:
     add_flag(root, "aa00", "toy", "yes", "me")
     add_flag(root, "aa00", "toy", "no", "me", flag="pretty")
@@ -137,7 +147,7 @@ def test_a_withdrawn_flag_does_not_come_back_by_an_old_file(root: Path, tmp_path
     file = tmp_path / "flags.jsonl"
     file.write_text(line("yes", "2020-01-01T00:00:00+00:00"))
     import_flags(root, file)
-    add_flag(root, "aa00", "toy", "none", "me")
+    add_flag(root, "aa00", "toy", "none", "ann")
     assert import_flags(root, file).added == 0
     assert values(root) == {}
 

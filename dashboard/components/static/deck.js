@@ -24,7 +24,9 @@ class Deck extends DeckView {
     this.sought = null; // what was looked for in vain here, and whether the server's answer was shown
     this.offered = null;
     this.marked = 0; // the card of the gallery that keys act on, by its place in the queue
-    this.flags = new Map();
+    this.flags = new Map(); // what holds of each task, whoever said it
+    this.mine = new Map(); // what this person says, and what the latest of the others says
+    this.others = new Map();
     this.disputed = new Map(); // what people said of the tasks on which they differ
     this.notes = new Map();
     this.again = [];
@@ -149,6 +151,8 @@ class Deck extends DeckView {
   readFlags(data, underWay = []) {
     this.flag = data.flag;
     this.flags = new Map(Object.entries(data.flags));
+    this.mine = new Map(Object.entries(data.mine));
+    this.others = new Map(Object.entries(data.others));
     this.notes = new Map(Object.entries(data.notes));
     this.disputed = new Map(Object.entries(data.disputed));
     this.again = data.again;
@@ -228,7 +232,7 @@ class Deck extends DeckView {
     if (this.page !== null) return this.decideInGallery(value);
     const task = this.current;
     if (!task || this.isRefused()) return;
-    this.history.push([task.id, value, this.flags.get(task.id) ?? "none", this.aside !== null, this.isBlind]);
+    this.history.push([task.id, value, this.mine.get(task.id) ?? "none", this.aside !== null, this.isBlind]);
     this.history = this.history.slice(-REMEMBERED);
     this.times.push(performance.now());
     this.send("flag", task.id, value);
@@ -239,7 +243,7 @@ class Deck extends DeckView {
   decideInGallery(value) {
     const id = this.queue[this.marked];
     if (!id || this.isRefused()) return;
-    this.history = [...this.history, [id, value, this.flags.get(id) ?? "none", false]].slice(-REMEMBERED);
+    this.history = [...this.history, [id, value, this.mine.get(id) ?? "none", false]].slice(-REMEMBERED);
     this.times.push(performance.now());
     this.send("flag", id, value);
     this.mark(Math.min(this.marked + 1, this.queue.length - 1));
@@ -296,7 +300,7 @@ class Deck extends DeckView {
     field.blur();
     if (!keep || !task) return;
     this.notes.set(task.id, field.value.trim());
-    const value = this.flags.get(task.id);
+    const value = this.mine.get(task.id);
     if (value) this.send("flag", task.id, value);
     this.show();
   }
@@ -315,9 +319,11 @@ class Deck extends DeckView {
     if (!field.matches(":focus")) field.value = this.wantedFlag ?? this.data.flag;
   }
 
+  /** What this person says now, which is the latest; after "none" the others' judgement holds. */
   setFlag(id, value) {
-    if (value === "none") this.flags.delete(id);
-    else this.flags.set(id, value);
+    const set = (flags, said) => (said === "none" ? flags.delete(id) : flags.set(id, said));
+    set(this.mine, value);
+    set(this.flags, value === "none" ? this.others.get(id) ?? "none" : value);
   }
 
   get memoryKey() {

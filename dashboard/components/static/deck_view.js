@@ -108,7 +108,7 @@ class DeckView {
     const label = value ? `${VALUES[value].mark} ${VALUES[value].label}` : this.isBlind ? "judge it anew" : "not reviewed";
     this.text("flag", disputed ? `${label} (${disputed})` : label);
     this.part(".flag").dataset.value = value ?? "";
-    const note = this.isBlind ? "" : this.notes.get(task.id) ?? "";
+    const note = this.isBlind ? "" : this.notes.get(task.id) || (this.data.remarks[task.id] ?? "");
     this.text("note", [note, task.more ? `${task.more} more pairs in the pool` : ""].filter(Boolean).join(" · "));
     const place = this.index < this.queue.length ? `${this.index + 1} of ${this.queue.length} in “${this.view.show}”` : "the end";
     this.text("place", this.aside === null ? place : `looked up: J goes back to ${place}`);
