@@ -172,7 +172,7 @@ def run(
     from core.machine.processes import end_with_parent
     from core.pipeline.kinds_of_work import work_of
     from core.pipeline.shards import Shard, infer_shard
-    from core.pipeline.stages import run_stage_of, why_undone
+    from core.pipeline.stages import reasons_not_done, run_stage_of
     from core.runs.done import EVERY_STAGE
 
     if not spec_path(root, experiment).exists():
@@ -194,7 +194,7 @@ def run(
             done = infer_shard(launched, chosen[0], Shard.parse(shard))
         else:
             done = run_stage_of(chosen, stage, work_of(chosen[0]))
-    for sentence in [] if done else why_undone(chosen, stage):
+    for sentence in [] if done else reasons_not_done(chosen, stage):
         say(sentence, err=True)
     if go_on:
         ensure_worker(root)

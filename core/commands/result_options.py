@@ -75,7 +75,7 @@ Beside = Annotated[
 Parted = Annotated[By | None, typer.Option(help="Results of each source, concept or size of tasks apart.")]
 
 
-def opened(
+def scores_and_metrics(
     root: Path, experiment: str, metrics: list[str] | None, beside: str | None = None
 ) -> tuple["Scores", list[str]]:
     """The scores of an experiment, those of another one beside them, and the metrics asked for, else those of

@@ -28,7 +28,7 @@ from core.commands.result_options import (
     Scope,
     ShowFirst,
     lender_of,
-    opened,
+    scores_and_metrics,
 )
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def show(
     from core.reports.text_tables import results_table, with_test_time
     from core.results.records import records_of
 
-    scores, metrics = opened(root, experiment, metric, beside)
+    scores, metrics = scores_and_metrics(root, experiment, metric, beside)
     if by is not None:
         _show_parts(root, scores, by, metrics, aggregation, scope, level, format_of(output, as_json))
         return

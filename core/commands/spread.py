@@ -16,7 +16,7 @@ from core.commands.result_options import (
     Scope,
     ShowFirst,
     lender_of,
-    opened,
+    scores_and_metrics,
 )
 
 app = typer.Typer(no_args_is_help=True, cls=ShowFirst)
@@ -46,7 +46,7 @@ def compare(
     from core.results.verdicts import compare_records
     from core.spread.intervals import SCOPES
 
-    scores, metrics = opened(root, experiment, metric, beside)
+    scores, metrics = scores_and_metrics(root, experiment, metric, beside)
     if by is not None:
         from core.reports.parts import compared_parts, compared_parts_table
 
@@ -84,7 +84,7 @@ def spread(
     from core.reports.text_tables import components_table, with_test_time
     from core.results.noise import spread_records
 
-    scores, metrics = opened(root, experiment, metric)
+    scores, metrics = scores_and_metrics(root, experiment, metric)
     table = components_table(spread_records(scores, metrics, aggregation))
     if print_table(with_test_time(table, scores), format_of(output, as_json)):
         say('"of run means": from one number per evaluation; the others from single tasks.')
@@ -130,7 +130,7 @@ def plan(
     from core.preflight.planning import plan_records
     from core.reports.text_tables import plan_table, with_test_time
 
-    scores, metrics = opened(root, experiment, metric)
+    scores, metrics = scores_and_metrics(root, experiment, metric)
     table = plan_table(
         plan_records(
             *(scores, metrics, points, power, aggregation),

@@ -121,7 +121,7 @@ def _report_failure(run: Run, stage: Stage, error: Exception) -> None:
     write_log(run, failure_message(run, error))
 
 
-def why_undone(runs: Sequence[Run], stage: Stage) -> list[str]:
+def reasons_not_done(runs: Sequence[Run], stage: Stage) -> list[str]:
     """A sentence for each of the runs whose stage is not done and did not fail: a person stopped it, or this
     process could not serve it with the others."""
     sentences = []
