@@ -60,10 +60,10 @@ def compile_ahead(packages: Path, pip: Pip, progress: Progress) -> None:
 
     Python keeps what it compiles at an import, but not where it may not write or is told not to
     (PYTHONDONTWRITEBYTECODE); it then compiles every library anew at each start, which takes seconds.
-    A file that does not compile, being for another Python, is left for whoever imports it.
+    A file that does not compile, being for another Python, is left without a word for whoever imports it.
     """
     progress.step("Compiling the libraries for quick starts")
-    pip.python("-m", "compileall", "-q", "-j", "0", "-x", "/tests?/", str(packages))
+    pip.python("-m", "compileall", "-qq", "-j", "0", "-x", "/tests?/", str(packages))
     progress.done()
 
 

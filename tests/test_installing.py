@@ -63,7 +63,8 @@ def test_libraries_are_compiled_even_where_python_must_not_write(
     pip = installing.Pip(there, progress.Progress(6, shown), lock)
     installing.compile_ahead(there.folder / "lib", pip, progress.Progress(6, shown))
     assert [path.parent.parent.name for path in packages.rglob("*.pyc")] == ["good"]
-    assert "done" in shown.getvalue()
+    assert "done" in shown.getvalue() and "SyntaxError" not in shown.getvalue()
+    assert "SyntaxError" not in there.log.read_text(encoding="utf-8")
 
 
 def _made(folder: Path, python: str = "Python 3.11.7") -> Any:
