@@ -46,16 +46,23 @@ def pair_form(pair: Pair) -> bytes:
 
 
 def without_pairs(pairs: Sequence[Pair], others: Sequence[Pair]) -> list[Pair]:
-    """The pairs that equal none of the others up to symmetry, recolouring and reversal; all outputs known.
+    """The pairs that equal none of the others up to symmetry, recolouring and reversal; all outputs known."""
+    return [pair for pair, found in zip(pairs, are_among(pairs, others), strict=True) if not found]
 
-    Forms are made only of pairs whose signature another one has, for pools hold a thousand.
+
+def are_among(pairs: Sequence[Pair], others: Sequence[Pair]) -> list[bool]:
+    """For each pair, whether one of the others equals it as above; all outputs known.
+
+    Forms take time and are made only where both sides share a signature, for pools hold a thousand pairs.
     """
-    alike = {*_signatures(others), *_signatures([pair.reverse() for pair in others])}
-    forms = {pair_form(pair) for pair in others}
+    own = _signatures(pairs)
+    either_way = list(zip(_signatures(others), _signatures([pair.reverse() for pair in others]), strict=True))
+    shared = set(own) & {signature for two in either_way for signature in two}
+    forms = {
+        pair_form(pair) for pair, two in zip(others, either_way, strict=True) if not shared.isdisjoint(two)
+    }
     return [
-        pair
-        for pair, signature in zip(pairs, _signatures(pairs), strict=True)
-        if signature not in alike or pair_form(pair) not in forms
+        signature in shared and pair_form(pair) in forms for pair, signature in zip(pairs, own, strict=True)
     ]
 
 

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 from core.arc.tasks import Task
 from core.curation.names import DEMOS, demonstrations_of
 from core.mixing.augmentations import Augmentation
-from core.mixing.demonstrations import without_pairs
+from core.mixing.demonstrations import are_among
 from core.mixing.mixtures import Mixture, MixtureSettings, SourceShare
 from core.seeds import derived_seed
 from core.settings import Settings
@@ -89,9 +89,10 @@ def demonstrations_to_learn(tasks: Sequence[Task], evaluated: Sequence[Task]) ->
     """The demonstrations of some evaluated tasks as tasks of `demos:` sources, without what equals a test
     pair of any evaluated task."""
     tested = [pair for task in evaluated for pair in task.test if pair.output is not None]
+    hidden = iter(are_among([pair for task in tasks for pair in task.train], tested))
     found = []
     for task in tasks:
-        kept = tuple(without_pairs(task.train, tested))
+        kept = tuple(pair for pair, is_hidden in zip(task.train, hidden, strict=False) if not is_hidden)
         if kept:
             found.append(demonstrations_of(replace(task, train=kept), DEMOS + task.source))
     return found

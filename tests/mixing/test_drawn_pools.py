@@ -13,7 +13,8 @@ from core.errors import UserError
 from core.experiments.frozen_tasks import read_frozen
 from core.launching import launch as launch_module
 from core.launching.launch import launch
-from core.mixing.demonstrations import pair_form, without_pairs
+from core.mixing import demonstrations
+from core.mixing.demonstrations import are_among, pair_form, without_pairs
 from core.mixing.mixtures import MixtureSettings, SourceShare, load_mixture, mixture_leaks
 from core.specs.spec import EvaluationSettings, evaluated_tasks
 from tests.specs.tiny import spec_of
@@ -83,6 +84,15 @@ def test_equal_pairs_go_in_every_disguise() -> None:
     others = [VIEW._pair(pairs[1]), pairs[2].reverse(), VIEW._pair(pairs[3].reverse())]
     assert without_pairs(pairs, others) == [pairs[0], pairs[4], pairs[5]]
     assert without_pairs([], others) == []
+
+
+def test_forms_are_made_of_pairs_that_may_be_equal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four hundred tasks against all their test pairs took minutes when each made the forms of all."""
+    pairs, others = made("t", "s", 5, pairs=6).pairs, made("u", "s", 6, pairs=6).pairs
+    formed = []
+    monkeypatch.setattr(demonstrations, "pair_form", lambda pair: formed.append(pair) or pair_form(pair))
+    assert are_among(pairs, [*others, VIEW._pair(pairs[1].reverse())]) == [n == 1 for n in range(6)]
+    assert len(formed) == 2
 
 
 def test_drawn_pairs_are_frozen_and_reported(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
