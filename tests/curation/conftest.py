@@ -10,6 +10,7 @@ import pytest
 from core.arc.tasks import Task, parse_task
 from core.curation.stored import SourceInfo, store_source
 from core.importing.import_source import import_set
+from tests.made_once import made_once
 from tests.patience import slowness
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -38,12 +39,14 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def arc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with ARC-1 and ARC-2; tests only read it."""
-    root = tmp_path_factory.mktemp("arc")
-    started = time.process_time()
-    import_set(root, "arc1")
-    import_set(root, "arc2")
-    assert time.process_time() - started < 10 * slowness()
-    return root
+
+    def make(root: Path) -> None:
+        started = time.process_time()
+        import_set(root, "arc1")
+        import_set(root, "arc2")
+        assert time.process_time() - started < 10 * slowness()
+
+    return made_once(tmp_path_factory, "arc", make)
 
 
 @pytest.fixture(scope="session")
@@ -52,11 +55,13 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for archive in ARCHIVES.values():
         if not (SHARED / archive).is_file():
             pytest.skip(f"{archive} is not here")
-    root = tmp_path_factory.mktemp("public")
-    import_set(root, "arc1")
-    import_set(root, "arc2")
-    for name, archive in ARCHIVES.items():
-        started = time.process_time()
-        import_set(root, name, str(SHARED / archive))
-        assert time.process_time() - started < 30 * slowness()
-    return root
+
+    def make(root: Path) -> None:
+        import_set(root, "arc1")
+        import_set(root, "arc2")
+        for name, archive in ARCHIVES.items():
+            started = time.process_time()
+            import_set(root, name, str(SHARED / archive))
+            assert time.process_time() - started < 30 * slowness()
+
+    return made_once(tmp_path_factory, "public", make)

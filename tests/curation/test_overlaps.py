@@ -12,7 +12,7 @@ from core.curation import overlaps as module
 from core.curation.flags import add_flag
 from core.curation.overlaps import MOST_KEPT, is_known, overlaps, side_by_side
 from core.curation.stored import SourceInfo, store_source
-from core.importing.import_source import import_bundle
+from tests.made_once import copy_of_arc1
 
 from .conftest import make_task
 from .test_leaks import random_task
@@ -43,8 +43,10 @@ def test_the_diagonal_counts_all_tasks_with_a_duplicate(tmp_path: Path) -> None:
     assert (found.tasks, len(found.leaks)) == (2, 1)
 
 
-def test_the_known_traps_of_arc1_and_a_flag_that_changes_the_matrix(tmp_path: Path) -> None:
-    import_bundle(tmp_path, "arc1")
+def test_the_known_traps_of_arc1_and_a_flag_that_changes_the_matrix(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    copy_of_arc1(tmp_path_factory, tmp_path)
     names = ["arc1/training", "arc1/evaluation"]
     leaks = overlaps(tmp_path, names)["arc1/training", "arc1/evaluation"].leaks
     assert {(leak.task_a, leak.task_b) for leak in leaks} == {

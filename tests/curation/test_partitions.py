@@ -12,8 +12,8 @@ from core.curation.partitions import list_partitions, listed_tasks, load_partiti
 from core.curation.sources import load_tasks
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
-from core.importing.import_source import import_bundle
 from core.mixing.mixtures import Augmentation, MixtureSettings, SourceShare, eligible_tasks, load_mixture
+from tests.made_once import copy_of_arc1
 
 from .test_leaks import random_task
 
@@ -47,8 +47,8 @@ def test_a_split_depends_on_the_seed_alone(root: Path) -> None:
     assert [made.name for made in list_partitions(root)] == ["a", "b", "c"]
 
 
-def test_arc1_is_split_as_in_the_lab_note(tmp_path: Path) -> None:
-    import_bundle(tmp_path, "arc1")
+def test_arc1_is_split_as_in_the_lab_note(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    copy_of_arc1(tmp_path_factory, tmp_path)
     made = split(tmp_path, "lab", ["arc1/training", "arc1/evaluation"], {"train": 700, "val": 100}, 7)
     assert made.counts() == {"train": 700, "val": 100}
     where = {task_id: part for part, one in made.lists.items() for ids in one.values() for task_id in ids}

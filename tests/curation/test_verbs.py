@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from core.__main__ import app, main
 from core.curation.flags import all_flags, latest_flags
-from core.importing.import_source import import_bundle
+from tests.made_once import copy_of_arc1
 
 
 def run(root: Path, *words: str) -> str:
@@ -38,9 +38,7 @@ def refused(
 
 @pytest.fixture(scope="module")
 def arc(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("arc")
-    import_bundle(root, "arc1")
-    return root
+    return copy_of_arc1(tmp_path_factory, tmp_path_factory.mktemp("arc"))
 
 
 def test_import_and_list(tmp_path: Path) -> None:

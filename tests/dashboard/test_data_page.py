@@ -8,11 +8,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.curation.stored import Dropped, SourceInfo
-from core.importing.import_source import import_bundle
 from core.prompts.lengths import Lengths
 from core.shares import share_text
 from dashboard.components import progress as progress_bars
 from dashboard.components.overview import fit_chart, fit_table, source_colours, source_table
+from tests.made_once import copy_of_arc1
 from tests.shown import as_read
 
 SCREEN = Path(__file__).resolve().parents[2] / "dashboard" / "screens" / "data.py"
@@ -79,8 +79,8 @@ def test_a_folder_is_imported_and_dropped_tasks_are_reported(root: Path) -> None
     assert not page.exception
 
 
-def test_the_preview_is_what_the_recipe_draws(root: Path) -> None:
-    import_bundle(root, "arc1")
+def test_the_preview_is_what_the_recipe_draws(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    copy_of_arc1(tmp_path_factory, root)
     folder = root / "data" / "experiments"
     folder.mkdir()
     (folder / "broken.yaml").write_text("name: [", encoding="utf-8")

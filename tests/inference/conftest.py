@@ -15,6 +15,7 @@ from core.mixing.mixtures import Augmentation
 from core.prompts.templates import PromptSettings
 from core.prompts.vocabulary import VOCABULARY
 from core.settings import validated
+from tests.made_once import made_once
 from tests.training.conftest import model_folder, one_thread  # noqa: F401 - fixtures
 from tests.training.tiny import copy_task
 
@@ -74,14 +75,17 @@ def trained(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     from tests.training.conftest import tiny_settings, toy_mixture
 
     mixture = toy_mixture(augmentation=Augmentation(symmetries=False, colours="none"))
-
-    folder = tmp_path_factory.mktemp("trained")
     common = {"samples_per_step": 16, "steps": 200, "checkpoint_every": 1000, "learning_rate": 1e-2}
-    full = tiny_settings(method="full", **common)
-    base = train(Training(full, PromptSettings(), mixture, str(model_folder), 0), folder, lambda record: None)
-    for seed, rank in ((2, 4), (1, 20), (0, 12)):
-        lora = tiny_settings(method="lora", **(common | {"steps": 30, "lora": {"rank": rank}}))
-        made = train(Training(lora, PromptSettings(), mixture, str(base), seed), folder, lambda record: None)
-        if seed:
-            made.rename(folder / f"adapter-{seed}")
-    return folder
+
+    def make(folder: Path) -> None:
+        full = tiny_settings(method="full", **common)
+        start = Training(full, PromptSettings(), mixture, str(model_folder), 0)
+        base = train(start, folder, lambda record: None)
+        for seed, rank in ((2, 4), (1, 20), (0, 12)):
+            lora = tiny_settings(method="lora", **(common | {"steps": 30, "lora": {"rank": rank}}))
+            onto = Training(lora, PromptSettings(), mixture, str(base), seed)
+            made = train(onto, folder, lambda record: None)
+            if seed:
+                made.rename(folder / f"adapter-{seed}")
+
+    return made_once(tmp_path_factory, "trained", make)

@@ -13,7 +13,6 @@ from core.arc.tasks import Pair, Task
 from core.curation.flags import add_flag
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
-from core.importing.import_source import import_bundle
 from core.mixing.mixtures import MixtureSettings, load_mixture
 from core.prompts.encoders import GridEncoding
 from core.prompts.lengths import (
@@ -26,6 +25,7 @@ from core.prompts.lengths import (
 )
 from core.prompts.templates import PromptSettings, training_sample
 from core.prompts.vocabulary import embedded_tokenizer
+from tests.made_once import copy_of_arc1
 from tests.patience import slowness
 
 PLAIN = PromptSettings()
@@ -34,9 +34,7 @@ FULL = PromptSettings(encoding=GridEncoding(shape_header=True, row_numbers=True,
 
 @pytest.fixture(scope="module")
 def arc(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("arc")
-    import_bundle(root, "arc1")
-    return root
+    return copy_of_arc1(tmp_path_factory, tmp_path_factory.mktemp("arc"))
 
 
 def square(side: int, colour: int = 1) -> np.ndarray:

@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 
 from core.synthetic.experiments import make_experiment
+from tests.made_once import made_once
 
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with the experiment `my-question`: 3 variants × 3 runs × 2 evaluations × 40 tasks."""
-    root = tmp_path_factory.mktemp("project")
-    make_experiment(root)
-    return root
+    return made_once(tmp_path_factory, "experiment", make_experiment)

@@ -9,10 +9,10 @@ import pytest
 from core.curation.flags import add_flags
 from core.curation.sources import load_tasks
 from core.curation.stored import SourceInfo, store_source
-from core.importing.import_source import import_bundle
 from core.reversibility.features import FEATURES, features_of
 from core.reversibility.suggestions import PRIOR, fit, judge, quality, suggest
 from tests.curation.test_partitions import random_task
+from tests.made_once import copy_of_arc1
 
 from .test_features import RULES, task_of
 
@@ -20,9 +20,8 @@ SIZES = len(FEATURES)
 
 
 @pytest.fixture
-def arc(tmp_path: Path) -> Path:
-    import_bundle(tmp_path, "arc1")
-    return tmp_path
+def arc(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_of_arc1(tmp_path_factory, tmp_path)
 
 
 def flag_by(root: Path, rule: dict[str, bool]) -> None:
