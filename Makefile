@@ -29,10 +29,12 @@ demo: setup
 dashboard: setup
 	@$(RUN) -m core dashboard $(if $(PORT),--port $(PORT))
 
+# Compiled ahead, for the tests start hundreds of processes, and not every environment keeps what they compile.
 test: setup browser
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	$(RUN) -m compileall -q core dashboard tests
 	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # Tracing slows the tests, whose bounds on processor time then do not hold; so it is a target of its own.
