@@ -17,7 +17,7 @@ from core.inference.requests import Completion, Request
 from core.inference.search import alternatives_of
 from core.inference.settings import InferenceSettings
 from core.machine.allocator import keep_freed_memory, release_memory
-from core.storage.models import reads_generation, unreadable
+from core.storage.models import leave_out_unneeded, reads_generation, unreadable
 
 ADAPTERS_PER_BATCH = 2
 """Requests come adapter by adapter, so a batch rarely holds more, and each place costs memory."""
@@ -214,6 +214,7 @@ def _lora_options(adapters: Sequence[Path]) -> dict[str, Any]:
 
 def _imported() -> Any:
     """vLLM. It is imported by a function of its own, whose frames hold no engine."""
+    leave_out_unneeded()
     try:
         import vllm
     except ImportError as problem:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from core.storage.models import unreadable
+from core.storage.models import leave_out_unneeded, unreadable
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -47,6 +47,7 @@ def embedded_tokenizer() -> "PreTrainedTokenizerFast":
 
 def load_tokenizer(location: str) -> "PreTrainedTokenizerBase":
     """The tokenizer of a model folder or hub model. Raises `UserError` where there is none."""
+    leave_out_unneeded()
     from transformers import AutoTokenizer
 
     try:

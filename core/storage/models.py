@@ -143,12 +143,24 @@ def unreadable(part: str, location: str, problem: Exception) -> UserError:
     )
 
 
+def leave_out_unneeded() -> None:
+    """Keep scikit-learn, SciPy's statistics and pandas, which it loads, out of transformers' models: they
+    take a quarter of the time of all imports, and serve a kind of generation that nothing here asks for.
+
+    To be called before a process imports its first model, or the tokenizer of one, which brings all models.
+    """
+    import transformers.utils
+
+    transformers.utils.is_sklearn_available = lambda: False  # type: ignore[attr-defined]
+
+
 def load_model(location: str, **options: Any) -> Any:
     """A causal language model with all its weights; `options` go to transformers' loader.
 
     Raises `UserError` where folder or hub model can't be read or lacks weights, which the library would
     fill with random numbers. Errors for too little memory pass.
     """
+    leave_out_unneeded()
     from transformers import AutoModelForCausalLM, GenerationConfig
 
     if not reads_generation(location):

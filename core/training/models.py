@@ -20,7 +20,7 @@ from core.prompts.templates import PromptSettings, keep_prompt
 from core.prompts.vocabulary import BOS, EOS, PAD, VOCABULARY, embedded_tokenizer
 from core.settings import Settings
 from core.storage.files import writing
-from core.storage.models import load_model
+from core.storage.models import leave_out_unneeded, load_model
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def init_model(folder: Path, shape: ModelShape, seed: int) -> int:
     The weights depend on shape and seed alone. Raises `UserError` where the folder exists.
     """
     import torch
+
+    leave_out_unneeded()
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
     if folder.exists():

@@ -1,6 +1,7 @@
 """A verb that kills its process group: `python -m tests.pipeline.killed STAGE REPORTS ARGUMENTS…`.
 
-The kill (SIGKILL) comes with report number REPORTS of the stage, after it was written.
+The kill (SIGKILL) comes with report number REPORTS of the stage, after it was written; what was imported
+until then is printed.
 """
 
 import os
@@ -23,6 +24,7 @@ def report(self: reporter.Reporter, record: dict[str, Any]) -> None:
     honest(self, record)
     seen += self.stage == STAGE
     if seen == REPORTS:
+        print("loaded:", *sys.modules, flush=True)
         os.killpg(os.getpid(), signal.SIGKILL)
 
 
