@@ -24,8 +24,8 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, 
 from playwright.sync_api import TimeoutError as TookTooLong
 
 from core.curation.flags import flags_path
-from core.importing.import_source import import_bundle
 from core.synthetic.experiments import make_experiment
+from tests.made_once import copy_of_arc1
 from tests.patience import patience, wait_for
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -39,6 +39,7 @@ CHROMIUM_OPTIONS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--force-prefers-reduced-motion",  # or what is drawn in software is drawn anew sixty times a second
 ]
 START_SECONDS = 60
 NAME = "my-question"
@@ -166,9 +167,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def _arc_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("project")
-    import_bundle(root, "arc1")
-    return root
+    return copy_of_arc1(tmp_path_factory, tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture(scope="session")

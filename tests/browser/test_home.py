@@ -1,6 +1,7 @@
 """One experiment on every page, and the page of all of them, in a real browser."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,20 +9,21 @@ from playwright.sync_api import Locator, Page, expect
 
 from core.experiments.notes import read_notes
 from core.synthetic.experiments import make_experiment
-from tests.browser.conftest import Dashboard, check_contrast
+from tests.browser.conftest import Dashboard, check_contrast, serving
 
 pytestmark = pytest.mark.browser
 
 SKILLS = {"plain": 0.0, "longer": 2.0}
 
 
-@pytest.fixture
-def two(own_dashboard: Dashboard) -> Dashboard:
-    """A dashboard on a project with two experiments."""
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """A dashboard on a project with two experiments; a test that changes it leaves both in place."""
+    root = tmp_path_factory.mktemp("two") / "project"
     for name in ("earlier", "later"):
-        make_experiment(own_dashboard.root, name, SKILLS, runs=2, evaluations=1, tasks=8, attempts=4)
-    own_dashboard.start()
-    return own_dashboard
+        make_experiment(root, name, SKILLS, runs=2, evaluations=1, tasks=8, attempts=4)
+    with serving(root, root.parent / "dashboard.log") as dashboard:
+        yield dashboard
 
 
 def box(page: Page) -> Locator:

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from core.runs.layout import Run
 from core.runs.state import RunState, state_of, write_state
 from core.specs.edit import as_yaml
 from core.storage.files import append_records, write_json
-from tests.browser.conftest import Dashboard, Watch, check_contrast
+from tests.browser.conftest import Dashboard, Watch, check_contrast, serving
 from tests.patience import patience, wait_for
 from tests.training.tiny import copy_task, tiny_spec
 
@@ -43,13 +44,14 @@ def other_task(number: int) -> Task:
     return parse_task(record, task_id=f"{100 + number:08x}", source="asked")
 
 
-def project(root: Path, *, model: bool = True, **changes: Any) -> None:
+def project(root: Path, *, name: str = "trial", model: bool = True, **changes: Any) -> None:
     """A project with two sources of small tasks, a spec, and (not to be run) a model."""
     trained = [copy_task(number) for number in range(4)]
-    for name, tasks in (("toy", trained), ("asked", [other_task(number) for number in range(4)])):
-        store_source(root, SourceInfo(name, "made up", "1", "none", "0"), tasks)
+    for source, tasks in (("toy", trained), ("asked", [other_task(number) for number in range(4)])):
+        store_source(root, SourceInfo(source, "made up", "1", "none", "0"), tasks)
     inference = {"engine": "transformers", "attempts": 1, "max_model_len": 128, "max_output_tokens": 8}
     spec = tiny_spec(
+        name=name,
         question="Do more steps help?",
         evaluation={"sources": [{"source": "asked"}], "inference": inference},
         eval_seeds=[0],
@@ -57,13 +59,22 @@ def project(root: Path, *, model: bool = True, **changes: Any) -> None:
         **{"variants": {"plain": None, "longer": {"training": {"steps": 12}}}, **changes},
     )
     folder = root / "data" / "experiments"
-    folder.mkdir(parents=True)
-    (folder / "trial.yaml").write_text("# by hand\n" + as_yaml(spec))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.yaml").write_text("# by hand\n" + as_yaml(spec))
     if model:
         place = root / "data" / "models" / "tiny"
-        place.mkdir(parents=True)
+        place.mkdir(parents=True, exist_ok=True)
         (place / "config.json").write_text("{}")
         (place / "model.safetensors").write_bytes(b"")
+
+
+@pytest.fixture(scope="module")
+def drafting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """A dashboard for all tests that launch nothing, each with a spec of its own."""
+    root = tmp_path_factory.mktemp("drafting") / "project"
+    root.mkdir()
+    with serving(root, root.parent / "dashboard.log") as dashboard:
+        yield dashboard
 
 
 def launched(root: Path) -> list[Run]:
@@ -113,10 +124,9 @@ def test_an_empty_project_is_led_to_its_first_launch(page: Page, own_dashboard: 
     assert (own_dashboard.root / "data" / "sources" / "arc1" / "training.parquet").exists()
 
 
-def test_the_form_and_the_text_are_one_spec(page: Page, own_dashboard: Dashboard) -> None:
-    project(own_dashboard.root)
-    own_dashboard.start()
-    page.goto(f"{own_dashboard.address}/launch?spec=trial")
+def test_the_form_and_the_text_are_one_spec(page: Page, drafting: Dashboard) -> None:
+    project(drafting.root, name="form")
+    page.goto(f"{drafting.address}/launch?spec=form")
     numbers = page.locator(".costs .number")
     expect(numbers).to_have_text(["2", "4", "8", "≈ 4,703", "not measured yet", "not measured yet"])
     expect(page.get_by_text("No leak: none of the 4 evaluated tasks")).to_be_visible()
@@ -139,12 +149,9 @@ def test_the_form_and_the_text_are_one_spec(page: Page, own_dashboard: Dashboard
     expect(numbers.first).to_have_text("2")
 
 
-def test_what_is_typed_is_never_lost_and_a_draft_outlives_the_page(
-    page: Page, own_dashboard: Dashboard
-) -> None:
-    project(own_dashboard.root)
-    own_dashboard.start()
-    page.goto(f"{own_dashboard.address}/launch?spec=trial")
+def test_what_is_typed_is_never_lost_and_a_draft_outlives_the_page(page: Page, drafting: Dashboard) -> None:
+    project(drafting.root, name="typed")
+    page.goto(f"{drafting.address}/launch?spec=typed")
     seeds = page.get_by_role("textbox", name="train seeds")
     seeds.fill("0-2, x")
     seeds.press("Enter")
@@ -164,7 +171,7 @@ def test_what_is_typed_is_never_lost_and_a_draft_outlives_the_page(
     expect(page.get_by_label("name", exact=True)).to_have_value("+wrong")
     expect(page.get_by_role("textbox", name="train seeds")).to_have_value("0-4")
     page.get_by_role("button", name="Discard changes").click()
-    expect(page.get_by_label("name", exact=True)).to_have_value("trial")
+    expect(page.get_by_label("name", exact=True)).to_have_value("typed")
     page.get_by_role("combobox", name="duplicate").click()
     page.get_by_role("option", name="longer").click()
     expect(page.locator(".costs .number").first).to_have_text("3")
@@ -184,10 +191,9 @@ def test_an_experiment_begins_with_a_question(page: Page, own_dashboard: Dashboa
     expect(page.locator(".costs .number").first).to_have_text("5")
 
 
-def test_a_leak_or_another_spec_must_be_confirmed(page: Page, own_dashboard: Dashboard) -> None:
-    project(own_dashboard.root)
-    own_dashboard.start()
-    page.goto(f"{own_dashboard.address}/launch?spec=trial")
+def test_a_leak_or_another_spec_must_be_confirmed(page: Page, drafting: Dashboard) -> None:
+    project(drafting.root, name="leaking")
+    page.goto(f"{drafting.address}/launch?spec=leaking")
     page.get_by_role("tab", name="YAML").click()
     editor = page.locator(".st-key-yaml textarea")
     expect(editor).to_have_value(re.compile("# by hand"))
@@ -199,9 +205,9 @@ def test_a_leak_or_another_spec_must_be_confirmed(page: Page, own_dashboard: Das
     page.get_by_text("allow leaks").click()
     expect(page.get_by_role("switch", name="allow leaks")).to_be_checked()
     expect(launch).to_be_disabled()
-    page.get_by_text("Replace data/experiments/trial.yaml").click()
+    page.get_by_text("Replace data/experiments/leaking.yaml").click()
     expect(launch).to_be_enabled()
-    assert "source: asked" in (own_dashboard.root / "data" / "experiments" / "trial.yaml").read_text()
+    assert "source: asked" in (drafting.root / "data" / "experiments" / "leaking.yaml").read_text()
 
 
 def test_runs_are_shown_as_they_go_and_nothing_moves(page: Page, own_dashboard: Dashboard) -> None:
