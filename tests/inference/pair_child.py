@@ -16,15 +16,15 @@ PAIR = PromptSettings(template="pair", encoding=GridEncoding(canvas=4))
 TASKS = [copy_task(number) for number in range(3)]
 
 
-def pairs_by(engine: str, model: str, target: Path, *, only_grids: bool = False) -> None:
-    """Ask a model about eight views of each task with this engine; predictions go to `target`."""
-    settings = tiny_inference(
-        engine=engine, attempts=8, max_model_len=64, views={"colours": "none"}, only_grids=only_grids
-    )
-    evaluation = Evaluation("trial", "pairs", 0, 0, TASKS, settings, PAIR)
-    predict(evaluation, open_engine(settings, model), load_tokenizer(model), target, lambda record: None)
+def pairs_by(engine: str, model: str, target: Path) -> None:
+    """Ask a model about eight views of each task with one engine, freely and for grids alone; predictions go
+    to `plain` and `grids` of the target."""
+    free = tiny_inference(engine=engine, attempts=8, max_model_len=64, views={"colours": "none"})
+    opened, tokenizer = open_engine(free, model), load_tokenizer(model)
+    for name, settings in (("plain", free), ("grids", free.model_copy(update={"only_grids": True}))):
+        evaluation = Evaluation("trial", "pairs", 0, 0, TASKS, settings, PAIR)
+        predict(evaluation, opened, tokenizer, target / name, lambda record: None)
 
 
 if __name__ == "__main__":
-    for name, grids in (("plain", False), ("grids", True)):
-        pairs_by("vllm", sys.argv[1], Path(sys.argv[2], name), only_grids=grids)
+    pairs_by("vllm", sys.argv[1], Path(sys.argv[2]))
