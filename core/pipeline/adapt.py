@@ -61,8 +61,11 @@ def adapt(experiment: LaunchedExperiment, run: Run, report: Reporter) -> None:
                 "eta_seconds": (time.monotonic() - begin) / made * (total - done) if made else None,
             }
         )
-    results = [read_as(run.adapt / group.name / RESULT, dict[str, Any]) for group in groups]
-    write_json(run.adapted_file, results)
+    results = [read_as(run.adapt / group.name / RESULT, AdaptedGroup) for group in groups]
+    if any(one.too_long for one in results) and not any(one.weights for one in results):
+        longest = experiment.recipe_of(run).training.max_seq_len
+        raise UserError(f"No demonstration fits max_seq_len {longest}. Raise it, or choose smaller tasks.")
+    write_json(run.adapted_file, [one.model_dump(mode="json") for one in results])
 
 
 def settings_of(experiment: LaunchedExperiment, run: Run) -> AdaptationSettings:
@@ -174,6 +177,7 @@ def _adapt_group(
     experiment: LaunchedExperiment, run: Run, group: Group, report: Report, known: AdaptedGroup | None
 ) -> AdaptedGroup:
     """Train the weights of a group; what came of it. A group without a sample to learn from has none."""
+    from core.training.loop import NothingFitsError
     from core.training.train import train
 
     recipe, folder = experiment.recipe_of(run), run.adapt / group.name
@@ -187,7 +191,10 @@ def _adapt_group(
         return result
     training = _training(experiment, run, group, learned, recipe, known)
     course = _Follower(run, folder / BEGUN, report)
-    made = train(training, folder, course, note=course.note)
+    try:
+        made = train(training, folder, course, note=course.note)
+    except NothingFitsError:
+        return result.model_copy(update={"demonstrations": 0, "too_long": result.demonstrations})
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
     return result.model_copy(update={**course.result(), "weights": _fingerprint(made)})
 

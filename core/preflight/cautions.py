@@ -1,8 +1,9 @@
 """What is likely a mistake in a spec, though it can be launched: said before the launch, never refused."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from core.arc.tasks import Task
 from core.curation.names import asked_without_demonstrations, is_demonstrations
 from core.errors import UserError
 from core.mixing.mixtures import mixture_tasks
@@ -10,6 +11,7 @@ from core.preflight.pair_tasks import without_token
 from core.prompts.templates import PromptSettings, prompt_of_model
 from core.specs.spec import ExperimentSpec, Recipe, evaluated_tasks
 from core.storage.models import model_location, model_summary
+from core.training.adaptation import demonstrations_to_learn
 
 
 def cautions_of(root: Path, spec: ExperimentSpec) -> list[str]:
@@ -52,17 +54,32 @@ def _without_token(root: Path, spec: ExperimentSpec, recipes: Iterable[Recipe]) 
     """Which evaluated tasks a variant with template pair has no token for."""
     found = []
     for recipe in recipes:
-        if recipe.prompt.template == "pair" and recipe.test_time is None:  # which learns them
+        if recipe.prompt.template == "pair":
             evaluated = evaluated_tasks(root, spec.evaluation)
-            mixture = mixture_tasks(root, recipe.mixture, evaluated)
-            learned = {task.task_id for members in mixture.values() for task in members}
-            location = model_location(root, recipe.base_model)
+            learned = _with_token(root, recipe, evaluated)
             ids = [task.task_id for task in evaluated]
-            if missing := without_token(recipe, location, learned, ids):
+            if missing := without_token(model_location(root, recipe.base_model), learned, ids):
                 found.append(
                     f"{len(missing)} of {len(ids)} evaluated tasks have no token, so their attempts go"
                     f" unanswered and count as wrong: {', '.join(missing[:8])}."
                 )
+    return found
+
+
+def _with_token(root: Path, recipe: Recipe, evaluated: Sequence[Task]) -> set[str]:
+    """The tasks that a recipe with template pair learns a token for: of its mixture, and at test time those
+    that have a demonstration on its canvas."""
+    found = set()
+    if recipe.training.method != "none":
+        mixture = mixture_tasks(root, recipe.mixture, evaluated)
+        found |= {task.task_id for members in mixture.values() for task in members}
+    if recipe.test_time is not None:
+        holds = recipe.prompt.encoding.holds
+        found |= {
+            task.task_id
+            for task in demonstrations_to_learn(evaluated, evaluated)
+            if any(all(grid is None or holds(grid) for grid in (one.input, one.output)) for one in task.pairs)
+        }
     return found
 
 

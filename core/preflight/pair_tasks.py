@@ -37,8 +37,9 @@ def _check_tokens(variant: str, recipe: Recipe, location: str, frozen: FrozenTas
     if recipe.test_time is not None:  # which learns them
         return
     evaluated = [task_id for one in frozen.evaluated for task_id in one.tasks]
-    learned = [task_id for one in frozen.trained[variant] for task_id in one.tasks]
-    if len(without_token(recipe, location, learned, evaluated)) == len(evaluated):
+    trained = [task_id for one in frozen.trained[variant] for task_id in one.tasks]
+    learned = [] if recipe.training.method == "none" else trained
+    if len(without_token(location, learned, evaluated)) == len(evaluated):
         sources = ", ".join(f"demos:{one.source}" for one in frozen.evaluated)
         raise UserError(
             f"Variant '{variant}' has a token for none of the evaluated tasks. Add their demonstrations to"
@@ -46,13 +47,10 @@ def _check_tokens(variant: str, recipe: Recipe, location: str, frozen: FrozenTas
         )
 
 
-def without_token(
-    recipe: Recipe, location: str, learned: Collection[str], evaluated: Iterable[str]
-) -> list[str]:
+def without_token(location: str, learned: Collection[str], evaluated: Iterable[str]) -> list[str]:
     """Those of the evaluated tasks that a training on `learned` tasks gives no token and the base has none
     for: their attempts go unanswered."""
-    trains = recipe.training.method != "none"
-    missing = [task_id for task_id in evaluated if not trains or task_id not in learned]
+    missing = [task_id for task_id in evaluated if task_id not in learned]
     if not missing:
         return []
     tokenizer = load_tokenizer(location)

@@ -27,11 +27,13 @@ class Course(Record):
 
 
 class AdaptedGroup(Course):
-    """How the training of one group of tasks went; `weights` is the sha256 of what was trained."""
+    """How the training of one group of tasks went: on how many `demonstrations`; or how many are `too_long`,
+    where no sample of them fits and nothing was learned. `weights` is the sha256 of what was trained."""
 
     group: Text
     tasks: list[tuple[Text, Text]]
     demonstrations: Count = 0
+    too_long: Count = 0
     weights: Text | None = None
 
 

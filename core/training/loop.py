@@ -45,6 +45,10 @@ log = logging.getLogger(__name__)
 _DRAWERS = {"cpu": 0, "cuda": 4}
 
 
+class NothingFitsError(UserError):
+    """No sample of a step has at most `max_seq_len` tokens."""
+
+
 @dataclass(frozen=True)
 class Training:
     """Everything one training is made of; `base` is a model folder or a hub name."""
@@ -184,7 +188,7 @@ class Loop:
             answer_tokens = sum(batch.answer_tokens for batch in drawn.batches)
             if not answer_tokens:
                 count = drawn.next_sample - position.next_sample
-                raise UserError(
+                raise NothingFitsError(
                     f"None of the {count} samples of step {position.steps + 1} fits"
                     f" max_seq_len {self.training.settings.max_seq_len}. Raise it, or choose smaller tasks"
                     " with max_cells."

@@ -62,7 +62,8 @@ def _names(group: AdaptedGroup) -> str:
 
 def _row(label: str, group: AdaptedGroup | None) -> list[str]:
     if group is None or group.loss_before is None or group.loss_after is None:
-        return [label, "without" if group is None else "nothing to learn from", UNKNOWN, UNKNOWN]
+        nothing = "too long to learn from" if group and group.too_long else "nothing to learn from"
+        return [label, "without" if group is None else nothing, UNKNOWN, UNKNOWN]
     took = UNKNOWN if group.seconds is None else seconds_in_words(group.seconds)
     loss = f"{group.loss_before:.3f} → {group.loss_after:.3f}"
     return [label, loss, UNKNOWN if group.steps is None else f"{group.steps:,}", took]

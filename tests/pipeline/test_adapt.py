@@ -298,6 +298,23 @@ def test_parts_of_an_evaluation_are_answered_by_the_groups_weights(
     assert read_json(run.record_file)["engine"]["name"] == "transformers"
 
 
+def test_a_group_of_which_nothing_fits_learns_nothing_and_the_others_do(root: Path) -> None:
+    draw = np.random.default_rng(0).integers
+    pairs = tuple(Pair(*draw(0, 10, (2, 30, 30), dtype=np.uint8)) for _ in range(3))
+    members = [random_task("toy0", "toy", 0), Task("toy1", "toy", "toy1", pairs[:2], pairs[2:])]
+    store_source(root, SourceInfo("toy", "made up", "1", "none", "0"), members)
+    run = prepared(root)
+    assert run_stage(run, "adapt"), read_state(run)
+    first, second = adapted_groups(run.folder)
+    assert first.weights and (first.demonstrations, first.too_long) == (2, 0)
+    assert not second.weights and (second.demonstrations, second.too_long) == (0, 2)
+    store_source(root, SourceInfo("toy", "made up", "1", "none", "0"), members[1:])
+    shutil.rmtree(run.folder.parent.parent)
+    run = prepared(root)
+    assert not run_stage(run, "adapt")
+    assert "No demonstration fits max_seq_len" in str(read_state(run).error)
+
+
 @pytest.mark.engine
 def test_pairs_are_adapted_with_all_weights(tmp_path: Path) -> None:
     """A model of task tokens learns tokens for the groups' tasks; an adapter beside tokens is refused."""

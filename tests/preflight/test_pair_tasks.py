@@ -1,10 +1,15 @@
 """A launch with template pair is refused where a task would have no token, or the canvas is another."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from core.arc.tasks import Pair
+from core.curation.sources import load_tasks
+from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
 from core.experiments.frozen_tasks import freeze
 from core.preflight.cautions import cautions_of
@@ -37,6 +42,18 @@ def test_evaluated_tasks_without_a_token_are_named(tmp_path: Path) -> None:
     assert said.startswith("1 of 4 evaluated tasks have no token") and said.endswith("wrong: 00000002.")
     with pytest.raises(UserError, match=r"a token for none .* Add .* mixture: demos:toy."):
         checked(root, training={"method": "none"})
+
+
+def test_evaluated_tasks_that_test_time_training_can_t_learn_are_named(tmp_path: Path) -> None:
+    root = tiny_root(tmp_path, model=False)
+    init_model(root / "data" / "models" / "grid", SHAPE, 0)
+    large = Pair(np.arange(5, dtype=np.uint8)[None], np.arange(5, dtype=np.uint8)[:, None])
+    known = load_tasks(root, "toy")["00000000"]
+    wide = replace(known, task_id="wide", family="wide", train=(large,))
+    store_source(root, SourceInfo("toy", "made up", "1", "none", "0"), [known, wide])
+    spec = checked(root, training={"method": "none"}, test_time={"method": "full"})
+    (said,) = [one for one in cautions_of(root, spec) if "token," in one]
+    assert said.startswith("1 of 2 evaluated tasks have no token") and said.endswith("wrong: wide.")
 
 
 def test_the_canvas_is_the_model_s(tmp_path: Path) -> None:
