@@ -11,6 +11,7 @@ if str(HERE.parent) not in sys.path:
     sys.path.insert(0, str(HERE.parent))
 
 from core.experiments.experiment import list_experiments  # noqa: E402
+from dashboard.components import beside, one_step  # noqa: E402
 from dashboard.components.experiment_choice import chosen_experiment, experiment_bar  # noqa: E402
 from dashboard.components.grids import icon  # noqa: E402
 from dashboard.components.picker import leave  # noqa: E402
@@ -96,11 +97,12 @@ st.set_page_config(
     menu_items={"About": f"**ARC workbench**\n\nProject: {plain(root)}"},
 )
 st.html(
-    STYLE + UNDIMMED * (page.url_path in LIVE)
+    STYLE + beside.STYLE + one_step.STYLE + UNDIMMED * (page.url_path in LIVE)
 )  # first, or the page moves when it comes; style alone takes no space
 experiment_bar(root, experiment)
 banner()
 keep_alive()
+one_step.one_step_back()
 with sentences():
     page.run()
 all_sent()

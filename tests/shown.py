@@ -2,9 +2,9 @@
 
 import re
 
-from dashboard.components.wording import NO_SPACE
+from dashboard.components.wording import NO_BREAK, NO_SPACE
 
 
 def as_read(markdown: str) -> str:
-    """The text without its escapes."""
-    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown).replace(NO_SPACE, "")
+    """The text without its escapes, with plain spaces."""
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown).replace(NO_SPACE, "").replace(NO_BREAK, " ")

@@ -118,9 +118,11 @@ class Mixture:
         self._tasks = [tasks[share.source] for share in settings.sources]
         for share, members in zip(settings.sources, self._tasks, strict=True):
             if not members:
+                kind, _, turned = share.source.partition(":")
+                flag = f", flag tasks of '{turned}' on Curate" if kind == "reversed" else ""
                 raise UserError(
                     f"The mixture draws from '{share.source}', but no task of it is left."
-                    " Raise max_cells, choose another partition or remove the source."
+                    f" Raise max_cells, choose another partition{flag} or remove the source."
                 )
         weights = np.cumsum([share.weight for share in settings.sources])
         self._bounds = weights / weights[-1]

@@ -18,7 +18,7 @@ from core.results.number_format import (
     metric_sentence,
     p_text,
     p_value,
-    spread_text_of,
+    spread_texts,
     table_texts,
     titled,
     unit_words,
@@ -87,12 +87,23 @@ def result_table(
     names = {row.variant: _name(row.variant, colours, (links or {}).get(row.variant)) for row in rows}
     shown = [cells[row.variant, metric] for row in rows for metric in metrics]
     texts, known = table_texts(shown), labels or {}
-    lines = (_line(row, cells, texts, metrics, judged, baseline, scope, names, split, known) for row in rows)
+    stds = _spreads(rows) if split else {}
+    lines = (_line(row, cells, texts, metrics, judged, baseline, scope, names, stds, known) for row in rows)
     body = "".join(f"<tr>{''.join(line)}</tr>" for line in lines)
     return (
         f'{STYLE}<div class="results-scroll"><table class="results"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def _spreads(rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
+    """For each variant the std between its trainings and between their evaluations, as two columns."""
+    unit = rows[0].unit
+    columns = (
+        spread_texts([row.sd_training for row in rows], unit),
+        spread_texts([row.sd_evaluation for row in rows], unit),
+    )
+    return dict(zip((row.variant for row in rows), zip(*columns, strict=True), strict=True))
 
 
 def _head(
@@ -127,7 +138,7 @@ def _head(
     if split:
         words = f"How much {judged} differs between"
         for of, over in (("training", "trainings of this recipe"), ("evaluation", "evaluation seeds")):
-            heads.append(_cell(_word(f"{of} std", "std", dictionary), f"{words} {over}.", tag="th"))
+            heads.append(_cell(_word(f"{of} std", "std", dictionary), f"{words} {over}.", "number", tag="th"))
     return [
         *heads,
         *(_metric_head(metric, units[metric], dictionary) for metric in metrics if metric != judged),
@@ -162,7 +173,7 @@ def _line(
     baseline: str,
     scope: str,
     names: Mapping[str, str],
-    split: bool,
+    stds: Mapping[str, tuple[str, str]],
     labels: Mapping[str, str],
 ) -> list[str]:
     label = labels.get(row.variant, "")
@@ -177,10 +188,11 @@ def _line(
     if row.letters is not None:
         found.append(_cell(row.letters, "Variants that share a letter can't be told apart."))
     found.append(_against(row, baseline))
-    if split:
+    if stds:
         words = "evaluation noise taken out" if row.sd_evaluation is not None else _ONCE
-        found.append(_cell(spread_text_of(row.sd_training, row.unit), f"Between trainings, {words}."))
-        found.append(_cell(spread_text_of(row.sd_evaluation, row.unit), "Between evaluation seeds."))
+        training, evaluation = stds[row.variant]
+        found.append(_cell(training, f"Between trainings, {words}.", "number"))
+        found.append(_cell(evaluation, "Between evaluation seeds.", "number"))
     return [*found, *(number(metric) for metric in metrics if metric != judged)]
 
 

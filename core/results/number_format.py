@@ -65,8 +65,20 @@ def percent(value: float | None, decimals: int = 1, sign: bool = False, unit: st
 def spread_text_of(value: float | None, unit: str = SHARE) -> str:
     """A std in its unit with the digits that it deserves, without a sign or a unit; "≈ 0" where these show
     none."""
-    text = percent(value, decimals_for(None if value is None else scale_of(unit) * value), unit=unit)
+    return _or_about_0(
+        percent(value, decimals_for(None if value is None else scale_of(unit) * value), unit=unit)
+    )
+
+
+def _or_about_0(text: str) -> str:
     return "≈ 0" if text != UNKNOWN and float(text) == 0 else text
+
+
+def spread_texts(values: Sequence[float | None], unit: str = SHARE) -> list[str]:
+    """Stds as a column, each as `spread_text_of` has it, all with the decimals that their pooled std deserves
+    (`column_texts`)."""
+    decimals = decimals_of_column([scale_of(unit) * (value or 0.0) for value in values], 1)
+    return [_or_about_0(percent(value, decimals, unit=unit)) for value in values]
 
 
 def mean_and_std(record: Mapping[str, Any], with_n: bool = True) -> str:
@@ -85,16 +97,9 @@ def column_texts(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """The records of one metric as a column, `47.2 ± 12.3` and `36.7 ±  0.9`: one number of decimals for all,
     and the signs ± below each other.
 
-    The decimals are those that the std pooled over the column deserves, and as many more as keep a std from
-    being shown as the 0 that it is not.
+    The decimals are those of `decimals_of_records`.
     """
-    scales = [scale_of(one.get("unit", SHARE)) * (one["std"] or 0.0) for one in records]
-    known = [std for std in scales if std > 0]
-    pooled = math.sqrt(sum(std**2 for std in known) / len(known)) if known else None
-    plain = 1 if not records or records[0].get("unit", SHARE) == SHARE else 3
-    decimals = decimals_for(pooled) if known else plain
-    while decimals < MOST_DECIMALS and any(round(std, decimals) == 0 for std in known):
-        decimals += 1
+    decimals = decimals_of_records(records)
     means, stds = (
         [
             "" if one[part] is None else percent(one[part], decimals, unit=one.get("unit", SHARE))
@@ -111,6 +116,38 @@ def column_texts(records: Sequence[Mapping[str, Any]]) -> list[str]:
         else f"{mean}{' ' * (width + 3 if width else 0)}"
         for mean, std in zip(means, stds, strict=True)
     ]
+
+
+def decimals_of_records(records: Sequence[Mapping[str, Any]]) -> int:
+    """Decimals of the records of one metric as a column."""
+    plain = 1 if not records or records[0].get("unit", SHARE) == SHARE else 3
+    return decimals_of_column(
+        [scale_of(one.get("unit", SHARE)) * (one["std"] or 0.0) for one in records], plain
+    )
+
+
+def decimals_of_column(stds: Sequence[float], alone: int) -> int:
+    """Decimals that the std pooled over a column (in the unit shown) deserves, and as many more as keep a std
+    from being shown as the 0 that it is not; `alone` where none is above 0."""
+    known = [std for std in stds if std > 0]
+    if not known:
+        return alone
+    decimals = decimals_for(math.sqrt(sum(std**2 for std in known) / len(known)))
+    while decimals < MOST_DECIMALS and any(round(std, decimals) == 0 for std in known):
+        decimals += 1
+    return decimals
+
+
+def common_decimals(values: Sequence[float | None], most: int = MOST_DECIMALS) -> int | None:
+    """Decimals that show a column of plain numbers alike, at most `most`; None where these would show one as
+    the 0 that it is not."""
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    if any(value and round(value, most) == 0 for value in known):
+        return None
+    needed = (
+        decimals for decimals in range(most) if all(round(one, decimals) == round(one, most) for one in known)
+    )
+    return next(needed, most)
 
 
 def table_texts(records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], str]:

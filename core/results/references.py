@@ -1,6 +1,7 @@
 """Numbers in a lab note: references that show the value of today, and say where that changed.
 
-`{vote_2 reversed}` is a metric of a variant, `{reversed against baseline, vote_2}` a difference.
+`{vote_2 reversed}` is a metric of a variant, `{reversed against baseline, vote_2}` a difference; `baseline`
+is the experiment's, whatever it is called.
 Words of judgement in the same sentence ("helps", "hurts") are held against its verdict.
 """
 
@@ -71,18 +72,25 @@ def value_of(name: str, scores: Scores) -> tuple[str, str | None]:
     """What a reference shows, and its verdict where it compares. `UserError` where it names nothing."""
     against, value = _AGAINST.match(name), _VALUE.match(name)
     if against:
-        a, b, metric = against["a"], against["b"], against["metric"]
+        a, b = _variant(against["a"], scores), _variant(against["b"], scores)
+        metric = against["metric"]
         record = compare_records(scores, a, b, [metric], ["recipe"])[0]
         text = f"{difference(record['difference'], record['low'], record['high'])} points of {metric}"
         return f"{text}, {record['verdict']}", record["verdict"]
     if value:
-        check_variants(scores, value["variant"])
+        variant = _variant(value["variant"], scores)
+        check_variants(scores, variant)
         found = records_of(scores, [value["metric"]])
-        record = next(one for one in found if one["variant"] == value["variant"])
+        record = next(one for one in found if one["variant"] == variant)
         return mean_and_std(record), None
     raise UserError(
         f"{{{name}}} is no reference. Write {{METRIC VARIANT}} or {{VARIANT against VARIANT, METRIC}}."
     )
+
+
+def _variant(name: str, scores: Scores) -> str:
+    """The variant of this name; `baseline` is the experiment's, whatever that is called."""
+    return scores.experiment.baseline if name == "baseline" and name not in scores.variants else name
 
 
 def filled(text: str, found: list[Reference]) -> str:

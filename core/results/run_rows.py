@@ -7,6 +7,7 @@ owners are kept until a run's record changes.
 import functools
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from core.errors import UserError
 from core.monitoring.clock import Clock, experiment_seconds_left, seconds_left, share_of_all, typical_seconds
 from core.plain_files import Stamp, file_stamp
 from core.results.loading import Scores
-from core.results.number_format import mean_and_std
+from core.results.number_format import UNKNOWN, column_texts, decimals_of_records, percent
 from core.results.records import records_of
 from core.results.tables import run_records as scored_records
 from core.runs.layout import Run
@@ -27,23 +28,39 @@ Name = tuple[str, int]
 """A variant and a training seed."""
 
 
-def run_scores(scores: Scores) -> tuple[dict[Name, float | None], dict[str, str]]:
-    """The main metric of every run (a fraction), and of every variant as text: "41.2 ± 0.8 (n = 3)"."""
+@dataclass(frozen=True)
+class RunScores:
+    """The main metric of every run (a fraction), of every variant as text ("41.2 ± 0.8"), and the decimals of
+    both as one column."""
+
+    values: Mapping[Name, float | None]
+    texts: Mapping[str, str]
+    decimals: int
+
+
+NO_SCORES = RunScores({}, {}, 1)
+
+
+def run_scores(scores: Scores) -> RunScores:
+    """The main metric of the runs that are evaluated."""
     metric = scores.experiment.metrics[0]
     if not scores.evaluations:
-        return {}, {}
+        return NO_SCORES
     values = {(one["variant"], one["train_seed"]): one["value"] for one in scored_records(scores, metric)}
-    return values, {one["variant"]: mean_and_std(one) for one in records_of(scores, [metric]) if one["n"]}
+    column = [one for one in records_of(scores, [metric]) if one["n"]]
+    texts = {one["variant"]: text for one, text in zip(column, column_texts(column), strict=True)}
+    return RunScores(values, texts, decimals_of_records(column))
 
 
 def run_rows(
     root: Path,
     records: Sequence[Mapping[str, Any]],
     clocks: Mapping[Name, Clock],
-    scores: Mapping[Name, float | None],
+    scores: RunScores,
 ) -> list[dict[str, Any]]:
-    """The records with score, share (of all stages, 0 to 1), seconds (from the first report to the last),
-    seconds_left (over all stages), started (seconds since the epoch), tries and owner; None is unknown."""
+    """The records with score, score_text, share (of all stages, 0 to 1), seconds (from the first report to
+    the last), seconds_left (over all stages), started (seconds since the epoch), tries and owner; None is
+    unknown."""
     nothing = Clock()
     done = [
         clocks.get((one["variant"], one["train_seed"]), nothing) for one in records if one["state"] == "done"
@@ -56,7 +73,8 @@ def run_rows(
         rows.append(
             {
                 **record,
-                "score": scores.get(name),
+                "score": scores.values.get(name),
+                "score_text": percent(scores.values.get(name), scores.decimals),
                 "share": share_of_all(record, stage, typical),
                 "seconds": clock.seconds,
                 "seconds_left": seconds_left(record, stage, typical),
@@ -84,7 +102,7 @@ def _owner(path: Path, _: Stamp) -> str:
         return ""
 
 
-def variant_rows(rows: Sequence[Mapping[str, Any]], score_texts: Mapping[str, str]) -> list[dict[str, Any]]:
+def variant_rows(rows: Sequence[Mapping[str, Any]], scores: RunScores) -> list[dict[str, Any]]:
     """One record per variant in the order of the rows: variant, runs, done, state (of the most urgent run),
     share, score, score_text, loss, tokens_per_second, seconds (medians), seconds_left and started."""
     urgency = ("failed", "running", "queued", "cancelled", "done")
@@ -101,7 +119,7 @@ def variant_rows(rows: Sequence[Mapping[str, Any]], score_texts: Mapping[str, st
                 "state": next((state for state in urgency if state in states), "queued"),
                 "share": statistics.fmean(row["share"] for row in own),
                 "score": statistics.fmean(values) if values else None,
-                "score_text": score_texts.get(variant, ""),
+                "score_text": scores.texts.get(variant, UNKNOWN),
                 "loss": _median(own, "loss"),
                 "tokens_per_second": _median(own, "tokens_per_second"),
                 "seconds": _median(own, "seconds"),

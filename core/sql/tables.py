@@ -72,6 +72,19 @@ def schema() -> dict[str, list[tuple[str, str]]]:
     return {name: _shown(columns) for name, columns in _SCHEMAS.items()}
 
 
+RESERVED = ("by", "distinct")
+"""Columns whose names are words of SQL, which stand in quotes."""
+
+
+def all_columns(table: str, experiment: str | None) -> str:
+    """A query with every column of a table, of one experiment where it is given and the table knows it."""
+    names = [f'"{name}"' if name in RESERVED else name for name, _ in schema()[table]]
+    quoted = (experiment or "").replace("'", "''")
+    of_one = f"WHERE experiment = '{quoted}'\n" if experiment and "experiment" in names else ""
+    listed = ",\n  ".join(names)
+    return f"SELECT\n  {listed}\nFROM {table}\n{of_one}LIMIT 100"
+
+
 def _grid(name: str) -> str:
     """SQL for a grid as text: a digit per cell, rows parted by a slash."""
     digits = f"regexp_replace(hex({name}_cells), '0(.)', '\\1', 'g')"

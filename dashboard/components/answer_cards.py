@@ -137,7 +137,7 @@ def card_html(answer: Answer, truth: Grid, *, pickable: bool = True) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:.2f}".replace("-", "−")
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")  # + 0.0 takes the sign off a zero
 
 
 def _kind(answer: Answer, truth: Grid) -> str:

@@ -90,7 +90,8 @@ def difference_chart(
     figure.update_yaxes(gridcolor=GRID, zeroline=True, zerolinecolor=GRID)
     figure = finished(figure, "", 250, f"{b} − {a}, points")
     ahead_of = [variant_text(one, test_time) for one in (b, a)]
-    return figure.update_xaxes(title=f"tasks, {ahead_of[0]} ahead on the left, {ahead_of[1]} on the right")
+    title = f"tasks<br>{ahead_of[0]} ahead on the left<br>{ahead_of[1]} ahead on the right"
+    return figure.update_layout(height=290).update_xaxes(title=title)
 
 
 def trap_chart(judgements: Sequence[Any]) -> go.Figure:

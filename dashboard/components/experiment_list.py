@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from dashboard.components.wording import unbroken
+
 OPEN, PIN, ARCHIVE, DELETE = "open", "pin", "archive", "delete"
 
 STYLE = """<style>
@@ -47,8 +49,10 @@ STYLE = """<style>
 }
 .experiments button:hover { border-color: var(--st-border-color); background: var(--st-background-color); }
 .experiments button[aria-pressed="true"] { font-weight: 600; }
+.experiments .unit { display: none; }
 @media (max-width: 1150px) {
   .experiments .head { display: none; }
+  .experiments .unit { display: inline; }
   .experiments .row { grid-template-columns: 2fr 2fr 9rem; }
   .experiments .acts { justify-content: flex-start; }
 }
@@ -69,7 +73,7 @@ def _row(record: Mapping[str, Any], awake: bool) -> str:
     address = html.escape(f"results?experiment={quote(record['experiment'])}")
     tags = "".join(f'<span class="tag">{html.escape(tag)}</span>' for tag in record["tags"])
     pin = "★ " if record["pinned"] else ""
-    answer = html.escape(record.get("answer") or "")
+    answer = unbroken(html.escape(record.get("answer") or ""))
     if record["problem"]:
         answer = f'<span class="problem">{html.escape(record["problem"])}</span>'
     elif record.get("answer") is None:
@@ -79,7 +83,8 @@ def _row(record: Mapping[str, Any], awake: bool) -> str:
     if record["state"] in ("done", "imported"):
         progress = ""
     bar = f'<div class="bar"><i style="width:{100 * record["share"]:.0f}%"></i></div>'
-    count = f"{record['variants']} × {record['trainings']}" if record["trainings"] else record["variants"]
+    count = f"{record['variants']}{_unit('variants')}"
+    count += f" × {record['trainings']}{_unit('runs')}" if record["trainings"] else ""
     best = html.escape(record.get("best") or "–")
     value = f'<div class="quiet">{html.escape(record.get("metric") or "")} {record.get("value") or ""}</div>'
     owner = f'<div class="quiet">{html.escape(record["owner"])}</div>'
@@ -91,6 +96,11 @@ def _row(record: Mapping[str, Any], awake: bool) -> str:
         f"<div>{count}</div><div>{best}{value if record.get('value') else ''}</div>"
         f"<div>{record['date']}{owner}</div>{_acts(name, record, awake)}</div>"
     )
+
+
+def _unit(word: str) -> str:
+    """A word that a narrow window shows, where no column has a head."""
+    return f'<span class="unit"> {word}</span>'
 
 
 def _acts(name: str, record: Mapping[str, Any], awake: bool) -> str:

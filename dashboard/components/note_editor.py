@@ -27,7 +27,7 @@ def note_editor(root: Path, scores: Scores) -> None:
     first = next((line for line in notes.text.splitlines() if line.strip() and line[0] != "#"), "")
     title = filled(first, found)[:120] or "none yet"
     marks = f" :red-badge[{len(wrong)} numbers to look at]" if wrong else ""
-    with st.expander(f"**Lab note**: {plain(title)}{marks}"):
+    with st.expander(f"**Lab note**: {plain(title)}{marks}", key=f"lab note {name}"):  # stays open when saved
         show(notes, found)
         if notes.text.strip():
             st.download_button(

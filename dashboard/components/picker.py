@@ -32,7 +32,7 @@ _STYLE = """<style>
   font-size: 0.86rem; font-variant-numeric: tabular-nums;
 }
 .line {
-  display: grid; grid-template-columns: 8.5rem 9rem 1fr 4.5rem; gap: 0.6rem; align-items: center;
+  display: grid; grid-template-columns: 7.5rem 8rem minmax(8rem, 1fr) 4rem; gap: 0.6rem; align-items: center;
   padding: 0.35rem 0.7rem; cursor: pointer; border-bottom: 1px solid rgba(128, 128, 128, 0.18);
 }
 .line:hover, .line:focus { background: rgba(128, 128, 128, 0.12); outline: none; }
@@ -111,6 +111,15 @@ def say_not_there(problem: NotThereError) -> None:
         st.query_params[problem.name] = problem.nearest
 
     st.button(f"Open {plain(problem.nearest)}", key="open nearest", type="primary", on_click=take)
+
+
+def say_unknown(label: str, name: str, options: Sequence[str]) -> None:
+    """A sentence for each value of the address that a box bound to it does not offer."""
+    for value in st.query_params.get_all(name):
+        if value not in options:
+            near = nearest(value, options)
+            hint = f" Did you mean '{near}'?" if near else ""
+            st.warning(plain(f"There is no {label} '{value[:80]}' here.{hint}"))
 
 
 def choose_some(label: str, name: str, words: Mapping[str, str], **how: Any) -> list[str]:

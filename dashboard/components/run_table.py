@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from core.results.number_format import percent
 from dashboard.components.wording import seconds_in_words
 
 _STATIC = Path(__file__).parent / "static"
@@ -86,7 +85,7 @@ def _row(run: Mapping[str, Any], colour: str) -> dict[str, Any]:
         "cells": {
             "state": _state_in_words(run),
             "step": step,
-            "score": _NONE if run["score"] is None else percent(run["score"], 1),
+            "score": run["score_text"],
             "loss": _NONE if run["loss"] is None else f"{run['loss']:.3f}",
             "tokens-s": f"{run['tokens_per_second']:,.0f}" if run["tokens_per_second"] else _NONE,
             "took": _seconds(run["seconds"]),
@@ -107,7 +106,7 @@ def _group(group: Mapping[str, Any], colour: str) -> dict[str, Any]:
         "share": group["share"],
         "cells": {
             "state": f"{group['done']} of {group['runs']} done",
-            "score": group["score_text"].partition(" (")[0] or _NONE,
+            "score": group["score_text"],
             "loss": _NONE if group["loss"] is None else f"{group['loss']:.3f}",
             "tokens-s": f"{group['tokens_per_second']:,.0f}" if group["tokens_per_second"] else _NONE,
             "took": _seconds(group["seconds"]),

@@ -38,6 +38,7 @@ Change = Callable[[Callable[[Data], Data]], None]
 
 SEEDS_HELP = "`0-4`, or `0, 2, 5`, or `5x` for the first five."
 SHARED = "all variants"
+_DRAWS_FROM = "draws from"
 EVALUATED_COLUMNS = ("source", "max_cells", "partition", "flag_rule")
 SHARE_COLUMNS = ("source", "weight", "max_cells", "partition", "flag_rule")
 PREFIXES = ("", "reversed:", "demos:", "reversed:demos:")
@@ -127,13 +128,18 @@ def variants_table(data: Data, problems: Sequence[Problem], change: Change) -> N
 
     config: dict[str, Any] = {"name": st.column_config.TextColumn("variant", required=True)}
     config |= {one: st.column_config.TextColumn(one.replace("_", " ")) for one in keys}
+    config[_DRAWS_FROM] = st.column_config.TextColumn("sources", help="Those of its own, edited below.")
+    owns = {row["name"]: ", ".join(_names(sources_of(data, row["name"]))) for row in rows}
+    shown = [{**row, _DRAWS_FROM: owns[row["name"]]} for row in rows] if any(owns.values()) else rows
     st.data_editor(
-        rows,
+        shown,
         key=key,
+        placeholder="",
+        disabled=[_DRAWS_FROM],
         num_rows="dynamic",
         hide_index=True,
         column_config=config,
-        column_order=["name", *keys],
+        column_order=["name", *keys, _DRAWS_FROM],
         on_change=take,
     )
     say(problems, "variants", "recipe")
@@ -241,6 +247,7 @@ def sources_table(root: Path, data: Data, problems: Sequence[Problem], change: C
     st.data_editor(
         columns,
         key=key,
+        placeholder="",
         num_rows="dynamic",
         hide_index=True,
         on_change=take,
@@ -260,6 +267,11 @@ def sources_table(root: Path, data: Data, problems: Sequence[Problem], change: C
         },
     )
     say(problems, "sources", "recipe.mixture", "evaluation.sources")
+
+
+def _names(shares: list[Data]) -> list[str]:
+    """The sources of a mixture, as they are named."""
+    return [str(share.get("source")) for share in shares]
 
 
 def partitions(root: Path) -> list[str]:

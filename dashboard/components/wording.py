@@ -4,7 +4,8 @@ import re
 
 _MARKS = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$:&=])")
 _ADDRESSES = re.compile(r"(://|@|www(?=\.))", re.IGNORECASE)
-NO_SPACE = "\u200b"
+_PERCENT = re.compile(r"(\d) %")
+NO_SPACE, NO_BREAK = "\u200b", "\u00a0"
 
 
 def plain(text: object) -> str:
@@ -15,7 +16,12 @@ def plain(text: object) -> str:
     keeps it from that.
     """
     broken = _ADDRESSES.sub(lambda found: found[0].replace(":", f":{NO_SPACE}") + NO_SPACE, str(text))
-    return _MARKS.sub(r"\\\1", broken)
+    return unbroken(_MARKS.sub(r"\\\1", broken))
+
+
+def unbroken(text: str) -> str:
+    """A text in which no line ends between a number and its percent sign."""
+    return _PERCENT.sub(f"\\1{NO_BREAK}%", text)
 
 
 def amount(number: float) -> str:

@@ -22,6 +22,7 @@ from core.spread.intervals import SCOPES
 from core.sql.chart_queries import differences_query
 from dashboard.components import charts, experiment_page, sql_links
 from dashboard.components.attempts import show_cards, show_opened
+from dashboard.components.beside import beside
 from dashboard.components.comparison import show_numbers, show_recipes
 from dashboard.components.files import file_row
 from dashboard.components.joint import show_joint
@@ -210,7 +211,7 @@ def show_tasks(
     query: str,
 ) -> None:
     """The list of tasks beside the chart, then the answers of both to the chosen one."""
-    left, right = st.columns(2, gap="large")
+    left, right = beside("tasks", 2)
     with left:
         counts = {kind: len(core_differences.kept(found, [kind])) for kind in SHOWN}
         words = {kind: f"{text} ({counts[kind]})" for kind, text in SHOWN.items()}

@@ -19,8 +19,10 @@ from core.reports.text_tables import command, free_table
 from core.settings import validated
 from core.specs.spec import Recipe, read_spec
 from dashboard.components import overview, sql_links
+from dashboard.components.beside import beside
 from dashboard.components.files import file_row
 from dashboard.components.grids import task_html
+from dashboard.components.picker import say_unknown
 from dashboard.components.progress import progress_bar
 from dashboard.components.rights import accept_upload, may_change, permitted
 from dashboard.components.sentences import fragment
@@ -156,6 +158,7 @@ def choose_prompt() -> tuple[str, PromptSettings]:
     """Whose tokenizer counts, and how grids are written; both in the address."""
     left, right = st.columns([1, 3])
     models = lengths.models_to_count_with(root)
+    say_unknown("tokenizer", "model", models)
     model = left.selectbox("tokenizer", models, key="model", bind="query-params")
     written = right.pills(
         "written with",
@@ -178,7 +181,7 @@ def show_fit(names: list[str], colours: dict[str, str], model: str, prompt: Prom
         except UserError as problem:
             st.error(plain(problem))
             return
-    chart, table = st.columns([5, 6], gap="large")
+    chart, table = beside("fit", [5, 6])
     with chart:
         figure = overview.fit_chart(found, colours)
         st.plotly_chart(figure, key="fit chart", config=sql_links.picture_button("lengths"))
@@ -257,6 +260,7 @@ def recipes() -> dict[str, tuple[Recipe, int]]:
 
 def choose_mixture(names: list[str]) -> MixtureSettings | None:
     """Sources and their weights, in the address; None while no source is chosen."""
+    say_unknown("source", "mix", names)
     chosen = st.multiselect("sources", names, default=names[:1], key="mix", bind="query-params")
     if not chosen:
         st.info("Choose at least one source.")
@@ -283,6 +287,7 @@ def show_drawn(names: list[str], model: str, prompt: PromptSettings) -> None:
     st.subheader("What is drawn?", anchor=False)
     known = recipes()
     left, middle, right = st.columns([3, 6, 2])
+    say_unknown("mixture", "mixture", [OWN, *known])
     which = left.selectbox("mixture", [OWN, *known], key="mixture", bind="query-params")
     recipe, first_seed = known.get(which, (None, 0))
     seed = int(right.number_input("seed", 0, 2**31, first_seed, key="seed", bind="query-params"))

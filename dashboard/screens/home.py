@@ -84,7 +84,7 @@ def choices(records: list[dict[str, Any]]) -> dict[str, Any]:
     there = [state for state in STATES if any(record["state"] == state for record in records)]
     counts = {state: sum(record["state"] == state for record in records) for state in there}
     labels = {state: f"{state} ({count})" for state, count in counts.items()}
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="center"):
         words = st.text_input(
             "search",
             key="q",

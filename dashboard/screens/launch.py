@@ -127,7 +127,7 @@ def page() -> None:
         return
     left, right = st.columns([3, 2], gap="large")
     with left:
-        box, button = st.columns([3, 2], vertical_alignment="bottom")
+        box, button = st.columns(2, vertical_alignment="bottom")
         with box:
             mine = chosen_experiment(root)
             first = next((name for name in (mine, FIRST) if name in names), names[0])

@@ -12,6 +12,7 @@ from core.results.number_format import percent
 from core.scoring.metrics import AGGREGATIONS, METRICS
 from core.spread.intervals import SCOPES
 from dashboard.components import charts, sql_links
+from dashboard.components.beside import beside
 from dashboard.components.wording import plain
 
 SCOPE_NAMES = {"checkpoint": "checkpoint", "recipe": "recipe (the default)", "new_tasks": "new tasks"}
@@ -33,7 +34,7 @@ def trap() -> None:
     """The same two recipes, judged in two ways."""
     by_evaluations, by_trainings = glossary.trap()
     st.subheader("The trap: is recipe B worse than recipe A?")
-    left, right = st.columns([3, 2], gap="large")
+    left, right = beside("trap", [3, 2])
     with right:
         figure = charts.trap_chart((by_evaluations, by_trainings))
         st.plotly_chart(figure, key="trap chart", config=sql_links.picture_button("trap"))
@@ -99,7 +100,7 @@ def scopes() -> None:
 def attempts() -> None:
     """pass_k and vote_k on one output each."""
     st.subheader("pass_k and vote_k")
-    left, right = st.columns(2, gap="large")
+    left, right = beside("attempts", 2)
     with left:
         st.markdown(
             "**pass_k**: draw k of the attempts; the chance that *any* of them is right. It asks whether the"

@@ -15,7 +15,7 @@ from core.monitoring.overview import Overview, launched_experiments, overview
 from core.reports.text_tables import command, free_table
 from core.reports.variant_marks import variant_colours, variant_dashes
 from core.results.conclusion import experiment_answer
-from core.results.run_rows import run_rows, run_scores, variant_rows
+from core.results.run_rows import NO_SCORES, RunScores, run_rows, run_scores, variant_rows
 from core.runs.layout import Run, spec_path
 from core.runs.record import read_record
 from core.settings import nearest
@@ -45,14 +45,14 @@ SMOOTHING = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def scored(name: str, stamp: experiment_page.Stamp) -> tuple[dict[Any, Any], dict[str, str], str, str]:
+def scored(name: str, stamp: experiment_page.Stamp) -> tuple[RunScores, str, str]:
     """Scores of runs and variants, the sentence that answers the question, and why these can't be read; runs
     are shown in any case."""
     try:
         scores = experiment_page.scores_of(root, name, stamp)
-        return *run_scores(scores), experiment_answer(scores), ""
+        return run_scores(scores), experiment_answer(scores), ""
     except UserError as problem:
-        return {}, {}, "", str(problem)
+        return NO_SCORES, "", str(problem)
 
 
 @fragment(run_every=SECONDS_BETWEEN_POLLS)
@@ -66,11 +66,11 @@ def live(name: str) -> None:
     except UserError as problem:
         st.error(plain(str(problem)))
         return
-    values, texts, answer, unread = scored(name, experiment_page.stamp_of(root, name))
+    scores, answer, unread = scored(name, experiment_page.stamp_of(root, name))
     read = read_curves(name, seen.runs)
     clocks = {(run["variant"], run["train_seed"]): read[run_id(run)].clock for run in seen.runs}
     with_loss = [{**run, "loss": read[run_id(run)].last} for run in seen.runs]
-    rows = run_rows(root, with_loss, clocks, values)
+    rows = run_rows(root, with_loss, clocks, scores)
     wished = Chosen(st.query_params.get_all("run"), st.query_params.get("show"))
     known = {run_id(run) for run in rows}
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -91,7 +91,7 @@ def live(name: str) -> None:
         "runs": len(rows),
         "sentence": f"{seen.sentence}. {answer}",
     }
-    chosen = run_table(name, rows, variant_rows(rows, texts), colours, wished, watch, key="runs")
+    chosen = run_table(name, rows, variant_rows(rows, scores), colours, wished, watch, key="runs")
     if chosen.selected != [run for run in wished.selected if run in known]:
         st.query_params["run"] = chosen.selected
     if chosen.focus and chosen.focus != wished.focus:
@@ -207,7 +207,7 @@ def choose_curve(known: list[str]) -> str:
         "curve",
         [LOSS, *known],
         format_func=lambda name: NAMES.get(name, name.replace("_", " ")),
-        key="curve",
+        key="drawn",
         bind="query-params",
         width=220,
         label_visibility="collapsed",
@@ -229,13 +229,15 @@ def log(name: str, focused: dict[str, Any] | None, runs: list[dict[str, Any]]) -
     with st.container(horizontal=True, vertical_alignment="center"):
         search = st.text_input("search the log", key="log search", placeholder="search the log",
                                label_visibility="collapsed", width=220)  # fmt: skip
-        warnings = st.toggle("library warnings", key="log warnings")
-        found = read_log(the_run(name, run), search or "", warnings=warnings)
+        libraries = st.toggle("lines of libraries", key="log libraries",
+                              help="Their warnings and progress bars.")  # fmt: skip
+        found = read_log(the_run(name, run), search or "", libraries=libraries)
         counts = [f"{len(found.lines):,} of {found.total:,} lines"]
-        counts += [f"{found.folded} warnings folded"] if found.folded else []
+        counts += [f"{found.folded:,} of libraries folded"] if found.folded else []
         st.caption(" · ".join(counts))
     with st.container(key="log"):  # styled so that its end is what is seen
-        text = found.text or ("No line holds it." if search else "Nothing has been written yet.")
+        nothing = "Only libraries wrote so far." if found.folded else "Nothing has been written yet."
+        text = found.text or ("No line holds it." if search else nothing)
         st.code(text, language=None, height=LOG_HEIGHT, wrap_lines=True)
 
 

@@ -10,12 +10,15 @@ from core.checks.leak_warnings import query_leaks
 from core.errors import UserError
 from core.reports import text_tables
 from core.reports.variant_marks import variant_colours, variant_markers
+from core.results.number_format import common_decimals
 from core.sql.ask import cut_sentence, first_query, known_variants, records, start
 from core.sql.examples import example_queries
 from core.sql.sandbox import LIMITS, Answer, Question
 from core.sql.saved import list_queries, read_query, save_query
-from core.sql.tables import PHRASES, schema
+from core.sql.tables import PHRASES, all_columns, schema
 from dashboard.components import charts, sql_links
+from dashboard.components.beside import beside
+from dashboard.components.experiment_choice import there
 from dashboard.components.files import file_row
 from dashboard.components.rights import may_change, permitted
 from dashboard.components.sentences import fragment
@@ -55,7 +58,7 @@ def ask() -> None:
     stop()
     text = state[TEXT]
     state["sql asked"] = text
-    state[ASKED] = [*(one for one in state.get(ASKED, []) if one != text), text][-MOST_ASKED:]
+    remember(text)
     state["sql problem"] = state["sql answer"] = None
     if len(text) <= LONGEST_ADDRESS:
         st.query_params["query"] = text
@@ -72,14 +75,27 @@ def stop() -> None:
         question.cancel()
 
 
+def remember(text: str) -> None:
+    """Keep a query among those to begin with, the last one first."""
+    state[ASKED] = [*(one for one in state.get(ASKED, []) if one != text), text][-MOST_ASKED:]
+
+
+def put(text: str) -> None:
+    """Another query in place of the editor's text, which is kept among those to begin with; ask it."""
+    if state.get(TEXT, "").strip():
+        remember(state[TEXT])
+    state[TEXT] = text
+    ask()
+
+
 def open_saved() -> None:
     """Put the chosen saved query into the editor and ask it."""
     try:
-        state[TEXT] = read_query(root, state["saved query"])
+        text = read_query(root, state["saved query"])
     except UserError as problem:
         state["sql problem"] = str(problem)
         return
-    ask()
+    put(text)
 
 
 def begin_with() -> dict[str, str]:
@@ -104,8 +120,7 @@ def begin() -> None:
     """Put the chosen query into the editor and ask it."""
     found = begin_with().get(state["begun"])
     if found is not None:
-        state[TEXT] = found
-        ask()
+        put(found)
     state["begun"] = None  # choosing it again asks again
 
 
@@ -125,13 +140,13 @@ def editor() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button("Run", type="primary", key="run", on_click=ask, shortcut="Ctrl+Enter")
         names = list_queries(root)
-        st.selectbox("begin with", list(begin_with()), index=None, key="begun", width=220,
+        st.selectbox("begin with", list(begin_with()), index=None, key="begun", width=190,
                      placeholder="an example, or asked before", on_change=begin,
                      label_visibility="collapsed")  # fmt: skip
         st.selectbox("saved", names, index=None, key="saved query", on_change=open_saved, disabled=not names,
                      placeholder="open a saved query" if names else "no saved query yet",
-                     label_visibility="collapsed", width=220)  # fmt: skip
-        st.text_input("name", key="query name", placeholder="name to save it under", width=220,
+                     label_visibility="collapsed", width=190)  # fmt: skip
+        st.text_input("name", key="query name", placeholder="name to save it under", width=190,
                       label_visibility="collapsed")  # fmt: skip
         st.button("Save", key="save", on_click=save, disabled=not may_change())
     st.caption(
@@ -141,7 +156,7 @@ def editor() -> None:
 
 
 def side() -> None:
-    """Tables and columns, as a query names them."""
+    """Tables and columns, as a query names them; a button writes them all into the editor."""
     with st.container(height=400, border=True):
         for name, columns in schema().items():
             with st.expander(name, expanded=name == "scores"):
@@ -151,6 +166,9 @@ def side() -> None:
                     for column, word in columns
                 )
                 st.html(f'<table class="columns">{items}</table>')
+                text = all_columns(name, st.query_params.get("experiment"))
+                st.button("SELECT them", key=f"select {name}", on_click=put, args=(text,),
+                          help="A query with all these names, to take away from.")  # fmt: skip
 
 
 @fragment(run_every=0.4)
@@ -185,7 +203,7 @@ def columns_of(rows: list[dict[str, Any]], names: list[str]) -> dict[str, list[A
 
 def result(answer: Answer) -> None:
     """Time and rows, the table, a chart of it, and the file."""
-    left, right = st.columns([3, 2], gap="large")
+    left, right = beside("result", [3, 2])
     with left:
         rows = answer.table.num_rows
         st.markdown(f"**{rows:,} {'row' if rows == 1 else 'rows'}** in {answer.seconds:.2f} s")
@@ -195,11 +213,23 @@ def result(answer: Answer) -> None:
             st.warning(plain(sentence), icon=":material/water_drop:")
         found, names = records(answer), answer.table.column_names
         columns = columns_of(found, names)
-        st.dataframe(columns, key="result", height=min(420, 38 + 35 * max(1, rows)))
+        formats = number_columns(columns)
+        st.dataframe(columns, key="result", height=min(420, 38 + 35 * max(1, rows)), column_config=formats)
         line = text_tables.command("sql", answer_text())
         file_row(lambda: text_tables.free_table(names, found, line), line, "query", "query")
     with right:
         chart(columns)
+
+
+def number_columns(columns: dict[str, list[Any]]) -> dict[str, Any]:
+    """How a column with fractions is written: one number of decimals from top to bottom."""
+    found = {}
+    for name, values in columns.items():
+        if charts.is_numeric(values) and any(isinstance(value, float) for value in values):
+            decimals = common_decimals(values)
+            if decimals is not None:
+                found[name] = st.column_config.NumberColumn(format=f"%.{decimals}f")
+    return found
 
 
 def answer_text() -> str:
@@ -247,7 +277,7 @@ def show(project: Path) -> None:
     if TEXT not in state:
         state[TEXT] = opening()
         ask()
-    left, right = st.columns([3, 1], gap="large")
+    left, right = beside("editor", [3, 1])
     with right:
         side()
     with left:
@@ -267,6 +297,8 @@ def show(project: Path) -> None:
 
 
 try:
-    show(root)
+    wanted = st.query_params.get("experiment")
+    if wanted is None or there(root, wanted):
+        show(root)
 except UserError as problem:
     st.error(plain(problem))

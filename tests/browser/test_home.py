@@ -88,6 +88,12 @@ def test_back_steps_through_what_was_chosen(page: Page, two: Dashboard) -> None:
     expect(page.locator("th.judged")).to_have_text("vote_2, %")
     page.go_back()
     expect(page.locator("th.judged")).to_have_text("accuracy, %")
+    box(page).click()
+    page.get_by_role("option", name="earlier").click()
+    page.wait_for_url("**experiment=earlier**noise_of=**")
+    page.go_back()
+    expect(box(page)).to_have_value("later")
+    page.wait_for_url("**experiment=later**metric=accuracy**")
 
 
 def test_a_missing_thing_named_by_an_address_is_reported(page: Page, two: Dashboard) -> None:

@@ -101,6 +101,9 @@ def test_shares_follow_the_weights() -> None:
 
 
 def test_large_tasks_and_tasks_without_answers_are_left_out(root: Path) -> None:
+    turned = MixtureSettings.model_validate({"sources": [{"source": "reversed:toy"}]})
+    with pytest.raises(UserError, match="flag tasks of 'toy' on Curate or remove the source"):
+        Mixture({"reversed:toy": []}, turned, 0)
     with pytest.raises(UserError, match=r"draws from 'toy', but no task of it is left. Raise max_cells"):
         load_mixture(root, MixtureSettings(sources=(SourceShare(source="toy", max_cells=5),)), 1)
     with pytest.raises(UserError, match="There is no source 'tay'"):

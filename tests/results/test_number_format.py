@@ -10,12 +10,14 @@ from core.reports.exports import csv_text, latex, markdown
 from core.reports.text_tables import results_table
 from core.results.number_format import (
     column_texts,
+    common_decimals,
     decimals_for,
     difference,
     interval,
     mean_and_std,
     percent,
     spread_text_of,
+    spread_texts,
 )
 from core.results.records import result_records
 
@@ -53,6 +55,22 @@ def test_differences_have_a_sign_and_a_real_minus() -> None:
     assert difference(-0.1, None, None) == "−10.0"
     assert percent(-0.00001, 1, sign=True) == "0.0"
     assert interval(None, 0.2) == "–"
+
+
+def test_a_column_of_stds_has_one_number_of_decimals() -> None:
+    assert spread_texts([0.0221, 0.0, 0.104, None]) == ["2", "≈ 0", "10", "–"]
+    assert spread_texts([0.0028, 0.0123]) == ["0.3", "1.2"]
+    assert spread_texts([0.0, 0.0]) == ["≈ 0", "≈ 0"]
+
+
+def test_plain_numbers_of_a_column_have_one_number_of_decimals() -> None:
+    assert [common_decimals(values) for values in ([22.65625, 0.0], [6.25, 1.5, None], [1.0], [])] == [
+        4,
+        2,
+        0,
+        0,
+    ]
+    assert common_decimals([0.5, 1e-7]) is None
 
 
 def test_a_std_that_its_digits_cannot_show_is_about_0() -> None:

@@ -30,6 +30,12 @@ def test_a_reference_shows_the_number_of_the_table(scores: Scores) -> None:
     assert filled(NAMES, [value, against]) == f"{value.shown} {against.shown}"
 
 
+def test_the_baseline_has_that_name_too(scores: Scores) -> None:
+    named = references("{accuracy plain} {longer against plain, accuracy}", scores, {})
+    meant = references("{accuracy baseline} {longer against baseline, accuracy}", scores, {})
+    assert [one.shown for one in meant] == [one.shown for one in named] and None not in meant
+
+
 def test_a_changed_number_is_reported(scores: Scores) -> None:
     value, _ = references(NAMES, scores, {"accuracy longer": "12.0 ± 0.1 (n = 2)"})
     assert value.problem == "It was 12.0 ± 0.1 (n = 2) when this was written."

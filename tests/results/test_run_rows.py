@@ -14,11 +14,11 @@ from core.synthetic.experiments import make_experiment
 
 def test_rows_carry_scores_and_variants_sum_them_up(tmp_path: Path) -> None:
     make_experiment(tmp_path, "trial", {"plain": 0, "longer": 2}, runs=3, evaluations=1, tasks=10)
-    values, texts = run_scores(load_scores(tmp_path, "trial"))
+    scores = run_scores(load_scores(tmp_path, "trial"))
     clock = Clock()
     clock.note({"stage": "train", "time": 10.0, "step": 1})
     clock.note({"stage": "train", "time": 25.0, "step": 2})
-    rows = run_rows(tmp_path, run_records(tmp_path, "trial"), {("plain", 0): clock}, values)
+    rows = run_rows(tmp_path, run_records(tmp_path, "trial"), {("plain", 0): clock}, scores)
     assert len(rows) == 6 and all(row["score"] is not None and row["share"] == 1.0 for row in rows)
     plain = next(row for row in rows if (row["variant"], row["train_seed"]) == ("plain", 0))
     assert (plain["seconds"], plain["started"], plain["tries"]) == (15.0, 10.0, 1)
@@ -27,6 +27,8 @@ def test_rows_carry_scores_and_variants_sum_them_up(tmp_path: Path) -> None:
         for record in result_records(tmp_path, "trial", ["accuracy"])
         if record["variant"] == "longer"
     }
-    longer = next(row for row in variant_rows(rows, texts) if row["variant"] == "longer")
+    longer = next(row for row in variant_rows(rows, scores) if row["variant"] == "longer")
     assert (longer["runs"], longer["done"], longer["state"]) == (3, 3, "done")
-    assert longer["score"] == pytest.approx(mean) and "(n = 3)" in longer["score_text"]
+    assert longer["score"] == pytest.approx(mean) and " ± " in longer["score_text"]
+    shown = [row["score_text"] for row in (*rows, *variant_rows(rows, scores))]
+    assert len({len(text.split(" ")[0].partition(".")[2]) for text in shown}) == 1, shown

@@ -18,7 +18,7 @@ from core.runs.layout import Run
 from core.sql.ask import ask, first_query, known_variants, records, views_of
 from core.sql.examples import SOURCES, example_queries
 from core.sql.saved import list_queries, read_query, save_query
-from core.sql.tables import PHRASES, schema
+from core.sql.tables import PHRASES, all_columns, schema
 from core.storage.files import append_record, append_records, read_json, write_json
 from core.synthetic.experiments import SKILLS, SOURCE, make_experiment
 
@@ -41,6 +41,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def rows(root: Path, sql: str) -> list[dict]:
     return records(ask(root, sql))
+
+
+def test_a_query_of_all_columns_is_answered(root: Path) -> None:
+    for name in schema():
+        query = all_columns(name, "it's mine")
+        assert [column for column, _ in schema()[name]] == ask(root, query).table.column_names
 
 
 def test_every_table_has_the_columns_that_the_schema_says(root: Path) -> None:
