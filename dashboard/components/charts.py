@@ -89,9 +89,7 @@ def difference_chart(
     figure.update_xaxes(showticklabels=False, showgrid=False)
     figure.update_yaxes(gridcolor=GRID, zeroline=True, zerolinecolor=GRID)
     figure = finished(figure, "", 250, f"{b} − {a}, points")
-    ahead_of = [variant_text(one, test_time) for one in (b, a)]
-    title = f"tasks<br>{ahead_of[0]} ahead on the left<br>{ahead_of[1]} ahead on the right"
-    return figure.update_layout(height=290).update_xaxes(title=title)
+    return figure.update_xaxes(title=f"tasks, {variant_text(b, test_time)} ahead on the left")
 
 
 def trap_chart(judgements: Sequence[Any]) -> go.Figure:
