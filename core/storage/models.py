@@ -145,7 +145,7 @@ def unreadable(part: str, location: str, problem: Exception) -> UserError:
 
 def leave_out_unneeded() -> None:
     """Keep scikit-learn, SciPy's statistics and pandas, which it loads, out of transformers' models: they
-    take a quarter of the time of all imports, and serve a kind of generation that nothing here asks for.
+    take a sixth of the time of all imports, and serve a kind of generation that nothing here asks for.
 
     To be called before a process imports its first model, or the tokenizer of one, which brings all models.
     """

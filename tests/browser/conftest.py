@@ -39,7 +39,6 @@ CHROMIUM_OPTIONS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--force-prefers-reduced-motion",  # or what is drawn in software is drawn anew sixty times a second
 ]
 START_SECONDS = 60
 NAME = "my-question"
