@@ -188,8 +188,9 @@ def empty() -> None:
     """What to do first."""
     st.subheader("No experiment yet")
     st.write(
-        "The demo asks whether reversed tasks help a small model: it trains two variants on real ARC tasks on"
-        " this machine and shows which differences are more than luck. Or read what the numbers mean first."
+        "The demo asks what helps test-time training, a base that has seen other tasks or reversed"
+        " demonstrations: it trains three variants on real ARC tasks on this machine and shows which"
+        " differences are more than luck. Or read what the numbers mean first."
     )
     with st.container(horizontal=True):
         if st.button("Start the demo", type="primary", disabled=not may_change()):
