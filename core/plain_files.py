@@ -57,13 +57,16 @@ def file_stamp(path: Path) -> Stamp:
 def decoded(data: bytes, where: str) -> str:
     """A text file's text, in UTF-8 with or without a byte order mark, or UTF-16 with one.
 
-    Raises `UserError` naming `where` for anything else.
+    Raises `UserError` naming `where` for anything else, such as UTF-32 or no text: that has no zeros.
     """
     wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
     try:
-        return data.decode("utf-16" if wide else "utf-8-sig")
+        text = data.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as problem:
         raise UserError(f"{where} is no text in UTF-8 ({problem.reason}). Save it as UTF-8.") from None
+    if "\0" in text:
+        raise UserError(f"{where} is no text in UTF-8 (it holds zeros). Save it as UTF-8.")
+    return text
 
 
 def read_text(path: Path) -> str:

@@ -47,6 +47,10 @@ def test_what_is_no_text_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_bytes(b"name: \xff\xfe")
     with pytest.raises(UserError, match=r"is no text in UTF-8 \(invalid start byte\). Save it as UTF-8"):
         read_text(tmp_path / "spec.yaml")
+    for encoding in ("utf-16-le", "utf-32"):
+        (tmp_path / "spec.yaml").write_bytes("name: x".encode(encoding))
+        with pytest.raises(UserError, match=r"is no text in UTF-8 \(it holds zeros\). Save it as UTF-8"):
+            read_text(tmp_path / "spec.yaml")
     with pytest.raises(UserError, match=r"can't be read \(Is a directory\)"):
         read_text(tmp_path)
 

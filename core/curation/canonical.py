@@ -6,7 +6,7 @@ a change leaves alone and which numpy computes for thousands of pairs at once.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -27,12 +27,48 @@ def canonical_pair(source: Grid, target: Grid) -> bytes:
     forms = []
     for symmetry in range(SYMMETRIES):
         a, b = apply_symmetry(symmetry, source), apply_symmetry(symmetry, target)
-        cells = a.tobytes() + b.tobytes()
-        numbers = bytearray(256)
-        for number, colour in enumerate(dict.fromkeys(cells)):
-            numbers[colour] = number
-        forms.append(bytes((*a.shape, *b.shape)) + cells.translate(bytes(numbers)))
+        forms.append(bytes((*a.shape, *b.shape)) + _numbered(a.tobytes() + b.tobytes()))
     return min(forms)
+
+
+def _numbered(cells: bytes) -> bytes:
+    """Cells with their colours numbered by first appearance."""
+    numbers = bytearray(256)
+    for number, colour in enumerate(dict.fromkeys(cells)):
+        numbers[colour] = number
+    return cells.translate(bytes(numbers))
+
+
+def view_key(task: Task) -> Hashable:
+    """Equal only for tasks whose pairs with an output, in some order, one view turns into each other.
+
+    For each symmetry the pairs are sorted by their canonical form under recolouring, and the colours of the
+    whole task are numbered by first appearance; the smallest of the 8 results stands for all. Pairs that are
+    equal up to recolouring keep their order, so a few such twins have different keys.
+    """
+    forms = []
+    for symmetry in range(SYMMETRIES):
+        pairs = []
+        for pair in task.pairs:
+            if pair.output is not None:
+                a, b = apply_symmetry(symmetry, pair.input), apply_symmetry(symmetry, pair.output)
+                cells = a.tobytes() + b.tobytes()
+                pairs.append(((*a.shape, *b.shape), _numbered(cells), cells))
+        pairs.sort(key=lambda shown: shown[:2])
+        forms.append(
+            (tuple(shape for shape, _, _ in pairs), _numbered(b"".join(cells for *_, cells in pairs)))
+        )
+    return min(forms)
+
+
+def view_sketch(task: Task) -> Hashable:
+    """What no view changes, fast to compute: equal for tasks with an equal `view_key` and for few others."""
+    pairs = [(pair.input, pair.output) for pair in task.pairs if pair.output is not None]
+    sides = sorted(min((*a.shape, *b.shape), (*a.T.shape, *b.T.shape)) for a, b in pairs)
+    columns = (b"".join(grid.tobytes() for grid in grids) for grids in zip(*pairs, strict=True))
+    return tuple(sides), *(
+        tuple(sorted(cells.count(colour) for colour in range(COLOURS))) for cells in columns
+    )
 
 
 def canonical_task(task: Task) -> list[bytes]:

@@ -5,13 +5,15 @@ person said before, so that the latest of the others holds. Every line keeps its
 several people can be exported, imported in any order, and compared.
 """
 
+import functools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from core.arc.tasks import Task
 from core.curation.labels import records_of
 from core.curation.stored import list_sources, load_stored, unknown_task
 from core.errors import UserError
@@ -27,6 +29,7 @@ _CLOCKS_DIFFER = timedelta(minutes=5)
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 Flag = dict[str, Any]
+Stored = Callable[[str], Mapping[str, Task]]
 
 
 def flags_path(root: Path) -> Path:
@@ -49,7 +52,8 @@ def add_flags(root: Path, records: Sequence[Mapping[str, Any]]) -> list[Flag]:
     """Record several judgements in one write, all or none. A `time` that is missing is now, or just after the
     judgement that holds where that is dated in the future: whoever judges now has seen it."""
     now = datetime.now(UTC)
-    lines = [_checked(root, {"time": "", "flag": REVERSIBLE, "note": "", **record}) for record in records]
+    stored = functools.cache(functools.partial(load_stored, root))
+    lines = [_checked(stored, {"time": "", "flag": REVERSIBLE, "note": "", **record}) for record in records]
     late = {
         (mark["source"], mark["task_id"], mark["flag"]): when
         for mark in all_flags(root)
@@ -65,14 +69,14 @@ def add_flags(root: Path, records: Sequence[Mapping[str, Any]]) -> list[Flag]:
     return lines
 
 
-def _checked(root: Path, record: Mapping[str, Any]) -> Flag:
-    """The record with exactly the fields of a flag, or a `UserError`."""
+def _checked(stored: Stored, record: Mapping[str, Any]) -> Flag:
+    """The record with exactly the fields of a flag, or a `UserError`; `stored` gives a source's tasks."""
     for name in _FIELDS:
         if not isinstance(record.get(name), str) or len(record[name]) > _MAX_TEXT:
             raise UserError(f"A flag needs a short text '{name}', but got {str(record.get(name))[:80]!r}.")
     if record["value"] not in VALUES:
         raise UserError(f"'{record['value']}' is no value of a flag. Use one of: {', '.join(VALUES)}.")
-    tasks = load_stored(root, record["source"])
+    tasks = stored(record["source"])
     if record["task_id"] not in tasks:
         raise unknown_task(record["task_id"], list(tasks), f"source '{record['source']}'")
     return {name: record[name] for name in _FIELDS}
@@ -192,6 +196,7 @@ def import_flags(
     now = datetime.now(UTC)
     stated = {"time": now.isoformat(timespec="milliseconds"), "flag": flag, "note": "", "by": by}
     finder = _Finder(root, source)
+    stored = functools.cache(functools.partial(load_stored, root))  # each call would look at the disk
     marks: list[Flag] = []
     said: dict[tuple[str, ...], str] = {}
     empty = 0
@@ -201,7 +206,7 @@ def import_flags(
             continue
         try:
             record = {**stated, **given}
-            mark = _checked(root, {**record, "source": record.get("source") or finder.source_of(record)})
+            mark = _checked(stored, {**record, "source": record.get("source") or finder.source_of(record)})
             if moment(mark["time"]) is None:
                 raise UserError(f"'{mark['time'][:80]}' is no time. Write it like {stated['time']}.")
             about = (mark["source"], mark["task_id"], mark["flag"], mark["by"])
@@ -211,17 +216,17 @@ def import_flags(
             raise UserError(f"{place}: {problem} Nothing was imported.") from None
         marks.append(mark)
     if others is not None:
-        marks += _about_others(root, marks, {**stated, "value": others})
+        marks += _about_others(stored, marks, {**stated, "value": others})
     return _append(root, marks, now, empty, finder.chosen)
 
 
-def _about_others(root: Path, marks: Sequence[Flag], stated: Flag) -> list[Flag]:
+def _about_others(stored: Stored, marks: Sequence[Flag], stated: Flag) -> list[Flag]:
     """A judgement of every task that no mark names, of the sources that the marks are about."""
     named = {(mark["source"], mark["task_id"]) for mark in marks}
     return [
-        _checked(root, {**stated, "source": source, "task_id": task_id})
+        _checked(stored, {**stated, "source": source, "task_id": task_id})
         for source in sorted({source for source, _ in named})
-        for task_id in load_stored(root, source)
+        for task_id in stored(source)
         if (source, task_id) not in named
     ]
 

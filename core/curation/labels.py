@@ -80,11 +80,12 @@ def _of_json(value: Any, where: str, flag: str) -> Iterator[tuple[str, Record]]:
 def _of_table(text: str, where: str, flag: str) -> Iterator[tuple[str, Record | None]]:
     """The rows of a table. A single column is a list of ids; without a line of names, the second is the
     value."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     numbers = [number for number, _ in lines_of(text)]
     lines = [line for _, line in lines_of(text)]
     sign = max(",;\t", key=lines[0].count) if lines else ","
     try:
-        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=sign)]
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=sign, strict=True)]
     except csv.Error as problem:
         raise UserError(f"{where} is no table ({problem}). Save it as CSV.") from None
     if len(rows) != len(lines):

@@ -7,13 +7,13 @@ agree under one view are the same problem however small.
 """
 
 import functools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.arc.tasks import REVERSED_SUFFIX, Pair, Task
-from core.curation.canonical import bits, canonical_pair, colour_counts, signatures
+from core.curation.canonical import bits, canonical_pair, colour_counts, signatures, view_key, view_sketch
 from core.curation.flags import flags_path
 from core.curation.names import REVERSED, stored_name
 from core.curation.sources import list_sources, load_tasks
@@ -155,8 +155,8 @@ def _named_alike(
 def _shared_pairs(
     a: Mapping[TaskKey, Task], b: Mapping[TaskKey, Task], comparable: Comparable
 ) -> dict[tuple[TaskKey, TaskKey], _Shared]:
-    """The pairs that tasks of a and b have in common, forwards or reversed. Tasks that hold the same are
-    compared once for all of them."""
+    """The pairs that tasks of a and b have in common, forwards or reversed. Tasks that are equal up to a view
+    are compared once for all of them: no view changes what a task has in common with another."""
     equal_a, equal_b = _equal_tasks(a), _equal_tasks(b)
 
     def are_comparable(one: TaskKey, other: TaskKey) -> bool:
@@ -173,10 +173,17 @@ def _shared_pairs(
 
 
 def _equal_tasks(tasks: Mapping[TaskKey, Task]) -> dict[TaskKey, list[TaskKey]]:
-    """Tasks with the very same pairs in the same order, all of them by the first."""
-    found: dict[Hashable, list[TaskKey]] = defaultdict(list)
+    """Tasks with the same pairs up to a view, of pools with the very same ones, all of them by the first."""
+    exact: dict[Hashable, list[TaskKey]] = defaultdict(list)
     for one, task in tasks.items():
-        found[tuple(_cells(pair) for pair in task.pairs)].append(one)
+        exact[tuple(map(_cells, task.pairs))].append(one)
+    sketches = {
+        cells: view_sketch(tasks[equal[0]]) for cells, equal in exact.items() if not tasks[equal[0]].is_pool
+    }
+    alike = Counter(sketches.values())
+    found: dict[Hashable, list[TaskKey]] = defaultdict(list)
+    for cells, equal in exact.items():  # most tasks are told apart by their sketch
+        found[view_key(tasks[equal[0]]) if alike[sketches.get(cells)] > 1 else cells] += equal
     return {members[0]: members for members in found.values()}
 
 

@@ -193,7 +193,7 @@ def _lines(file: Path) -> Sequence[list[str]]:
     if text.count(sign) > MOST_CELLS:
         raise UserError(f"{file} holds more than {MOST_CELLS:,} cells. Import a part of it.")
     try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=sign))
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=sign, strict=True))
     except csv.Error as problem:
         raise UserError(f"{file} is no CSV ({problem}). Save it as one.") from None
     # Where commas don't part cells, they are those of decimal numbers.

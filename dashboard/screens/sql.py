@@ -56,7 +56,7 @@ def opening() -> str:
 def ask() -> None:
     """Start the query of the editor, in place of one that still runs; the address repeats it."""
     stop()
-    text = state[TEXT]
+    text = state.get(TEXT, "")
     state["sql asked"] = text
     remember(text)
     state["sql problem"] = state["sql answer"] = None

@@ -99,7 +99,7 @@ def test_an_overruling_import_is_reported_and_leaves_a_disagreement(root: Path, 
     assert {mark["by"]: mark["value"] for mark in marks} == {"me": "no", "you": "yes"}
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '{"value": "yes"}', "\x00"])
+@pytest.mark.parametrize("line", ["{", "[]", '{"value": "yes"}', "\x01"])
 def test_a_broken_export_is_refused_whole(root: Path, tmp_path: Path, line: str) -> None:
     good = {"time": "2026-01-01", "task_id": "aa00", "source": "toy", "flag": "reversible"}
     good |= {"value": "yes", "by": "me", "note": ""}
@@ -224,7 +224,8 @@ def test_the_others_of_a_list_are_judged_too(root: Path, tmp_path: Path) -> None
         ('{"a": [1]}', "is no value of a flag|'task_id' and a 'value'"),
         ("id,value,value\naa00,yes,no\n", "has the column 'value' twice"),
         ("aa00,yes\naa00,no\n", "line 2: 'aa00' is judged twice, and no time says what came later"),
-        ("aa00,\0yes\n", "is no value of a flag"),
+        ("aa00,\0yes\n", "it holds zeros"),
+        ('task_id,value\n"aa00,yes\n', "is no table"),
         ("task_id,value\n" + "x" * 200_000 + ",yes\n", "is no table"),
     ],
 )
@@ -234,6 +235,12 @@ def test_labels_that_are_none_are_named(root: Path, tmp_path: Path, text: str, s
     with pytest.raises(UserError, match=sentence):
         import_flags(root, file, by="me")
     assert not flags_path(root).exists()
+
+
+def test_lines_of_a_table_may_end_as_on_old_machines(root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "labels"
+    file.write_bytes(b"task_id,value\raa00,yes\rbb11,no\r")
+    assert import_flags(root, file, by="me").added == 2
 
 
 def test_of_several_sources_the_first_is_taken_and_named(root: Path, tmp_path: Path) -> None:

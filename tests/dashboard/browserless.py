@@ -47,6 +47,7 @@ class Page:
                 "Cookie": "; ".join(f"{name}={value}" for name, value in sent.items()),
             },
             max_size=None,
+            ping_interval=None,  # a busy server answers late
         )
         self.elements: list[Any] = []
         self.popovers: list[Any] = []

@@ -111,7 +111,7 @@ SUMMED = "variant,mean,std,n\n"
         (SUMMED + "a,.5,1e308,5\n", "line 2: std '1e308' is beyond 1e+15. Import it in another unit"),
         (HEAD.replace("accuracy", "loss") + "a,0,0,-1e16\n", "line 2: loss '-1e16' is beyond 1e+15"),
         (SUMMED + "a,.5,.1,60000\nb,.5,.1,60000\n", "stands for more than 100,000 runs"),
-        (HEAD + "a,0,0,\0.5\n", "is no number"),
+        (HEAD + "a,0,0,\0.5\n", "it holds zeros"),
         (HEAD + "x" * 200_000 + ",0,0,.5\n", "is no CSV"),
         (HEAD + "," * 2_000_000, "more than 2,000,000 cells"),
         (HEAD + "../a,0,0,1\n", "'../a' can't name a variant"),
