@@ -247,6 +247,8 @@ def _tasks_of(table: pa.Table, info: SourceInfo) -> Iterable[Task]:
     _check_grids(table)
     pairs = map(Pair, grids_of(table, "input"), grids_of(table, "output"))  # type: ignore[arg-type]
     keys = [table.column(name).to_pylist() for name in ("task_id", "family", "role", "pair_index")]
+    if set(keys[2]) - {*_ROLES}:
+        raise ValueError(f"a role is none of {', '.join(_ROLES)}")
     rows = sorted(zip(*keys, pairs, strict=True), key=lambda row: (row[0], _ROLES.index(row[2]), row[3]))
     for (task_id, family), group in groupby(rows, key=lambda row: (row[0], row[1])):
         members = list(group)

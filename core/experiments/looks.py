@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from core.runs.layout import evaluation_files
+from core.storage.evaluation_files import SCORES_FILE
 from core.storage.files import append_record, read_records
 
 LOOKS = "looks.jsonl"
@@ -17,7 +19,7 @@ LOOKS = "looks.jsonl"
 
 def evaluated_runs(folder: Path) -> dict[str, int]:
     """How many runs of each variant have a result."""
-    runs = {path.parents[1] for path in folder.glob("*/train-*/eval-*/scores.parquet")}
+    runs = {path.parents[1] for path in evaluation_files(folder, SCORES_FILE)}
     return dict(sorted(Counter(run.parent.name for run in runs).items()))
 
 

@@ -24,6 +24,7 @@ from core.storage.models import model_location, unreadable
 from core.storage.queries import parquet, query
 from core.storage.records import read_as
 from core.storage.schemas import PREDICTIONS
+from core.storage.seals import damaged
 
 IMPORTED = (
     "This attempt was imported as a grid: which prompt it answers, under which view, and what was literally"
@@ -97,8 +98,10 @@ def attempt_prompt(
     recipe = _recipe(root, experiment, evaluation)
     settings = validated(PromptSettings, recipe.get("prompt", {}), "run.json, prompt")
     task = evaluated_task(root, source, task_id)
-    view = View(record["symmetry"], tuple(record["colours"]))
-    order = tuple(record["pair_order"])
+    try:
+        view, order = View(record["symmetry"], tuple(record["colours"])), tuple(record["pair_order"])
+    except (TypeError, ValueError):
+        raise damaged(paths[0], f"attempt {attempt} has no view") from None
     seen = _seen(task, test_index, view, order, may_be_fewer=settings.too_long == "shorten")
     prompt, note = _prompt(root, seen, settings, str(recipe.get("base_model")))
     return Asked(

@@ -5,7 +5,7 @@ In come the `scores.parquet` of every evaluation, read by one DuckDB query; out 
 attempt, which is wrong, and is counted in `missing`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ from core.plain_files import file_stamp
 from core.runs.imported_rows import imported_table
 from core.runs.layout import evaluation_files, evaluation_place
 from core.scoring.metrics import higher_is_better
+from core.scoring.row_limits import broken_row
 from core.storage.evaluation_files import CANDIDATES_FILE, SCORES_FILE
 from core.storage.parquet_files import open_parquet
-from core.storage.queries import exact_name, parquet, query
+from core.storage.queries import exact_name, parquet, query, real_path
 from core.storage.schemas import CANDIDATES, SCORES
 from core.storage.seals import damaged
 
@@ -35,10 +36,12 @@ COLUMNS = (
 )
 
 _QUERY = """
-SELECT filename, variant, train_seed, eval_seed, source, task_id, test_index, {columns},
+SELECT filename, experiment, variant, train_seed, eval_seed, source, task_id, test_index, {columns},
        dense_rank() OVER (ORDER BY source, task_id, test_index) - 1 AS output
 FROM {scores}
 """
+
+_NAMED = "SELECT filename, experiment, variant, train_seed, eval_seed FROM scores GROUP BY ALL ORDER BY ALL"
 
 _RIGHT = """
 SELECT source, task_id, test_index, min(place) AS place FROM {candidates}
@@ -116,7 +119,8 @@ def load_scores(root: Path, name: str) -> Scores:
     table = _read(paths)
     evaluations = [_evaluation(path) for path in paths]
     rows = file_places(table, paths)
-    _check_places(table, rows, paths, evaluations)
+    _check_names(table, name, dict(zip(map(exact_name, paths), evaluations, strict=True)))
+    _check_rows(table, rows, paths)
     scores = _scores(experiment, evaluations, table, rows)
     return replace(scores, columns={**scores.columns, "rescored_rank": _rescored(scores, paths)})
 
@@ -181,17 +185,26 @@ def _what_is_wrong(paths: Sequence[Path], problem: Exception) -> str:
     return str(problem)
 
 
-def _check_places(
-    table: pa.Table, rows: npt.NDArray[np.int64], paths: Sequence[Path], evaluations: Sequence[Evaluation]
-) -> None:
-    """Raise `UserError` where a file says that it belongs to another folder than its own."""
-    places, first = np.unique(rows, return_index=True)
-    for place, own in zip(places, _rows(table, ("variant", "train_seed", "eval_seed"), first), strict=True):
-        if Evaluation(*own) != evaluations[place]:
+def _check_names(table: pa.Table, experiment: str, evaluations: Mapping[str, Evaluation]) -> None:
+    """Raise `UserError` where a row says that it belongs elsewhere than its file, by exact name, or files say
+    different experiments; all have another one where somebody renamed the folder."""
+    named = query(_NAMED, tables={"scores": table}).to_pylist()
+    is_mixed = len({row["experiment"] for row in named}) > 1
+    for row in named:
+        own = Evaluation(row["variant"], row["train_seed"], row["eval_seed"])
+        if own != evaluations[row["filename"]] or (is_mixed and row["experiment"] != experiment):
             raise UserError(
-                f"{paths[place]} holds the scores of {own[0]}, train seed {own[1]}, eval seed {own[2]}."
-                " Move it where it belongs or delete it."
+                f"{real_path(Path(row['filename']))} holds the scores of {row['experiment']}, {own.variant},"
+                f" train seed {own.train_seed}, eval seed {own.eval_seed}. Move it where it belongs or delete"
+                " it."
             )
+
+
+def _check_rows(table: pa.Table, rows: npt.NDArray[np.int64], paths: Sequence[Path]) -> None:
+    """Raise `UserError` naming the file where a row can't be true."""
+    broken = broken_row({name: _array(table, name) for name in COLUMNS})
+    if broken is not None:
+        raise damaged(paths[rows[broken[0]]], broken[1])
 
 
 def _scores(
@@ -224,6 +237,8 @@ def _rescored(scores: Scores, paths: Sequence[Path]) -> Floats:
             continue
         ranks[row] = 0
         for record in query(_RIGHT.format(candidates=parquet([candidates], CANDIDATES))).to_pylist():
+            if record["place"] < 1:
+                raise damaged(candidates, "a place is below 1")
             output = (record["source"], record["task_id"], record["test_index"])
             if output in place:
                 ranks[row, place[output]] = record["place"]

@@ -66,7 +66,7 @@ def query(
 def _what_is_wrong(sql: str, problem: Exception) -> UserError:
     """An error that names the file at fault where one of those in a query can't be read alone."""
     named = (Path(name.replace("''", "'")) for name in _FILE.findall(sql))
-    for path in map(_real_path, dict.fromkeys(named)):
+    for path in map(real_path, dict.fromkeys(named)):
         try:
             with open_parquet(path) as file:
                 file.read()
@@ -127,5 +127,6 @@ def _links() -> Path:
     return Path(folder.name)
 
 
-def _real_path(path: Path) -> Path:
+def real_path(path: Path) -> Path:
+    """The path behind an `exact_name`."""
     return path.readlink() if path.is_symlink() and path.parent == _links() else path

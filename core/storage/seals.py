@@ -3,7 +3,7 @@
 A damaged byte in a parquet file may still be a number, which no reader would notice. The seal of
 `scores.parquet` is `scores.parquet.sha256`. It is written first and names the file that is being replaced as
 well, so that at no time a good file has a seal that denies it. A file without a seal is from elsewhere: of it
-only the keys are checked, which name what each row is about.
+only the keys are checked, which name what each row is about: none lacks, and none stands there twice.
 """
 
 import re
@@ -17,7 +17,7 @@ from core.storage.files import read_bytes, sha256_of, write_text
 from core.storage.parquet_files import open_parquet
 
 ENDING = ".sha256"
-KEYS = {"source", "task_id", "test_index", "attempt", "place", "role", "pair_index"}
+KEYS = {"source", "task_id", "test_index", "attempt", "place", "role", "family", "pair_index"}
 """Columns that have a value in every row, in whichever file they stand."""
 _SUM = re.compile(r"[0-9a-f]{64}")
 
@@ -95,7 +95,8 @@ def _check_whole(path: Path, seal: Path) -> None:
 
 
 def _check_keys(path: Path) -> None:
-    """By what the file says of its columns; one that can't be opened is left to its reader."""
+    """Raise `UserError` where a row lacks a key or has those of another; a file that can't be opened is left
+    to its reader."""
     try:
         with open_parquet(path) as file:
             groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
@@ -105,10 +106,14 @@ def _check_keys(path: Path) -> None:
                 for column in columns
                 if column.path_in_schema in KEYS and column.statistics and column.statistics.null_count
             }
+            keys = file.read([name for name in file.schema_arrow.names if name in KEYS])
+            doubled = keys.num_columns and keys.group_by(keys.column_names).aggregate([]).num_rows < len(keys)
     except (pa.ArrowException, OSError, ValueError):
         return
     if lacking:
         raise damaged(path, f"a row has no {min(lacking)}")
+    if doubled:
+        raise damaged(path, f"a row stands there twice by its {', '.join(keys.column_names)}")
 
 
 def _is_whole(path: Path, seal: Path) -> bool:

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -167,6 +168,42 @@ def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
     assert said.returncode == 2
     assert str(path.relative_to(tmp_path)) in said.stderr
     assert "Traceback" not in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("attempts", -4, "attempts is no count"),
+        ("attempts", None, "attempts is no count"),
+        ("attempts", 0, "correct is more than attempts"),
+        ("correct", None, "correct is unknown"),
+        ("correct", -1, "correct is no count"),
+        ("votes_tied", 2**31 - 1, "votes_tied is more than attempts"),
+        ("pixels_max", 7.5, "pixels_max is out of range"),
+        ("pixels_sum", float("inf"), "pixels_sum is out of range"),
+        ("variant", "other", "holds the scores of my-question, other, train seed 1"),
+        ("experiment", "other", "holds the scores of other, plain, train seed 1"),
+    ],
+)
+def test_numbers_that_can_not_be_true_are_named(
+    tmp_path: Path, column: str, value: object, reason: str
+) -> None:
+    make_experiment(tmp_path, runs=2, evaluations=1, tasks=3, skills={"plain": 9})
+    path = tmp_path / "runs" / NAME / "plain" / "train-1" / "eval-0" / "scores.parquet"
+    rows = pq.read_table(path, partitioning=None)
+    values = [*rows.column(column).to_pylist()[:-1], value]
+    place, kind = rows.column_names.index(column), rows.schema.field(column).type
+    pq.write_table(rows.set_column(place, column, pa.array(values, kind)), path)
+    seal_path(path).unlink()
+    with pytest.raises(UserError, match=reason) as problem:
+        load_scores(tmp_path, NAME)
+    assert str(path) in str(problem.value)
+
+
+def test_a_renamed_experiment_is_read(tmp_path: Path) -> None:
+    make_experiment(tmp_path, runs=1, evaluations=1, tasks=3)
+    (tmp_path / "runs" / NAME).rename(tmp_path / "runs" / "renamed")
+    assert load_scores(tmp_path, "renamed").evaluations
 
 
 def test_a_broken_description_is_a_sentence(tmp_path: Path) -> None:

@@ -75,6 +75,9 @@ def test_a_file_from_elsewhere_has_all_its_keys(key: str, tmp_path: Path) -> Non
     pq.write_table(pa.table({"text": ["a", "b", "c"], key: [1, None, 2]}), path)
     with pytest.raises(UserError, match=rf"predictions.parquet is damaged \(a row has no {key}\)"):
         read_table(path, pa.schema([("text", pa.string())]))
+    pq.write_table(pa.table({"text": ["a", "b", "c"], key: [1, 2, 1]}), path)
+    with pytest.raises(UserError, match=rf"is damaged \(a row stands there twice by its {key}\)"):
+        read_table(path, pa.schema([("text", pa.string())]))
 
 
 def test_an_empty_seal_denies(sealed: Path) -> None:
