@@ -19,6 +19,7 @@ from core.results.tables import offered_metrics, run_records
 from core.results.verdicts import compare_records, verdict_rows
 from core.scoring.metrics import higher_is_better
 from core.spread.verdict import judge
+from core.storage.seals import seal_path
 from core.synthetic.experiments import make_experiment
 from tests.results.test_tables import REPOSITORY, run_verb
 
@@ -250,3 +251,18 @@ def test_rows_of_mean_std_and_n_are_judged_like_runs(tmp_path: Path) -> None:
 def test_metrics_keep_the_names_of_trackers(tmp_path: Path, name: str) -> None:
     text = f'variant,train_seed,eval_seed,"{name}"\nQwen 7B + TTT,0,0,0.5\n'
     assert imported(tmp_path, text)["Qwen 7B + TTT", name]["mean"] == 0.5
+
+
+def test_imported_numbers_are_finite_and_stand_once(tmp_path: Path) -> None:
+    imported(tmp_path, "variant,train_seed,eval_seed,acc\na,0,0,.5\na,1,0,.6\n")
+    path = tmp_path / "runs" / "x" / "imported.parquet"
+    rows = pq.read_table(path, partitioning=None)
+    infinite = pa.array([float("inf"), 0.5])
+    for table, reason in (
+        (rows.set_column(rows.column_names.index("value"), "value", infinite), "a number is infinite"),
+        (pa.concat_tables([rows, rows]), "a number stands there twice"),
+    ):
+        pq.write_table(table, path)
+        seal_path(path).unlink(missing_ok=True)
+        with pytest.raises(UserError, match=rf"imported.parquet is damaged \({reason}\). Import"):
+            load_scores(tmp_path, "x")

@@ -23,6 +23,9 @@ def test_runs_added_to_a_table_with_results_are_a_look(root: Path) -> None:
     assert looks_of(folder) == []  # nobody can have looked at results that are not there
     for run in first:
         evaluated(run)
+        for old in (run.eval_folder(0).with_name("eval-old"), run.folder.with_name("train-old") / "eval-0"):
+            old.mkdir(parents=True, exist_ok=True)
+            (old / "scores.parquet").write_bytes(b"")  # put aside by a person: no result of this table
     prepare(root, spec_of(root, train_seeds=[0, 1, 2]), ["launch"])
     assert looks_of(folder) == []  # nothing was added
     prepare(root, spec_of(root, train_seeds=[0, 1, 2, 3]), ["launch"])
