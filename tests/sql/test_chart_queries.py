@@ -22,6 +22,7 @@ from core.sql.chart_queries import (
     runs_query,
     solved_query,
 )
+from core.scoring.row_limits import COUNTS
 from core.storage.files import append_record
 from core.storage.seals import seal_path
 from core.synthetic.experiments import make_experiment
@@ -43,8 +44,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = table.schema.get_field_index("attempts")
     fewer = pc.if_else(pc.equal(table["task_id"], table["task_id"][0]), 4, table["attempts"])
     whole = table.set_column(place, "attempts", fewer.cast("int32"))
-    right = whole.schema.get_field_index("correct")
-    whole = whole.set_column(right, "correct", pc.min_element_wise(whole["correct"], whole["attempts"]))
+    for name in (*COUNTS, "pixels_sum"):
+        most = pc.min_element_wise(whole[name], whole["attempts"].cast(whole[name].type))
+        whole = whole.set_column(whole.schema.get_field_index(name), name, most)
     pq.write_table(whole, paths[1])
     seal_path(paths[1]).unlink()
     return root
