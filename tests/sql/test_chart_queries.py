@@ -14,6 +14,7 @@ from core.results.loading import Scores, load_scores
 from core.results.tables import offered_metrics, run_records
 from core.runs.layout import Run
 from core.scoring.metrics import AGGREGATIONS
+from core.scoring.row_limits import COUNTS
 from core.sql.ask import ask, records
 from core.sql.chart_queries import (
     curve_query,
@@ -22,7 +23,6 @@ from core.sql.chart_queries import (
     runs_query,
     solved_query,
 )
-from core.scoring.row_limits import COUNTS
 from core.storage.files import append_record
 from core.storage.seals import seal_path
 from core.synthetic.experiments import make_experiment
