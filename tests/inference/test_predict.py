@@ -14,6 +14,7 @@ from core.arc.views import View
 from core.errors import UserError
 from core.inference import prediction_parts
 from core.inference.predict import predict, questions_of
+from core.inference.prediction_parts import PartWriter
 from core.inference.requests import Completion
 from core.prompts.templates import PromptSettings
 from core.prompts.vocabulary import embedded_tokenizer
@@ -204,3 +205,24 @@ def test_sampling_seeds_differ_and_depend_on_their_attempt_alone(tasks: list[Tas
     assert not set(one.values()) & set(seeds(tasks, 1).values())
     assert seeds(tasks[2:], 0).items() <= one.items()
     assert all(0 <= seed < np.iinfo(np.int64).max for seed in one.values())
+
+
+def test_what_is_left_follows_the_pace_of_answers_not_the_start_of_the_engine(
+    tasks: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that starts for a hundred seconds and then answers once a second."""
+    evaluation = evaluation_of(tasks)
+    questions = list(questions_of(evaluation, TOKENIZER))
+    clock = [0.0]
+    monkeypatch.setattr(prediction_parts.time, "monotonic", lambda: clock[0])
+    records: list[dict[str, Any]] = []
+    to_read = sum(question.prompt_tokens for question in questions)
+    writer = PartWriter(evaluation, tmp_path, records.append, questions, done=0, to_read=to_read)
+    for second, question in enumerate(questions[:10], 101):
+        clock[0] = float(second)
+        writer.add(question, Completion(0, "1", 2, "stop", -0.5))
+    assert records[0]["step"] == 1 and records[0]["eta_seconds"] is None
+    read = sum(question.prompt_tokens for question in questions[: records[-1]["step"]])
+    pace = (records[-1]["step"] - 1) / (read - questions[0].prompt_tokens)
+    assert records[-1]["step"] > 5
+    assert records[-1]["eta_seconds"] == pytest.approx(pace * (to_read - read))
