@@ -66,13 +66,14 @@ def test_the_pages_load_no_library_of_which_they_need_a_corner() -> None:
 
 @pytest.mark.parametrize("start", STARTS)
 def test_a_start_takes_less_than_half_a_second(start: str) -> None:
-    """Seconds of processor time, the least of some starts: caches that other work has emptied lengthen it."""
+    """Seconds of processor time, the least of some starts: caches that other work has emptied lengthen it, so
+    each is held against how slow the processor is just then."""
     seconds: list[float] = []
     while len(seconds) < 10 and min(seconds, default=SECONDS) >= SECONDS:
-        began = _processor_seconds()
+        slow, began = slowness(), _processor_seconds()
         assert _start(*STARTS[start]).returncode == 0
-        seconds.append(_processor_seconds() - began)
-    assert 0 < min(seconds) < SECONDS * slowness()
+        seconds.append((_processor_seconds() - began) / max(slow, slowness()))
+    assert 0 < min(seconds) < SECONDS
 
 
 def _processor_seconds() -> float:

@@ -114,7 +114,7 @@ def test_home_shows_all_and_brings_back_what_was_put_away(page: Page, two: Dashb
     expect(rows).to_have_count(2)
     later = page.locator('.row[data-experiment="later"]')
     expect(later).to_contain_text("points of accuracy")
-    expect(later).to_contain_text("2 × 2")
+    expect(later).to_contain_text("2 variants × 2 runs")
     check_contrast(page)
     earlier = page.locator('.row[data-experiment="earlier"]')
     earlier.get_by_role("button", name="pin").click()

@@ -114,13 +114,9 @@ def test_an_empty_project_is_led_to_its_first_launch(page: Page, own_dashboard: 
     page.get_by_role("button", name="Go to Launch").click()
     page.get_by_role("button", name="Start with an example").click()
     expect(page.get_by_label("name", exact=True)).to_have_value("demo")
-    expect(page.get_by_text("There is no base model 'arc-pair' ")).to_have_count(
-        0
-    )  # it ships with the project
-    page.get_by_role("button", name="Make base model 'arc-pair-start'").click()
-    expect(page.get_by_text("There is no base model")).to_have_count(0)
     page.get_by_role("button", name="Import arc1").click()
     expect(page.get_by_role("button", name="Import arc1")).to_have_count(0)
+    expect(page.get_by_text("There is no base model")).to_have_count(0)  # it ships with the project
     assert (own_dashboard.root / "data" / "sources" / "arc1" / "training.parquet").exists()
 
 

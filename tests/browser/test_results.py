@@ -91,6 +91,8 @@ def test_the_address_brings_the_selection_back(page: Page, results: Dashboard) -
     expect(page.locator("th.judged")).to_have_text("vote_2, %")
     choose(page, "scope", "new_tasks")
     expect(page.get_by_text("on new tasks of the same kind")).to_be_visible()
+    # A page that is still being drawn writes its address once more, in place of the next one.
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     page.get_by_role("radio", name="vote_2").or_(page.get_by_role("button", name="vote_2")).first.click()
     expect(page.get_by_text("one of the two most voted answers")).to_be_visible()
     page.wait_for_url("**curve=vote_2**")
