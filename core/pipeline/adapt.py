@@ -194,6 +194,8 @@ def _adapt_group(
     try:
         made = train(training, folder, course, note=course.note)
     except NothingFitsError:
+        if "loss_before" in course.result():  # an earlier step had samples that fit
+            raise
         return result.model_copy(update={"demonstrations": 0, "too_long": result.demonstrations})
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
     return result.model_copy(update={**course.result(), "weights": _fingerprint(made)})
