@@ -149,7 +149,7 @@ def import_(
     file: Annotated[
         Path,
         typer.Argument(
-            help="CSV or parquet with variant, train_seed, eval_seed and metrics, or variant, mean, std, n."
+            help="CSV, Markdown, parquet: variant, train_seed, eval_seed, metrics; or variant, mean, std, n."
         ),
     ],
     experiment: Annotated[str, typer.Option(help="Name of the experiment that it becomes.")],
@@ -179,8 +179,9 @@ def import_(
     if any(not name or not of for name, _, of in pairs):
         raise typer.BadParameter("Give METRIC=UNIT, as in val_loss=number.")
     units = {name: of for name, _, of in pairs}
-    count = import_results(
+    table = import_results(
         *(root, file, experiment, percent, baseline, lower_is_better or (), higher_is_better or (), units),
         replace=replace,
     )
-    say(f"{count} evaluations imported. See them with: python -m core results {experiment}")
+    counted = f"{table.rows} {'means' if table.summaries else 'evaluations'} imported."
+    say(" ".join((counted, *table.remarks, f"See them with: python -m core results {experiment}")))

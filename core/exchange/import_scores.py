@@ -15,7 +15,8 @@ from typing import Any
 import pyarrow as pa
 
 from core.errors import UserError
-from core.exchange.read_scores import KEYS, MOST_BYTES, ScoreTable, read_scores
+from core.exchange.read_scores import KEYS, ScoreTable, read_scores
+from core.exchange.table_file import MOST_BYTES
 from core.results.loading import SHARE
 from core.runs.imported_rows import IMPORTED_COLUMNS
 from core.runs.layout import IMPORTED, IMPORTED_FILE, experiment_folder
@@ -44,9 +45,8 @@ def import_results(
     units: Mapping[str, str] | None = None,
     *,
     replace: bool = False,
-) -> int:
-    """Import a CSV or parquet file as an experiment; the number of evaluations (or rows of mean, std and n)
-    in it.
+) -> ScoreTable:
+    """Import a table (CSV, Markdown or parquet) as an experiment, and return what was read.
 
     A metric is a share (0 to 1, or percent with `percent`) unless its name or `units` says otherwise;
     direction goes by its name unless named in `lower_is_better` or `higher_is_better`. An empty cell or NaN
@@ -67,7 +67,7 @@ def import_results(
         raise UserError(f"There is no variant '{baseline}' in {file}. Known: {known}.")
     described = {
         "imported": True,
-        "question": f"Numbers from {file.name}",
+        "question": ". ".join((f"Numbers from {file.name}", *table.remarks)),
         "origin": file.name,
         "sha256": sha256_of(file),
         "percent": percent,
@@ -82,7 +82,7 @@ def import_results(
     with writing(folder / IMPORTED) as record:  # on the disk first, so that no full disk parts the two
         write_json(record, described)
         write_table(folder / IMPORTED_FILE, _rows_of(table), IMPORTED_COLUMNS)
-    return table.rows
+    return table
 
 
 @contextmanager

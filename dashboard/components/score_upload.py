@@ -18,8 +18,10 @@ from dashboard.components.wording import plain
 
 DONE = "scores imported"
 LAYOUTS = (
-    "One row per evaluation with the columns variant, train_seed, eval_seed and any metrics; or one row per"
-    " variant, as papers print them: variant, mean, std, n, and metric where there are several."
+    "CSV, a table in Markdown, or parquet. One row per evaluation: variant, train_seed, eval_seed and any"
+    " metrics; without seeds each row counts as a training. Or one row per variant, as papers print them:"
+    " variant, mean, std, n, and metric where there are several; or variant, n and metrics in cells such as"
+    " 21.4 ± 1.2."
 )
 
 
@@ -29,7 +31,7 @@ def score_upload(root: Path) -> None:
         st.success(plain(st.session_state.pop(DONE)))
     accept_upload()
     sent = st.file_uploader(
-        "table of results", ["csv", "tsv", "txt", "parquet"], key="scores file", help=LAYOUTS,
+        "table of results", ["csv", "tsv", "txt", "md", "parquet"], key="scores file", help=LAYOUTS,
         disabled=not may_change(),
     )  # fmt: skip
     if sent is None:
@@ -44,6 +46,8 @@ def score_upload(root: Path) -> None:
     except UserError as problem:
         st.error(plain(problem))
         return
+    for remark in table.remarks:
+        st.caption(plain(remark))
     choices = _choices(table)
     replace = is_import(root, name) and st.checkbox(
         f"replace what was imported as {plain(name)} before", key="scores replace"
@@ -79,8 +83,8 @@ def _import(root: Path, file_name: str, data: bytes, name: str, **options: objec
         if not name:
             raise UserError("The experiment needs a name. Type one above, as in my-results.")
         with sent_file(file_name, data) as path:
-            count = import_results(root, path, name, **options)  # type: ignore[arg-type]
-        st.session_state[DONE] = f"{count} rows imported as {name}."
+            table = import_results(root, path, name, **options)  # type: ignore[arg-type]
+        st.session_state[DONE] = f"{table.rows} rows imported as {name}."
 
     if attempt(import_):
         go_to(name)

@@ -74,7 +74,7 @@ def test_unknown_cells_stay_unknown(tmp_path: Path) -> None:
         tmp_path / "x.csv",
         "variant,train_seed,eval_seed,my score,loss\nb,0,0,0.5,\nb,1,0,,2\na,0,0,0.25,1\n",
     )
-    assert import_results(tmp_path, file, "x", baseline="a") == 3
+    assert import_results(tmp_path, file, "x", baseline="a").rows == 3
     records = {(r["variant"], r["metric"]): r for r in result_records(tmp_path, "x")}
     assert list(records) == [("b", "my score"), ("b", "loss"), ("a", "my score"), ("a", "loss")]
     assert (records["b", "my score"]["n"], records["b", "my score"]["std"]) == (1, None)
@@ -94,7 +94,15 @@ SUMMED = "variant,mean,std,n\n"
 @pytest.mark.parametrize(
     "text, sentence",
     [
-        ("variant,train_seed,accuracy\na,0,1\n", "lacks the column eval_seed"),
+        ("variant,eval_seed,accuracy\na,0,1\n", "lacks the column train_seed"),
+        ("experiment,accuracy\n1,.5\n2,.6\n", "lacks the column variant, the recipe of each row"),
+        ("train_seed,eval_seed,accuracy\n1,0,.5\n", "lacks the column variant, the recipe of each row"),
+        ("variant,accuracy,accuracy\na,.5,.5\n", "has the column 'accuracy' twice"),
+        ("variant,accuracy\na,.5 ± .1\n", "line 2 has means with a spread. Add a column n"),
+        ("variant,accuracy,loss,std,n\na,.5,2,.1,3\n", "has a column n, but not the others"),
+        ("variant,n\na,3\n", "has a column n, but not the others"),
+        ("| a | b |\n|---|---|\n| x |\n", "line 3 has 1 cells instead of 2"),
+        ("variant,accuracy,n\na,.5 ± x,3\n", "line 2: std 'x' is no number"),
         ("variant,train_seed,eval_seed\na,0,1\n", "has no metric"),
         ("", "lacks the column variant"),
         (HEAD, "no row below"),
@@ -166,6 +174,36 @@ def test_the_tables_that_people_export_are_read(
     found = read_scores(write(tmp_path / "x.csv", text))
     assert found.metrics == [metric]
     assert [one[metric] for one in found.records if one[metric] is not None] == values
+
+
+def test_rows_without_seeds_are_trainings_of_their_own(tmp_path: Path) -> None:
+    text = "variant,accuracy\na,.1\nb,.2\na,.3\n"
+    found = read_scores(write(tmp_path / "x.csv", text))
+    assert [tuple(one[key] for key in ("variant", "train_seed", "eval_seed")) for one in found.records] == [
+        ("a", 0, 0), ("b", 0, 0), ("a", 1, 0)
+    ]  # fmt: skip
+    assert found.remarks == ("There are no seeds: each row counts as a training of its own, evaluated once.",)
+    seeds = read_scores(write(tmp_path / "y.csv", "variant,seed,accuracy\na,7,.1\na,9,.3\n"))
+    assert ([one["train_seed"] for one in seeds.records], seeds.remarks) == ([7, 9], ())
+    import_results(tmp_path, tmp_path / "x.csv", "x")
+    assert "each row counts as a training" in load_scores(tmp_path, "x").experiment.question
+
+
+@pytest.mark.skipif(not PRINTED.exists(), reason="the note's own tables are not at hand")
+def test_a_table_of_the_lab_note_is_read_as_it_stands_there(tmp_path: Path) -> None:
+    note = (PRINTED.parent / "lab_note_iteration_17.txt").read_text()
+    tables = [part for part in note.split("\n\n") if part.startswith("| experiment")]
+    assert len(tables) == 4
+    text = tables[2].replace("| 1  ", "| A 1").replace("| 2  ", "| A 2").replace("| 3  ", "| A 3")
+    found = read_scores(write(tmp_path / "a.md", text), percent=True)
+    assert found.metrics == ["accuracy", "correct_pixels", "correct_size", "pass_64", "unanswered", "pass_2"]
+    assert found.variants == ["A 1", "A 2", "A 3"] and found.records[2]["pass_2"] == 12.76
+    assert found.remarks[:2] == (
+        "The column 'experiment' names the variants.",
+        "The rows of mean and std are left out: both are computed here.",
+    )
+    with pytest.raises(UserError, match="lacks the column variant"):
+        read_scores(write(tmp_path / "b.md", tables[2]), percent=True)
 
 
 def test_a_parquet_file_is_read_as_a_csv_is(tmp_path: Path) -> None:
@@ -240,6 +278,18 @@ def test_rows_of_mean_std_and_n_are_judged_like_runs(tmp_path: Path) -> None:
     ours = found["ours", "acc"]
     assert (ours["mean"], ours["std"], ours["n"]) == (pytest.approx(0.45), pytest.approx(0.015), 4)
     assert ours["verdict"] == "better" and found["ours", "loss"]["mean"] == 2.0
+    printed = {
+        "variant;acc;std;n\nplain;40,0;1,5;4\nours;45,0;1,5;4\n": "acc",
+        "| model | n | acc | loss |\n|:--|--:|--:|--|\n| plain | 4 | 40.0 ± 1.5 | 3.1 |\n"
+        "| **ours** | 4 | **45.0% ± 1.5%** | 2.0 |\n": "acc",
+        "variant,acc (%),n\nplain,$40.0 \\pm 1.5$,4\nours,$45.0 \\pm 1.5$,4\n": "acc (%)",
+        "variant\tmetric\tmean\tstd\tn\nplain\tacc\t40.0\t1.5\t4\nours\tacc\t45,0\t1,5\t4\n": "acc",
+    }
+    for other, metric in printed.items():
+        again = imported(tmp_path, other, percent=True)["ours", metric]
+        assert {key: again[key] for key in again if key != "metric"} == {
+            key: ours[key] for key in ours if key != "metric"
+        }
     single = judge({"a": [0.385, 0.4, 0.415], "b": [0.435, 0.45, 0.465]}, "a").between("a", "b")
     assert single.verdict == "better"
     assert run_records(load_scores(tmp_path, "x"), "acc") == []
