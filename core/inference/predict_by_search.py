@@ -19,6 +19,7 @@ from core.inference.attempts import Question
 from core.inference.requests import Completion, Engine, Request
 from core.inference.search import Found, alternatives_of, end_tokens, search
 from core.inference.settings import SearchSettings
+from core.machine.pace import Pace
 from core.storage.schemas import PREDICTIONS, read_table, write_table
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def search_views(
     known = {(*key[:3], key[3] // most) for key in finished}
     left = [question for question in questions if question.attempt.key not in known]
     parts, done, begin = folder / "parts", len(questions) - len(left), time.monotonic()
-    number, tokens = len(list(parts.glob("*.parquet"))), 0
+    number, tokens, pace = len(list(parts.glob("*.parquet"))), 0, Pace()
     for start in range(0, len(left), SEARCHED_TOGETHER):
         some = left[start : start + SEARCHED_TOGETHER]
         rows = list(_searched(some, engine, tokenizer, settings, adapter))
@@ -65,7 +66,7 @@ def search_views(
                 "step": done + made,
                 "total": len(questions),
                 "tokens_per_second": tokens / elapsed,
-                "eta_seconds": elapsed / made * (len(left) - made),
+                "eta_seconds": pace.seconds_left(made, len(left)),
             }
         )
     return _together(parts, len(questions), most)

@@ -17,6 +17,7 @@ from core.errors import UserError
 from core.inference.attempts import Question
 from core.inference.requests import Completion
 from core.inference.settings import InferenceSettings
+from core.machine.pace import Pace
 from core.prompts.templates import PromptSettings, read_answer
 from core.storage.evaluation_files import PREDICTIONS_FILE
 from core.storage.schemas import PREDICTIONS, grid_columns, read_table, write_table
@@ -65,7 +66,7 @@ class PartWriter:
         self.tokens = self.read = 0
         self.to_read = to_read
         self.begin = self.last = time.monotonic()
-        self.first: tuple[float, int] | None = None  # when the first answer came, and what was read by then
+        self.pace = Pace()
         self.number = 1 + max(
             (int(path.stem.removeprefix("part-")) for path in parts.glob("*.parquet")), default=0
         )
@@ -76,7 +77,7 @@ class PartWriter:
         if completion is not None:
             self.read += question.prompt_tokens
             self.tokens += question.prompt_tokens + completion.output_tokens
-            self.first = self.first or (time.monotonic(), self.read)
+            self.pace.begin(self.read)
         if time.monotonic() - self.last >= SECONDS_PER_PART:
             self.flush()
 
@@ -98,16 +99,9 @@ class PartWriter:
                 "tokens_per_second": self.tokens / elapsed,
                 "dropped": self.dropped,
                 "shortened": self.shortened,
-                "eta_seconds": self._seconds_left(),
+                "eta_seconds": self.pace.seconds_left(self.read, self.to_read) if self.read else None,
             }
         )
-
-    def _seconds_left(self) -> float | None:
-        """By the pace since the first answer, for which the engine had to start; None until a second one."""
-        if self.first is None or self.read == self.first[1]:
-            return None
-        since, read_before = self.first
-        return (self.last - since) / (self.read - read_before) * (self.to_read - self.read)
 
 
 def answer_rows(evaluation: Evaluation, answers: Sequence[tuple[Question, Completion | None]]) -> pa.Table:

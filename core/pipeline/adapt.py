@@ -15,6 +15,7 @@ from core.arc.tasks import Task
 from core.errors import Stopped, UserError
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.inference.adapters import write_merged
+from core.machine.pace import Pace
 from core.runs.adapted import BEGUN, RESULT, AdaptedGroup, Course, adapted_groups
 from core.runs.layout import CHECKPOINT, Run
 from core.runs.reporter import Reporter
@@ -44,21 +45,19 @@ def adapt(experiment: LaunchedExperiment, run: Run, report: Reporter) -> None:
     """Train the groups that are missing. Reported are step (tasks adapted), total, group and loss
     while a group goes on, and when it ends loss_before, loss_after, seconds and eta_seconds."""
     total, done = len(experiment.evaluated), 0
-    begin, before = time.monotonic(), None
+    pace = Pace()
     groups = _groups(experiment, run)
     for group in groups:
-        if before is None and not (run.adapt / group.name / RESULT).exists():
-            begin, before = time.monotonic(), done
+        is_new = not (run.adapt / group.name / RESULT).exists()
         place = {"step": done, "total": total, "group": group.name}
         result = _result(experiment, run, group, _Throttled(report, place))
         done += len(group.tasks)
-        made = done - (done if before is None else before)
         report(
             {
                 **place,
                 "step": done,
                 **result.model_dump(include={"loss_before", "loss_after", "seconds"}),
-                "eta_seconds": (time.monotonic() - begin) / made * (total - done) if made else None,
+                "eta_seconds": pace.seconds_left(done, total) if is_new else None,
             }
         )
     results = [read_as(run.adapt / group.name / RESULT, AdaptedGroup) for group in groups]

@@ -20,6 +20,7 @@ from core.experiments.provenance import add_to_record
 from core.inference.predict import Job, answer
 from core.inference.prediction_parts import predictions_path
 from core.inference.requests import Engine
+from core.machine.pace import Pace
 from core.pipeline.adapt import base_of, forget_weights, settings_of, weights_of
 from core.pipeline.shared_engine import evaluation_of
 from core.runs.layout import Run
@@ -139,14 +140,15 @@ class _Together:
     def __init__(self, report: Callable[[dict[str, Any]], None], total: int) -> None:
         self.report, self.total = report, total
         self.steps: dict[Any, int] = {}
+        self.pace = Pace()
 
     def of(self, key: tuple[int, str]) -> Callable[[dict[str, Any]], None]:
         """What one of them reports to."""
 
         def report(record: dict[str, Any]) -> None:
             self.steps[key] = record["step"]
-            self.report(
-                {**record, "step": sum(self.steps.values()), "total": self.total, "eta_seconds": None}
-            )
+            done = sum(self.steps.values())
+            left = self.pace.seconds_left(done, self.total)
+            self.report({**record, "step": done, "total": self.total, "eta_seconds": left})
 
         return report
