@@ -1,8 +1,11 @@
 """Files opened for reading only where they are files: a pipe would let one wait, and a device may never end;
 and the text that they hold."""
 
+import gzip
+import io
 import os
 import stat
+import zlib
 from io import BufferedReader
 from pathlib import Path
 
@@ -37,6 +40,21 @@ def read_plain(path: Path) -> bytes:
         if os.fstat(file.fileno()).st_size > MOST_BYTES:
             raise UserError(f"{path} is larger than {MOST_BYTES // 2**20:,} MB. Restore it or delete it.")
         return file.read()
+
+
+def unfolded(data: bytes, limit: int) -> bytes:
+    """The bytes, unfolded where gzip compressed them. Raises `UserError` where they are broken or more than
+    `limit`."""
+    if data[:2] != b"\x1f\x8b":
+        return data
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            whole = file.read(limit + 1)
+    except (OSError, EOFError, zlib.error) as broken:
+        raise UserError(f"It can't be unfolded ({broken}).") from None
+    if len(whole) > limit:
+        raise UserError(f"It unfolds into more than {limit:,} bytes.")
+    return whole
 
 
 def unreadable_file(path: Path, problem: OSError) -> UserError:

@@ -18,7 +18,7 @@ from core.curation.labels import records_of
 from core.curation.stored import list_sources, load_stored, unknown_task
 from core.errors import UserError
 from core.plain_files import decoded
-from core.storage.files import append_records, read_bytes, read_records, write_text
+from core.storage.files import append_records, read_records, read_unfolded, write_text
 
 VALUES = ("yes", "no", "unsure", "none")
 REVERSIBLE = "reversible"
@@ -287,7 +287,7 @@ class _Finder:
 
 
 def _read(origin: Path, flag: str) -> Iterator[tuple[str, Flag | None]]:
-    text = decoded(read_bytes(origin), str(origin))
+    text = decoded(read_unfolded(origin), str(origin))
     try:
         yield from records_of(text, str(origin), flag)
     except UserError as problem:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from core.errors import UserError
 from core.plain_files import decoded
-from core.storage.files import read_bytes
+from core.storage.files import read_unfolded
 
 MOST_BYTES = 50 * 2**20
 MOST_CELLS = 2_000_000
@@ -35,7 +35,7 @@ def table_lines(file: Path) -> list[list[str]]:
             raise UserError(f"{file} is larger than {MOST_BYTES // 2**20} MB. Import a part of it.")
     except FileNotFoundError:
         raise UserError(f"{file} does not exist. Check the name.") from None
-    data = read_bytes(file)
+    data = read_unfolded(file, MOST_BYTES)
     if data.startswith(_PARQUET):
         return _of_parquet(file, data)
     text = decoded(data, str(file))

@@ -5,8 +5,6 @@ too large, links, hidden, or named to leave the folder are given with the reason
 What `gzip` compressed is unfolded in memory, as far as a member may go.
 """
 
-import gzip
-import io
 import os
 import re
 import stat
@@ -17,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from core.errors import UserError
-from core.plain_files import open_plain, unreadable_file
+from core.plain_files import open_plain, unfolded, unreadable_file
 
 MAX_ARCHIVE_BYTES = 256 * 2**20  # RE-ARC's public archive, the largest known set, has about 40 MB
 MAX_MEMBERS = 20_000
@@ -110,21 +108,6 @@ def _bounded(members: Iterator[Member], origin: Path) -> Iterator[Member]:
                 " Import a smaller part of it."
             )
         yield member
-
-
-def unfolded(data: bytes, limit: int) -> bytes:
-    """The bytes, unfolded where gzip compressed them. Raises `UserError` where they are broken or more than
-    `limit`."""
-    if data[:2] != b"\x1f\x8b":
-        return data
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            whole = file.read(limit + 1)
-    except (OSError, EOFError, zlib.error) as broken:
-        raise UserError(f"It can't be unfolded ({broken}).") from None
-    if len(whole) > limit:
-        raise UserError(f"It unfolds into more than {limit:,} bytes.")
-    return whole
 
 
 def _unfolded(member: Member, limit: int) -> Member:

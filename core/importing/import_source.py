@@ -23,7 +23,6 @@ from core.importing.archives import (
     Member,
     members_of,
     read_bounded,
-    unfolded,
 )
 from core.importing.download import Progress, download, is_url, silent
 from core.importing.kaggle import by_part, kaggle_name, parts_of, solutions_beside
@@ -44,6 +43,7 @@ from core.importing.layouts import (
     with_solutions,
 )
 from core.importing.store_candidates import checked_candidates, store_candidates
+from core.plain_files import unfolded
 from core.storage.files import plain_name, sha256_of
 from core.storage.plain_json import parse_json
 

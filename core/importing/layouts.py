@@ -68,7 +68,7 @@ def candidates_in_file(name: str, data: bytes, where: str, n_train: Mapping[str,
             value = parse_json(line, f"{where}, line {number}", repeated=True)
             if not isinstance(value, Mapping):
                 raise UserError(f"{where}, line {number} is no JSON object. Give one task on each line.")
-            yield _listed(name, number - 1, value)
+            yield from candidates_in(f"{name}.{number - 1}", value)
         except UserError as problem:
             yield Candidate(f"{where}, line {number}", None, problem=str(problem))
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.plain_files import MOST_BYTES, open_plain, read_plain, unreadable_file
+from core.plain_files import MOST_BYTES, open_plain, read_plain, unfolded, unreadable_file
 from core.storage.plain_json import parse_json
 
 log = logging.getLogger(__name__)
@@ -120,6 +120,16 @@ def read_bytes(path: Path) -> bytes:
         raise UserError(f"{path} does not exist. Check the name.") from None
     except OSError as problem:
         raise unreadable_file(path, problem) from None
+
+
+def read_unfolded(path: Path, limit: int = MOST_BYTES) -> bytes:
+    """The bytes of a file, unfolded where gzip compressed them. Raises `UserError` where there is none that
+    can be read, or they are more than `limit`."""
+    data = read_bytes(path)
+    try:
+        return unfolded(data, limit)
+    except UserError as problem:
+        raise UserError(f"{path}: {problem} Save it without compression.") from None
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Flags: the latest judgement wins, nothing is forgotten, and wrong ones are refused whole."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -184,12 +185,12 @@ ONES = {"aa00": "yes", "bb11": "yes"}
         ("", {}),
     ],
 )
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gzip"])
 def test_labels_in_the_forms_that_people_have(
     root: Path, tmp_path: Path, text: str, wanted: dict[str, str], encoding: str
 ) -> None:
     file = tmp_path / "labels"
-    file.write_text(text, encoding=encoding)
+    file.write_bytes(gzip.compress(text.encode("utf-8")) if encoding == "gzip" else text.encode(encoding))
     assert import_flags(root, file, by="me").read == len(wanted)
     assert values(root) == wanted
     assert {mark["by"] for mark in latest_flags(root)} <= {"me"}

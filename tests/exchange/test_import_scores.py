@@ -1,6 +1,7 @@
 """Numbers from elsewhere enter the same tables, and bad files are refused by line and column."""
 
 import csv
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,12 @@ def test_the_tables_that_people_export_are_read(
     found = read_scores(write(tmp_path / "x.csv", text))
     assert found.metrics == [metric]
     assert [one[metric] for one in found.records if one[metric] is not None] == values
+    packed = tmp_path / "x.csv.gz"
+    packed.write_bytes(gzip.compress(text.encode("utf-8")))
+    assert read_scores(packed).records == found.records
+    packed.write_bytes(gzip.compress(text.encode("utf-8"))[:-9])
+    with pytest.raises(UserError, match=r"x.csv.gz: It can't be unfolded"):
+        read_scores(packed)
 
 
 def test_rows_without_seeds_are_trainings_of_their_own(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def lines(*records: Any) -> str:
         ("set.jsonl", lines({"id": "a", **task(1)}, {"task_id": 7, **task(2)}), ["7", "a"]),
         ("set.json", lines({"id": "a", **task(1)}, {"id": "b", **task(2)}), ["a", "b"]),
         ("set.ndjson", lines({"name": "a", **task(1)}), ["a"]),
+        ("set.jsonl", lines({"a": task(1)}, {"b": {"examples": couples(2)}, "c": task(3)}), ["a", "b", "c"]),
         ("set.json", json.dumps([task(1), {"id": "x", **task(2)}]), ["set.0", "x"]),
         ("set.json", json.dumps([{"examples": couples(1)}, {"examples": couples(2)}]), ["set.0", "set.1"]),
         ("set.json", json.dumps({"a": {"examples": couples(1)}, "b": couples(2)}), ["a", "b"]),
