@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from core.commands.printing import HERE, AsJson, Experiment, Root, print_records, say
+from core.commands.printing import HERE, AsJson, Experiment, Root, print_problems, print_records, say
+from core.errors import UserError
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -104,5 +105,11 @@ def list_(root: Root = HERE, as_json: AsJson = False) -> None:
     """List the base models in data/models."""
     from core.storage.models import list_models, model_summary
 
-    records = [model_summary(root / "data" / "models" / name, name) for name in list_models(root)]
+    records, problems = [], []
+    for name in list_models(root):
+        try:
+            records.append(model_summary(root / "data" / "models" / name, name))
+        except UserError as problem:
+            problems.append(str(problem))
+    print_problems(problems)
     print_records(records, as_json=as_json, columns=("name", "architecture", "weights_bytes", "context"))

@@ -135,7 +135,7 @@ def load_partition(root: Path, partition: str) -> Partition:
     """A partition by name. Raises `UserError` where it does not exist or is damaged."""
     path = partition_path(root, partition)
     if not path.is_file():
-        known = sorted(found.stem for found in path.parent.glob("*.json"))
+        known = sorted(found.stem for found in path.parent.glob("*.json") if found.is_file())
         listed = f"Known partitions: {', '.join(known)}." if known else "There is none yet."
         raise UserError(
             f"There is no partition '{partition}'. {listed} Run: python -m core data split --help"

@@ -20,6 +20,7 @@ from core.runs.layout import (
     LAUNCH_LOCK,
     RECORD,
     SPEC,
+    STATE,
     TRASH,
     Run,
     experiment_folder,
@@ -203,11 +204,15 @@ def freed_by(folder: Path) -> int:
 
 def put_aside(root: Path, run: Run) -> None:
     """Move what is left of a run's folder, whose record is gone, to the trash, so that nothing of it is
-    taken for the work of a new run."""
-    if run.folder.exists() and any(run.folder.iterdir()):
+    taken for the work of a new run. A launch that was killed leaves a state alone, which is written anew."""
+    if run.folder.exists() and any(map(_may_be_work, run.folder.iterdir())):
         run.folder.rename(
             _free_name(runs_folder(root) / TRASH, f"{run.experiment}-{run.variant}-{run.train_seed}")
         )
+
+
+def _may_be_work(path: Path) -> bool:
+    return not path.is_file() or (path.name != STATE and not path.name.startswith("."))
 
 
 def _check_rests(root: Path, experiment: str, names: Sequence[str] = ()) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from core.settings import LARGEST_SEED
 from core.storage.evaluation_files import CANDIDATES_FILE, PREDICTIONS_FILE, SCORES_FILE
 
 RUNS = "runs"
@@ -163,7 +164,8 @@ class Run:
 
 def run_folders(experiment: Path) -> list[Path]:
     """The folders of the runs below an experiment's folder, launched or imported, by name."""
-    return sorted(path for path in experiment.glob(f"*/{_TRAIN}*") if run_place(path) is not None)
+    found = experiment.glob(f"*/{_TRAIN}*")
+    return sorted(path for path in found if run_place(path) is not None and path.is_dir())
 
 
 def run_place(run: Path) -> tuple[str, int] | None:
@@ -175,7 +177,7 @@ def run_place(run: Path) -> tuple[str, int] | None:
 
 def eval_folders(run: Path) -> list[tuple[int, Path]]:
     """The evaluations below a run's folder: evaluation seed and folder, in the order of the seeds."""
-    found = [path for path in run.glob(f"{_EVAL}*") if _is_number(path.name, _EVAL)]
+    found = [path for path in run.glob(f"{_EVAL}*") if _is_number(path.name, _EVAL) and path.is_dir()]
     return sorted((int(path.name.removeprefix(_EVAL)), path) for path in found)
 
 
@@ -209,5 +211,7 @@ def evaluation_place(file: Path) -> tuple[str, int, int]:
 
 
 def _is_number(name: str, prefix: str) -> bool:
+    """Whether a name is the prefix and a seed as `Run` writes it: `train-4`, not `train-04`."""
     digits = name.removeprefix(prefix)
-    return name.startswith(prefix) and digits.isascii() and digits.isdecimal()
+    is_whole = name.startswith(prefix) and digits.isascii() and digits.isdecimal()
+    return is_whole and str(int(digits)) == digits and int(digits) <= LARGEST_SEED

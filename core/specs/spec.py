@@ -256,7 +256,7 @@ def specs_folder(root: Path) -> Path:
 
 def list_specs(root: Path) -> list[str]:
     """Names of the specs in data/experiments, in the order of the alphabet."""
-    return sorted(path.stem for path in specs_folder(root).glob("*.yaml"))
+    return sorted(path.stem for path in specs_folder(root).glob("*.yaml") if path.is_file())
 
 
 def find_spec(root: Path, name: str) -> Path:

@@ -15,6 +15,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import takewhile
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_STEM = 40
 """Characters of a file's name in that of its temporary file, so that no name becomes too long by it."""
+SECONDS_UNTIL_ABANDONED = 10.0
 
 
 @contextmanager
@@ -36,13 +38,13 @@ def writing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` (ending in `.tmp`) that takes its place when the block succeeds.
 
     On an error the temporary file or folder is removed, with the empty folders that were made for it, and
-    whatever stood at `path` stays.
+    whatever stood at `path` stays. What a killed process left of an earlier write is removed by the next one.
     """
     if path.name in ("", ".."):  # a folder that has no name of its own
         raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
     made = [*takewhile(lambda folder: not folder.exists(), path.parents)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name[:LONGEST_STEM]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    temporary = _beside(path)
     try:
         yield temporary
         if temporary.is_dir():
@@ -50,14 +52,50 @@ def writing(path: Path) -> Iterator[Path]:
         else:
             _flush(temporary)
             temporary.replace(path)
+        _remove_abandoned(path)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
         with suppress(OSError):  # one holds something
             for folder in made:
                 folder.rmdir()
+
+
+def _beside(path: Path) -> Path:
+    """A new name beside `path`, which says which process works on it."""
+    return path.with_name(f".{path.name[:LONGEST_STEM]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove the temporary files and folders beside `path` whose process is gone. Processes of other machines
+    can't be seen from here: what was touched in the last seconds stays."""
+    pattern = re.compile(re.escape(f".{path.name[:LONGEST_STEM]}.") + r"(\d{1,9})\.[0-9a-f]{8}\.tmp")
+    with suppress(OSError):
+        for other in path.parent.iterdir():
+            matched = pattern.fullmatch(other.name)
+            if matched and not _runs(int(matched[1])) and _is_abandoned(other):
+                _remove(other)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _is_abandoned(path: Path) -> bool:
+    touched = max(one.lstat().st_mtime for one in (path, *path.rglob("*")))
+    return time.time() - touched > SECONDS_UNTIL_ABANDONED
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:
@@ -74,7 +112,7 @@ def _replace_folder(temporary: Path, path: Path) -> None:
         if file.is_file():
             _flush(file)
     if path.exists():
-        aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old.tmp")
+        aside = _beside(path)
         path.rename(aside)
         temporary.rename(path)
         shutil.rmtree(aside, ignore_errors=True)

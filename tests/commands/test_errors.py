@@ -18,6 +18,7 @@ from core.experiments import listing
 from core.experiments.listing import list_runs
 from core.launching.launch import prepare
 from core.runs.state import RunState, write_state
+from core.storage.files import write_text
 from tests.specs.tiny import spec_of
 from tests.training.tiny import tiny_root
 
@@ -196,6 +197,10 @@ def test_runs_are_listed_and_shown(root: Path) -> None:
     assert '"libraries"' in shown.output and '"state": "queued"' in shown.output
     models = invoke(command_line.app, ["model", "list", "--json", "--root", str(root)])
     assert [one["name"] for one in json.loads(models.output)] == ["tiny"]
+    write_text(root / "data" / "models" / "broken" / "config.json", "[]")
+    models = invoke(command_line.app, ["model", "list", "--json", "--root", str(root)])
+    assert [one["name"] for one in json.loads(models.stdout)] == ["tiny"]
+    assert "1 file is left out" in models.stderr and "broken/config.json" in models.stderr
 
 
 def test_why_a_run_failed_stands_below_the_list_in_a_line_of_its_own(

@@ -125,6 +125,8 @@ def test_a_file_that_is_no_spec_is_named(tmp_path: Path, text: str, sentence: st
 def test_a_missing_file_is_named_with_the_known_specs(tmp_path: Path) -> None:
     spec_file(tmp_path)
     assert find_spec(tmp_path, "trial") == find_spec(tmp_path, str(tmp_path / "data/experiments/trial.yaml"))
+    (tmp_path / "data/experiments/folder.yaml").mkdir()
+    (tmp_path / "data/experiments/gone.yaml").symlink_to("nowhere")
     with pytest.raises(UserError, match=r"no spec 'trail'. Give a file, or one of data/experiments: trial\."):
         find_spec(tmp_path, "trail")
     with pytest.raises(UserError, match=r"absent.yaml does not exist. Check the name"):

@@ -5,6 +5,7 @@ import json
 import logging
 import multiprocessing
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from core.errors import UserError
 from core.plain_files import MOST_BYTES, read_text
+from core.storage import files
 from core.storage.files import (
     append_record,
     append_records,
@@ -38,6 +40,35 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
         raise RuntimeError
     assert path.read_text(encoding="utf-8") == "old"
     assert list(path.parent.iterdir()) == [path]
+
+
+def _begin(path: Path) -> None:
+    """Begin to write a file and a folder, and die."""
+    with writing(path / "file.txt") as temporary:
+        temporary.touch()
+        with writing(path / "folder") as folder:
+            (folder / "inner").mkdir(parents=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = multiprocessing.get_context("fork").Process(target=_begin, args=(tmp_path,))
+    killed.start()
+    killed.join()
+    assert len(list(tmp_path.glob(".*.tmp"))) == 2
+    living = tmp_path / f".file.txt.{os.getppid()}.0a1b2c3d.tmp"
+    another = tmp_path / f".file.txt.more.{killed.pid}.0a1b2c3d.tmp"
+    living.touch()
+    another.touch()
+    write_text(tmp_path / "file.txt", "new")
+    assert len(list(tmp_path.glob(".*.tmp"))) == 4, "young: another machine may be at work"
+    monkeypatch.setattr(files, "SECONDS_UNTIL_ABANDONED", -1.0)
+    write_text(tmp_path / "file.txt", "new")
+    with writing(tmp_path / "folder") as temporary:
+        temporary.mkdir()
+    assert {path.name for path in tmp_path.iterdir()} == {living.name, another.name, "file.txt", "folder"}
 
 
 def test_a_folder_that_another_process_removes_meanwhile_is_made_again(
