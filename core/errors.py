@@ -7,6 +7,8 @@ that escapes is a defect of this project.
 
 import errno
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 FULL_MEMORY = "The memory of this machine is full. End other programs, or ask for less, and try again."
 _FULL = "The disk is full. Free some space and give the same command again; nothing is lost."
@@ -55,6 +57,20 @@ class UserError(Exception):
 
 class Stopped(Exception):  # noqa: N818 - no error: what a person wanted
     """A person stopped the work. Whoever can keep what was reached does so and raises it again."""
+
+
+@contextmanager
+def panics_as_errors() -> Iterator[None]:
+    """Raise `RuntimeError` where a library written in Rust panics over what it was given.
+
+    Python does not count its `PanicException` among the exceptions, so that no other handler would see it.
+    """
+    try:
+        yield
+    except BaseException as problem:
+        if type(problem).__name__ != "PanicException":
+            raise
+        raise RuntimeError(str(problem)) from problem
 
 
 def disk_sentence(error: OSError) -> str | None:

@@ -9,6 +9,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from core.errors import panics_as_errors
 from core.modeling.vocabulary_rows import grow_vocabulary
 from core.prompts.vocabulary import load_tokenizer
 from core.storage.files import writing
@@ -89,7 +90,10 @@ def _weight_names(adapter: Path) -> list[str]:
     from safetensors import safe_open
 
     try:
-        with safe_open(adapter / "adapter_model.safetensors", framework="numpy") as file:
+        with (
+            panics_as_errors(),
+            safe_open(adapter / "adapter_model.safetensors", framework="numpy") as file,
+        ):
             return sorted(file.keys())
     except Exception as problem:  # safetensors has an error of its own
         raise unreadable("adapter", str(adapter), problem) from problem
@@ -113,7 +117,8 @@ def load_merged(model: str, adapter: Path | None, **options: Any) -> Any:
     try:
         if has_tokens(adapter):
             grow_vocabulary(loaded, len(load_tokenizer(str(adapter))))
-        adapted = PeftModel.from_pretrained(loaded, adapter)
+        with panics_as_errors():
+            adapted = PeftModel.from_pretrained(loaded, adapter)
         _untie(loaded)
         return adapted.merge_and_unload()
     except Exception as problem:  # each library has errors of its own for a damaged file

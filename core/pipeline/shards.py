@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from core.arc.tasks import Task
-from core.errors import Stopped, UserError
+from core.errors import Stopped, UserError, panics_as_errors
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.experiments.provenance import add_to_record
 from core.inference.predict import Job, answer
@@ -78,7 +78,8 @@ def infer_shard(experiment: LaunchedExperiment, run: Run, shard: Shard) -> bool:
         reporter = _ShardReporter(run, shard, total=_attempts(experiment, shard))
         try:
             experiment.check_data(run, "infer")
-            _answer(experiment, run, shard, reporter)
+            with panics_as_errors():
+                _answer(experiment, run, shard, reporter)
             put_together(experiment, run, shard.of)
             reporter.done()
         except Exception as error:

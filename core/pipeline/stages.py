@@ -7,7 +7,7 @@ the run, freed by the kernel when its holder dies, keeps two processes from work
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from core.errors import UserError
+from core.errors import UserError, panics_as_errors
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.machine.processes import Heartbeat
 from core.pipeline.real_work import REAL_WORK
@@ -71,9 +71,10 @@ def _work_alone(experiment: LaunchedExperiment, run: Run, stage: Stage, work: Wo
         try:
             begin(run, stage)
             if not _is_taken_over(experiment, run, stage):
-                for _, problem in work.stages[stage](experiment, [(run, Reporter(run, stage))]):
-                    if problem is not None:
-                        raise problem
+                with panics_as_errors():
+                    for _, problem in work.stages[stage](experiment, [(run, Reporter(run, stage))]):
+                        if problem is not None:
+                            raise problem
         except Exception as error:
             report_failure(run, stage, error)
             return
@@ -103,12 +104,13 @@ def _work_together(experiment: LaunchedExperiment, runs: Sequence[Run], stage: S
             _report_failure(run, stage, error)
     ended = set()
     try:
-        for run, problem in work.stages[stage](experiment, [(run, Reporter(run, stage)) for run in able]):
-            ended.add(run)
-            if problem is None:
-                mark_next(experiment, run)
-            else:
-                _report_failure(run, stage, problem)
+        with panics_as_errors():
+            for run, problem in work.stages[stage](experiment, [(run, Reporter(run, stage)) for run in able]):
+                ended.add(run)
+                if problem is None:
+                    mark_next(experiment, run)
+                else:
+                    _report_failure(run, stage, problem)
     except Exception as error:
         for run in able:
             if run not in ended:

@@ -9,7 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from core.errors import UserError
+from core.errors import UserError, panics_as_errors
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.parallel.ranks import join_workers, send_record
 from core.pipeline.real_work import train_here
@@ -20,7 +20,8 @@ def main(root: str, experiment: str, variant: str, train_seed: str) -> None:
     """Take part in the training of a run."""
     run = Run(Path(root), experiment, variant, int(train_seed))
     try:
-        train_here(LaunchedExperiment.of(run), run, send_record, join_workers())
+        with panics_as_errors():
+            train_here(LaunchedExperiment.of(run), run, send_record, join_workers())
     except UserError as problem:
         send_record({"error": str(problem)})
         sys.exit(2)

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from core.errors import panics_as_errors
 from core.storage.models import leave_out_unneeded, unreadable
 
 if TYPE_CHECKING:
@@ -51,8 +52,11 @@ def load_tokenizer(location: str) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(location, trust_remote_code=False)
-        tokenizer("0")  # some settings of another type are found when it is used
+        with panics_as_errors():
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+                location, trust_remote_code=False
+            )
+            tokenizer("0")  # some settings of another type are found when it is used
     except Exception as problem:  # a damaged file raises whatever its parser likes: KeyError, Exception, …
         raise unreadable("tokenizer", location, problem) from problem
     return tokenizer

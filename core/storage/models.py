@@ -11,7 +11,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from core.errors import UserError, is_full_disk
+from core.errors import UserError, is_full_disk, panics_as_errors
 from core.plain_files import file_stamp
 from core.storage.files import sha256_of, write_json
 from core.storage.hub import check_hub_model
@@ -166,9 +166,10 @@ def load_model(location: str, **options: Any) -> Any:
     if not reads_generation(location):
         options["generation_config"] = GenerationConfig()
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            location, use_safetensors=True, trust_remote_code=False, output_loading_info=True, **options
-        )
+        with panics_as_errors():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                location, use_safetensors=True, trust_remote_code=False, output_loading_info=True, **options
+            )
     except Exception as problem:  # each library has errors of its own for a damaged file
         if is_out_of_memory(problem):
             raise

@@ -19,7 +19,7 @@ import pytest
 
 from core import __main__ as command_line
 from core.bench.pages import served
-from core.errors import UserError
+from core.errors import UserError, panics_as_errors
 from core.pipeline.shards import Shard, progress_of_shards
 from core.reports.on_finish import project_settings
 from core.runs.layout import Run
@@ -123,7 +123,7 @@ def problem_of(arguments: list[str]) -> str | None:
     sys.argv = ["core", *arguments]
     out, errors = io.StringIO(), io.StringIO()
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+        with panics_as_errors(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
             command_line.main()
     except SystemExit as end:
         said = errors.getvalue().strip()

@@ -120,6 +120,15 @@ def test_a_defect_says_where_its_details_are(run: Run) -> None:
     )
 
 
+def test_a_panic_of_a_library_fails_the_run_and_does_not_end_its_process(run: Run) -> None:
+    panic = type("PanicException", (BaseException,), {})
+
+    def train(*_: Any) -> None:
+        raise panic("no entry found for key")
+
+    assert "no entry found for key" in failed_stage(run, "train", working(train))
+
+
 def test_too_little_room_is_refused_before_anything_is_written(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,9 +104,12 @@ def test_a_damaged_model_is_one_sentence(
 def test_a_damaged_tokenizer_is_one_sentence(model_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "bad"
     shutil.copytree(model_folder, folder)
-    (folder / "tokenizer.json").write_text("{}")
-    with pytest.raises(UserError, match=r"The tokenizer of '.*bad' can't be loaded \(.+\). Check the folder"):
-        load_tokenizer(str(folder))
+    whole = json.loads((folder / "tokenizer.json").read_text())
+    panics = {**whole, "post_processor": {**whole["post_processor"], "special_tokens": {}}}
+    for value in ({}, panics):
+        (folder / "tokenizer.json").write_text(json.dumps(value))
+        with pytest.raises(UserError, match=r"The tokenizer of '.*bad' can't be loaded \(.+\). Check the"):
+            load_tokenizer(str(folder))
 
 
 @pytest.mark.parametrize(
