@@ -53,6 +53,11 @@ class Engine(Protocol):
         """Make an adapter ready. Raises `UserError` where it can't be loaded; the others are served on."""
         ...
 
+    def load(self, model: str) -> bool:
+        """Answer by another model from now on, if it has the shape of this one and no adapter is served; else
+        False, and nothing has changed. Raises `UserError` where its weights can't be read."""
+        ...
+
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """Completions in the order in which they finish; `index` counts requests as they were drawn.
 

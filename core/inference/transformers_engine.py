@@ -39,18 +39,23 @@ class TransformersEngine:
 
         self.version = str(transformers.__version__)
         self.settings = settings
-        self._location = model
         self._compiler: Any = None
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         keep_freed_memory()
-        self._tokenizer = load_tokenizer(model)
-        self._use(None)
+        self.load(model)
         context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
         if context is not None and settings.max_model_len > context:
             raise UserError(
                 f"The context of '{model}' is {context} tokens, and inference.max_model_len is"
                 f" {settings.max_model_len}. Lower it."
             )
+
+    def load(self, model: str) -> bool:
+        """Answer by another model from now on; any can be loaded."""
+        self._location = model
+        self._tokenizer = load_tokenizer(model)
+        self._use(None)
+        return True
 
     def _use(self, adapter: Path | None) -> None:
         """Answer with this adapter from now on. The base is loaded anew, because subtracting what was

@@ -17,7 +17,8 @@ from core.inference.requests import Completion, Request
 from core.inference.search import alternatives_of
 from core.inference.settings import InferenceSettings
 from core.machine.allocator import keep_freed_memory, release_memory
-from core.storage.models import leave_out_unneeded, reads_generation, unreadable
+from core.prompts.vocabulary import load_tokenizer
+from core.storage.models import are_alike, leave_out_unneeded, reads_generation, unreadable
 
 ADAPTERS_PER_BATCH = 2
 """Requests come adapter by adapter, so a batch rarely holds more, and each place costs memory."""
@@ -38,6 +39,7 @@ class VllmEngine:
         options = _options(settings, on_gpu=on_gpu) | _lora_options(adapters)
         if not reads_generation(model):
             options["generation_config"] = "vllm"  # its own defaults
+        self._model = model
         self._numbers = {adapter: number for number, adapter in enumerate(adapters, 1)}
         try:
             self.library: Any = vllm.LLM(model=model, **options)
@@ -59,6 +61,20 @@ class VllmEngine:
             self.library.llm_engine.engine_core.shutdown()
             self.library = None
             release_memory()
+
+    def load(self, model: str) -> bool:
+        """Answer by another model from now on, if it differs from this one in its weights and in the names of
+        its tokens alone: its weights take the place of these. Where adapters are served, none is loaded."""
+        if self._numbers or not are_alike(self._model, model):
+            return False
+        try:
+            self.library.collective_rpc("reload_weights", kwargs={"weights_path": model})
+            self.library.apply_model(_pack_head)
+        except Exception as problem:  # vLLM, torch and safetensors have errors of their own
+            raise unreadable("model", model, problem) from problem
+        self.library.reset_prefix_cache()
+        self._model, self._tokenizer = model, load_tokenizer(model)
+        return True
 
     def prepare(self, adapter: Path) -> None:
         """Load an adapter. Raises `UserError` where vLLM refuses it."""
@@ -151,6 +167,15 @@ class VllmEngine:
         from vllm.lora.request import LoRARequest
 
         return LoRARequest(f"adapter-{self._numbers[adapter]}", self._numbers[adapter], str(adapter))
+
+
+def _pack_head(model: Any) -> None:
+    """Pack the weights of the head anew. vLLM packs them for a CPU when it begins, but not when weights are
+    loaded again and the head shares those of the embedding."""
+    head = getattr(model, "lm_head", None)
+    method = getattr(head, "quant_method", None)
+    if method is not None:
+        method.process_weights_after_loading(head)
 
 
 def _made_ready(settings: InferenceSettings) -> bool:

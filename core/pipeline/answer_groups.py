@@ -1,12 +1,13 @@
 """Inference after test-time training: every task is answered by what its group was trained to.
 
-Adapters of one run are served by one engine, models by one engine each, one after another; a group that had
-nothing to learn from is answered by the run's model. What groups answered lies apart until all have.
+Adapters of one run are served by one engine; so are models of one shape, whose weights it loads in turn. A
+group that had nothing to learn from is answered by the run's model. What groups answered lies apart until all
+have.
 """
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -54,15 +55,19 @@ def answerers(experiment: LaunchedExperiment, run: Run, tasks: Sequence[Task]) -
 def engines_of(
     experiment: LaunchedExperiment, answering: Sequence[Answerer]
 ) -> Iterator[tuple[Engine, str, list[Answerer]]]:
-    """An engine for each model in turn, the model, and those that it answers for. Each is closed before the
-    next one is opened."""
+    """Each model in turn, an engine that answers by it, and those that it answers for. One engine loads model
+    after model while their shapes are equal; it is closed before another is opened."""
     from core.inference.engines import open_engine
 
     settings = experiment.spec.evaluation.inference
-    for model, group in groupby(answering, key=lambda one: one.model):
-        members = list(group)
-        adapters = [one.adapter for one in members if one.adapter is not None]
-        with closing(open_engine(settings, model, adapters)) as engine:
+    with ExitStack() as opened:
+        engine: Engine | None = None
+        for model, group in groupby(answering, key=lambda one: one.model):
+            members = list(group)
+            adapters = [one.adapter for one in members if one.adapter is not None]
+            if engine is None or adapters or not engine.load(model):
+                opened.close()
+                engine = opened.enter_context(closing(open_engine(settings, model, adapters)))
             yield engine, model, members
 
 

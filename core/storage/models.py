@@ -13,13 +13,14 @@ from typing import Any
 
 from core.errors import UserError, is_full_disk, panics_as_errors
 from core.plain_files import file_stamp
-from core.storage.files import sha256_of, write_json
+from core.storage.files import read_bytes, sha256_of, write_json
 from core.storage.hub import check_hub_model
 from core.storage.model_files import SUMS
 from core.storage.records import Count, Record, Text, read_as
 
 CONFIG = "config.json"
 GENERATION = "generation_config.json"
+TOKENIZER = "tokenizer_config.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 log = logging.getLogger(__name__)
@@ -180,6 +181,15 @@ def load_model(location: str, **options: Any) -> Any:
         raise unreadable("model", location, ValueError(f"weights are missing: {names}"))
     _forget_generation(model, location)
     return model
+
+
+def are_alike(one: str, other: str) -> bool:
+    """Whether two model folders differ in weights and in what their tokens are called alone."""
+    folders = Path(one), Path(other)
+    return all(folder.is_dir() for folder in folders) and all(
+        len({read_bytes(path) if (path := folder / name).exists() else None for folder in folders}) == 1
+        for name in (CONFIG, GENERATION, TOKENIZER)
+    )
 
 
 def reads_generation(location: str) -> bool:

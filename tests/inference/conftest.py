@@ -44,6 +44,9 @@ class CopyingEngine:
         if not adapter.exists():
             raise UserError(f"The adapter of '{adapter}' can't be loaded.")
 
+    def load(self, model: str) -> bool:
+        return False
+
     def close(self) -> None:
         pass
 

@@ -1,11 +1,14 @@
 """A model with positions on the grid gives the same answers in vLLM and in transformers."""
 
+import itertools
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from safetensors.torch import load_file, save_file
 
 from core.mixing.mixtures import Augmentation, Mixture, MixtureSettings, SourceShare
 from core.training.models import ModelShape, init_model
@@ -45,19 +48,25 @@ def rows_in(folder: Path) -> list[Row]:
 
 
 def test_both_engines_write_the_same_answers(model: Path, tmp_path: Path) -> None:
+    """One engine of vLLM loads one model after the other, and the first once more."""
     pytest.importorskip("vllm")
+    other = shutil.copytree(model, tmp_path / "other")
+    weights = load_file(other / "model.safetensors")
+    save_file({name: 1.25 * one for name, one in weights.items()}, other / "model.safetensors")
     child = subprocess.run(
-        [sys.executable, "-m", "tests.inference.pair_child", str(model), str(tmp_path)],
+        [sys.executable, "-m", "tests.inference.pair_child", str(tmp_path), str(model), str(other)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=900,
     )
     assert child.returncode == 0, child.stderr[-2000:]
-    pairs_by("transformers", str(model), tmp_path / "ours")
-    for name in ("plain", "grids"):
-        theirs, ours = rows_in(tmp_path / name), rows_in(tmp_path / "ours" / name)
+    pairs_by("transformers", [str(model), str(other)], tmp_path / "ours")
+    for number, name in itertools.product(("0", "1"), ("plain", "grids")):
+        theirs, ours = rows_in(tmp_path / number / name), rows_in(tmp_path / "ours" / number / name)
         assert [row["text"] for row in theirs] == [row["text"] for row in ours]
         assert len({row["text"] for row in ours}) > 6, "the model tells pairs and views apart"
         assert [row["logprob"] for row in theirs] == pytest.approx([row["logprob"] for row in ours], abs=2e-4)
-    assert all(row["output_cells"] is not None for row in rows_in(tmp_path / "grids"))
+    first, second, again = (rows_in(tmp_path / number / "plain") for number in ("0", "1", "2"))
+    assert again == first != second
+    assert all(row["output_cells"] is not None for row in rows_in(tmp_path / "0" / "grids"))

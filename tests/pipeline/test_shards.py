@@ -54,6 +54,9 @@ class Parrot:
     def prepare(self, adapter: Path) -> None:
         assert adapter.exists()
 
+    def load(self, model: str) -> bool:
+        return False
+
     def close(self) -> None:
         pass
 
