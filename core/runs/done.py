@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.errors import UserError
-from core.runs.layout import Run, eval_folders
+from core.runs.layout import Run, eval_places
 from core.specs.spec import ExperimentSpec
 from core.storage.evaluation_files import PREDICTIONS_FILE, SCORES_FILE
 
@@ -51,7 +51,7 @@ def results_of(run: Run, spec: ExperimentSpec, stage: Stage) -> list[Path]:
 def check_places(run: Run) -> None:
     """Raise `UserError` where a file stands in the place of a folder of the run, or a folder in a file's: it
     would be taken for finished work, or stop the work when it is to be kept."""
-    evaluations = [folder for _, folder in eval_folders(run.folder)]
+    evaluations = eval_places(run.folder)
     folders = [run.checkpoint, run.adapter, run.model, run.merged, run.adapt, *evaluations]
     files = [run.progress_file, run.adapted_file]
     files += [folder / name for folder in evaluations for name in (PREDICTIONS_FILE, SCORES_FILE)]

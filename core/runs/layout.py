@@ -177,8 +177,13 @@ def run_place(run: Path) -> tuple[str, int] | None:
 
 def eval_folders(run: Path) -> list[tuple[int, Path]]:
     """The evaluations below a run's folder: evaluation seed and folder, in the order of the seeds."""
-    found = [path for path in run.glob(f"{_EVAL}*") if _is_number(path.name, _EVAL) and path.is_dir()]
+    found = [path for path in eval_places(run) if path.is_dir()]
     return sorted((int(path.name.removeprefix(_EVAL)), path) for path in found)
+
+
+def eval_places(run: Path) -> list[Path]:
+    """What is named as an evaluation below a run's folder, whatever stands there."""
+    return [path for path in run.glob(f"{_EVAL}*") if _is_number(path.name, _EVAL)]
 
 
 def record_files(experiment: Path) -> list[Path]:
