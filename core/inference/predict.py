@@ -17,6 +17,7 @@ from core.errors import UserError
 from core.inference.attempts import Question, plan_attempts
 from core.inference.predict_by_search import forget_parts, search_views
 from core.inference.prediction_parts import (
+    PARTS,
     Evaluation,
     PartWriter,
     Report,
@@ -139,7 +140,7 @@ def _search(job: Job, engine: Engine, tokenizer: "PreTrainedTokenizerBase") -> U
             engine.prepare(job.adapter)
         table = search_views(
             questions_of(evaluation, tokenizer),
-            finished_attempts(job.folder / "parts"),
+            finished_attempts(job.folder / PARTS),
             job.folder,
             engine,
             tokenizer,
@@ -159,7 +160,7 @@ class _Work:
     """What is left of a job, and its writer."""
 
     def __init__(self, job: Job, questions: Sequence[Question], finished: set[tuple[str, str, int, int]]):
-        self.job, self.parts, self.total = job, job.folder / "parts", len(questions)
+        self.job, self.parts, self.total = job, job.folder / PARTS, len(questions)
         missing = [question for question in questions if question.attempt.key not in finished]
         requests = [
             (question, replace(question.request, adapter=job.adapter))
@@ -186,7 +187,7 @@ class _Work:
         check_prompts(tokenizer, job.evaluation.prompt)
         if job.adapter is not None:
             engine.prepare(job.adapter)
-        return cls(job, questions_of(job.evaluation, tokenizer), finished_attempts(job.folder / "parts"))
+        return cls(job, questions_of(job.evaluation, tokenizer), finished_attempts(job.folder / PARTS))
 
     def add(self, question: Question, completion: Completion) -> bool:
         """Take an answer; whether it was the last one."""

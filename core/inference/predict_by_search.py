@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from core.errors import UserError
 from core.inference.attempts import Question
+from core.inference.prediction_parts import PARTS
 from core.inference.requests import Completion, Engine, Request
 from core.inference.search import Found, alternatives_of, end_tokens, search
 from core.inference.settings import SearchSettings
@@ -52,7 +53,7 @@ def search_views(
     most = alternatives_of(settings)
     known = {(*key[:3], key[3] // most) for key in finished}
     left = [question for question in questions if question.attempt.key not in known]
-    parts, done, begin = folder / "parts", len(questions) - len(left), time.monotonic()
+    parts, done, begin = folder / PARTS, len(questions) - len(left), time.monotonic()
     number, tokens, pace = len(list(parts.glob("*.parquet"))), 0, Pace()
     for start in range(0, len(left), SEARCHED_TOGETHER):
         some = left[start : start + SEARCHED_TOGETHER]
@@ -120,4 +121,4 @@ def _together(parts: Path, views: int, most: int) -> pa.Table:
 
 def forget_parts(folder: Path) -> None:
     """Remove the parts once their rows are together."""
-    shutil.rmtree(folder / "parts", ignore_errors=True)
+    shutil.rmtree(folder / PARTS, ignore_errors=True)

@@ -23,6 +23,8 @@ from core.storage.evaluation_files import PREDICTIONS_FILE
 from core.storage.schemas import PREDICTIONS, grid_columns, read_table, write_table
 
 Report = Callable[[dict[str, Any]], None]
+PARTS = "parts"
+"""The folder of part files in that of an evaluation."""
 SECONDS_PER_PART = 3.0
 TOO_LONG = "prompt_too_long"
 

@@ -4,12 +4,17 @@ A stage is done when its files exist, so a stage that is started again does only
 the run, freed by the kernel when its holder dies, keeps two processes from working on one run.
 """
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import product
 
 from core.errors import UserError, panics_as_errors
 from core.experiments.launched_experiment import LaunchedExperiment
+from core.inference.prediction_parts import PARTS
 from core.machine.processes import Heartbeat
+from core.pipeline.adapt import forget_weights
+from core.pipeline.answer_groups import GROUPS
 from core.pipeline.real_work import REAL_WORK
 from core.pipeline.reuse import take_over
 from core.pipeline.work import Work
@@ -139,8 +144,21 @@ def reasons_not_done(runs: Sequence[Run], stage: Stage) -> list[str]:
 
 def mark_next(experiment: LaunchedExperiment, run: Run) -> None:
     """Mark a run as waiting for its next stage, or as done."""
+    _tidy(experiment, run)
     left = experiment.stages_left(run)
     if left:
         queue_for(run, left[0])
     else:
         finish(run)
+
+
+def _tidy(experiment: LaunchedExperiment, run: Run) -> None:
+    """Remove what finished stages needed on their way: one that was killed at its end, or whose work was
+    taken over, has left it."""
+    if experiment.is_done(run, "train"):
+        shutil.rmtree(run.checkpoint, ignore_errors=True)
+    if experiment.is_done(run, "infer"):
+        for seed, name in product(experiment.spec.eval_seeds, (PARTS, GROUPS)):
+            shutil.rmtree(run.eval_folder(seed) / name, ignore_errors=True)
+        if experiment.recipe_of(run).test_time is not None:
+            forget_weights(experiment, run)

@@ -12,14 +12,17 @@ from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.experiments.listing import run_records
+from core.inference.prediction_parts import PARTS
 from core.launching import worker
 from core.launching.launch import launch, prepare
+from core.pipeline.answer_groups import GROUPS
 from core.pipeline.real_work import REAL_WORK
-from core.pipeline.stages import run_stage
+from core.pipeline.stages import mark_next, run_stage
 from core.pipeline.work import Work, one_by_one
 from core.runs.done import Stage
 from core.runs.layout import Run
 from core.runs.state import state_of
+from core.storage.files import write_text
 from tests.specs.tiny import spec_of
 from tests.training.tiny import copy_task
 
@@ -49,6 +52,18 @@ def test_a_run_whose_files_are_there_is_done_whatever_its_state_says(
     (run.folder / "state.json").write_text(state)
     launch(run.root, LaunchedExperiment.of(run).spec, ["launch"])
     assert state_of(run).state == "done"
+
+
+def test_what_a_killed_stage_left_is_removed_once_it_is_done(run: Run) -> None:
+    experiment = LaunchedExperiment.of(run)
+    left = [run.checkpoint, run.eval_folder(0) / GROUPS / "0001", run.eval_folder(1) / PARTS]
+    for folder in left:
+        write_text(folder / "x", "")
+    mark_next(experiment, run)
+    assert all(folder.exists() for folder in left), "their stages are not done"
+    pretend_done(run)
+    mark_next(experiment, run)
+    assert not any(folder.exists() for folder in left) and state_of(run).state == "done"
 
 
 def working(train: Any) -> Work:
