@@ -17,6 +17,7 @@ from core.machine.processes import Heartbeat, Identity, Notify
 from core.pipeline.conductor import Conductor
 from core.pipeline.executor import Job
 from core.pipeline.order import wants_work
+from core.pipeline.shards import STAGES_IN_PARTS
 from core.reports.on_finish import tell_of_end
 from core.runs.layout import (
     DRIVER,
@@ -118,8 +119,8 @@ def _may_leave(conductor: Conductor, root: Path, experiment: str) -> bool:
 
 
 def planned_jobs(root: Path, experiment: str, parts: int, taken: Callable[[Run], bool]) -> list[Job]:
-    """A job for each run that wants to go on: all that is left of it or, where evaluations are answered in
-    parts, its next stage. Seed by seed, as the cluster takes them in this order."""
+    """A job for each run that wants to go on: all that is left of it or, where stages are done in parts, its
+    next stage. Seed by seed, as the cluster takes them in this order."""
     runs = [run for run in list_runs(root, experiment) if not taken(run) and wants_work(run, read_state(run))]
     if not runs:
         return []
@@ -132,5 +133,5 @@ def planned_jobs(root: Path, experiment: str, parts: int, taken: Callable[[Run],
         elif parts == 1 or left[0] == "score":
             jobs.append(Job(left, (run,)))
         else:
-            jobs.append(Job(left[:1], (run,), parts if left[0] == "infer" else 1))
+            jobs.append(Job(left[:1], (run,), parts if left[0] in STAGES_IN_PARTS else 1))
     return jobs

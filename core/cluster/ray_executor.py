@@ -1,7 +1,7 @@
 """Jobs as tasks of a Ray cluster.
 
 One task per run: it works through the run's stages, each a process of its own on the task's node, with what
-the task was given of GPUs, cores and memory. An inference in parts is a task per part. A task that lost its
+the task was given of GPUs, cores and memory. A stage in parts is a task per part. A task that lost its
 node begins anew on another one, where the run goes on from its checkpoint.
 """
 
@@ -84,8 +84,8 @@ class RayExecutor:
             return
         parts: list[Shard | None] = [None]
         if job.parts > 1:
-            experiment = LaunchedExperiment.of(run)
-            parts = [one for one in shards(job.parts) if not shard_is_done(experiment, run, one)]
+            experiment, stage = LaunchedExperiment.of(run), job.stages[0]
+            parts = [one for one in shards(job.parts) if not shard_is_done(experiment, run, stage, one)]
             begin(run, job.stages[0])
             tasks.held.enter_context(Heartbeat(run.heartbeat))
         else:
@@ -160,9 +160,11 @@ class RayExecutor:
             mark_next(experiment, run)
             return None
         if job.parts > 1 and not tasks.ends and not tasks.stopped:
-            put_together(experiment, run, job.parts)
+            put_together(experiment, run, job.stages[0], job.parts)
             mark_next(experiment, run)
-        problem = progress_of_shards(run, job.parts)["error"] if job.parts > 1 and tasks.ends else None
+        problem = None
+        if job.parts > 1 and tasks.ends:
+            problem = progress_of_shards(run, job.stages[0], job.parts)["error"]
         if problem is not None:
             fail(run, problem)
             return None
@@ -172,7 +174,7 @@ class RayExecutor:
 def _report_parts(job: Job) -> None:
     """The progress of all parts as one record, and as the run's state."""
     (run,) = job.runs
-    record, state = progress_of_shards(run, job.parts), read_state(run)
+    record, state = progress_of_shards(run, job.stages[0], job.parts), read_state(run)
     if record["step"] is None or (state is not None and state.step == record["step"]):
         return
     values = {name: record[name] for name in ("step", "total", "tokens_per_second")}

@@ -146,7 +146,7 @@ def run(
     ] = None,
     stage: Annotated[str | None, typer.Option(help="… and this stage: train, adapt, infer or score.")] = None,
     shard: Annotated[
-        str | None, typer.Option(help="With --stage infer of one run: only this part, such as 2/4.")
+        str | None, typer.Option(help="With --stage adapt or infer of one run: only this part, such as 2/4.")
     ] = None,
     with_parent: Annotated[
         bool, typer.Option("--with-parent", help="End when the process that started this one ends.")
@@ -171,7 +171,7 @@ def run(
     from core.launching.worker import ensure_worker
     from core.machine.processes import end_with_parent
     from core.pipeline.kinds_of_work import work_of
-    from core.pipeline.shards import Shard, infer_shard
+    from core.pipeline.shards import Shard, run_shard
     from core.pipeline.stages import reasons_not_done, run_stage_of
     from core.runs.done import EVERY_STAGE
 
@@ -191,7 +191,7 @@ def run(
     with nullcontext() if free else slots_held(chosen, say, all_gpus=not one_gpu):
         if shard is not None:
             launched = LaunchedExperiment.open(root, experiment)
-            done = infer_shard(launched, chosen[0], Shard.parse(shard))
+            done = run_shard(launched, chosen[0], stage, Shard.parse(shard))
         else:
             done = run_stage_of(chosen, stage, work_of(chosen[0]))
     for sentence in [] if done else reasons_not_done(chosen, stage):

@@ -42,13 +42,19 @@ Report = Callable[[dict[str, Any]], None]
 
 
 def adapt(experiment: LaunchedExperiment, run: Run, report: Reporter) -> None:
-    """Train the groups that are missing. Reported are step (tasks adapted), total, group and loss
+    """Train the groups that are missing, and say how each went. Reported is what `adapt_groups` reports."""
+    groups = groups_of_run(experiment, run)
+    adapt_groups(experiment, run, groups, report)
+    gather(experiment, run, groups)
+
+
+def adapt_groups(experiment: LaunchedExperiment, run: Run, groups: Sequence[Group], report: Report) -> None:
+    """Train those of these groups that are missing. Reported are step (tasks adapted), total, group and loss
     while a group goes on, and when it ends loss_before, loss_after, seconds and eta_seconds."""
-    total, done = len(experiment.evaluated), 0
+    total, done = sum(len(group.tasks) for group in groups), 0
     pace = Pace()
-    groups = _groups(experiment, run)
     for group in groups:
-        is_new = not (run.adapt / group.name / RESULT).exists()
+        is_new = not is_adapted(run, group)
         place = {"step": done, "total": total, "group": group.name}
         result = _result(experiment, run, group, _Throttled(report, place))
         done += len(group.tasks)
@@ -60,6 +66,15 @@ def adapt(experiment: LaunchedExperiment, run: Run, report: Reporter) -> None:
                 "eta_seconds": pace.seconds_left(done, total) if is_new else None,
             }
         )
+
+
+def is_adapted(run: Run, group: Group) -> bool:
+    """Whether a group has been trained."""
+    return (run.adapt / group.name / RESULT).exists()
+
+
+def gather(experiment: LaunchedExperiment, run: Run, groups: Sequence[Group]) -> None:
+    """Write how each of all groups went, which ends the stage. Raises `UserError` where none learned."""
     results = [read_as(run.adapt / group.name / RESULT, AdaptedGroup) for group in groups]
     if any(one.too_long for one in results) and not any(one.weights for one in results):
         longest = experiment.recipe_of(run).training.max_seq_len
@@ -74,7 +89,8 @@ def settings_of(experiment: LaunchedExperiment, run: Run) -> AdaptationSettings:
     return settings
 
 
-def _groups(experiment: LaunchedExperiment, run: Run) -> list[Group]:
+def groups_of_run(experiment: LaunchedExperiment, run: Run) -> list[Group]:
+    """The groups that a run's tasks are adapted in, all of them."""
     return groups_of(experiment.evaluated, settings_of(experiment, run))
 
 
@@ -89,7 +105,7 @@ def weights_of(
     wanted = {(task.source, task.task_id) for task in tasks}
     known = {group.group: group for group in adapted_groups(run.folder)}
     found = []
-    for group in _groups(experiment, run):
+    for group in groups_of_run(experiment, run):
         own = tuple(task for task in group.tasks if (task.source, task.task_id) in wanted)
         if own:
             weights = _weights(experiment, run, group, known.get(group.name))
@@ -285,7 +301,7 @@ class _Follower:
 class _Throttled:
     """Passes a group's steps on as the run's progress, not more often than somebody looks."""
 
-    def __init__(self, report: Reporter, place: dict[str, Any]) -> None:
+    def __init__(self, report: Report, place: dict[str, Any]) -> None:
         self._report, self._place = report, place
         self._next = time.monotonic() + SECONDS_BETWEEN_REPORTS
 

@@ -22,7 +22,7 @@ from core.runs.state import is_alive, read_state
 
 @dataclass(frozen=True)
 class Job:
-    """Stages of runs of one experiment; the inference of a single run may be answered in `parts`."""
+    """Stages of runs of one experiment; a stage of a single run may be done in `parts`."""
 
     stages: tuple[Stage, ...]
     runs: tuple[Run, ...]

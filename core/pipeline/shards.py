@@ -1,9 +1,10 @@
-"""A large evaluation in parts: each part answers some of the tasks, wherever it runs, and the last one to
-end puts them together.
+"""A stage in parts, wherever each runs: a part adapts some of the groups, or answers some of the tasks, and
+the last one to end puts them together.
 
-A view depends on the evaluation's seed, task, test and attempt alone, so the parts together are what one
-process would have answered. They are dealt out by tasks, whose attempts stay together. A part is done when
-its `predictions.parquet` exists, so a part that is started again does only what is missing.
+A group's training depends on its tasks and the run's seed alone, and a view on the evaluation's seed, task,
+test and attempt, so the parts together are what one process would have made. They are dealt out by groups,
+and by tasks, whose attempts stay together. A group is done when its result exists, a part of an evaluation
+when its `predictions.parquet` does, so a part that is started again does only what is missing.
 """
 
 import logging
@@ -19,7 +20,7 @@ from core.errors import Stopped, UserError, panics_as_errors
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.experiments.provenance import add_to_record
 from core.inference.predict import Job, answer
-from core.pipeline.adapt import forget_weights
+from core.pipeline.adapt import adapt_groups, forget_weights, gather, groups_of_run, is_adapted
 from core.pipeline.answer_groups import answer_tasks
 from core.pipeline.shared_engine import (
     check_trained_prompts,
@@ -27,12 +28,16 @@ from core.pipeline.shared_engine import (
     evaluation_of,
     what_answers,
 )
+from core.runs.done import Stage
 from core.runs.layout import SHARDS, Run
 from core.runs.reporter import failure_message
 from core.storage.evaluation_files import PREDICTIONS_FILE
 from core.storage.files import locked, write_json
 from core.storage.records import Amount, Count, Record, Text, read_as
 from core.storage.schemas import PREDICTIONS, read_table, write_table
+from core.training.adaptation import Group
+
+STAGES_IN_PARTS: tuple[Stage, ...] = ("adapt", "infer")
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +64,9 @@ class Shard:
         """Where its predictions lie below the folder of an evaluation."""
         return evaluation / SHARDS / f"{self.number}-of-{self.of}"
 
-    def report_file(self, run: Run) -> Path:
+    def report_file(self, run: Run, stage: Stage) -> Path:
         """Where it reports how far it is."""
-        return run.folder / SHARDS / f"{self.number}-of-{self.of}.json"
+        return run.folder / SHARDS / f"{stage}-{self.number}-of-{self.of}.json"
 
 
 def shards(of: int) -> list[Shard]:
@@ -69,18 +74,27 @@ def shards(of: int) -> list[Shard]:
     return [Shard(number, of) for number in range(1, of + 1)]
 
 
-def infer_shard(experiment: LaunchedExperiment, run: Run, shard: Shard) -> bool:
-    """Answer one part of all evaluations of a trained run; whether it is done now.
+def run_shard(experiment: LaunchedExperiment, run: Run, stage: Stage, shard: Shard) -> bool:
+    """Do one part of a stage of `STAGES_IN_PARTS`; whether it is done now.
 
     How far it is, and why it failed, is written into a file of its own: the run's state is its driver's.
+    Raises `UserError` for another stage.
     """
+    if stage not in STAGES_IN_PARTS:
+        raise UserError(f"The stage {stage} has no parts. Those that have: {' and '.join(STAGES_IN_PARTS)}.")
     with locked(run.folder / SHARDS / f".{shard.number}-of-{shard.of}.lock"):
-        reporter = _ShardReporter(run, shard, total=_attempts(experiment, shard))
+        adapts = stage == "adapt"
+        groups = _groups(experiment, run, shard) if adapts else []
+        total = sum(len(group.tasks) for group in groups) if adapts else _attempts(experiment, shard)
+        reporter = _ShardReporter(run, shard.report_file(run, stage), total)
         try:
-            experiment.check_data(run, "infer")
+            experiment.check_data(run, stage)
             with panics_as_errors():
-                _answer(experiment, run, shard, reporter)
-            put_together(experiment, run, shard.of)
+                if adapts:
+                    adapt_groups(experiment, run, groups, reporter)
+                else:
+                    _answer(experiment, run, shard, reporter)
+            put_together(experiment, run, stage, shard.of)
             reporter.done()
         except Exception as error:
             message = failure_message(run, error)
@@ -127,6 +141,11 @@ def _answer(experiment: LaunchedExperiment, run: Run, shard: Shard, reporter: "_
     shutil.rmtree(merged, ignore_errors=True)
 
 
+def _groups(experiment: LaunchedExperiment, run: Run, shard: Shard) -> list[Group]:
+    """The groups that a part adapts: every so many-th one."""
+    return groups_of_run(experiment, run)[shard.number - 1 :: shard.of]
+
+
 def _folder(run: Run, shard: Shard, eval_seed: int) -> Path:
     return shard.folder(run.eval_folder(eval_seed))
 
@@ -154,8 +173,8 @@ class _Report(Record):
 class _ShardReporter:
     """Keeps the file fresh in which a part says how far it is."""
 
-    def __init__(self, run: Run, shard: Shard, total: int) -> None:
-        self.run, self.path, self.total = run, shard.report_file(run), total
+    def __init__(self, run: Run, path: Path, total: int) -> None:
+        self.run, self.path, self.total = run, path, total
         self.steps: dict[Any, int] = {}
         self.speed: float | None = None
         self.write()
@@ -184,8 +203,11 @@ class _ShardReporter:
         )
 
 
-def shard_is_done(experiment: LaunchedExperiment, run: Run, shard: Shard) -> bool:
-    """Whether a part's predictions are there, alone or put together with the others."""
+def shard_is_done(experiment: LaunchedExperiment, run: Run, stage: Stage, shard: Shard) -> bool:
+    """Whether a part's groups are adapted, or its predictions are there, alone or put together with the
+    others."""
+    if stage == "adapt":
+        return all(is_adapted(run, group) for group in _groups(experiment, run, shard))
     folders = [run.eval_folder(seed) for seed in experiment.spec.eval_seeds]
     return all(
         (folder / PREDICTIONS_FILE).exists() or (shard.folder(folder) / PREDICTIONS_FILE).exists()
@@ -193,8 +215,14 @@ def shard_is_done(experiment: LaunchedExperiment, run: Run, shard: Shard) -> boo
     )
 
 
-def put_together(experiment: LaunchedExperiment, run: Run, of: int) -> None:
-    """Make `predictions.parquet` of each evaluation whose parts are all there; the parts go."""
+def put_together(experiment: LaunchedExperiment, run: Run, stage: Stage, of: int) -> None:
+    """Make `adapted.json` where all groups are adapted, or `predictions.parquet` of each evaluation whose
+    parts are all there; these parts go."""
+    if stage == "adapt":
+        groups = groups_of_run(experiment, run)
+        if all(is_adapted(run, group) for group in groups):
+            gather(experiment, run, groups)
+        return
     import pyarrow as pa
 
     for seed in experiment.spec.eval_seeds:
@@ -212,11 +240,11 @@ def put_together(experiment: LaunchedExperiment, run: Run, of: int) -> None:
         forget_weights(experiment, run)
 
 
-def progress_of_shards(run: Run, of: int) -> dict[str, Any]:
-    """The parts' progress as one record: step, total and tokens_per_second summed over them, and the first
-    error, if any; nothing but None where no part has begun. A part whose report is damaged counts as one that
-    has not: it writes another."""
-    reports = [one for shard in shards(of) if (one := _report_of(run, shard)) is not None]
+def progress_of_shards(run: Run, stage: Stage, of: int) -> dict[str, Any]:
+    """The progress of a stage's parts as one record: step, total and tokens_per_second summed over them, and
+    the first error, if any; nothing but None where no part has begun. A part whose report is damaged counts
+    as one that has not: it writes another."""
+    reports = [one for shard in shards(of) if (one := _report_of(shard.report_file(run, stage))) is not None]
     speeds = [one.tokens_per_second for one in reports if one.tokens_per_second is not None]
     return {
         "step": sum(one.step for one in reports) if reports else None,
@@ -226,9 +254,9 @@ def progress_of_shards(run: Run, of: int) -> dict[str, Any]:
     }
 
 
-def _report_of(run: Run, shard: Shard) -> _Report | None:
+def _report_of(path: Path) -> _Report | None:
     """What a part last wrote; None where it has not begun, or that can't be read."""
     try:
-        return read_as(shard.report_file(run), _Report)
+        return read_as(path, _Report)
     except UserError:
         return None

@@ -130,7 +130,7 @@ def write_adapted(root: Path, tasks: list[str]) -> None:
     write_json(begun.adapt / "0001" / RESULT, groups[0].model_dump(mode="json"))
     write_json(begun.adapt / "0002" / BEGUN, {"loss_before": 1.5, "seconds": 1.0})
     report = {"step": 1, "total": 2, "tokens_per_second": 3.0, "error": None}
-    write_json(Shard(1, 2).report_file(Run(root, LAUNCHED, "plain", 0)), report)
+    write_json(Shard(1, 2).report_file(Run(root, LAUNCHED, "plain", 0), "infer"), report)
 
 
 def write_candidates(run: Run) -> None:

@@ -148,7 +148,7 @@ def test_no_damage_is_a_traceback_where_runs_go_on(root: Path) -> None:
     run = Run(root, LAUNCHED, "plain", 0)
     readers: dict[Path, Callable[[], object]] = {
         root / "data" / "settings.yaml": lambda: project_settings(root),
-        Shard(1, 2).report_file(run): lambda: progress_of_shards(run, 2),
+        Shard(1, 2).report_file(run, "infer"): lambda: progress_of_shards(run, "infer", 2),
     }
     refused = set()
     for path, reader in readers.items():

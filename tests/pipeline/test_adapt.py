@@ -19,7 +19,7 @@ from core.launching.launch import prepare
 from core.mixing.demonstrations import pair_form
 from core.pipeline import adapt as adapt_module
 from core.pipeline.recheck import repeat_evaluations, rescore_experiment
-from core.pipeline.shards import Shard, infer_shard, progress_of_shards
+from core.pipeline.shards import STAGES_IN_PARTS, Shard, progress_of_shards, run_shard, shard_is_done
 from core.pipeline.stages import run_stage
 from core.runs.adapted import AdaptedGroup, adapted_groups
 from core.runs.fingerprints import eval_fingerprint, train_fingerprint
@@ -282,17 +282,26 @@ def test_weights_trained_for_a_time_are_not_made_again(root: Path) -> None:
 
 @pytest.mark.engine
 @pytest.mark.parametrize("method", ["lora", "full"])
-def test_parts_of_an_evaluation_are_answered_by_the_groups_weights(
+def test_parts_adapt_and_answer_as_one_process_does(
     root: Path, tmp_path_factory: pytest.TempPathFactory, method: str
 ) -> None:
     run = prepared(root, "lora", method=method, groups=3)
-    assert all(run_stage(run, stage) for stage in ("train", "adapt"))
+    assert run_stage(run, "train")
     whole = replace(run, root=tmp_path_factory.mktemp("whole"))
     shutil.copytree(root, whole.root, dirs_exist_ok=True)
-    assert run_stage(whole, "infer")
+    assert all(run_stage(whole, stage) for stage in ("adapt", "infer"))
     launched = LaunchedExperiment.of(run)
-    assert infer_shard(launched, run, Shard(2, 2)) and run.adapt.exists()
-    assert infer_shard(launched, run, Shard(1, 2)), progress_of_shards(run, 2)
+    for stage in STAGES_IN_PARTS:
+        assert run_shard(launched, run, stage, Shard(2, 2)) and run.adapt.exists()
+        assert shard_is_done(launched, run, stage, Shard(2, 2))
+        assert not shard_is_done(launched, run, stage, Shard(1, 2)) and stage in launched.stages_left(run)
+        assert run_shard(launched, run, stage, Shard(1, 2)), progress_of_shards(run, stage, 2)
+        assert stage not in launched.stages_left(run)
+        said = progress_of_shards(run, stage, 2)
+        assert said["step"] == said["total"] > 0
+    assert [one.loss_after for one in adapted_groups(run.folder)] == [
+        one.loss_after for one in adapted_groups(whole.folder)
+    ]
     assert [row["text"] for row in answers_of(run)] == [row["text"] for row in answers_of(whole)]
     assert not run.adapt.exists() and not run.merged.exists()
     assert read_json(run.record_file)["engine"]["name"] == "transformers"

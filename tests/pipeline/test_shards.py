@@ -15,9 +15,9 @@ from core.inference.requests import Completion, Request
 from core.launching.launch import prepare
 from core.pipeline.shards import (
     Shard,
-    infer_shard,
     progress_of_shards,
     put_together,
+    run_shard,
     shard_is_done,
     shards,
 )
@@ -80,11 +80,11 @@ def test_parts_together_are_the_identical_file(
     assert run_stage(whole, "infer")
     for number in order:
         assert not (parts.eval_folder(0) / "predictions.parquet").exists()
-        assert infer_shard(launched, parts, Shard(number, 3))
+        assert run_shard(launched, parts, "infer", Shard(number, 3))
     assert answered(parts) == answered(whole)
     assert pq.read_metadata(parts.eval_folder(0) / "predictions.parquet").num_rows == 18
     assert not (parts.eval_folder(0) / SHARDS).exists()
-    assert all(shard_is_done(launched, parts, part) for part in shards(3))
+    assert all(shard_is_done(launched, parts, "infer", part) for part in shards(3))
 
 
 @pytest.mark.engine
@@ -92,7 +92,7 @@ def test_a_real_engine_answers_the_same_in_parts(trained: Run, tmp_path: Path) -
     """Apart from the last bits of the log-probabilities, which depend on what shares a batch."""
     whole, parts = copy_of(trained, tmp_path / "whole"), copy_of(trained, tmp_path / "parts")
     assert run_stage(whole, "infer")
-    assert all(infer_shard(LaunchedExperiment.of(parts), parts, part) for part in shards(2))
+    assert all(run_shard(LaunchedExperiment.of(parts), parts, "infer", part) for part in shards(2))
     for seed in (0, 1):
         one, other = (pq.read_table(run.eval_folder(seed) / "predictions.parquet") for run in (whole, parts))
         assert one.drop(["logprob"]) == other.drop(["logprob"])
@@ -107,24 +107,24 @@ def test_a_finished_part_is_not_answered_again(
     monkeypatch.setattr(engines, "open_engine", lambda *_: parrot)
     run = copy_of(trained, tmp_path)
     launched = LaunchedExperiment.of(run)
-    assert infer_shard(launched, run, Shard(1, 2))
+    assert run_shard(launched, run, "infer", Shard(1, 2))
     asked = parrot.asked
     assert asked == 2 * 3 * 4  # evaluations × attempts × outputs of the tasks 0 (two tests), 2 and 4
-    assert infer_shard(launched, run, Shard(1, 2))
+    assert run_shard(launched, run, "infer", Shard(1, 2))
     assert parrot.asked == asked
-    said = progress_of_shards(run, 2)
+    said = progress_of_shards(run, "infer", 2)
     assert (said["step"], said["total"], said["error"]) == (24, None, None)
-    put_together(launched, run, 2)
+    put_together(launched, run, "infer", 2)
     assert not (run.eval_folder(0) / "predictions.parquet").exists()
 
 
 def test_a_damaged_report_counts_as_none(tmp_path: Path) -> None:
     run = Run(tmp_path, "trial", "plain", 0)
-    write_json(Shard(1, 2).report_file(run), {"step": 3, "total": 8, "error": None})
+    write_json(Shard(1, 2).report_file(run, "infer"), {"step": 3, "total": 8, "error": None})
     for damage in ([], {"step": "text", "total": 8}, {"step": -1, "total": 8}, None):
-        write_json(Shard(2, 2).report_file(run), damage)
-        assert progress_of_shards(run, 2)["step"] == 3
-        assert progress_of_shards(run, 2)["total"] is None
+        write_json(Shard(2, 2).report_file(run, "infer"), damage)
+        assert progress_of_shards(run, "infer", 2)["step"] == 3
+        assert progress_of_shards(run, "infer", 2)["total"] is None
 
 
 def test_a_failed_part_reports_its_reason(
@@ -135,9 +135,9 @@ def test_a_failed_part_reports_its_reason(
 
     monkeypatch.setattr(engines, "open_engine", refuse)
     run = copy_of(trained, tmp_path)
-    assert not infer_shard(LaunchedExperiment.of(run), run, Shard(2, 2))
+    assert not run_shard(LaunchedExperiment.of(run), run, "infer", Shard(2, 2))
     assert caplog.messages == ["The engine is out of order. Mend it."]
-    assert progress_of_shards(run, 2)["error"] == "The engine is out of order. Mend it."
+    assert progress_of_shards(run, "infer", 2)["error"] == "The engine is out of order. Mend it."
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "2", "a/b", "1/2/3", ""])
