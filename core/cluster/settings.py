@@ -52,7 +52,7 @@ class ClusterSettings(Settings):
         None, gt=0, le=1e6, description="Memory of a run; empty: no request."
     )
     shards: int = Field(
-        1, ge=1, le=1000, description="Parts in which a run's evaluations are answered at the same time."
+        1, ge=1, le=1000, description="Parts in which a run is adapted, and answered, at the same time."
     )
     retries: int = Field(
         5, ge=0, le=10_000, description="How often a run that lost its node goes on elsewhere."
