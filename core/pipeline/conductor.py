@@ -41,7 +41,8 @@ class Conductor:
         notify: Notify,
         ended: Callable[[str], object] = lambda _: None,
     ) -> None:
-        """`ended` is called with the experiment of each job that has ended, once its states are written."""
+        """`ended` is called with the experiment of a job that has ended, once its states are written and no
+        other job of that experiment is under way: jobs that end together are told of once."""
         self._planned, self._executor, self._notify, self._ended = planned, executor, notify, ended
         self._flights: dict[Job, _Flight] = {}
 
@@ -100,7 +101,8 @@ class Conductor:
         settle(flight.job, runs, flight.before, how)
         states = ", ".join(f"{run.name} {state.state}" for run in runs if (state := read_state(run)))
         self._notify(f"{flight.job} ended: {states}")
-        self._ended(flight.job.experiment)
+        if all(job.experiment != flight.job.experiment for job in self._flights):
+            self._ended(flight.job.experiment)
 
 
 def settle(job: Job, runs: Iterable[Run], before: dict[Run, RunState | None], how: str | None) -> None:

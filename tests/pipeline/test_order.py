@@ -67,24 +67,37 @@ class Clockwork:
 
     def how_it_ended(self, job: Job) -> str | None:
         del self.ends[job]
-        for run in job.runs:
-            if job.stages[0] == "train":
-                queue_for(run, "infer")
-            else:  # an inference scores at once
-                finish(run)
-                self.scored[run] = self.now
         return None
 
+    def go_on(self) -> None:
+        """Let the time pass until a job ends; all that end then have written their states."""
+        self.now = min(self.ends.values())
+        for job in [job for job, end in self.ends.items() if end == self.now]:
+            for run in job.runs:
+                if job.stages[0] == "train":
+                    queue_for(run, "infer")
+                else:  # an inference scores at once
+                    finish(run)
+                    self.scored[run] = self.now
 
-def worked_through(runs: list[Run], clock: Clockwork) -> None:
-    """Let the conductor see all runs through, from end to end of jobs."""
-    conductor = Conductor(lambda taken: list(jobs_of(runs, taken)), clock, lambda _: None)
+
+def worked_through(runs: list[Run], clock: Clockwork) -> list[int]:
+    """Let the conductor see all runs through, from end to end of jobs; how many runs were done each time it
+    called that the experiment may have ended."""
+    told: list[int] = []
+    conductor = Conductor(
+        lambda taken: list(jobs_of(runs, taken)),
+        clock,
+        lambda _: None,
+        lambda _: told.append(len(clock.scored)),
+    )
     while conductor.begin_jobs() or conductor.busy:
         taken = {run for job in clock.ends for run in job.runs}
         if clock.room() and any(True for _ in jobs_of(runs, taken.__contains__)):
             clock.idle_with_work.append(clock.now)
-        clock.now = min(clock.ends.values())
+        clock.go_on()
         conductor.look()
+    return told
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3, 8])
@@ -94,8 +107,9 @@ def test_every_run_is_done_and_no_slot_is_free_while_something_can_run(
 ) -> None:
     monkeypatch.setattr(order, "is_short_training", lambda _: short)
     clock = Clockwork(slots, {"train": 3.0, "infer": 2.0})
-    worked_through(runs, clock)
+    told = worked_through(runs, clock)
     assert set(clock.scored) == set(runs) and clock.idle_with_work == []
+    assert told.count(len(runs)) == 1  # however many jobs were the last
 
 
 def test_a_large_model_waits_for_all_cores_and_lets_nothing_pass(
