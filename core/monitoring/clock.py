@@ -13,10 +13,14 @@ from core.runs.done import EVERY_STAGE, STAGES
 
 @dataclass
 class Clock:
-    """First and last report of each stage of one run (seconds since the epoch), and how often each began."""
+    """First and last report of each stage of one run (seconds since the epoch), and how often each began; of
+    its training the last step, of how many, and the tokens and seconds of all reported steps."""
 
     spans: dict[str, tuple[float, float]] = field(default_factory=dict)
     begun: dict[str, int] = field(default_factory=dict)
+    trained: tuple[int, int] | None = None
+    _tokens: float = 0.0
+    _seconds: float = 0.0
     _steps: dict[str, tuple[Any, int]] = field(default_factory=dict)
 
     def note(self, record: Mapping[str, Any]) -> None:
@@ -33,6 +37,21 @@ class Clock:
         if before is None or (before[0] == part and step <= before[1]):
             self.begun[stage] = self.begun.get(stage, 0) + 1
         self._steps[stage] = part, step
+        if stage == "train":
+            self._note_training(record, step)
+
+    def _note_training(self, record: Mapping[str, Any], step: int) -> None:
+        total, tokens, speed = (record.get(name) for name in ("total", "tokens", "tokens_per_second"))
+        if isinstance(total, int):
+            self.trained = step, total
+        if isinstance(tokens, int | float) and isinstance(speed, int | float) and speed > 0:
+            self._tokens += tokens
+            self._seconds += tokens / speed
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """The mean over the training: tokens of all reported steps by their seconds; None before one."""
+        return self._tokens / self._seconds if self._seconds else None
 
     @property
     def started(self) -> float | None:

@@ -60,7 +60,7 @@ def run_rows(
 ) -> list[dict[str, Any]]:
     """The records with score, score_text, share (of all stages, 0 to 1), seconds (from the first report to
     the last), seconds_left (over all stages), started (seconds since the epoch), tries and owner; None is
-    unknown."""
+    unknown. Of a run that is done, step, total and tokens_per_second (the mean) are those of its training."""
     nothing = Clock()
     done = [
         clocks.get((one["variant"], one["train_seed"]), nothing) for one in records if one["state"] == "done"
@@ -73,6 +73,7 @@ def run_rows(
         rows.append(
             {
                 **record,
+                **(_of_training(record, clock) if record["state"] == "done" else {}),
                 "score": scores.values.get(name),
                 "score_text": percent(scores.values.get(name), scores.decimals),
                 "share": share_of_all(record, stage, typical),
@@ -84,6 +85,15 @@ def run_rows(
             }
         )
     return rows
+
+
+def _of_training(record: Mapping[str, Any], clock: Clock) -> dict[str, Any]:
+    step, total = clock.trained or (record["step"], record["total"])
+    return {
+        "step": step,
+        "total": total,
+        "tokens_per_second": clock.tokens_per_second or record["tokens_per_second"],
+    }
 
 
 def owner_of(run: Run) -> str:
