@@ -216,16 +216,20 @@ def _settings(root: Path, experiment: str, variant: str) -> dict[str, Any]:
 
 
 def flat_settings(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Settings by dotted name; the sources of a mixture by their own names instead of their places."""
+    """Settings by dotted name. A source of a mixture is one setting, under its own name instead of its place,
+    whose value tells what is set of it."""
     if isinstance(value, dict) and value:
         for key, below in value.items():
             yield from flat_settings(below, f"{name}.{key}".lstrip("."))
     elif isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
         for place, one in enumerate(value):
             label = one.get("source") or one.get("name") or place
-            rest = {key: below for key, below in one.items() if key != "source"}
-            yield f"{name}[{label}]", "yes"
-            yield from flat_settings(rest, f"{name}[{label}]") if rest else ()
+            rest = {key: below for key, below in one.items() if key not in ("source", "name")}
+            parts = [
+                (key, below) for key, below in flat_settings(rest) if below not in (None, False, "", {}, [])
+            ]
+            texts = [f"{key.replace('_', ' ')} {setting_text(below)}".strip() for key, below in parts]
+            yield f"{name}[{label}]", ", ".join(texts) or "yes"
     else:
         yield name, value
 
