@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.arc.tasks import Task
 from core.errors import UserError
@@ -23,6 +24,7 @@ _component = st.components.v2.component(
     "arc_picker", js=(Path(__file__).parent / "static" / "picker.js").read_text(encoding="utf-8")
 )
 CHOICES, IN_ADDRESS = "choices of the page", "choices in the address"
+_REPLACED = "choices that left the address"
 _PAGE = "page of the choices"
 _THUMBNAIL = 44
 
@@ -70,7 +72,7 @@ def choose(label: str, name: str, options: Sequence[str], default: str, **how: A
     choices = st.session_state.setdefault(CHOICES, {})
     known = st.session_state.setdefault(IN_ADDRESS, {})
     written = st.query_params.get(name)
-    if written is not None and written != known.get(name):
+    if written is not None and written != known.get(name) and not _is_late(name, written):
         if written not in options:
             raise NotThereError(label, name, written, options)
         choices[name] = written
@@ -94,12 +96,22 @@ def leave(page: str) -> None:
     if st.session_state.get(_PAGE) != page:
         st.session_state[_PAGE] = page
         st.session_state.pop(CHOICES, None)
+        st.session_state.pop(_REPLACED, None)
+
+
+def _is_late(name: str, written: str) -> bool:
+    """Whether the browser still had the value before the last one in its address when a person acted: no step
+    back, but an answer of the server that was on its way."""
+    context = get_script_run_ctx()
+    is_step = context is not None and context.is_history_navigation
+    return not is_step and written == st.session_state.get(_REPLACED, {}).get(name)
 
 
 def _write(name: str, value: str) -> None:
     """Put a choice into the address, and remember that it was put there by this page."""
     st.session_state.setdefault(IN_ADDRESS, {})[name] = value
     if st.query_params.get(name) != value:
+        st.session_state.setdefault(_REPLACED, {})[name] = st.query_params.get(name)
         st.query_params[name] = value
 
 
@@ -108,6 +120,7 @@ def say_not_there(problem: NotThereError) -> None:
     st.error(plain(str(problem)))
 
     def take() -> None:
+        st.session_state.pop(_REPLACED, None)
         st.query_params[problem.name] = problem.nearest
 
     st.button(f"Open {plain(problem.nearest)}", key="open nearest", type="primary", on_click=take)

@@ -9,6 +9,7 @@ from typing import ParamSpec
 import streamlit as st
 
 from core.errors import UserError, disk_sentence
+from dashboard.components.shown import confirm_address
 from dashboard.components.wording import plain
 
 P = ParamSpec("P")
@@ -38,6 +39,8 @@ def fragment(
         def shown(*arguments: P.args, **options: P.kwargs) -> None:
             with sentences():
                 show(*arguments, **options)
+            if run_every is None:  # of a look by itself, nobody waits for the address
+                confirm_address()
 
         return st.fragment(shown, run_every=run_every)
 

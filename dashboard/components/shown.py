@@ -33,3 +33,13 @@ def is_entry(key: str) -> bool:
 def all_sent() -> None:
     """Say that a run has come to its end: what it set has left for the browser."""
     st.session_state.pop(_ON_THE_WAY, None)
+    confirm_address()
+
+
+def confirm_address() -> None:
+    """Send the address as this run knows it, which began with all that the browser had in it.
+
+    A bound widget writes its choice into the address at once; what an earlier run had written, and the
+    browser gets only now, takes its place there.
+    """
+    st.query_params.update()

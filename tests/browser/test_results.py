@@ -24,6 +24,22 @@ PLACES = """dots => dots.map(dot => {
     return [Math.round(box.x), Math.round(box.y)];
 })"""
 
+# What the server sends waits until `release` is called, as it would for a browser that has much to draw.
+HELD = """
+const Socket = WebSocket;
+window.held = null;
+window.hold = () => { window.held = new Promise((done) => { window.release = done; }); };
+window.WebSocket = class extends Socket {
+    addEventListener(kind, listener, options) {
+        if (kind !== "message") return super.addEventListener(kind, listener, options);
+        let before = Promise.resolve();
+        super.addEventListener(kind, (event) => {
+            before = before.then(() => window.held).then(() => listener.call(this, event));
+        }, options);
+    }
+    set onmessage(listener) { this.addEventListener("message", listener); }
+};"""
+
 
 def open_results(page: Page, results: Dashboard, query: str = "") -> None:
     """Open the page and wait for its first chart, which takes seconds on a server that has just started."""
@@ -86,16 +102,19 @@ def test_the_charts_are_drawn(page: Page, results: Dashboard) -> None:
 
 
 def test_the_address_brings_the_selection_back(page: Page, results: Dashboard) -> None:
+    page.add_init_script(HELD)
     open_results(page, results)
     choose(page, "metric", "vote_2")
     expect(page.locator("th.judged")).to_have_text("vote_2, %")
-    choose(page, "scope", "new_tasks")
-    expect(page.get_by_text("on new tasks of the same kind")).to_be_visible()
-    # A page that is still being drawn writes its address once more, in place of the next one.
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    page.evaluate("hold()")  # two choices, of which the second comes before the answer to the first
+    choose(page, "scope", "new_tasks")
     page.get_by_role("radio", name="vote_2").or_(page.get_by_role("button", name="vote_2")).first.click()
-    expect(page.get_by_text("one of the two most voted answers")).to_be_visible()
     page.wait_for_url("**curve=vote_2**")
+    page.evaluate("release()")
+    expect(page.get_by_text("on new tasks of the same kind")).to_be_visible()
+    expect(page.get_by_text("one of the two most voted answers")).to_be_visible()
+    page.wait_for_url(lambda url: "curve=vote_2" in url and "scope=new_tasks" in url)
     address = page.url
     assert all(part in address for part in (f"experiment={NAME}", "metric=vote_2", "scope=new_tasks"))
     page.goto("about:blank")
