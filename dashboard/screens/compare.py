@@ -277,4 +277,4 @@ def show_settings(scores: Scores, a: str, b: str) -> None:
     show_small_table(text_tables.Table(["setting", f"A: {a}", f"B: {b}"], lines, [], 3))
 
 
-experiment_page.page(root, [2, 2, 1.5, 1.5, 1.5], show_experiment)
+experiment_page.page(root, [1.8, 1.8, 1.4, 1.5, 2], show_experiment)

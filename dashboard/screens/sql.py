@@ -140,7 +140,7 @@ def editor() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button("Run", type="primary", key="run", on_click=ask, shortcut="Ctrl+Enter")
         names = list_queries(root)
-        st.selectbox("begin with", list(begin_with()), index=None, key="begun", width=190,
+        st.selectbox("begin with", list(begin_with()), index=None, key="begun", width=250,
                      placeholder="an example, or asked before", on_change=begin,
                      label_visibility="collapsed")  # fmt: skip
         st.selectbox("saved", names, index=None, key="saved query", on_change=open_saved, disabled=not names,
