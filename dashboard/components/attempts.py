@@ -3,6 +3,7 @@
 The open answer and the place among its attempts stand in the address.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -143,6 +144,11 @@ def _texts(
         return
     left, right = st.columns(2)
     left.markdown("**prompt**")
-    left.code(shown.prompt, language=None, height=320)
+    left.code(with_line_ends(shown.prompt), language=None, height=320)
     right.markdown("**raw text**")
-    right.code(shown.text or "(empty)", language=None, height=320)
+    right.code(with_line_ends(shown.text or "(empty)"), language=None, height=320)
+
+
+def with_line_ends(text: str) -> str:
+    """Three line ends or more as one and their number: a template that fills its rows up has hundreds."""
+    return re.sub(r"\n{3,}", lambda found: f" ↵×{len(found[0])}\n", text)
