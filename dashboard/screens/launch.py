@@ -75,13 +75,18 @@ def common_settings(spec: ExperimentSpec, changed: Any) -> None:
         st.caption("Shown for the baseline; a variant that differs keeps its own value.")
 
 
-def new_experiment(names: list[str]) -> None:
-    """A new draft: blank, from a template, or a copy of another spec."""
-    with st.popover("New experiment", icon=":material/add:", width="stretch", disabled=not may_change()):
+def new_experiment(names: list[str], shown: str) -> None:
+    """A new draft: blank, from a template, or a copy of another spec; first that of the one shown."""
+    with st.popover(
+        "New experiment",
+        icon=":material/add:",
+        width="stretch",
+        disabled=not may_change(),
+        key=f"new experiment beside {shown}",  # closed once there is one, which it would cover
+    ):
         kind = st.selectbox("begin with", [*TEMPLATES, COPY], key="new kind")
-        like = st.selectbox(
-            "copy of" if kind == COPY else "base model, sources and evaluation of", names, key="new like"
-        )
+        words = "copy of" if kind == COPY else "base model, sources and evaluation of"
+        like = st.selectbox(words, names, names.index(shown), key=f"new like {shown}")
         name = st.text_input(
             "name of the new experiment", value=free_name(root, like or FIRST), key="new name"
         )
@@ -133,7 +138,7 @@ def page() -> None:
             first = next((name for name in (mine, FIRST) if name in names), names[0])
             name = choose("spec", "spec", names, first)
         with button:
-            new_experiment(names)
+            new_experiment(names, name)
     text = draft(root, name)
     data, found, spec = read(text)
     with left:

@@ -174,6 +174,7 @@ def test_what_is_typed_is_never_lost_and_a_draft_outlives_the_page(page: Page, d
 
 
 def test_an_experiment_begins_with_a_question(page: Page, own_dashboard: Dashboard) -> None:
+    project(own_dashboard.root, name="another")
     project(own_dashboard.root)
     own_dashboard.start()
     page.goto(f"{own_dashboard.address}/launch?spec=trial")
@@ -182,6 +183,7 @@ def test_an_experiment_begins_with_a_question(page: Page, own_dashboard: Dashboa
     page.get_by_role("option", name="how noisy is my recipe?").click()
     page.get_by_role("button", name="Begin", exact=True).click()
     page.wait_for_url("**spec=trial-2**")
+    expect(page.get_by_role("button", name="Begin", exact=True)).to_have_count(0)
     expect(page.get_by_label("name", exact=True)).to_have_value("trial-2")
     expect(page.get_by_role("textbox", name="train seeds")).to_have_value("0-4")
     expect(page.locator(".costs .number").first).to_have_text("5")
