@@ -14,19 +14,18 @@ COUNTS = ("correct", "right_size", "unanswered", "distinct", "votes_above", "vot
 
 
 def broken_row(columns: Mapping[str, Floats]) -> tuple[int, str] | None:
-    """The first row that can't be true, and why; None where all can be. Each column has shape (rows,). NaN is
-    unknown, which breaks nothing except for `attempts` and `correct`."""
+    """The first row that can't be true, and why; None where all can be. Each column has shape (rows,), NaN
+    where a row says nothing: every one is counted, so none may lack."""
     attempts = columns["attempts"]
-    checks = [
-        ("attempts is no count", ~_is_count(attempts)),
-        ("correct is unknown", np.isnan(columns["correct"])),
-    ]
+    checks = [("attempts is no count", ~_is_count(attempts))]
     for name in COUNTS:
         values = columns[name]
-        checks.append((f"{name} is no count", ~(_is_count(values) | np.isnan(values))))
+        checks.append((f"{name} is unknown", np.isnan(values)))
+        checks.append((f"{name} is no count", ~_is_count(values)))
         checks.append((f"{name} is more than attempts", values > attempts))
     for name, most in (("pixels_sum", attempts), ("pixels_max", np.ones(len(attempts)))):
         values = columns[name]
+        checks.append((f"{name} is unknown", np.isnan(values)))
         checks.append((f"{name} is out of range", (values < 0) | (values > most + _ROUNDING)))
     for reason, broken in checks:
         if broken.any():
