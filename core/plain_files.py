@@ -59,7 +59,8 @@ def unfolded(data: bytes, limit: int) -> bytes:
 
 def unreadable_file(path: Path, problem: OSError) -> UserError:
     """The error to raise for a file that the disk does not give."""
-    return UserError(f"{path} can't be read ({problem.strerror}). Restore it or delete it.")
+    remedy = "Change its rights." if isinstance(problem, PermissionError) else "Restore it or delete it."
+    return UserError(f"{path} can't be read ({problem.strerror}). {remedy}")
 
 
 def file_stamp(path: Path) -> Stamp:

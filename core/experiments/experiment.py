@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from core.errors import UserError
-from core.plain_files import file_stamp
+from core.plain_files import file_stamp, unreadable_file
 from core.runs.layout import IMPORTED, SPEC, evaluation_files, record_files, runs_folder
 from core.runs.recorded_leaks import seen_tasks
 from core.settings import Seed, Settings, read_yaml, validated
@@ -55,9 +55,20 @@ def known_folder(root: Path, name: str) -> Path:
     folder = runs_folder(root) / name
     known = list_experiments(root)
     if name not in known:
+        _check_rights(folder)
         listed = f"Known: {', '.join(known)}." if known else "Launch one: python -m core launch demo --wait"
         raise UserError(f"There is no experiment '{name}' in runs/. {listed}")
     return folder
+
+
+def _check_rights(folder: Path) -> None:
+    """Raise `UserError` where an experiment may be there, but its folder, or the one above, is closed."""
+    try:
+        (folder / SPEC).stat()
+    except PermissionError as problem:
+        raise unreadable_file(folder, problem) from None
+    except (OSError, ValueError):  # it is not there, or nothing can have that name
+        pass
 
 
 def list_experiments(root: Path) -> list[str]:

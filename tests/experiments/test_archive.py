@@ -14,13 +14,15 @@ from core.experiments.archive import (
     restore_trashed,
     trashed,
 )
-from core.experiments.experiment import list_experiments
+from core.experiments.experiment import known_folder, list_experiments
 from core.experiments.listing import list_runs
 from core.experiments.unknown_name import absent_experiment
 from core.launching.launch import prepare
+from core.runs.layout import runs_folder
 from core.runs.state import RunState, write_state
 from core.settings import nearest
 from core.storage.files import write_json
+from tests.faults.refused_writes import bound_by_rights
 from tests.pipeline.trivial import trivial_root
 from tests.specs.tiny import spec_of
 
@@ -102,3 +104,17 @@ def test_an_absent_experiment_is_named_with_what_became_of_it(root: Path) -> Non
     found = absent_experiment(root, "trial")
     assert found is not None and found.trash_entry is not None and "in the trash" in found.sentence
     assert nearest("x" * 10_000, ["trial"]) is None
+
+
+def test_an_experiment_whose_folder_is_closed_is_not_said_to_be_absent(root: Path) -> None:
+    folder = runs_folder(root) / "trial"
+    for closed in (folder, folder.parent):
+        closed.chmod(0)
+        try:
+            with (
+                bound_by_rights(),
+                pytest.raises(UserError, match=r"\(Permission denied\). Change its"),
+            ):
+                known_folder(root, "trial")
+        finally:
+            closed.chmod(0o755)
