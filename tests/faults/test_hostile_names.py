@@ -143,8 +143,9 @@ def test_no_name_is_a_traceback(
     whole, root, out = folder / "whole", folder / "inside" / "project", folder / "out"
     full_project(whole)
     out.mkdir()
-    (folder / "cwd").mkdir()
-    monkeypatch.chdir(folder / "cwd")
+    here = folder / "cwd" / "here"  # a file to write may be called ../x
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
     shutil.copytree(whole, root)
     every = [(place, name) for place in places(root, out) for name in NAMES]
     assert len(every) > 2_760
