@@ -14,7 +14,6 @@ from core.experiments.experiment import latest_evaluated, list_experiments
 from core.experiments.unknown_name import Absent, absent_experiment
 from dashboard.components.picker import CHOICES, IN_ADDRESS
 from dashboard.components.rights import may_change, permitted
-from dashboard.components.shown import is_entry, put_value
 from dashboard.components.wording import plain
 
 NAME, BOX = "experiment", "experiment box"
@@ -79,18 +78,18 @@ def experiment_bar(root: Path, name: str | None) -> None:
     if not names:
         return
     shown = name if name in names else None
-    put_value(BOX, shown)
+    key = f"{BOX} of {shown}"  # another experiment, another box: an old value that comes back chooses nothing
 
     def take() -> None:
-        if st.session_state[BOX] and is_entry(BOX):
-            go_to(st.session_state[BOX])
+        if st.session_state[key]:
+            go_to(st.session_state[key])
 
     with st.container(key="experiment-bar"):
         st.selectbox(
             "experiment",
             names,
             index=None if shown is None else names.index(shown),
-            key=BOX,
+            key=key,
             on_change=take,
             label_visibility="collapsed",
             placeholder="no such experiment",
