@@ -28,6 +28,7 @@ from core.reports.note_elements import (
     paragraph,
     plain_table,
     table_html,
+    written,
 )
 from core.reports.variant_marks import variant_colours
 from core.results import curves, number_format, tables, verdicts
@@ -80,7 +81,8 @@ def lab_note(root: Path, name: str, aggregation: str = "by_task", scope: str = "
 def _conclusion(root: Path, scores: Scores) -> list[str]:
     """What a person concludes, with the numbers of today in place of its references."""
     text = frozen_note(root, scores)
-    return ["<h2>Conclusion</h2>", f"<pre>{escaped(text)}</pre>"] if text else []
+    heading = [] if text.startswith("#") else ["<h2>Conclusion</h2>"]
+    return [*heading, f'<div class="written">{written(text)}</div>'] if text else []
 
 
 def _cautions(root: Path, scores: Scores, runs: Sequence[Run]) -> list[str]:

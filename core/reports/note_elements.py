@@ -4,6 +4,8 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from markdown_it import MarkdownIt
+
 from core.reports.svg import svg
 from core.reports.text_tables import Table
 
@@ -70,6 +72,13 @@ def command_html(line: str) -> str:
 def paragraph(text: str) -> str:
     """A sentence beside the numbers; nothing where there is none."""
     return f'<p class="note">{escaped(text)}</p>' if text else ""
+
+
+def written(text: str) -> str:
+    """What a person wrote in Markdown: headings, lists, emphasis, tables. Links, pictures and HTML stay
+    text."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    return str(parser.disable(["link", "image", "autolink", "reference"]).render(text))
 
 
 def escaped(text: str) -> str:

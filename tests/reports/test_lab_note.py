@@ -13,6 +13,7 @@ from core.__main__ import app
 from core.checks.alarms import alarm_sentences, check_records
 from core.errors import UserError
 from core.exchange.import_scores import import_results
+from core.experiments.notes import Notes, write_notes
 from core.reports.lab_note import lab_note
 from core.results.number_format import table_texts
 from core.results.records import result_records
@@ -24,6 +25,17 @@ from core.synthetic.experiments import SKILLS, make_experiment
 REPOSITORY = Path(__file__).resolve().parents[2]
 NAME = "my-question"
 ATTACK = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
+WRITTEN = f"""## What I conclude
+
+- **plain** wins ![a](https://x.org/a.png) [b](https://x.org/b) <https://x.org/c> {ATTACK}
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+[d]: https://x.org/d
+see [d]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +50,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_state(run, RunState("failed", "infer", error=f"No memory {ATTACK}"))
     record = read_json(Run(root, NAME, "plain", 0).folder / "run.json")
     leak = {"source_a": ATTACK, "task_a": "t1", "source_b": "toy", "task_b": "t2", "kind": "same pairs"}
+    write_notes(root, NAME, Notes(text=WRITTEN))
     versions = {"libraries": {"torch": "9.8.7"}, "hardware": {"processor": ATTACK, "gpus": ["One GPU"]}}
     write_json(Run(root, NAME, "plain", 0).folder / "run.json", {**record, "leaks": [leak], **versions})
     return root
@@ -121,6 +134,12 @@ def test_nothing_in_it_runs_or_is_fetched(note: str) -> None:
 def test_what_people_wrote_is_text(note: str) -> None:
     assert "<script" not in note and "<img" not in note
     assert "".join(Tags(note).said).count("<script>alert(1)</script>") >= 5
+
+
+def test_a_persons_note_is_shown_as_it_was_meant(note: str) -> None:
+    assert "<h2>What I conclude</h2>" in note and "<li><strong>plain</strong> wins" in note
+    assert "<h2>Conclusion</h2>" not in note, "it has a heading of its own"
+    assert "<td>1</td>" in note and "https://x.org/a.png" in "".join(Tags(note).said)
 
 
 def _verb(*words: str) -> Iterator[str]:
