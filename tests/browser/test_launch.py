@@ -256,6 +256,8 @@ def test_an_experiment_is_stopped_and_then_thrown_away(
     own_dashboard.start()
     page.goto(f"{own_dashboard.address}/runs?experiment=trial")
     expect(page.locator(".st-key-resume button")).to_be_disabled()
+    page.get_by_text("tell me when it is done").click()  # this browser grants nobody a notification
+    expect(page.get_by_text("this browser allows no notifications")).to_be_visible()
     page.locator(".st-key-stop button").click()
     assert sleeper.wait(20 * patience()) != 0
     expect(cell(page, "plain/0", "state")).to_have_text("cancelled")

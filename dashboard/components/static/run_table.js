@@ -66,12 +66,15 @@ class RunTable {
     const box = make("input");
     box.type = "checkbox";
     box.checked = mayNotify();
+    const words = make("span", "", "tell me when it is done");
     box.addEventListener("change", async () => {
-      const may = box.checked && "Notification" in window && (await Notification.requestPermission()) === "granted";
+      const wanted = box.checked;
+      const may = wanted && "Notification" in window && (await Notification.requestPermission()) === "granted";
       box.checked = may;
       may ? localStorage.setItem(NOTIFY, "1") : localStorage.removeItem(NOTIFY);
+      if (wanted && !may) put(words, "this browser allows no notifications here; the tab's title tells");
     });
-    label.append(box, "tell me when it is done");
+    label.append(box, words);
     this.bell = label;
     return label;
   }
