@@ -67,7 +67,7 @@ def import_results(
         raise UserError(f"There is no variant '{baseline}' in {file}. Known: {known}.")
     described = {
         "imported": True,
-        "question": ". ".join((f"Numbers from {file.name}", *table.remarks)),
+        "question": " ".join((f"Numbers from {file.name}{'.' if table.remarks else ''}", *table.remarks)),
         "origin": file.name,
         "sha256": sha256_of(file),
         "percent": percent,

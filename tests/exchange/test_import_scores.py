@@ -193,7 +193,7 @@ def test_rows_without_seeds_are_trainings_of_their_own(tmp_path: Path) -> None:
     seeds = read_scores(write(tmp_path / "y.csv", "variant,seed,accuracy\na,7,.1\na,9,.3\n"))
     assert ([one["train_seed"] for one in seeds.records], seeds.remarks) == ([7, 9], ())
     import_results(tmp_path, tmp_path / "x.csv", "x")
-    assert "each row counts as a training" in load_scores(tmp_path, "x").experiment.question
+    assert load_scores(tmp_path, "x").experiment.question == f"Numbers from x.csv. {found.remarks[0]}"
 
 
 @pytest.mark.skipif(not PRINTED.exists(), reason="the note's own tables are not at hand")
