@@ -78,10 +78,12 @@ def run_shard(experiment: LaunchedExperiment, run: Run, stage: Stage, shard: Sha
     """Do one part of a stage of `STAGES_IN_PARTS`; whether it is done now.
 
     How far it is, and why it failed, is written into a file of its own: the run's state is its driver's.
-    Raises `UserError` for another stage.
+    Raises `UserError` for another stage, and for one that the run does not have.
     """
     if stage not in STAGES_IN_PARTS:
         raise UserError(f"The stage {stage} has no parts. Those that have: {' and '.join(STAGES_IN_PARTS)}.")
+    if stage == "adapt" and experiment.recipe_of(run).test_time is None:
+        raise UserError(f"{run.name} has no test-time training to do in parts. Set test_time in its recipe.")
     with locked(run.folder / SHARDS / f".{shard.number}-of-{shard.of}.lock"):
         adapts = stage == "adapt"
         groups = _groups(experiment, run, shard) if adapts else []

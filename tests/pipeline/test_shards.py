@@ -140,6 +140,14 @@ def test_a_failed_part_reports_its_reason(
     assert progress_of_shards(run, "infer", 2)["error"] == "The engine is out of order. Mend it."
 
 
+def test_a_stage_that_has_no_parts_is_refused(trained: Run) -> None:
+    launched = LaunchedExperiment.of(trained)
+    with pytest.raises(UserError, match="The stage score has no parts"):
+        run_shard(launched, trained, "score", Shard(1, 2))
+    with pytest.raises(UserError, match="has no test-time training to do in parts"):
+        run_shard(launched, trained, "adapt", Shard(1, 2))
+
+
 @pytest.mark.parametrize("text", ["0/2", "3/2", "2", "a/b", "1/2/3", ""])
 def test_an_unknown_shard_is_refused(text: str) -> None:
     with pytest.raises(UserError, match=r"names no shard\. Write it as NUMBER/OF"):
