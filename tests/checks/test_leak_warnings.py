@@ -12,6 +12,7 @@ from core.experiments.listing import run_records
 from core.storage.files import read_json, write_json
 from core.synthetic.experiments import make_experiment
 from tests.dashboard.alone import SCREENS, page_alone
+from tests.patience import patience
 from tests.results.test_tables import NAME, run_verb
 from tests.shown import as_read
 
@@ -105,7 +106,7 @@ def test_the_page_of_queries_shows_the_leak(leaky: Path, monkeypatch: pytest.Mon
     page = AppTest.from_file(str(SCREENS / "sql.py"))
     page.query_params["experiment"] = NAME
     page.run(timeout=60)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 60 * patience()
     while "sql answer" not in page.session_state or page.session_state["sql answer"] is None:
         assert time.monotonic() < deadline
         page = page.run(timeout=60)
