@@ -17,8 +17,8 @@ from core.machine.processes import Heartbeat, Identity, Notify
 from core.pipeline.conductor import Conductor
 from core.pipeline.executor import Job
 from core.pipeline.order import wants_work
-from core.pipeline.shards import STAGES_IN_PARTS
 from core.reports.on_finish import tell_of_end
+from core.runs.done import STAGES_IN_PARTS
 from core.runs.layout import (
     DRIVER,
     DRIVER_HEARTBEAT,

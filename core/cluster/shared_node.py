@@ -7,14 +7,13 @@ working on a run that has begun anew elsewhere.
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import UserError
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.experiments.listing import named_run
-from core.machine.processes import CODE, MODULE
+from core.machine.processes import CODE, command_of
 from core.pipeline.executor import end_of
 from core.runs.done import Stage
 from core.runs.layout import DRIVER_LOCK, Run, experiment_folder
@@ -72,7 +71,7 @@ def run_process(verb: list[str], root: Path, log: Path) -> int:
     the cluster has given up must not go on working."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", MODULE, *verb, "--with-parent", "--root", str(root)],
+            command_of([*verb, "--with-parent"], root),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

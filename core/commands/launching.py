@@ -148,6 +148,9 @@ def run(
     shard: Annotated[
         str | None, typer.Option(help="With --stage adapt or infer of one run: only this part, such as 2/4.")
     ] = None,
+    parts: Annotated[
+        int, typer.Option(min=1, help="With --stage adapt or infer: in up to so many free slots at a time.")
+    ] = 1,
     with_parent: Annotated[
         bool, typer.Option("--with-parent", help="End when the process that started this one ends.")
     ] = False,
@@ -160,7 +163,7 @@ def run(
     root: Root = HERE,
 ) -> None:
     """Work through a launched experiment and show its progress, or do one stage of runs in this process."""
-    from contextlib import nullcontext
+    from contextlib import ExitStack
 
     from core.commands.following import follow
     from core.errors import UserError
@@ -171,6 +174,7 @@ def run(
     from core.launching.worker import ensure_worker
     from core.machine.processes import end_with_parent
     from core.pipeline.kinds_of_work import work_of
+    from core.pipeline.parts_side_by_side import in_parts
     from core.pipeline.shards import Shard, run_shard
     from core.pipeline.stages import reasons_not_done, run_stage_of
     from core.runs.done import EVERY_STAGE
@@ -188,12 +192,14 @@ def run(
     chosen = chosen_runs(root, experiment, of)
     # A cluster deals out its machines by itself, and scores are light.
     free = with_parent or stage == "score"
-    with nullcontext() if free else slots_held(chosen, say, all_gpus=not one_gpu):
+    with ExitStack() as held:
+        holding = slots_held(chosen, say, all_gpus=not one_gpu, parts=parts)
+        slots = [] if free else held.enter_context(holding)
         if shard is not None:
             launched = LaunchedExperiment.open(root, experiment)
             done = run_shard(launched, chosen[0], stage, Shard.parse(shard))
         else:
-            done = run_stage_of(chosen, stage, work_of(chosen[0]))
+            done = run_stage_of(chosen, stage, in_parts(work_of(chosen[0]), slots))
     for sentence in [] if done else reasons_not_done(chosen, stage):
         say(sentence, err=True)
     if go_on:

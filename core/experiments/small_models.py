@@ -13,7 +13,7 @@ from pathlib import Path
 from core.errors import UserError
 from core.experiments.provenance import settings_of
 from core.machine.processes import Notify
-from core.machine.slots import Slot, all_slots, find_slots, one_slot
+from core.machine.slots import Slot, all_slots, find_slots, free_slots, one_slot
 from core.runs.layout import Run, runs_folder
 from core.runs.record import read_record
 from core.storage.model_files import weights_in
@@ -57,13 +57,16 @@ def slots_taken(runs: Sequence[Run], slots: Sequence[Slot]) -> int:
 
 
 @contextmanager
-def slots_held(runs: Sequence[Run], notify: Notify, *, all_gpus: bool = False) -> Iterator[None]:
+def slots_held(
+    runs: Sequence[Run], notify: Notify, *, all_gpus: bool = False, parts: int = 1
+) -> Iterator[list[Slot]]:
     """Hold the slots that a job on these runs takes, or all GPUs; where they are taken it waits, and says so.
-    This process and those that it starts see nothing else meanwhile."""
+    This process and those that it starts see nothing else meanwhile. Yields a slot for each of up to `parts`
+    parts of the job: the first, and of the others those that nobody holds."""
     slots, locks = find_slots(), runs_folder(runs[0].root)
     if (all_gpus and slots[0].is_gpu) or slots_taken(runs, slots) > 1:
         with all_slots(locks, slots, notify):
-            yield
+            yield slots[:1]
     else:
-        with one_slot(locks, slots, notify):
-            yield
+        with one_slot(locks, slots, notify) as first, free_slots(locks, slots, parts - 1) as others:
+            yield [first, *others]

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -161,12 +161,17 @@ def seconds_since_beat(path: Path, *, here: bool) -> float | None:
         return None
 
 
+def command_of(verb: Sequence[str], root: Path) -> list[str]:
+    """What starts a verb on the project at `root`, from the folder `CODE`."""
+    return [sys.executable, "-m", MODULE, *verb, "--root", str(root.resolve())]
+
+
 def start_detached(verb: list[str], root: Path, log: Path, **environment: str) -> subprocess.Popen[bytes]:
     """Start a verb as a process of a session of its own, which survives ours; its output goes to a log."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", MODULE, *verb, "--root", str(root.resolve())],
+            command_of(verb, root),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

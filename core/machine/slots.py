@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 
 from core.errors import UserError
@@ -99,6 +100,14 @@ def one_slot(locks: Path, slots: Sequence[Slot], notify: Notify) -> Iterator[Slo
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
+
+
+@contextmanager
+def free_slots(locks: Path, slots: Sequence[Slot], most: int) -> Iterator[list[Slot]]:
+    """Have up to so many of these slots alone, of those that nobody holds just now."""
+    with ExitStack() as held:
+        free = (slot for slot in slots if held.enter_context(locked(_lock(locks, slot), wait=False)))
+        yield list(islice(free, most))
 
 
 @contextmanager

@@ -22,11 +22,13 @@ from core.runs.state import is_alive, read_state
 
 @dataclass(frozen=True)
 class Job:
-    """Stages of runs of one experiment; a stage of a single run may be done in `parts`."""
+    """Stages of runs of one experiment; a stage of a single run may be done in `parts`, at most in
+    `most_parts`."""
 
     stages: tuple[Stage, ...]
     runs: tuple[Run, ...]
     parts: int = 1
+    most_parts: int = 1
 
     @property
     def root(self) -> Path:
@@ -96,8 +98,8 @@ class LocalExecutor:
         return len(self._slots) - sum(self._taken.values())
 
     def takes(self, job: Job) -> int:
-        """A slot, or all of them."""
-        return slots_taken(job.runs, self._slots)
+        """A slot for each part, or all of them."""
+        return job.parts * slots_taken(job.runs, self._slots)
 
     def start(self, jobs: Sequence[Job]) -> None:
         """Start those of the jobs that do not live as processes that write into their first run's log."""
@@ -107,6 +109,7 @@ class LocalExecutor:
                 (stage,) = job.stages
                 chosen = [part for run in job.runs for part in ("--of", run.name)]
                 verb = ["run", job.experiment, *chosen, "--stage", stage, "--one-gpu", "--go-on"]
+                verb += ["--parts", str(job.parts)] if job.parts > 1 else []
                 self._children[job] = start_detached(verb, job.root, job.runs[0].log_file)
 
     def is_alive(self, job: Job) -> bool:
@@ -144,18 +147,22 @@ def that_fit(jobs: Iterable[Job], executor: Executor) -> list[Job]:
 
 
 def deal_out(jobs: Sequence[Job], room: int) -> list[Job]:
-    """The jobs, of which those of several runs are parted so far as there is room for more jobs than there
-    are: each part opens an engine of its own. A job that somebody works on stays whole."""
+    """The jobs, of which those of several runs or groups are parted so far as there is room for more jobs
+    than there are: each part opens an engine of its own. A job that somebody works on stays whole."""
     parts = dict.fromkeys(jobs, 1)
-    able = [job for job in jobs if len(job.runs) > 1 and not _is_worked_on(job)]
+    most = {job: max(len(job.runs), job.most_parts) for job in jobs if not _is_worked_on(job)}
     while sum(parts.values()) < room:
-        largest = max(able, key=lambda job: len(job.runs) / parts[job], default=None)
-        if largest is None or len(largest.runs) == parts[largest]:
+        largest = max(most, key=lambda job: most[job] / parts[job], default=None)
+        if largest is None or most[largest] == parts[largest]:
             break
         parts[largest] += 1
-    return [
-        replace(job, runs=job.runs[number::count]) for job, count in parts.items() for number in range(count)
-    ]
+    dealt = []
+    for job, count in parts.items():
+        if len(job.runs) > 1:
+            dealt += [replace(job, runs=job.runs[number::count]) for number in range(count)]
+        else:
+            dealt.append(replace(job, parts=count))
+    return dealt
 
 
 def end_of(code: int | None) -> str | None:

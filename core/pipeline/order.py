@@ -12,6 +12,7 @@ short trainings the inference comes behind the trainings that it could serve as 
 variants, in 3 those of all seeds. After long ones it comes first in 2, and behind its own seed's in 3.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from core.errors import UserError
 from core.experiments.experiment import list_experiments
 from core.experiments.listing import list_runs
 from core.pipeline.executor import Job
-from core.runs.done import EVERY_STAGE, STAGES, Stage
+from core.runs.done import EVERY_STAGE, STAGES, STAGES_IN_PARTS, Stage
 from core.runs.layout import Run
 from core.runs.progress import progress_of
 from core.runs.record import read_record
@@ -120,8 +121,9 @@ def _job(run: Run, waiting: dict[Run, RunState]) -> Job:
     """The job that a run is in or waits for, with those of the waiting runs that it shares a process with."""
     state = waiting[run]
     stage = _stage(state)
-    if stage != SHARED_STAGE:
-        return Job((stage,), (run,))
+    most = most_parts(run, stage)
+    if stage != SHARED_STAGE or most > 1:
+        return Job((stage,), (run,), most_parts=most)
     if state.state == "running" and is_alive(run, state):
         same = [
             one
@@ -136,6 +138,18 @@ def _job(run: Run, waiting: dict[Run, RunState]) -> Job:
             if key is not None and (other.state, other.stage) == ("queued", stage) and _engine_key(one) == key
         ]
     return Job((stage,), tuple(sorted({run, *same}, key=lambda one: (one.train_seed, one.variant))))
+
+
+def most_parts(run: Run, stage: Stage) -> int:
+    """How many parts a stage of a run can be done in: one for each group of its test-time training."""
+    if stage not in STAGES_IN_PARTS:
+        return 1
+    try:
+        record = read_record(run)
+        groups, tasks = record["recipe"]["test_time"]["groups"], int(record["evaluated"]["tasks"])
+        return math.ceil(tasks / int({"task": 1, "all": tasks}.get(groups, groups)))
+    except (UserError, KeyError, TypeError, ValueError, ZeroDivisionError):
+        return 1
 
 
 def _engine_key(run: Run) -> str | None:

@@ -28,7 +28,7 @@ from core.pipeline.shared_engine import (
     evaluation_of,
     what_answers,
 )
-from core.runs.done import Stage
+from core.runs.done import STAGES_IN_PARTS, Stage
 from core.runs.layout import SHARDS, Run
 from core.runs.reporter import failure_message
 from core.storage.evaluation_files import PREDICTIONS_FILE
@@ -36,8 +36,6 @@ from core.storage.files import locked, write_json
 from core.storage.records import Amount, Count, Record, Text, read_as
 from core.storage.schemas import PREDICTIONS, read_table, write_table
 from core.training.adaptation import Group
-
-STAGES_IN_PARTS: tuple[Stage, ...] = ("adapt", "infer")
 
 log = logging.getLogger(__name__)
 

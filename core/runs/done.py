@@ -41,6 +41,8 @@ _RESULTS: dict[Stage, Callable[[Run, ExperimentSpec], list[Path]]] = {
 EVERY_STAGE: tuple[Stage, ...] = tuple(_RESULTS)
 STAGES: tuple[Stage, ...] = tuple(stage for stage in EVERY_STAGE if stage != "adapt")
 """The stages that every run has; `adapt` is there for runs with test-time training alone."""
+STAGES_IN_PARTS: tuple[Stage, ...] = ("adapt", "infer")
+"""The stages that several processes can share: some of the groups each, or some of the tasks."""
 
 
 def results_of(run: Run, spec: ExperimentSpec, stage: Stage) -> list[Path]:

@@ -80,6 +80,14 @@ def test_a_small_model_holds_one_share_and_a_large_one_all(
     said: list[str] = []
     with small_models.slots_held([small], said.append), small_models.slots_held([small], said.append):
         assert said == []
-    with small_models.slots_held([large], said.append):
+    with small_models.slots_held([small], said.append, parts=5) as slots:
+        assert slots == SHARES
+    with (
+        small_models.slots_held([small], said.append),
+        small_models.slots_held([small], print, parts=2) as slots,
+    ):
+        assert slots == SHARES[1:]
+    with small_models.slots_held([large], said.append, parts=5) as slots:
+        assert slots == SHARES[:1], "which is told of no share"
         locks = sorted(path.name for path in (large.root / "runs").glob(".slot-*"))
         assert len(locks) == 2 and said == []

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from core.errors import UserError
 from core.launching.launch import prepare
 from core.machine import hardware, slots
-from core.machine.slots import Slot, all_slots, find_slots, one_slot
+from core.machine.slots import Slot, all_slots, find_slots, free_slots, one_slot
 from core.runs.layout import Run
 from core.runs.state import state_of
 from tests.patience import wait_for
@@ -182,3 +182,14 @@ def spans_of(run: Run) -> list[tuple[float, float, str]]:
         for kind in ("train", "infer", "rescore", "repeat")
         for begin, end in zip(witnessed(run, "begin", kind), witnessed(run, "end", kind), strict=True)
     ]
+
+
+def test_of_the_other_slots_those_are_held_that_are_free(tmp_path: Path) -> None:
+    with one_slot(tmp_path, GPUS[:1], print), free_slots(tmp_path, GPUS, 2) as others:
+        assert others == GPUS[1:]
+        with free_slots(tmp_path, GPUS, 2) as none:
+            assert none == []
+    with free_slots(tmp_path, GPUS, 0) as none, free_slots(tmp_path, GPUS, 1) as first:
+        assert (none, first) == ([], GPUS[:1])
+    with free_slots(tmp_path, GPUS, 9) as both:
+        assert both == GPUS

@@ -19,9 +19,10 @@ from core.launching.launch import prepare
 from core.mixing.demonstrations import pair_form
 from core.pipeline import adapt as adapt_module
 from core.pipeline.recheck import repeat_evaluations, rescore_experiment
-from core.pipeline.shards import STAGES_IN_PARTS, Shard, progress_of_shards, run_shard, shard_is_done
+from core.pipeline.shards import Shard, progress_of_shards, run_shard, shard_is_done
 from core.pipeline.stages import run_stage
 from core.runs.adapted import AdaptedGroup, adapted_groups
+from core.runs.done import STAGES_IN_PARTS
 from core.runs.fingerprints import eval_fingerprint, train_fingerprint
 from core.runs.layout import Run
 from core.runs.progress import progress_of

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,9 +11,11 @@ from core.launching.launch import prepare
 from core.pipeline import order
 from core.pipeline.conductor import Conductor
 from core.pipeline.executor import Job, deal_out
-from core.pipeline.order import jobs_of, planned_jobs
+from core.pipeline.order import jobs_of, most_parts, planned_jobs
+from core.runs.done import EVERY_STAGE
 from core.runs.layout import Run
 from core.runs.state import begin, fail, finish, queue_for, read_state
+from core.storage.files import read_json, write_json
 from tests.pipeline.trivial import trivial_root
 from tests.specs.tiny import spec_of
 
@@ -198,6 +201,28 @@ def test_adapters_of_one_base_are_dealt_out_over_free_slots(runs: list[Run]) -> 
     assert sorted(len(job.runs) for _, job in clock.begun) == [2, 2, 2, 3, 3]
     assert sorted(run.name for _, job in clock.begun for run in job.runs) == sorted(run.name for run in runs)
     assert set(clock.scored.values()) == {2.0}, "all at once"
+
+
+def test_groups_of_one_run_are_dealt_out_over_the_slots_that_other_jobs_leave(runs: list[Run]) -> None:
+    groups, alone = Job(("adapt",), (runs[0],), most_parts=3), Job(("train",), (runs[1],))
+    for room, parts in ((1, 1), (2, 1), (3, 2), (9, 3)):
+        assert [job.parts for job in deal_out([groups, alone], room)] == [parts, 1]
+    begin(runs[0], "adapt")
+    runs[0].heartbeat.touch()
+    assert deal_out([groups], 9) == [groups]
+
+
+@pytest.mark.parametrize(("groups", "parts"), [("task", 5), (2, 3), ("all", 1), (0, 1), ("x", 1), ([], 1)])
+def test_a_stage_has_as_many_parts_as_groups(runs: list[Run], groups: Any, parts: int) -> None:
+    record = read_json(runs[0].record_file)
+    record["evaluated"]["tasks"] = 5
+    record["recipe"]["test_time"] = {"groups": groups}
+    write_json(runs[0].record_file, record)
+    assert [most_parts(runs[0], stage) for stage in EVERY_STAGE] == [1, parts, parts, 1]
+    assert most_parts(runs[1], "adapt") == 1, "without test-time training"
+    queue_for(runs[0], "adapt")
+    (job,) = (job for job in jobs_of(runs) if runs[0] in job.runs)
+    assert (job.parts, job.most_parts) == (1, parts)
 
 
 def test_a_job_that_somebody_works_on_stays_whole(runs: list[Run]) -> None:
