@@ -173,7 +173,7 @@ def measure_many(workshop: Workshop) -> Iterator[Measured]:
     root = thousand_runs(workshop.folder, workshop.notify)
     yield Measured(FILES.name, sum(path.is_file() for path in runs_folder(root).rglob("*")))
     workshop.notify("list of 1,000 runs")
-    yield Measured(LIST.name, workshop.seconds(lambda: run_records(root)))
+    yield Measured(LIST.name, workshop.seconds(lambda: run_records(root, THOUSAND)))
     workshop.notify("scores of 1,000 runs")
     yield Measured(LOADED.name, workshop.seconds(lambda: load_scores(root, THOUSAND)))
     workshop.notify("pages at 1,000 runs")

@@ -35,6 +35,8 @@ def list_(
     output: Format = "table",
 ) -> None:
     """List runs with their state, stage and progress."""
+    from itertools import chain
+
     from core.errors import UserError
     from core.experiments.experiment import list_experiments
     from core.experiments.listing import run_columns, run_records
@@ -43,7 +45,15 @@ def list_(
     if experiment is not None and experiment not in known:
         raise UserError(f"'{experiment}' was never launched. Launched: {', '.join(known) or 'nothing yet'}.")
     output = format_of(output, as_json)
-    records = run_records(root, experiment)
+    listed = {}
+    for name in [experiment] if experiment else known:
+        try:
+            listed[name] = run_records(root, name)
+        except UserError as problem:
+            if experiment:
+                raise
+            say(f"{name}: {problem}", err=True)
+    records = list(chain.from_iterable(listed.values()))
     columns = run_columns(records)
     if output == "table":  # in a terminal a sentence needs the whole width
         left_out = ("error",) if experiment is None else ("error", "experiment")
@@ -51,7 +61,7 @@ def list_(
     print_listing(records, columns, output)
     if output == "table":
         print_errors(records)
-    for name in [experiment] if experiment else known:
+    for name in listed:
         print_leaks(root, name)
 
 

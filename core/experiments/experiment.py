@@ -4,6 +4,7 @@ A launched experiment is described by its frozen `experiment.yaml`, one imported
 `imported.json`. Only what tables need is read; a spec is checked as a whole where it is launched.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -79,11 +80,12 @@ def list_experiments(root: Path) -> list[str]:
 
 
 def latest_evaluated(root: Path) -> str | None:
-    """The latest experiment that has any result; None where there is none."""
+    """The latest experiment that has any result; None where there is none, or where folders are closed."""
     for name in list_experiments(root):
         folder = runs_folder(root) / name
-        if (folder / IMPORTED).exists() or evaluation_files(folder, SCORES_FILE):
-            return name
+        with suppress(UserError):
+            if (folder / IMPORTED).exists() or evaluation_files(folder, SCORES_FILE):
+                return name
     return None
 
 

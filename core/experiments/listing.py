@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.experiments.experiment import list_experiments
 from core.runs.layout import RECORD, Run, experiment_folder, run_folders, run_place, spec_path
 from core.runs.progress import latest_progress
 from core.runs.record import read_record
@@ -32,23 +31,29 @@ _DISK_IS_FULL = (
 
 
 def list_runs(root: Path, experiment: str) -> list[Run]:
-    """The runs of an experiment that have a folder, by variant and seed."""
+    """The runs of an experiment that have a folder, by variant and seed. Raises `UserError` where a folder is
+    closed to this person."""
     folders = run_folders(experiment_folder(root, experiment))
     places = [run_place(folder) for folder in folders if (folder / RECORD).exists()]
     return [Run(root, experiment, *place) for place in sorted(place for place in places if place)]
 
 
-def run_records(root: Path, experiment: str | None = None) -> list[dict[str, Any]]:
+def list_open_runs(root: Path, experiment: str) -> list[Run]:
+    """The same for whoever works through all experiments: none where a folder is closed."""
+    try:
+        return list_runs(root, experiment)
+    except UserError:
+        return []
+
+
+def run_records(root: Path, experiment: str) -> list[dict[str, Any]]:
     """One flat record per run: experiment, variant, train_seed, state, stage, step, total, eta_seconds,
     loss and tokens_per_second as last reported, error, leaked_tasks: the evaluated tasks that its mixture
     gives away, test_time_tasks: those whose demonstrations it holds, and silent_seconds: for how long its
-    process has hung (None where it does not)."""
-    records = []
-    for name in [experiment] if experiment else list_experiments(root):
-        worked_on = is_worked_on(root, name)
-        waits = None if is_on_cluster(root, name) or has_room(root) else _DISK_IS_FULL
-        records += [_record(run, worked_on, waits) for run in list_runs(root, name)]
-    return records
+    process has hung (None where it does not). Raises `UserError` like `list_runs`."""
+    worked_on = is_worked_on(root, experiment)
+    waits = None if is_on_cluster(root, experiment) or has_room(root) else _DISK_IS_FULL
+    return [_record(run, worked_on, waits) for run in list_runs(root, experiment)]
 
 
 def _record(run: Run, worked_on: bool, waits: str | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.errors import UserError
 from core.experiments.experiment import list_experiments
 from core.experiments.listing import list_runs, run_records
 from core.plain_files import file_stamp
@@ -41,8 +42,16 @@ class Overview:
 
 
 def launched_experiments(root: Path) -> list[str]:
-    """Experiments that have runs, the latest launched first; imported results have none."""
-    return [name for name in list_experiments(root) if list_runs(root, name)]
+    """Experiments that have runs, the latest launched first; imported results have none. One with a closed
+    folder is among them, and `overview` says what is wrong."""
+    return [name for name in list_experiments(root) if _has_runs(root, name)]
+
+
+def _has_runs(root: Path, experiment: str) -> bool:
+    try:
+        return bool(list_runs(root, experiment))
+    except UserError:
+        return True
 
 
 def overview(root: Path, experiment: str) -> Overview:

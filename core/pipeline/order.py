@@ -18,7 +18,7 @@ from pathlib import Path
 
 from core.errors import UserError
 from core.experiments.experiment import list_experiments
-from core.experiments.listing import list_runs
+from core.experiments.listing import list_open_runs
 from core.pipeline.executor import Job
 from core.runs.done import EVERY_STAGE, STAGES, STAGES_IN_PARTS, Stage
 from core.runs.layout import Run
@@ -48,7 +48,7 @@ def runs_to_go_on(root: Path) -> list[Run]:
 def planned_jobs(root: Path, taken: Callable[[Run], bool] = lambda _: False) -> list[Job]:
     """The jobs that can begin on this machine, the next one first; none of runs that are `taken` already."""
     names = [name for name in reversed(list_experiments(root)) if not is_on_cluster(root, name)]
-    found = [job for name in names for job in jobs_of(list_runs(root, name), taken)]
+    found = [job for name in names for job in jobs_of(list_open_runs(root, name), taken)]
     return sorted(found, key=lambda job: not _lives(job))
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from core.errors import UserError
 from core.experiments.experiment import list_experiments
-from core.experiments.listing import list_runs
+from core.experiments.listing import list_open_runs
 from core.machine.hardware import hardware
 from core.preflight.size import Size
 from core.runs.adapted import adapted_groups
@@ -100,7 +100,7 @@ def _finished_runs(root: Path, wanted: Mapping[Kind, Load]) -> list[tuple[Run, f
     """The latest finished runs of these kinds on this machine, each with how far it is in size."""
     found: list[tuple[Run, float]] = []
     for experiment in list_experiments(root):
-        for run in list_runs(root, experiment):
+        for run in list_open_runs(root, experiment):
             if len(found) >= RUNS_KNOWN or state_of(run).state != "done":
                 continue
             known = _kind_of(run)

@@ -4,10 +4,12 @@ Whoever reads or writes below `runs/` asks here where a file lies. The tables th
 (predictions, scores, candidates) have their names from `core.storage.evaluation_files`.
 """
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from core.errors import UserError
 from core.settings import LARGEST_SEED
 from core.storage.evaluation_files import CANDIDATES_FILE, PREDICTIONS_FILE, SCORES_FILE
 
@@ -162,10 +164,32 @@ class Run:
         return self.eval_folder(eval_seed) / CANDIDATES_FILE
 
 
+def is_open(folder: Path) -> bool:
+    """Whether there is such a folder. Raises `UserError` where it hides from this person what lies in it:
+    whoever counts its files would take them for absent."""
+    if not folder.is_dir():
+        return False
+    if not os.access(folder, os.R_OK | os.X_OK, effective_ids=True):
+        raise UserError(f"{folder} is closed to you. Change its rights.")
+    return True
+
+
+def numbered(folder: Path, prefix: str) -> list[Path]:
+    """What lies in a folder and is named as the prefix and a seed; nothing where there is no folder. Raises
+    `UserError` like `is_open`."""
+    if not is_open(folder):
+        return []
+    try:
+        return [folder / entry.name for entry in os.scandir(folder) if _is_number(entry.name, prefix)]
+    except FileNotFoundError:  # it was just removed
+        return []
+
+
 def run_folders(experiment: Path) -> list[Path]:
-    """The folders of the runs below an experiment's folder, launched or imported, by name."""
-    found = experiment.glob(f"*/{_TRAIN}*")
-    return sorted(path for path in found if run_place(path) is not None and path.is_dir())
+    """The folders of the runs below an experiment's folder, launched or imported, by name. Raises `UserError`
+    like `is_open`."""
+    variants = experiment.iterdir() if is_open(experiment) else ()
+    return sorted(path for variant in variants for path in numbered(variant, _TRAIN) if is_open(path))
 
 
 def run_place(run: Path) -> tuple[str, int] | None:
@@ -182,8 +206,9 @@ def eval_folders(run: Path) -> list[tuple[int, Path]]:
 
 
 def eval_places(run: Path) -> list[Path]:
-    """What is named as an evaluation below a run's folder, whatever stands there."""
-    return [path for path in run.glob(f"{_EVAL}*") if _is_number(path.name, _EVAL)]
+    """What is named as an evaluation below a run's folder, whatever stands there. Raises `UserError` like
+    `is_open`."""
+    return numbered(run, _EVAL)
 
 
 def record_files(experiment: Path) -> list[Path]:
@@ -193,18 +218,15 @@ def record_files(experiment: Path) -> list[Path]:
 
 def record_of_variant(experiment: Path, variant: str) -> Path | None:
     """The record of a variant's first run below an experiment's folder; None where it has none."""
-    found = (experiment / variant).glob(f"{_TRAIN}*/{RECORD}")
-    return min((path for path in found if run_place(path.parent) is not None), default=None)
+    found = [path / RECORD for path in numbered(experiment / variant, _TRAIN)]
+    return min((path for path in found if path.exists()), default=None)
 
 
 def evaluation_files(experiment: Path, name: str) -> list[Path]:
-    """The files of that name in all evaluations below an experiment's folder, sorted by path."""
-    found = experiment.glob(f"*/{_TRAIN}*/{_EVAL}*/{name}")
-    return sorted(
-        path
-        for path in found
-        if _is_number(path.parents[1].name, _TRAIN) and _is_number(path.parent.name, _EVAL)
-    )
+    """The files of that name in all evaluations below an experiment's folder, sorted by path. Raises
+    `UserError` like `is_open`."""
+    folders = [path for run in run_folders(experiment) for path in eval_places(run) if is_open(path)]
+    return sorted(path for folder in folders if (path := folder / name).exists())
 
 
 def evaluation_place(file: Path) -> tuple[str, int, int]:

@@ -113,5 +113,5 @@ def test_progress_counts_a_repeated_step_once(run: Run) -> None:
         file.write('{"step": 4, "lo')
     losses = {record["step"]: record["loss"] for record in progress_of(run, "train")}
     assert losses == {1: 3.0, 2: 1.5, 3: 1.0}
-    (record,) = run_records(run.root)
+    (record,) = run_records(run.root, run.experiment)
     assert (record["state"], record["step"], record["loss"]) == ("running", 3, 1.0)
