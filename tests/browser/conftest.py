@@ -46,6 +46,15 @@ PATIENCE_MS = 180_000  # a busy machine is slower than Playwright's usual 5 seco
 expect.set_options(timeout=PATIENCE_MS)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test in a browser a second try, which the closing line counts: where a part of a page reruns
+    by itself at the moment when the page changes, Streamlit now and then loses what it was to show (its
+    issue 9921), and a click on a part that is just drawn anew is lost."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 class Dashboard:
     """A `streamlit run` of the dashboard on one project; it can die and come back on the same port."""
 
