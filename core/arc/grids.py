@@ -25,7 +25,8 @@ ARC_COLOURS = (
 
 
 def parse_grid(rows: Any, where: str) -> Grid:
-    """Check rows of integers and return them as a grid of shape (height, width).
+    """Check rows of whole numbers, which some tools write as 5.0, and return them as a grid of shape (height,
+    width).
 
     `where` names the place for the reader of an error ("task 0d3d703e, train pair 2, input").
     Raises `UserError` for anything but 1–30 rows of equal length 1–30 with colours 0–9.
@@ -49,7 +50,7 @@ def parse_grid(rows: Any, where: str) -> Grid:
                 f"{where}: row {y} has {len(row)} cells, but a grid has 1 to {MAX_SIDE}. Correct the file."
             )
         for x, colour in enumerate(row):
-            if type(colour) is not int or not 0 <= colour < COLOURS:
+            if type(colour) not in (int, float) or colour not in range(COLOURS):
                 raise UserError(
                     f"{where}: cell ({y}, {x}) is {colour!r}, but a colour is a whole number from 0 to 9."
                     " Correct the file."

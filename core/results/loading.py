@@ -18,12 +18,13 @@ from core.errors import UserError
 from core.experiments.experiment import Experiment, known_folder, read_experiment
 from core.plain_files import file_stamp
 from core.runs.imported_rows import imported_table
-from core.runs.layout import evaluation_files, evaluation_place
+from core.runs.layout import TASKS, evaluation_files, evaluation_place
 from core.scoring.metrics import higher_is_better
 from core.scoring.row_limits import broken_row
 from core.storage.evaluation_files import CANDIDATES_FILE, SCORES_FILE
 from core.storage.parquet_files import open_parquet
 from core.storage.queries import exact_name, parquet, query, real_path
+from core.storage.records import Record, Text, read_as
 from core.storage.schemas import CANDIDATES, SCORES
 from core.storage.seals import damaged
 
@@ -121,6 +122,7 @@ def load_scores(root: Path, name: str) -> Scores:
     rows = file_places(table, paths)
     _check_names(table, name, dict(zip(map(exact_name, paths), evaluations, strict=True)))
     _check_rows(table, rows, paths)
+    _check_tasks(folder, table, rows, paths)
     scores = _scores(experiment, evaluations, table, rows)
     return replace(scores, columns={**scores.columns, "rescored_rank": _rescored(scores, paths)})
 
@@ -205,6 +207,32 @@ def _check_rows(table: pa.Table, rows: npt.NDArray[np.int64], paths: Sequence[Pa
     broken = broken_row({name: _array(table, name) for name in COLUMNS})
     if broken is not None:
         raise damaged(paths[rows[broken[0]]], broken[1])
+
+
+class _Asked(Record):
+    """What is read here of an entry of `tasks.json`; the whole takes libraries that nothing here does."""
+
+    tasks: list[Text]
+
+
+class _Frozen(Record):
+    evaluated: list[_Asked]
+
+
+def _check_tasks(folder: Path, table: pa.Table, rows: npt.NDArray[np.int64], paths: Sequence[Path]) -> None:
+    """Raise `UserError` naming the file where a row is of a task that the experiment does not ask, where it
+    is known which it asks."""
+    try:
+        asked = {task for one in read_as(folder / TASKS, _Frozen).evaluated for task in one.tasks}
+    except UserError:
+        return
+    found = table.column("task_id").combine_chunks().dictionary_encode()
+    strange = np.array([task not in asked for task in found.dictionary.to_pylist()], dtype=bool)
+    is_strange = strange[np.from_dlpack(found.indices)]
+    if is_strange.any():
+        row = int(is_strange.argmax())
+        task = table.column("task_id")[row].as_py()
+        raise damaged(paths[rows[row]], f"{task[:80]!r} is no task that is asked")
 
 
 def _scores(

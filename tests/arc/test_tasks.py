@@ -85,7 +85,9 @@ def test_a_hidden_output_cannot_be_reversed() -> None:
         ([[0, 10]], r"cell \(0, 1\) is 10"),
         ([[0], [-1]], r"cell \(1, 0\) is -1"),
         ([[True]], r"cell \(0, 0\) is True"),
-        ([[1.0]], r"cell \(0, 0\) is 1.0"),
+        ([[1.5]], r"cell \(0, 0\) is 1.5"),
+        ([[0, float("nan")]], r"cell \(0, 1\) is nan"),
+        ([[10.0]], r"cell \(0, 0\) is 10.0"),
         ([["1"]], r"cell \(0, 0\) is '1'"),
         ("12", "a grid is a list of rows, not str"),
         (None, "a grid is a list of rows, not NoneType"),
@@ -97,6 +99,12 @@ def test_a_bad_grid_is_named_by_task_pair_and_cell(grid: Any, sentence: str) -> 
     record = {"train": [GOOD, {"input": grid, "output": [[1]]}], "test": [GOOD]}
     with pytest.raises(UserError, match=f"Task '0d3d703e' of toy, train pair 1, input: {sentence}"):
         parse(record)
+
+
+def test_whole_numbers_may_be_written_as_fractions() -> None:
+    task = parse({"train": [{"input": [[5.0, -0.0]], "output": np.array([[9.0]])}], "test": [GOOD]})
+    assert task.train[0].input.tolist() == [[5, 0]] and task.train[0].output.tolist() == [[9]]
+    assert task.train[0].input.dtype == np.uint8
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,26 @@ def test_numbers_that_can_not_be_true_are_named(
     assert str(path) in str(problem.value)
 
 
+def test_scores_of_a_task_that_is_not_asked_are_named(tmp_path: Path) -> None:
+    make_experiment(tmp_path, runs=2, evaluations=1, tasks=3, skills={"plain": 9})
+    before = load_scores(tmp_path, NAME)
+    lists = [{"source": "toy/evaluation", "tasks": [name for _, name in before.tasks], "sha256": "0"}]
+    frozen = tmp_path / "runs" / NAME / "tasks.json"
+    frozen.write_text(json.dumps({"evaluated": lists, "trained": {}}))
+    assert load_scores(tmp_path, NAME).missing == before.missing == 0
+    path = tmp_path / "runs" / NAME / "plain" / "train-1" / "eval-0" / "scores.parquet"
+    rows = pq.read_table(path, partitioning=None)
+    place = rows.column_names.index("task_id")
+    names = [*rows.column("task_id").to_pylist()[:-1], "elsewhere"]
+    pq.write_table(rows.set_column(place, "task_id", pa.array(names, pa.string())), path)
+    seal_path(path).unlink()
+    with pytest.raises(UserError, match=r"'elsewhere' is no task that is asked.*Delete it") as problem:
+        load_scores(tmp_path, NAME)
+    assert str(path) in str(problem.value)
+    frozen.write_text("{")
+    assert load_scores(tmp_path, NAME).missing == 2, "where nobody knows what is asked"
+
+
 def test_a_renamed_experiment_is_read(tmp_path: Path) -> None:
     make_experiment(tmp_path, runs=1, evaluations=1, tasks=3)
     (tmp_path / "runs" / NAME).rename(tmp_path / "runs" / "renamed")
