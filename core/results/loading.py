@@ -144,12 +144,13 @@ def outputs_of(table: pa.Table) -> tuple[tuple[tuple[str, str, int], ...], npt.N
 
 
 def scores_stamp(root: Path, name: str) -> tuple[int, int, int]:
-    """Changes whenever a result or the description changes: files, latest change in ns, bytes."""
+    """Changes whenever a result or the description changes: files, the sum of their times in ns (a time in
+    the future hides no other), bytes."""
     folder = known_folder(root, name)
     paths = [*folder.glob("*.yaml"), *folder.glob("imported.*"), *score_paths(folder)]
     paths += evaluation_files(folder, CANDIDATES_FILE)
     stamps = [file_stamp(path) for path in paths]
-    return (len(stamps), max((time for time, _ in stamps), default=0), sum(size for _, size in stamps))
+    return (len(stamps), sum(time for time, _ in stamps), sum(size for _, size in stamps))
 
 
 def score_paths(folder: Path) -> list[Path]:

@@ -16,7 +16,7 @@ import yaml
 from core.bench import by_hand
 from core.errors import UserError
 from core.experiments.experiment import list_experiments
-from core.results.loading import load_scores
+from core.results.loading import load_scores, scores_stamp
 from core.results.records import result_records
 from core.results.tables import evaluation_values, offered_metrics, progress_sentence, run_records
 from core.scoring.metrics import output_metric
@@ -201,6 +201,16 @@ def test_numbers_that_can_not_be_true_are_named(
     with pytest.raises(UserError, match=reason) as problem:
         load_scores(tmp_path, NAME)
     assert str(path) in str(problem.value)
+
+
+def test_a_file_of_the_future_hides_no_change_of_another(tmp_path: Path) -> None:
+    make_experiment(tmp_path, runs=2, evaluations=1, tasks=3, skills={"plain": 9})
+    first, second = sorted((tmp_path / "runs" / NAME).rglob("scores.parquet"))
+    os.utime(first, (2**33, 2**33))
+    before = scores_stamp(tmp_path, NAME)
+    status = second.stat()
+    os.utime(second, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    assert scores_stamp(tmp_path, NAME) != before
 
 
 def test_scores_of_a_task_that_is_not_asked_are_named(tmp_path: Path) -> None:
