@@ -88,7 +88,7 @@ def new_experiment(names: list[str], shown: str) -> None:
         words = "copy of" if kind == COPY else "base model, sources and evaluation of"
         like = st.selectbox(words, names, names.index(shown), key=f"new like {shown}")
         name = st.text_input(
-            "name of the new experiment", value=free_name(root, like or FIRST), key="new name"
+            "name of the new experiment", value=free_name(root, like or FIRST), key=f"new name like {like}"
         )
 
         def begin() -> None:
