@@ -16,6 +16,7 @@ from core.machine.processes import Notify
 from core.machine.slots import Slot, all_slots, find_slots, free_slots, one_slot
 from core.runs.layout import Run, runs_folder
 from core.runs.record import read_record
+from core.specs.spec import EvaluationSettings, ExperimentSpec, Recipe
 from core.storage.model_files import weights_in
 from core.storage.models import model_location
 from core.training.numerics import TOKENS_PER_BATCH
@@ -32,11 +33,14 @@ _KEYS_AND_VALUES = 1.0
 def is_small(run: Run) -> bool:
     """Whether a run's model and rows are small, by its record; what can't be read is not."""
     try:
-        recipe, evaluation = settings_of(read_record(run))
-        location = model_location(run.root, recipe.base_model)
-        weights = weights_in(Path(location)) if Path(location).is_dir() else None
+        return _is_small(run.root, *settings_of(read_record(run)))
     except (UserError, OSError, KeyError, TypeError):
         return False
+
+
+def _is_small(root: Path, recipe: Recipe, evaluation: EvaluationSettings) -> bool:
+    location = Path(model_location(root, recipe.base_model))
+    weights = weights_in(location) if location.is_dir() else None
     training, inference = recipe.training, evaluation.inference
     longest = max(training.max_seq_len, inference.max_model_len)
     memory = inference.kv_cache_gigabytes or _KEYS_AND_VALUES
@@ -54,6 +58,14 @@ def slots_taken(runs: Sequence[Run], slots: Sequence[Slot]) -> int:
     """How many of a machine's slots a job on these runs takes: a GPU, or a share of the cores where all of
     their models are small; else all cores."""
     return 1 if slots[0].is_gpu or all(is_small(run) for run in runs) else len(slots)
+
+
+def runs_at_a_time(root: Path, spec: ExperimentSpec) -> int:
+    """How many runs of a spec this machine works on side by side. Raises `UserError` like `find_slots`."""
+    slots = find_slots()
+    recipes = [spec.recipe_of(variant) for variant in spec.variants]
+    share = slots[0].is_gpu or all(_is_small(root, recipe, spec.evaluation) for recipe in recipes)
+    return min(len(slots), len(spec.pairs)) if share else 1
 
 
 @contextmanager

@@ -75,8 +75,8 @@ def answer(
 
     Yields each job when its `predictions.parquet` is there, or with the problem that kept it from it (its
     adapter can't be loaded), while the others go on. Each part is reported to its job as a record: step
-    (attempts done), total, tokens_per_second (prompt and output), dropped and shortened (prompts over the
-    context, of all), eta_seconds.
+    (attempts done), total, tokens (prompt and output), tokens_per_second, dropped and shortened (prompts over
+    the context, of all), eta_seconds.
     """
     jobs = iter(jobs)
     first = next(jobs, None)

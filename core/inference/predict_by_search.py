@@ -45,8 +45,8 @@ def search_views(
     adapter: Path | None,
 ) -> pa.Table:
     """Search the views that `finished` attempts lack; the rows of all views. `rows_of` makes rows of
-    questions and completions. Each part is reported: step (views done), total, tokens_per_second,
-    eta_seconds.
+    questions and completions. Each part is reported: step (views done), total, tokens,
+    tokens_per_second, eta_seconds.
 
     Raises `UserError` where the parts don't add up.
     """
@@ -66,6 +66,7 @@ def search_views(
             {
                 "step": done + made,
                 "total": len(questions),
+                "tokens": tokens,
                 "tokens_per_second": tokens / elapsed,
                 "eta_seconds": pace.seconds_left(made, len(left)),
             }

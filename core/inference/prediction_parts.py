@@ -98,6 +98,7 @@ class PartWriter:
                 "step": self.done,
                 "total": self.total,
                 "eval_seed": self.evaluation.eval_seed,
+                "tokens": self.tokens,
                 "tokens_per_second": self.tokens / elapsed,
                 "dropped": self.dropped,
                 "shortened": self.shortened,

@@ -145,15 +145,18 @@ class _Together:
     def __init__(self, report: Callable[[dict[str, Any]], None], total: int) -> None:
         self.report, self.total = report, total
         self.steps: dict[Any, int] = {}
+        self.tokens: dict[Any, int] = {}
         self.pace = Pace()
 
     def of(self, key: tuple[int, str]) -> Callable[[dict[str, Any]], None]:
         """What one of them reports to."""
 
         def report(record: dict[str, Any]) -> None:
-            self.steps[key] = record["step"]
+            self.steps[key], self.tokens[key] = record["step"], record["tokens"]
             done = sum(self.steps.values())
+            tokens = sum(count for (seed, _), count in self.tokens.items() if seed == key[0])
             left = self.pace.seconds_left(done, self.total)
-            self.report({**record, "step": done, "total": self.total, "eta_seconds": left})
+            whole = {"step": done, "total": self.total, "tokens": tokens, "eta_seconds": left}
+            self.report({**record, **whole})
 
         return report

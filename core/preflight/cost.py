@@ -8,10 +8,11 @@ model's answers branch.
 
 import contextlib
 import functools
-import itertools
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def measured(root: Path, spec: ExperimentSpec) -> Measured:
         runs=len(runs),
         training_speed=_median(_speeds(records, "train")),
         adaptation_speed=_median(_adaptation_speeds(runs)),
-        inference_speed=_median(_speeds(records, "infer")),
+        inference_speed=_median(_answering_speeds(records)),
         starts=_starts(runs, records),
         bytes_per_run=_median([float(bytes_of(run.folder)) for run in runs]),
         alike=bool(alike) or not runs,
@@ -140,6 +141,25 @@ def _speeds(runs: Iterable[list[dict[str, Any]]], stage: str) -> list[float]:
     return [speed for speed in medians if speed]
 
 
+def _answering_speeds(runs: Sequence[list[dict[str, Any]]]) -> list[float]:
+    """The speed of each run's answers, all its evaluations together, from the first report of them on: what
+    comes before it is the start. Of runs that told no tokens the median of what they reported."""
+    speeds = []
+    for progress in runs:
+        told = [
+            one
+            for one in progress
+            if one.get("stage") == "infer" and None not in (one.get("time"), one.get("tokens"))
+        ]
+        seconds = told[-1]["time"] - told[0]["time"] if told else 0.0
+        last = {one.get("eval_seed"): one["tokens"] for one in told}
+        if seconds > 0:
+            speeds.append((sum(last.values()) - told[0]["tokens"]) / seconds)
+        else:
+            speeds += _speeds([progress], "infer")
+    return [speed for speed in speeds if speed > 0]
+
+
 def _adaptation_speeds(runs: Iterable[Run]) -> list[float]:
     """The median speed over the groups of each run, in tokens per second."""
     medians = []
@@ -151,7 +171,7 @@ def _adaptation_speeds(runs: Iterable[Run]) -> list[float]:
 
 
 def _starts(runs: Sequence[Run], records: Sequence[list[dict[str, Any]]]) -> dict[str, float]:
-    """Seconds from the end of one stage to where the next one works, for each stage that follows another.
+    """Seconds from the launch, or the end of the stage before, to where a stage works.
 
     Of an experiment the shortest counts, as runs also wait for each other; over experiments the median does.
     What is between two reports of a stage is work that its first report tells, too.
@@ -164,33 +184,47 @@ def _starts(runs: Sequence[Run], records: Sequence[list[dict[str, Any]]]) -> dic
             ]
             for stage in EVERY_STAGE
         }
-        for before, stage in itertools.pairwise(stage for stage in EVERY_STAGE if times[stage]):
+        launched = _launched(run)
+        ended = launched
+        for stage in (stage for stage in EVERY_STAGE if times[stage]):
             first, last = min(times[stage]), max(times[stage])
             working = (last - first) / max(1, len(times[stage]) - 1)
-            start = max(0.0, first - max(times[before]) - working)
-            own = starts.setdefault(stage, {})
-            own[run.experiment] = min(start, own.get(run.experiment, start))
+            if ended is not None and first >= ended:
+                start = max(0.0, first - ended - working)
+                own = starts.setdefault(stage, {})
+                own[run.experiment] = min(start, own.get(run.experiment, start))
+            ended = last
     return {stage: statistics.median(own.values()) for stage, own in starts.items()}
+
+
+def _launched(run: Run) -> float | None:
+    """When a run was launched, in seconds since the epoch; None where its record does not tell."""
+    try:
+        return datetime.fromisoformat(read_record(run)["created"]).timestamp()
+    except (UserError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _median(values: list[float]) -> float | None:
     return statistics.median(values) if values else None
 
 
-def seconds_needed(size: Size, known: Measured) -> float | None:
-    """Seconds until all runs are done, one stage after another; None for a search or an unknown speed.
+def seconds_needed(size: Size, known: Measured, at_a_time: int = 1) -> float | None:
+    """Seconds until all runs are done, so many at a time; None for a search or an unknown speed.
 
-    A training starts as answering does: a process begins and loads the base model. So does test-time training
-    where no run tells.
+    Where no run tells, a training and test-time training start as answering does: a process begins and loads
+    the base model.
     """
     training = _seconds(size.training_tokens, known.training_speed)
     answering = _answering_seconds(size, known)
     if training is None or answering is None or "infer" not in known.starts:
         return None
     load = known.starts["infer"]
-    each = (load if size.training_tokens else 0.0) + load + known.starts.get("score", 0.0)
+    training_start = known.starts.get("train", load) if size.training_tokens else 0.0
+    each = training_start + load + known.starts.get("score", 0.0)
     starts = size.runs * each + size.adapting_runs * known.starts.get("adapt", load)
-    return starts + training + answering
+    rounds = math.ceil(size.runs / at_a_time)
+    return (starts + training + answering) * rounds / size.runs
 
 
 def seconds_per_task(size: Size, known: Measured) -> float | None:

@@ -25,6 +25,7 @@ class Report(Record):
     step: Whole | None = None
     total: Whole | None = None
     eval_seed: Whole | None = None
+    tokens: Whole | None = None
     loss: float | None = None
     learning_rate: float | None = None
     tokens_per_second: float | None = None

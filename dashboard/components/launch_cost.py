@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from core.checks.leak_warnings import no_leak_sentence, seen_label, seen_sentence
+from core.experiments.small_models import runs_at_a_time
 from core.launching.launch import leaks_of
 from core.mixing.mixtures import Gate
 from core.plain_files import file_stamp
@@ -58,7 +59,7 @@ def cost(root: Path, spec: ExperimentSpec, changed: Callable[[Key, Any], None]) 
     size, gates = size_and_leaks(root, spec.model_dump_json(), stamps_of_data(root))
     known = measured(root, spec)
     free = shutil.disk_usage(root).free
-    seconds, kept = seconds_needed(size, known), bytes_needed(size, known)
+    seconds, kept = seconds_needed(size, known, runs_at_a_time(root, spec)), bytes_needed(size, known)
     st.html(costs(size, known, seconds, kept, free, seconds_per_task(size, known)))
     st.caption(plain(what_it_detects(root, spec)))
     leaking = {variant: gate.leaks for variant, gate in gates.items() if gate.leaks}

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from core.experiments import small_models
-from core.experiments.small_models import MOST_TOKENS, MOST_WEIGHTS, is_small, slots_taken
+from core.experiments.small_models import MOST_TOKENS, MOST_WEIGHTS, is_small, runs_at_a_time, slots_taken
 from core.launching.launch import prepare
 from core.machine.slots import Slot
 from core.runs.layout import Run
@@ -18,6 +18,7 @@ from tests.pipeline.trivial import trivial_root
 from tests.specs.tiny import spec_of
 from tests.training.tiny import tiny_spec
 
+GPUS = [Slot(f"GPU {number}", {"CUDA_VISIBLE_DEVICES": str(number)}) for number in range(8)]
 SHARES = [Slot("cores 1 of 2", {"OMP_NUM_THREADS": "1"}), Slot("cores 2 of 2", {"OMP_NUM_THREADS": "1"})]
 
 
@@ -62,6 +63,18 @@ def test_long_rows_and_much_memory_take_all_cores(tmp_path: Path, change: dict[s
     assert not is_small(
         run_of(tmp_path, **{name: merged(plain[name], part) for name, part in change.items()})
     )
+
+
+def test_runs_of_a_spec_go_on_side_by_side_where_all_are_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_of(tmp_path)
+    large = {"training": {"max_seq_len": MOST_TOKENS + 1}}
+    spec = spec_of(tmp_path, variants={"plain": None, "large": large}, train_seeds=[0, 1])
+    small = spec_of(tmp_path, variants={"plain": None}, train_seeds=[0, 1, 2])
+    for slots, both, only_small in ((SHARES, 1, 2), (SHARES[:1], 1, 1), (GPUS, 4, 3)):
+        monkeypatch.setattr(small_models, "find_slots", lambda slots=slots: slots)
+        assert (runs_at_a_time(tmp_path, spec), runs_at_a_time(tmp_path, small)) == (both, only_small)
 
 
 def test_what_cannot_be_read_takes_all_cores(tmp_path: Path) -> None:

@@ -258,6 +258,36 @@ def test_a_run_that_waited_for_others_does_not_start_slowly(root: Path) -> None:
     assert measured(root, spec_of()).starts == {"infer": 10.0, "score": 8.0}
 
 
+def test_answers_are_timed_from_their_first_report_and_a_training_from_the_launch(root: Path) -> None:
+    spec = spec_of(variants={"plain": None})
+    finished_run(root, spec, 50.0)
+    folder = root / "runs" / "trial" / "plain" / "train-0"
+    answered = [(112.0, 0, 100), (113.0, 1, 50), (117.0, 0, 1100), (122.0, 1, 1150)]
+    train = [{"time": 100.0 + n, "stage": "train", "step": n, "tokens_per_second": 50.0} for n in range(3)]
+    infer = [
+        {
+            "time": time,
+            "stage": "infer",
+            "step": 1,
+            "eval_seed": seed,
+            "tokens": tokens,
+            "tokens_per_second": 9.0,
+        }
+        for time, seed, tokens in answered
+    ]
+    (folder / "progress.jsonl").unlink()
+    append_records(folder / "progress.jsonl", [*train, *(one | {"step": n} for n, one in enumerate(infer))])
+    record = json.loads((folder / "run.json").read_text())
+    write_json(folder / "run.json", {**record, "created": "1970-01-01T00:01:30+0000"})
+    known = measured(root, spec)
+    assert known.inference_speed == (1100 + 1150 - 100) / 10
+    assert known.starts == {"train": 9.0, "infer": pytest.approx(10 - 10 / 3)}
+    size = Size(runs=3, tasks=4, outputs=5, attempts=60, training_tokens=500, inference_tokens=2150)
+    one_by_one = 3 * sum(known.starts.values()) + 10 + 10
+    assert seconds_needed(size, known) == pytest.approx(one_by_one)
+    assert seconds_needed(size, known, 2) == pytest.approx(one_by_one * 2 / 3), "two, then the third"
+
+
 def test_a_search_has_no_time_and_measures_none(root: Path) -> None:
     """How many requests it takes is known once the model has answered; the page says so."""
     evaluation = tiny_spec()["evaluation"]
