@@ -134,10 +134,9 @@ def experiment_leaks(root: Path, experiment: str) -> str:
     )
 
 
-def query_leaks(root: Path, query: str) -> list[str]:
-    """The notices about the experiments that a query over runs names in quotes, or else about all."""
+def queried_experiments(root: Path, query: str) -> list[str]:
+    """The experiments that a query over runs names in quotes, or else all."""
     if not _OF_RUNS.search(query):
         return []
     known = sorted(path.parent.name for path in runs_folder(root).glob(f"*/{SPEC}"))
-    named = [name for name in known if f"'{name}'" in query] or known
-    return [f"{name}: {sentence}" for name in named for sentence in notices(root, name)]
+    return [name for name in known if f"'{name}'" in query] or known

@@ -10,6 +10,7 @@ from core.commands.printing import (
     Format,
     Root,
     format_of,
+    print_leaks,
     print_records,
     print_table,
     say,
@@ -27,7 +28,7 @@ def sql(
     root: Root = HERE,
 ) -> None:
     """Ask one SELECT of scores, predictions, pairs, runs, progress, flags and imported results."""
-    from core.checks.leak_warnings import query_leaks
+    from core.checks.leak_warnings import queried_experiments
     from core.reports.text_tables import free_table
     from core.sql.ask import ask, cut_sentence, records
     from core.sql.sandbox import Limits
@@ -43,8 +44,8 @@ def sql(
     answer = ask(root, text, limits)
     found = records(answer)
     table = free_table(answer.table.column_names, found)
-    for sentence in query_leaks(root, text):
-        say(sentence, err=True)
+    for name in queried_experiments(root, text):
+        print_leaks(root, name)
     if print_table(table, format_of(output, as_json)):
         say(f"{answer.table.num_rows:,} rows in {answer.seconds:.2f} s.")
     if answer.cut:

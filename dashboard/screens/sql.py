@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.checks.leak_warnings import query_leaks
+from core.checks.leak_warnings import queried_experiments
 from core.errors import UserError
 from core.reports import text_tables
 from core.reports.variant_marks import variant_colours, variant_markers
@@ -20,6 +20,7 @@ from dashboard.components import charts, sql_links
 from dashboard.components.beside import beside
 from dashboard.components.experiment_choice import there
 from dashboard.components.files import file_row
+from dashboard.components.leak_notice import leak_notice
 from dashboard.components.rights import may_change, permitted
 from dashboard.components.sentences import fragment
 from dashboard.components.wording import plain
@@ -209,8 +210,8 @@ def result(answer: Answer) -> None:
         st.markdown(f"**{rows:,} {'row' if rows == 1 else 'rows'}** in {answer.seconds:.2f} s")
         if answer.cut:
             st.warning(plain(cut_sentence(answer)), icon=":material/content_cut:")
-        for sentence in query_leaks(root, answer_text()):
-            st.warning(plain(sentence), icon=":material/water_drop:")
+        for name in queried_experiments(root, answer_text()):
+            leak_notice(root, name, named=True)
         found, names = records(answer), answer.table.column_names
         columns = columns_of(found, names)
         formats = number_columns(columns)

@@ -1,13 +1,14 @@
 """A run that was trained on evaluated tasks is marked wherever it is shown."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.checks.leak_warnings import experiment_leaks, leaked_by_variant, query_leaks
+from core.checks.leak_warnings import experiment_leaks, leaked_by_variant, queried_experiments
 from core.experiments.listing import run_records
 from core.storage.files import read_json, write_json
 from core.synthetic.experiments import make_experiment
@@ -93,16 +94,22 @@ def test_answers_for_others_come_with_the_warning(leaky: Path, tmp_path: Path) -
 
 
 def test_a_query_warns_of_the_experiments_that_it_shows(leaky: Path) -> None:
-    said = [f"{NAME}: {SENTENCE}"]
     make_experiment(leaky, name="clean", runs=1, evaluations=1, tasks=3)
-    assert query_leaks(leaky, "SELECT * FROM Runs") == said
-    assert query_leaks(leaky, f"SELECT * FROM scores WHERE experiment = '{NAME}'") == said
-    assert query_leaks(leaky, "SELECT * FROM scores WHERE experiment = 'clean'") == []
-    assert query_leaks(leaky, "SELECT * FROM flags") == []
+    assert queried_experiments(leaky, "SELECT * FROM Runs") == ["clean", NAME]
+    assert queried_experiments(leaky, f"SELECT * FROM scores WHERE experiment = '{NAME}'") == [NAME]
+    assert queried_experiments(leaky, "SELECT * FROM scores WHERE experiment = 'clean'") == ["clean"]
+    assert queried_experiments(leaky, "SELECT * FROM flags") == []
+    said = run_verb(leaky, "sql", "SELECT count(*) FROM scores")
+    assert said.stderr.splitlines() == [f"{NAME}: {SENTENCE}"]
 
 
-def test_the_page_of_queries_shows_the_leak(leaky: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(leaky))
+def test_the_page_of_queries_shows_the_leak_as_an_alarm_and_test_time_training_as_none(
+    leaky: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(leaky, tmp_path, dirs_exist_ok=True)
+    record = tmp_path / "runs" / NAME / "twice-as-long" / "train-0" / "run.json"
+    write_json(record, {**read_json(record), "test_time": [["toy", "a"]]})
+    monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(tmp_path))
     page = AppTest.from_file(str(SCREENS / "sql.py"))
     page.query_params["experiment"] = NAME
     page.run(timeout=60)
@@ -111,7 +118,9 @@ def test_the_page_of_queries_shows_the_leak(leaky: Path, monkeypatch: pytest.Mon
         assert time.monotonic() < deadline
         page = page.run(timeout=60)
     assert not page.exception
-    assert f"{NAME}: {SENTENCE}" in [as_read(one.value) for one in page.warning]
+    assert [as_read(one.value) for one in page.warning] == [f"{NAME}: {SENTENCE}"]
+    (seen,) = (one.value for one in page.markdown if "test-time training" in as_read(one.value))
+    assert seen.startswith(":violet-background[") and "'twice-as-long'" in as_read(seen)
 
 
 def test_records_hold_the_number(leaky: Path) -> None:
