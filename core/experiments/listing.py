@@ -1,5 +1,6 @@
 """Which runs an experiment has, and one flat record of each for lists and pages."""
 
+import functools
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -7,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from core.plain_files import Stamp, file_stamp
 from core.runs.layout import RECORD, Run, experiment_folder, run_folders, run_place, spec_path
 from core.runs.progress import latest_progress
-from core.runs.record import read_record
+from core.runs.record import read_record_file
 from core.runs.recorded_leaks import leaked_tasks, seen_tasks
 from core.runs.state import RunState, corrected, go_on, read_state, seconds_silent
 from core.runs.workers import LEAST_FREE_BYTES, SECONDS_TO_BEGIN, has_room, is_on_cluster, is_worked_on
@@ -98,10 +100,16 @@ def _record_problem(run: Run) -> str | None:
     if leaked_tasks(run.folder) is not None:
         return None
     try:
-        read_record(run)
+        _check_record(run.record_file, file_stamp(run.record_file))
     except UserError as problem:
         return str(problem)
     return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _check_record(record: Path, _stamp: Stamp) -> None:
+    """Raise `UserError` where a record can't be read, which is looked at anew each time."""
+    read_record_file(record)
 
 
 def _is_forgotten(state: RunState) -> bool:

@@ -8,9 +8,9 @@ from typing import Any
 
 from core.errors import UserError
 from core.experiments.experiment import list_experiments
-from core.experiments.listing import list_runs, run_records
+from core.experiments.listing import run_records
 from core.plain_files import file_stamp
-from core.runs.layout import spec_path
+from core.runs.layout import RECORD, experiment_folder, run_folders, spec_path
 from core.runs.workers import SECONDS_TO_BEGIN, is_worked_on
 from core.specs.spec import ExperimentSpec, read_spec
 
@@ -49,7 +49,7 @@ def launched_experiments(root: Path) -> list[str]:
 
 def _has_runs(root: Path, experiment: str) -> bool:
     try:
-        return bool(list_runs(root, experiment))
+        return any((run / RECORD).exists() for run in run_folders(experiment_folder(root, experiment)))
     except UserError:
         return True
 

@@ -147,8 +147,8 @@ def scores_stamp(root: Path, name: str) -> tuple[int, int, int]:
     """Changes whenever a result or the description changes: files, the sum of their times in ns (a time in
     the future hides no other), bytes."""
     folder = known_folder(root, name)
-    paths = [*folder.glob("*.yaml"), *folder.glob("imported.*"), *score_paths(folder)]
-    paths += evaluation_files(folder, CANDIDATES_FILE)
+    paths = [*folder.glob("*.yaml"), *folder.glob("imported.*")]
+    paths += evaluation_files(folder, SCORES_FILE, CANDIDATES_FILE)
     stamps = [file_stamp(path) for path in paths]
     return (len(stamps), sum(time for time, _ in stamps), sum(size for _, size in stamps))
 

@@ -170,26 +170,35 @@ def is_open(folder: Path) -> bool:
     if not folder.is_dir():
         return False
     if not os.access(folder, os.R_OK | os.X_OK, effective_ids=True):
-        raise UserError(f"{folder} is closed to you. Change its rights.")
+        raise _closed(folder)
     return True
 
 
-def numbered(folder: Path, prefix: str) -> list[Path]:
+def _closed(folder: Path) -> UserError:
+    return UserError(f"{folder} is closed to you. Change its rights.")
+
+
+def _numbered(folder: Path, prefix: str) -> list[Path]:
     """What lies in a folder and is named as the prefix and a seed; nothing where there is no folder. Raises
     `UserError` like `is_open`."""
-    if not is_open(folder):
-        return []
     try:
         return [folder / entry.name for entry in os.scandir(folder) if _is_number(entry.name, prefix)]
-    except FileNotFoundError:  # it was just removed
+    except PermissionError:
+        raise _closed(folder) from None
+    except OSError:  # no folder, or not any more
         return []
+
+
+def _run_places(experiment: Path) -> list[Path]:
+    """What is named as a run below an experiment's folder, whatever stands there."""
+    variants = experiment.iterdir() if is_open(experiment) else ()
+    return sorted(path for variant in variants for path in _numbered(variant, _TRAIN))
 
 
 def run_folders(experiment: Path) -> list[Path]:
     """The folders of the runs below an experiment's folder, launched or imported, by name. Raises `UserError`
     like `is_open`."""
-    variants = experiment.iterdir() if is_open(experiment) else ()
-    return sorted(path for variant in variants for path in numbered(variant, _TRAIN) if is_open(path))
+    return [path for path in _run_places(experiment) if is_open(path)]
 
 
 def run_place(run: Path) -> tuple[str, int] | None:
@@ -208,7 +217,7 @@ def eval_folders(run: Path) -> list[tuple[int, Path]]:
 def eval_places(run: Path) -> list[Path]:
     """What is named as an evaluation below a run's folder, whatever stands there. Raises `UserError` like
     `is_open`."""
-    return numbered(run, _EVAL)
+    return _numbered(run, _EVAL)
 
 
 def record_files(experiment: Path) -> list[Path]:
@@ -218,15 +227,20 @@ def record_files(experiment: Path) -> list[Path]:
 
 def record_of_variant(experiment: Path, variant: str) -> Path | None:
     """The record of a variant's first run below an experiment's folder; None where it has none."""
-    found = [path / RECORD for path in numbered(experiment / variant, _TRAIN)]
+    found = [path / RECORD for path in _numbered(experiment / variant, _TRAIN)]
     return min((path for path in found if path.exists()), default=None)
 
 
-def evaluation_files(experiment: Path, name: str) -> list[Path]:
-    """The files of that name in all evaluations below an experiment's folder, sorted by path. Raises
+def evaluation_files(experiment: Path, *names: str) -> list[Path]:
+    """The files of these names in all evaluations below an experiment's folder, sorted by path. Raises
     `UserError` like `is_open`."""
-    folders = [path for run in run_folders(experiment) for path in eval_places(run) if is_open(path)]
-    return sorted(path for folder in folders if (path := folder / name).exists())
+    found = []
+    for folder in (place for run in _run_places(experiment) for place in eval_places(run)):
+        try:
+            found += [path for name in names if (path := folder / name).exists()]
+        except PermissionError:
+            raise _closed(folder) from None
+    return sorted(found)
 
 
 def evaluation_place(file: Path) -> tuple[str, int, int]:
