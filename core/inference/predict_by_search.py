@@ -21,7 +21,7 @@ from core.inference.requests import Completion, Engine, Request
 from core.inference.search import Found, alternatives_of, end_tokens, search
 from core.inference.settings import SearchSettings
 from core.machine.pace import Pace
-from core.storage.schemas import PREDICTIONS, read_table, write_table
+from core.storage.schemas import PREDICTIONS, read_tables, write_table
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -108,7 +108,7 @@ def _completions(found: Found, tokenizer: "PreTrainedTokenizerBase") -> Iterator
 
 
 def _together(parts: Path, views: int, most: int) -> pa.Table:
-    table = pa.concat_tables([read_table(path, PREDICTIONS) for path in sorted(parts.glob("*.parquet"))])
+    table = read_tables(sorted(parts.glob("*.parquet")), PREDICTIONS)
     keys = ("source", "task_id", "test_index", "attempt")
     columns = [table.column(name).to_pylist() for name in keys]
     found = {(*rest, number // most) for *rest, number in zip(*columns, strict=True)}

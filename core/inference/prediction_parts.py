@@ -20,7 +20,7 @@ from core.inference.settings import InferenceSettings
 from core.machine.pace import Pace
 from core.prompts.templates import PromptSettings, read_answer
 from core.storage.evaluation_files import PREDICTIONS_FILE
-from core.storage.schemas import PREDICTIONS, grid_columns, read_table, write_table
+from core.storage.schemas import PREDICTIONS, grid_columns, read_table, read_tables, write_table
 
 Report = Callable[[dict[str, Any]], None]
 PARTS = "parts"
@@ -156,7 +156,7 @@ def finished_attempts(parts: Path) -> set[tuple[str, str, int, int]]:
 
 def combine_parts(parts: Path, target: Path, expected: int) -> None:
     """All parts as one file, in the order of tasks, tests and attempts."""
-    table = pa.concat_tables([read_table(path, PREDICTIONS) for path in sorted(parts.glob("*.parquet"))])
+    table = read_tables(sorted(parts.glob("*.parquet")), PREDICTIONS)
     if table.num_rows != expected:
         raise UserError(
             f"{parts} holds {table.num_rows} attempts instead of {expected}."
@@ -164,4 +164,4 @@ def combine_parts(parts: Path, target: Path, expected: int) -> None:
         )
     keys = [(name, "ascending") for name in ("source", "task_id", "test_index", "attempt")]
     write_table(target, table.sort_by(keys), PREDICTIONS)
-    shutil.rmtree(parts)
+    shutil.rmtree(parts, ignore_errors=True)

@@ -26,7 +26,15 @@ from core.prompts.templates import answer_tokens
 from core.seeds import derived_seed
 from core.storage.evaluation_files import CANDIDATES_FILE
 from core.storage.queries import parquet, query
-from core.storage.schemas import CANDIDATES, PREDICTIONS, grid_columns, grids_of, read_table, write_table
+from core.storage.schemas import (
+    CANDIDATES,
+    PREDICTIONS,
+    grid_columns,
+    grids_of,
+    read_table,
+    read_tables,
+    write_table,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -108,8 +116,7 @@ def rescore(
         report({"step": done, "total": total, "eval_seed": evaluation.eval_seed})
     if len(keys) < len(left):
         return target
-    tables = [read_table(path, CANDIDATES) for path in sorted(parts.glob("*.parquet"))]
-    table = pa.concat_tables(tables) if tables else CANDIDATES.empty_table()
+    table = read_tables(sorted(parts.glob("*.parquet")), CANDIDATES)
     order = [(name, "ascending") for name in ("source", "task_id", "test_index", "place")]
     write_table(target, table.sort_by(order), CANDIDATES)
     shutil.rmtree(parts, ignore_errors=True)

@@ -13,8 +13,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from core.arc.tasks import Task
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.experiments.provenance import add_to_record
@@ -26,7 +24,7 @@ from core.pipeline.adapt import base_of, forget_weights, settings_of, weights_of
 from core.pipeline.shared_engine import evaluation_of
 from core.runs.layout import Run
 from core.runs.reporter import Reporter
-from core.storage.schemas import PREDICTIONS, read_table, write_table
+from core.storage.schemas import PREDICTIONS, read_tables, write_table
 
 GROUPS = "groups"
 
@@ -124,10 +122,10 @@ def answer_tasks(
 def _put_together(folder: Path, groups: Sequence[str]) -> None:
     """The predictions of all groups as one file; the parts go."""
     parts = [predictions_path(folder / GROUPS / group) for group in groups]
-    table = pa.concat_tables([read_table(part, PREDICTIONS) for part in parts])
+    table = read_tables(parts, PREDICTIONS)
     keys = [(name, "ascending") for name in ("source", "task_id", "test_index", "attempt")]
     write_table(predictions_path(folder), table.sort_by(keys), PREDICTIONS)
-    shutil.rmtree(folder / GROUPS)
+    shutil.rmtree(folder / GROUPS, ignore_errors=True)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from core.runs.reporter import failure_message
 from core.storage.evaluation_files import PREDICTIONS_FILE
 from core.storage.files import locked, write_json
 from core.storage.records import Amount, Count, Record, Text, read_as
-from core.storage.schemas import PREDICTIONS, read_table, write_table
+from core.storage.schemas import PREDICTIONS, read_tables, write_table
 from core.training.adaptation import Group
 
 log = logging.getLogger(__name__)
@@ -223,8 +223,6 @@ def put_together(experiment: LaunchedExperiment, run: Run, stage: Stage, of: int
         if all(is_adapted(run, group) for group in groups):
             gather(experiment, run, groups)
         return
-    import pyarrow as pa
-
     for seed in experiment.spec.eval_seeds:
         folder = run.eval_folder(seed)
         with locked(folder / ".shards.lock"):
@@ -232,7 +230,7 @@ def put_together(experiment: LaunchedExperiment, run: Run, stage: Stage, of: int
             target = folder / PREDICTIONS_FILE
             if target.exists() or not all(path.exists() for path in paths):
                 continue
-            table = pa.concat_tables([read_table(path, PREDICTIONS) for path in paths])
+            table = read_tables(paths, PREDICTIONS)
             keys = [(name, "ascending") for name in ("source", "task_id", "test_index", "attempt")]
             write_table(target, table.sort_by(keys), PREDICTIONS)
             shutil.rmtree(folder / SHARDS)

@@ -19,7 +19,7 @@ from core.pipeline.real_work import REAL_WORK
 from core.pipeline.reuse import take_over
 from core.pipeline.work import Work
 from core.runs.done import Stage
-from core.runs.layout import Run
+from core.runs.layout import SHARDS, Run
 from core.runs.progress import write_log
 from core.runs.reporter import Reporter, failure_message, report_failure
 from core.runs.state import begin, finish, go_on, queue_for, state_of
@@ -158,7 +158,8 @@ def _tidy(experiment: LaunchedExperiment, run: Run) -> None:
     if experiment.is_done(run, "train"):
         shutil.rmtree(run.checkpoint, ignore_errors=True)
     if experiment.is_done(run, "infer"):
-        for seed, name in product(experiment.spec.eval_seeds, (PARTS, GROUPS)):
+        for seed, name in product(experiment.spec.eval_seeds, (PARTS, GROUPS, SHARDS)):
             shutil.rmtree(run.eval_folder(seed) / name, ignore_errors=True)
+        shutil.rmtree(run.folder / SHARDS, ignore_errors=True)
         if experiment.recipe_of(run).test_time is not None:
             forget_weights(experiment, run)

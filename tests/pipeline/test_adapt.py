@@ -19,7 +19,7 @@ from core.launching.launch import prepare
 from core.mixing.demonstrations import pair_form
 from core.pipeline import adapt as adapt_module
 from core.pipeline.recheck import repeat_evaluations, rescore_experiment
-from core.pipeline.shards import Shard, progress_of_shards, run_shard, shard_is_done
+from core.pipeline.shards import Shard, progress_of_shards, run_shard, shard_is_done, shards
 from core.pipeline.stages import run_stage
 from core.runs.adapted import AdaptedGroup, adapted_groups
 from core.runs.done import STAGES_IN_PARTS
@@ -306,6 +306,17 @@ def test_parts_adapt_and_answer_as_one_process_does(
     assert [row["text"] for row in answers_of(run)] == [row["text"] for row in answers_of(whole)]
     assert not run.adapt.exists() and not run.merged.exists()
     assert read_json(run.record_file)["engine"]["name"] == "transformers"
+
+
+@pytest.mark.engine
+def test_a_part_without_a_task_of_a_group_is_done(root: Path) -> None:
+    run = prepared(root)
+    launched = LaunchedExperiment.of(run)
+    for stage in STAGES_IN_PARTS:
+        assert all(run_shard(launched, run, stage, part) for part in shards(6)), progress_of_shards(
+            run, stage, 6
+        )
+        assert stage not in launched.stages_left(run)
 
 
 def test_a_group_of_which_nothing_fits_learns_nothing_and_the_others_do(root: Path) -> None:

@@ -87,6 +87,18 @@ def test_parts_together_are_the_identical_file(
     assert all(shard_is_done(launched, parts, "infer", part) for part in shards(3))
 
 
+def test_a_part_without_a_task_is_done_and_what_is_left_of_parts_goes(
+    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "open_engine", lambda *_: Parrot())
+    whole, parts = copy_of(trained, tmp_path / "whole"), copy_of(trained, tmp_path / "parts")
+    assert run_shard(LaunchedExperiment.of(whole), whole, "infer", Shard(1, 2))
+    assert run_stage(whole, "infer"), "by one process after all"
+    assert not (whole.eval_folder(0) / SHARDS).exists() and not (whole.folder / SHARDS).exists()
+    assert all(run_shard(LaunchedExperiment.of(parts), parts, "infer", part) for part in shards(7))
+    assert answered(parts) == answered(whole)
+
+
 @pytest.mark.engine
 def test_a_real_engine_answers_the_same_in_parts(trained: Run, tmp_path: Path) -> None:
     """Apart from the last bits of the log-probabilities, which depend on what shares a batch."""
