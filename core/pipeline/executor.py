@@ -161,7 +161,7 @@ def deal_out(jobs: Sequence[Job], room: int) -> list[Job]:
         if len(job.runs) > 1:
             dealt += [replace(job, runs=job.runs[number::count]) for number in range(count)]
         else:
-            dealt.append(replace(job, parts=count))
+            dealt.append(replace(job, parts=max(job.parts, count)))
     return dealt
 
 

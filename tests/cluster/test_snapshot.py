@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.cluster import remote_node, shared_node, snapshot
+from core.cluster import remote_node, snapshot
 from core.cluster.bundle import pack, unpack
 from core.cluster.mirror import Mirror, Mirrors
 from core.cluster.remote_node import Errand, work_apart
@@ -26,7 +26,7 @@ from core.storage.files import append_record, read_json, sha256_of, write_json
 from core.storage.stores import IncompleteError, Store
 from tests.patience import wait_for
 from tests.pipeline.driving import QUICK, spec_in
-from tests.pipeline.trivial import MODULE, SECONDS, witnessed
+from tests.pipeline.trivial import SECONDS, witnessed
 
 STEPS = 5
 
@@ -117,7 +117,6 @@ def launched(trivial_project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
-    monkeypatch.setattr(shared_node, "MODULE", MODULE)
     monkeypatch.setattr(remote_node, "SECONDS_BETWEEN_PUSHES", 0.1)
     monkeypatch.setenv(SECONDS, QUICK)
     (run,) = prepare(trivial_project, spec_in(trivial_project, steps=STEPS), ["launch"])

@@ -207,6 +207,8 @@ def test_groups_of_one_run_are_dealt_out_over_the_slots_that_other_jobs_leave(ru
     groups, alone = Job(("adapt",), (runs[0],), most_parts=3), Job(("train",), (runs[1],))
     for room, parts in ((1, 1), (2, 1), (3, 2), (9, 3)):
         assert [job.parts for job in deal_out([groups, alone], room)] == [parts, 1]
+    parted = Job(("infer",), (runs[0],), parts=4)
+    assert deal_out([parted], 99) == [parted], "as a cluster plans it"
     begin(runs[0], "adapt")
     runs[0].heartbeat.touch()
     assert deal_out([groups], 9) == [groups]
