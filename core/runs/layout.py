@@ -4,6 +4,7 @@ Whoever reads or writes below `runs/` asks here where a file lies. The tables th
 (predictions, scores, candidates) have their names from `core.storage.evaluation_files`.
 """
 
+import errno
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -185,8 +186,12 @@ def _numbered(folder: Path, prefix: str) -> list[Path]:
         return [folder / entry.name for entry in os.scandir(folder) if _is_number(entry.name, prefix)]
     except PermissionError:
         raise _closed(folder) from None
-    except OSError:  # no folder, or not any more
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as problem:
+        if problem.errno == errno.ELOOP:
+            return []
+        raise
 
 
 def _run_places(experiment: Path) -> list[Path]:

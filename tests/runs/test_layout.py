@@ -1,10 +1,13 @@
 """What lies below an experiment's folder counts as a run or an evaluation only where it can be one."""
 
+import errno
 import os
 from pathlib import Path
 
+import pytest
+
 from core.experiments.archive import put_aside
-from core.runs.layout import Run, eval_folders, run_folders
+from core.runs.layout import Run, eval_folders, evaluation_files, run_folders
 from core.runs.state import queue_for
 from core.storage.files import write_text
 
@@ -26,6 +29,20 @@ def test_only_folders_named_by_their_seed_are_runs_and_evaluations(tmp_path: Pat
     put_strangers(run.folder, "eval-")
     assert run_folders(run.folder.parents[1]) == [run.folder]
     assert eval_folders(run.folder) == [(1, run.eval_folder(1))]
+
+
+def test_a_folder_that_the_disk_does_not_give_is_not_taken_for_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Run(tmp_path, "trial", "plain", 3).eval_folder(1).mkdir(parents=True)
+
+    def refuse(_: Path) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("core.runs.layout.os.scandir", refuse)
+    for listed in (run_folders, lambda folder: evaluation_files(folder, "scores.parquet")):
+        with pytest.raises(OSError, match="Too many open files"):
+            listed(tmp_path / "runs" / "trial")
 
 
 def test_what_may_be_work_is_put_aside_before_a_launch(tmp_path: Path) -> None:
