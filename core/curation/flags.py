@@ -132,13 +132,16 @@ def is_disputed(marks: Sequence[Flag]) -> bool:
 
 def export_flags(root: Path, target: Path) -> int:
     """Write the flags that hold now to `target` as JSON lines; returns how many."""
-    marks = [
-        mark
-        for flag in sorted({mark["flag"] for mark in all_flags(root)})
-        for mark in latest_flags(root, flag=flag)
-    ]
-    write_text(target, "".join(json.dumps(mark, ensure_ascii=False) + "\n" for mark in marks))
-    return len(marks)
+    text = held_flags(root)
+    write_text(target, text)
+    return text.count("\n")
+
+
+def held_flags(root: Path) -> str:
+    """The flags that hold now as JSON lines."""
+    kinds = sorted({mark["flag"] for mark in all_flags(root)})
+    marks = [mark for flag in kinds for mark in latest_flags(root, flag=flag)]
+    return "".join(json.dumps(mark, ensure_ascii=False) + "\n" for mark in marks)
 
 
 @dataclass(frozen=True)
@@ -185,13 +188,15 @@ def import_flags(
     source: str | None = None,
     flag: str = REVERSIBLE,
     others: str | None = None,
+    only_by: str | None = None,
 ) -> ImportedFlags:
     """Append the judgements of a file that are not here yet, all or none. What holds is the latest judgement
     by its own time, in whatever order files are imported.
 
     Where the file does not say so, the judgement is by `by`, now, of `flag`, about a task of `source` or of
     the first source that has its id; `others` is the judgement of all tasks of the sources that the file does
-    not name. Raises `UserError` naming the place of what is no flag.
+    not name. Raises `UserError` naming the place of what is no flag, and of a judgement that somebody else
+    signed where only those of `only_by` may come in.
     """
     now = datetime.now(UTC)
     stated = {"time": now.isoformat(timespec="milliseconds"), "flag": flag, "note": "", "by": by}
@@ -209,6 +214,8 @@ def import_flags(
             mark = _checked(stored, {**record, "source": record.get("source") or finder.source_of(record)})
             if moment(mark["time"]) is None:
                 raise UserError(f"'{mark['time'][:80]}' is no time. Write it like {stated['time']}.")
+            if only_by not in (None, mark["by"]):
+                raise UserError(f"{mark['by'][:80]!r} signed this; bring in only what you judged.")
             about = (mark["source"], mark["task_id"], mark["flag"], mark["by"])
             if "time" not in given and said.setdefault(about, mark["value"]) != mark["value"]:
                 raise UserError(f"{mark['task_id']!r} is judged twice, and no time says what came later.")

@@ -6,9 +6,7 @@ out of reach.
 """
 
 import re
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +14,10 @@ import pyarrow as pa
 
 from core.errors import UserError
 from core.exchange.read_scores import KEYS, ScoreTable, read_scores
-from core.exchange.table_file import MOST_BYTES
 from core.results.loading import SHARE
 from core.runs.imported_rows import IMPORTED_COLUMNS
 from core.runs.layout import IMPORTED, IMPORTED_FILE, experiment_folder
-from core.storage.files import plain_name, sha256_of, write_json, writing
+from core.storage.files import sha256_of, write_json, writing
 from core.storage.records import read_as
 from core.storage.schemas import write_table
 
@@ -83,22 +80,6 @@ def import_results(
         write_json(record, described)
         write_table(folder / IMPORTED_FILE, _rows_of(table), IMPORTED_COLUMNS)
     return table
-
-
-@contextmanager
-def sent_file(name: str, data: bytes) -> Iterator[Path]:
-    """A file that somebody sent, under its own name for as long as the block lasts; errors name it without
-    the folder that it lies in meanwhile. Raises `UserError` where it is too large.
-    """
-    if len(data) > MOST_BYTES:
-        raise UserError(f"{name[-60:]} is larger than {MOST_BYTES // 2**20} MB. Import a part of it.")
-    with tempfile.TemporaryDirectory(prefix="results-") as folder:
-        path = Path(folder, plain_name(name) or "results.csv")
-        path.write_bytes(data)
-        try:
-            yield path
-        except UserError as problem:
-            raise UserError(str(problem).replace(str(path), path.name)) from None
 
 
 def is_import(root: Path, experiment: str) -> bool:

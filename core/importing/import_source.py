@@ -6,7 +6,6 @@ any good task is refused. A source is written once all of it was read, so nothin
 """
 
 import hashlib
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib import metadata
@@ -46,6 +45,7 @@ from core.importing.store_candidates import checked_candidates, store_candidates
 from core.plain_files import unfolded
 from core.storage.files import plain_name, sha256_of
 from core.storage.plain_json import parse_json
+from core.storage.sent_file import sent_file
 
 
 def import_set(
@@ -99,20 +99,12 @@ def import_upload(
 
     Raises `UserError` where nothing can be imported; the file is not kept.
     """
-    if len(data) > MAX_ARCHIVE_BYTES:
-        raise UserError(f"The file has more than the {MAX_ARCHIVE_BYTES:,} bytes allowed. Split it.")
-    plain = plain_name(file_name)
-    _check_name(root, name, plain)
+    _check_name(root, name, plain_name(file_name))
     cache = root / "data" / ".cache"
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="upload-", dir=cache) as folder:
-        path = Path(folder, plain or "upload")
-        path.write_bytes(data)
+    with sent_file(file_name, data, most_bytes=MAX_ARCHIVE_BYTES, folder=cache) as path:
         origin = f"uploaded {path.name}"
-        try:
-            return _import_path(root, name, path, origin, PUBLIC.get(name), None, licence, progress)
-        except UserError as problem:
-            raise UserError(str(problem).replace(str(path), path.name)) from None
+        return _import_path(root, name, path, origin, PUBLIC.get(name), None, licence, progress)
 
 
 def _check_name(root: Path, name: str, origin: str | None) -> None:

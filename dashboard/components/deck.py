@@ -34,6 +34,7 @@ _STATIC = Path(__file__).parent / "static"
 _PARTS = ("deck_grids.js", "deck_queue.js", "deck_outbox.js", "deck_view.js", "deck.js")
 _SHOWN_POOL_PAIRS = 5
 _SHOWN = "deck shown"
+_IMPORTS = "deck imports"
 
 _component = st.components.v2.component(
     "arc_deck",
@@ -100,6 +101,7 @@ def deck(
         "suggestions_url": None if shown.suggestions is None else _address(shown.suggestions, "suggestions"),
         "flag": shown.flag,
         "kinds": list(shown.kinds),
+        "imports": st.session_state.get(_IMPORTS, 0),
         "flags": shown.flags,
         "mine": shown.mine,
         "others": shown.others,
@@ -114,6 +116,12 @@ def deck(
     }
     # In a tuple: Streamlit looks for tables in a dict, and would load pandas before the first paint for it.
     _component(key=KEY, data=(data,), on_message_change=lambda: None)
+
+
+def read_flags_anew() -> None:
+    """Let the deck read the flags again: an import has changed them."""
+    st.session_state.pop(_SHOWN, None)
+    st.session_state[_IMPORTS] = st.session_state.get(_IMPORTS, 0) + 1
 
 
 def _receive(root: Path, boxes: Any, by: str) -> Receipt:

@@ -35,10 +35,12 @@ UNVERIFIED = (
 
 @dataclass(frozen=True)
 class Rights:
-    """The name that changes carry, and why this person may change nothing (None: may)."""
+    """The name that changes carry, why this person may change nothing (None: may), and whether a login says
+    who it is."""
 
     name: str
     refusal: str | None = None
+    login: bool = False
 
 
 def rights() -> Rights:
@@ -61,10 +63,11 @@ def account_rights(user: dict[str, Any], people: Sequence[str] | None) -> Rights
     email = str(user.get("email") or "")
     name = email or str(user.get("name") or user.get("sub") or "unknown")
     if email and not _is_verified(user):
-        return Rights(name, UNVERIFIED)
+        return Rights(name, UNVERIFIED, login=True)
     if people is None or any(fnmatchcase(email.lower(), str(one).lower()) for one in people):
-        return Rights(name)
-    return Rights(name, f"{name} may only look: ask for a place under people in .streamlit/secrets.toml.")
+        return Rights(name, login=True)
+    refusal = f"{name} may only look: ask for a place under people in .streamlit/secrets.toml."
+    return Rights(name, refusal, login=True)
 
 
 def _is_verified(user: dict[str, Any]) -> bool:

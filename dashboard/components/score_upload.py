@@ -8,10 +8,11 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import UserError
-from core.exchange.import_scores import import_results, is_import, sent_file, unit_of
+from core.exchange.import_scores import import_results, is_import, unit_of
 from core.exchange.read_scores import ScoreTable, read_scores
 from core.results.loading import SHARE
 from core.scoring.metrics import higher_is_better
+from core.storage.sent_file import sent_file
 from dashboard.components.experiment_choice import go_to
 from dashboard.components.rights import accept_upload, attempt, may_change
 from dashboard.components.wording import plain
@@ -34,11 +35,11 @@ def score_upload(root: Path) -> None:
         "table of results", ["csv", "tsv", "txt", "md", "parquet"], key="scores file", help=LAYOUTS,
         disabled=not may_change(),
     )  # fmt: skip
+    name = st.text_input("name of the experiment", key="scores name", placeholder="my-results").strip()
+    percent = st.checkbox("the numbers are percent", key="scores percent")
     if sent is None:
         st.caption(LAYOUTS)
         return
-    name = st.text_input("name of the experiment", key="scores name", placeholder="my-results").strip()
-    percent = st.checkbox("the numbers are percent", key="scores percent")
     data = sent.getvalue()
     try:
         with sent_file(sent.name, data) as path:

@@ -9,6 +9,7 @@ from core.importing.import_source import import_bundle
 from core.reversibility.suggestions import judge
 from dashboard.components.agreement import show_agreement
 from dashboard.components.deck import deck
+from dashboard.components.flag_upload import flag_files
 from dashboard.components.rights import may_change, permitted
 from dashboard.components.sentences import fragment
 from dashboard.components.wording import plain
@@ -48,6 +49,7 @@ try:
     if names:
         curate(names)
         show_agreement(root)
+        flag_files(root, names)
     else:
         empty()
 except UserError as problem:

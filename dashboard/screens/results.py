@@ -25,6 +25,7 @@ from dashboard.components.experiment_page import Stamp
 from dashboard.components.files import file_row
 from dashboard.components.note_editor import note_editor
 from dashboard.components.parts import show_parts
+from dashboard.components.prediction_upload import prediction_upload
 from dashboard.components.result_charts import show_curves, show_runs, show_solved
 from dashboard.components.result_numbers import (
     Lender,
@@ -198,3 +199,5 @@ def compare_links(name: str, rows: list[verdicts.Row], baseline: str, metric: st
 experiment_page.page(root, [2, 2, 2, 2], show_experiment)
 with st.expander("Import a table of results", icon=":material/upload_file:", key="import scores"):
     score_upload(root)
+with st.expander("Import predictions", icon=":material/upload_file:", key="import predictions"):
+    prediction_upload(root)

@@ -100,6 +100,19 @@ def test_an_overruling_import_is_reported_and_leaves_a_disagreement(root: Path, 
     assert {mark["by"]: mark["value"] for mark in marks} == {"me": "no", "you": "yes"}
 
 
+def test_who_is_known_by_a_login_brings_in_own_judgements_alone(root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "flags.jsonl"
+    file.write_text(line("yes", "2020-01-01T00:00:00+00:00"))
+    with pytest.raises(UserError, match="entry 1: 'ann' signed this; bring in only what you judged"):
+        import_flags(root, file, by="bob", only_by="bob")
+    assert values(root) == {}
+    assert import_flags(root, file, by="ann", only_by="ann").added == 1
+    ids = tmp_path / "ids.txt"
+    ids.write_text("bb11\n")
+    assert import_flags(root, ids, by="bob", only_by="bob").added == 1
+    assert [mark["by"] for mark in latest_flags(root)] == ["ann", "bob"]
+
+
 @pytest.mark.parametrize("line", ["{", "[]", '{"value": "yes"}', "\x01"])
 def test_a_broken_export_is_refused_whole(root: Path, tmp_path: Path, line: str) -> None:
     good = {"time": "2026-01-01", "task_id": "aa00", "source": "toy", "flag": "reversible"}

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.errors import UserError
-from core.exchange.import_scores import import_results, sent_file
+from core.exchange.import_scores import import_results
 from core.exchange.read_scores import read_scores
 from core.results.conclusion import experiment_answer
 from core.results.loading import load_scores
@@ -21,6 +21,7 @@ from core.results.verdicts import compare_records, verdict_rows
 from core.scoring.metrics import higher_is_better
 from core.spread.verdict import judge
 from core.storage.seals import seal_path
+from core.storage.sent_file import sent_file
 from core.synthetic.experiments import make_experiment
 from tests.results.test_tables import REPOSITORY, run_verb
 

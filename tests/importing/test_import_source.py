@@ -224,7 +224,7 @@ def test_an_unusable_upload_gives_its_reason(tmp_path: Path, name: str, data: by
 
 def test_a_large_upload_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.importing.import_source.MAX_ARCHIVE_BYTES", 10)
-    with pytest.raises(UserError, match="more than the 10 bytes allowed"):
+    with pytest.raises(UserError, match=r"x\.json is larger than the 10 bytes allowed"):
         import_upload(tmp_path, "mine", "x.json", b" " * 11)
 
 

@@ -58,6 +58,7 @@ class Deck extends DeckView {
     this.fillKinds();
     if (data.tasks_url !== this.tasksUrl) this.load(data);
     else if (data.flag !== this.flag && this.tasks.size) this.takeFlags(data, null);
+    else if (data.imports !== this.imports && this.tasks.size) this.takeFlags(data, this.current?.id ?? null);
     else this.askForSuggestions();
     this.outbox.flush();
     this.showSaved();
@@ -150,6 +151,7 @@ class Deck extends DeckView {
   /** The flags of one kind, with those that are still under way. */
   readFlags(data, underWay = []) {
     this.flag = data.flag;
+    this.imports = data.imports;
     this.flags = new Map(Object.entries(data.flags));
     this.mine = new Map(Object.entries(data.mine));
     this.others = new Map(Object.entries(data.others));
