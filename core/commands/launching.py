@@ -1,7 +1,6 @@
 """Verbs that make runs go: `demo`, `launch`, `worker`, `drive`, `run`."""
 
 import inspect
-import sys
 from collections.abc import Callable
 from typing import Annotated, Any, Optional
 
@@ -10,6 +9,7 @@ import typer
 from core.cluster.settings import option_fields
 from core.commands.printing import HERE, Experiment, Root, say
 from core.commands.serving import PORT, Port, check_port, serve
+from core.commands.typed import given_command
 from core.machine.account import account
 from core.runs.layout import spec_path
 
@@ -44,7 +44,7 @@ def demo(
 
     if open_:
         check_port(port)
-    name = launch_demo(root, sys.argv, say)
+    name = launch_demo(root, given_command(), say)
     say("The runs go on if you close this terminal; the same command follows them again.")
     if not follow(root, name):
         say("Give the same command again: finished stages are kept.")
@@ -84,7 +84,9 @@ def launch(
     cluster = requested_cluster(on, options, before=cluster_of(root, experiment.name))
     for sentence in cautions_of(root, experiment):
         say(f"CAUTION: {sentence}", err=True)
-    runs = launch_spec(root, experiment, sys.argv, by=account(), cluster=cluster, fresh_work=fresh, work=work)
+    runs = launch_spec(
+        root, experiment, given_command(), by=account(), cluster=cluster, fresh_work=fresh, work=work
+    )
     if wait:
         if not follow(root, experiment.name):
             raise typer.Exit(1)

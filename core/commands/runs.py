@@ -162,6 +162,21 @@ def restore(experiment: Restorable, root: Root = HERE) -> None:
 
 
 @app.command()
+def example(
+    name: Annotated[str | None, typer.Argument(help="The example; without a name they are listed.")] = None,
+    root: Root = HERE,
+) -> None:
+    """Open a finished experiment that comes with the project."""
+    from core.experiments.examples import examples, open_example
+
+    if name is None:
+        say("\n".join(examples(root)) or "All examples are opened.")
+        return
+    open_example(root, name)
+    say(f"'{name}' is open. See: python -m core results {name}")
+
+
+@app.command()
 def delete(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
     """Move an experiment, or the runs named with --of, to runs/.trash; stop what is running first."""
     from core.experiments.archive import delete_experiment, delete_runs

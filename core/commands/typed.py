@@ -17,6 +17,13 @@ def as_typed(text: str) -> str:
     return text.replace(WRITTEN, _typed(sys.argv[0], sys.executable, os.environ.get("PATH", "")))
 
 
+def given_command() -> list[str]:
+    """The command that runs now, as records keep it: as a person types it, without this machine's folders."""
+    program, *words = sys.argv
+    name = Path(program).name
+    return [*(WRITTEN.split() if name == "__main__.py" else [name]), *words]
+
+
 @functools.cache
 def _typed(program: str, interpreter: str, path: str) -> str:
     if Path(program).name == SCRIPT:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from core.experiments.examples import examples, open_example
 from core.launching.launch import launch
 from core.machine.account import account
 from core.machine.processes import Notify
@@ -21,8 +22,11 @@ def prepare_demo(root: Path, notify: Notify) -> ExperimentSpec:
 
 
 def launch_demo(root: Path, command: list[str], notify: Notify) -> str:
-    """Prepare and launch the demo; the experiment's name."""
+    """Prepare and launch the demo, and open the examples beside it; the experiment's name."""
     spec = prepare_demo(root, notify)
+    for example in examples(root):
+        notify(f"Opening '{example}', an experiment that comes with the project …")
+        open_example(root, example)
     runs = len(spec.variants) * len(spec.train_seeds)
     notify(
         f"{spec.question} {len(spec.variants)} variants × {len(spec.train_seeds)} trainings = {runs} runs,"

@@ -1,6 +1,5 @@
 """Home: what did I find out so far? All experiments, each with the sentence that answers it."""
 
-import sys
 import time
 from typing import Any
 
@@ -17,6 +16,7 @@ from core.experiments.archive import (
     trash_bytes,
     trashed,
 )
+from core.experiments.examples import examples, open_example
 from core.experiments.experiment import list_experiments
 from core.experiments.notes import pin
 from core.launching.demo import launch_demo
@@ -184,6 +184,17 @@ def live() -> None:
     show_list()
 
 
+def offer_examples() -> None:
+    """A button for each experiment that comes with the project and is not opened yet."""
+    for name in examples(root):
+        clicked = st.button(
+            f"Open the example: {plain(name)}", key=f"example {name}", icon=":material/folder_open:",
+            help="A finished experiment that comes with the project.", disabled=not may_change(),
+        )  # fmt: skip
+        if clicked and attempt(open_example, root, name):
+            st.switch_page("screens/results.py", query_params={"experiment": name})
+
+
 def empty() -> None:
     """What to do first."""
     st.subheader("No experiment yet")
@@ -195,9 +206,10 @@ def empty() -> None:
     with st.container(horizontal=True):
         if st.button("Start the demo", type="primary", disabled=not may_change()):
             with st.spinner("Importing ARC-1 and starting …"):
-                command = [sys.executable, "-m", "core", "demo"]
+                command = ["python", "-m", "core", "demo"]
                 name = permitted(launch_demo, root, command, lambda _: None)
             st.switch_page("screens/runs.py", query_params={"experiment": name})
+        offer_examples()
         st.page_link("screens/launch.py", label="Make an experiment of your own", icon=":material/add:")
         st.page_link("screens/reading.py", label="How to read this", icon=":material/menu_book:")
     if archived_experiments(root) or trashed(root):
@@ -209,7 +221,9 @@ try:
     if not list_experiments(root):
         empty()
     else:
-        st.page_link("screens/launch.py", label="New experiment", icon=":material/add:")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.page_link("screens/launch.py", label="New experiment", icon=":material/add:")
+            offer_examples()
         st.session_state[READ] = records, busy = read_list()
         (live if busy else still)()
 except UserError as problem:

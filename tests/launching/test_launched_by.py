@@ -4,11 +4,21 @@ from pathlib import Path
 
 import pytest
 
+from core.commands.typed import given_command
 from core.launching import launch as launch_module
 from core.launching.launch import LAUNCHES, launch
 from core.runs.layout import experiment_folder
 from core.storage.files import read_json, read_records
 from tests.specs.tiny import spec_of
+
+
+def test_the_command_is_kept_as_typed_without_the_folders_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.argv", ["/home/ada/lab/core/__main__.py", "launch", "trial"])
+    assert given_command() == ["python", "-m", "core", "launch", "trial"]
+    monkeypatch.setattr("sys.argv", ["/home/ada/lab/.venv/bin/workbench", "demo"])
+    assert given_command() == ["workbench", "demo"]
 
 
 def test_launches_carry_a_name(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

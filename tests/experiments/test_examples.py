@@ -1,0 +1,44 @@
+"""Experiments that come with the project: opened once, whole or not at all, and no other in their place."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from core.errors import UserError
+from core.experiments.examples import FOLDER, examples, open_example
+from core.experiments.experiment import list_experiments
+from core.results.records import result_records
+from core.synthetic.experiments import make_experiment
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project with one example and no experiment."""
+    make_experiment(tmp_path, "known", {"base": 0, "more": 1}, runs=2, evaluations=1, tasks=4)
+    (tmp_path / FOLDER).mkdir(parents=True)
+    shutil.move(tmp_path / "runs" / "known", tmp_path / FOLDER / "known")
+    return tmp_path
+
+
+def test_an_opened_example_is_an_experiment_like_all_others(root: Path) -> None:
+    assert (examples(root), list_experiments(root)) == (["known"], [])
+    open_example(root, "known")
+    assert (examples(root), list_experiments(root)) == ([], ["known"])
+    assert {record["variant"] for record in result_records(root, "known")} == {"base", "more"}
+    assert (root / FOLDER / "known" / "experiment.yaml").exists()
+
+
+@pytest.mark.parametrize("name", ["other", "../known", ""])
+def test_what_is_no_example_opens_nothing(root: Path, name: str) -> None:
+    with pytest.raises(UserError, match="Waiting: known"):
+        open_example(root, name)
+    assert list_experiments(root) == []
+
+
+def test_an_example_never_replaces_an_experiment_of_its_name(root: Path) -> None:
+    open_example(root, "known")
+    (root / "runs" / "known" / "notes.md").write_text("mine", encoding="utf-8")
+    with pytest.raises(UserError, match="Waiting: none"):
+        open_example(root, "known")
+    assert (root / "runs" / "known" / "notes.md").read_text(encoding="utf-8") == "mine"
