@@ -127,7 +127,10 @@ def suggest(
     from core.reversibility.suggestions import suggest as suggestions
 
     if show_quality:
-        print_records([asdict(quality(root))], as_json=as_json)
+        measured = asdict(quality(root))
+        print_records([measured], as_json=as_json, columns=("flags", "yes", "no", "auc", "prior_auc"))
+        if not as_json and measured["reasons"]:
+            print_records(measured["reasons"], as_json=False)
         return
     chosen = [source for one in sources or ["all"] for source in sources_named(root, one)]
     found = suggestions(root, list(dict.fromkeys(chosen)))

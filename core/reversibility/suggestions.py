@@ -6,6 +6,7 @@ the prior's probabilities as weights. How good it is, is measured on flags that 
 """
 
 import functools
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,16 +43,26 @@ class Suggestion:
 
 
 @dataclass(frozen=True)
+class ReasonCount:
+    """How often a reason was given for a flagged task, and how often the flag was what it spoke for."""
+
+    reason: str
+    given: int
+    right: int
+
+
+@dataclass(frozen=True)
 class Quality:
     """How well suggestions agree with the flags: the area under the ROC curve of predictions for flags
     that the model had not seen (cross-validated), and of the prior alone. None below `FEWEST` flags
-    of each value: then it is unknown."""
+    of each value: then it is unknown. `reasons` are those of the same predictions, the commonest first."""
 
     flags: int
     yes: int
     no: int
     auc: float | None
     prior_auc: float | None
+    reasons: tuple[ReasonCount, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,14 +147,22 @@ def quality(root: Path) -> Quality:
     from sklearn.model_selection import StratifiedKFold
 
     unseen = np.zeros(len(values))
+    given: Counter[str] = Counter()
+    right: Counter[str] = Counter()
+    usual = features.mean(axis=0)
     folds = StratifiedKFold(FEWEST, shuffle=True, random_state=0)
     for learn, test in folds.split(features, values):
         model = _as_model(_fitted(features[learn], values[learn], features))
         unseen[test] = model.probability(features[test])
+        for task in test:
+            found = reasons(model, features[task], usual)
+            given.update(found.words)
+            right.update(found.words if found.for_yes == values[task] else ())
     prior = PRIOR.probability(features)
     return Quality(
-        len(values), yes, no, float(roc_auc_score(values, unseen)), float(roc_auc_score(values, prior))
-    )
+        len(values), yes, no, float(roc_auc_score(values, unseen)), float(roc_auc_score(values, prior)),
+        tuple(ReasonCount(reason, count, right[reason]) for reason, count in given.most_common()),
+    )  # fmt: skip
 
 
 def judge(root: Path, source: str) -> dict[str, Suggestion]:
@@ -155,23 +174,37 @@ def judge(root: Path, source: str) -> dict[str, Suggestion]:
     chances = model.probability(everything)
     ranks = np.argsort(np.argsort(abs(chances - 0.5), kind="stable"))
     return {
-        task_id: Suggestion(source, task_id, float(chance), reasons(model, features, usual), int(rank))
+        task_id: Suggestion(source, task_id, float(chance), reasons(model, features, usual).text, int(rank))
         for (task_id, features), chance, rank in zip(known.items(), chances, ranks, strict=True)
     }
 
 
-def reasons(model: Model, features: Numbers, usual: Numbers) -> str:
+@dataclass(frozen=True)
+class Reasons:
+    """What speaks for a judgement, the weightiest first, and whether that is "yes"."""
+
+    for_yes: bool
+    words: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """In one line."""
+        return "; ".join(self.words) or "nothing speaks clearly for either"
+
+
+def reasons(model: Model, features: Numbers, usual: Numbers) -> Reasons:
     """What moves this task most from a usual one towards its judgement, in words."""
     if features[0]:  # proof, whatever else speaks for it
-        return f"impossible: {FEATURES[0].high}"
+        return Reasons(False, (f"impossible: {FEATURES[0].high}",))
     pull = model.weights * (features - usual)
-    towards = 1 if model.probability(features) >= 0.5 else -1
+    for_yes = bool(model.probability(features) >= 0.5)
+    towards = 1 if for_yes else -1
     words = [
         _word(index, float(features[index]), float(usual[index]))
         for index in np.argsort(-towards * pull)
         if towards * pull[index] > 0.1
     ]
-    return "; ".join([word for word in words if word][:MOST_REASONS]) or "nothing speaks clearly for either"
+    return Reasons(for_yes, tuple([word for word in words if word][:MOST_REASONS]))
 
 
 def _word(index: int, value: float, usual: float) -> str:

@@ -73,6 +73,10 @@ def test_flags_teach_what_the_prior_does_not_know(arc: Path) -> None:
     assert found.auc is not None
     assert found.prior_auc is not None
     assert found.auc > 0.93 > found.prior_auc + 0.1
+    by_words = {one.reason: one for one in found.reasons}
+    taught = by_words["the output adds a colour that marks what was done"]
+    assert taught.right > 0.9 * taught.given > 20, "the flags were made by this reason"
+    assert all(0 <= one.right <= one.given <= 160 for one in found.reasons)
 
 
 def test_the_quality_of_random_flags_is_that_of_chance(arc: Path) -> None:
