@@ -44,7 +44,7 @@ def flag_files(root: Path, sources: list[str]) -> None:
 def _choose(root: Path, sources: list[str], sent: UploadedFile | None) -> None:
     """What holds where the file does not say it, and the import."""
     left, middle, right = st.columns(3)
-    source = left.selectbox("source of ids that name none", [ANY_SOURCE, *sources], key="flags source")
+    source = left.selectbox("source, where the file names none", [ANY_SOURCE, *sources], key="flags source")
     kind = middle.text_input("what is judged", REVERSIBLE, key="flags kind").strip()
     others = right.selectbox(
         "all other tasks of these sources", [NOTHING, *VALUES[:3]], key="flags others",
