@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from core.arc.tasks import Task, parse_task
+from core.arc.tasks import Pair, Task, parse_task
 from core.curation.stored import SourceInfo, store_source
 from core.training.models import ModelShape, init_model
 
@@ -56,3 +56,9 @@ def tiny_spec(**changes: Any) -> dict[str, Any]:
         "variants": {"plain": None},
         **changes,
     }
+
+
+def random_task(task_id: str, source: str, seed: int) -> Task:
+    draw = np.random.default_rng(seed).integers
+    pairs = tuple(Pair(*draw(0, 10, (2, 3, 4), dtype=np.uint8)) for _ in range(3))
+    return Task(task_id, source, task_id, pairs[:2], pairs[2:])
