@@ -26,7 +26,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 log = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parents[2] / "data" / "models"
-SHIPPED_NAMES = ("arc-pair", "arc-tiny")
+SHIPPED_NAMES = ("arc-pair", "arc-tiny", "arc1-pair")
 """The models that come with the project, and where they lie: a project folder elsewhere finds them too, and
 no other that lies beside them."""
 
