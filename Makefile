@@ -46,7 +46,7 @@ coverage: setup browser
 picture: setup
 	TAKE_PICTURE=1 $(RUN) -m pytest tests/browser/test_picture.py
 
-# The base model that comes with the project: its recipe, and the scores of its card (data/models/arc-tiny).
+# The base model arc-tiny: its recipe, and the scores of its card (data/models/arc-tiny).
 arc-tiny: setup
 	@for set in arc1 arc2 re-arc concept-arc mini-arc; do $(RUN) -m core data import $$set || exit; done
 	@test -d data/models/arc-tiny-start || $(RUN) -m core model init arc-tiny-start \

@@ -28,6 +28,8 @@ LARGEST_UPLOAD = 64
 """Megabytes of a file that is sent; the largest known set has about 40."""
 STORED_UPLOADS = 128 * 2**20
 """Bytes of all files that wait in memory for their page."""
+FILES_OF_A_PAGE = 3
+"""As many as a page has fields for files, and one that takes the place of another."""
 MOST_SESSIONS = 60
 """Pages that are open at the same time."""
 MOST_WAITING = 1_000
@@ -71,8 +73,8 @@ def may_upload(session: str) -> bool:
 
 
 class Uploads:
-    """Refuses files that no page waits for, and those for which there is no room. A new file of a page takes
-    the place of its last one."""
+    """Refuses files that no page waits for, and those for which there is no room. A page keeps its last few,
+    which give way to a new one that needs their room."""
 
     def __init__(self, app: "ASGIApp") -> None:
         self.app = app
@@ -89,11 +91,18 @@ def _refusal(session: str) -> PlainTextResponse | None:
     if not may_upload(session):
         return PlainTextResponse("This page takes no file.", status_code=403)
     files = _files()
-    files.remove_session_files(session)
-    stored = sum(len(one.data) for own in list(files.file_storage.values()) for one in list(own.values()))
-    if stored + LARGEST_UPLOAD * 2**20 > STORED_UPLOADS:
+    own = list(files.file_storage.get(session, {}))
+    while own and (len(own) >= FILES_OF_A_PAGE or not _has_room(files)):
+        files.remove_file(session, own.pop(0))
+    if not _has_room(files):
         return PlainTextResponse("Other files are imported now. Try again in a minute.", status_code=503)
     return None
+
+
+def _has_room(files: "MemoryUploadedFileManager") -> bool:
+    """Whether another file fits, however large."""
+    stored = sum(len(one.data) for own in list(files.file_storage.values()) for one in list(own.values()))
+    return stored + LARGEST_UPLOAD * 2**20 <= STORED_UPLOADS
 
 
 def _files() -> "MemoryUploadedFileManager":

@@ -128,9 +128,10 @@ def suggest(
 
     if show_quality:
         measured = asdict(quality(root))
-        print_records([measured], as_json=as_json, columns=("flags", "yes", "no", "auc", "prior_auc"))
-        if not as_json and measured["reasons"]:
-            print_records(measured["reasons"], as_json=False)
+        given = measured.pop("reasons")
+        print_records([measured, *given] if as_json else [measured], as_json=as_json, columns=list(measured))
+        if not as_json and given:
+            print_records(given, as_json=False)
         return
     chosen = [source for one in sources or ["all"] for source in sources_named(root, one)]
     found = suggestions(root, list(dict.fromkeys(chosen)))

@@ -170,7 +170,7 @@ def example(
     from core.experiments.examples import examples, open_example
 
     if name is None:
-        say("\n".join(examples(root)) or "All examples are opened.")
+        say("\n".join(examples(root)) or "No example waits to be opened.")
         return
     open_example(root, name)
     say(f"'{name}' is open. See: python -m core results {name}")

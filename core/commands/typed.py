@@ -5,6 +5,7 @@ import os
 import shlex
 import shutil
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 WRITTEN = "python -m core"
@@ -18,10 +19,16 @@ def as_typed(text: str) -> str:
 
 
 def given_command() -> list[str]:
-    """The command that runs now, as records keep it: as a person types it, without this machine's folders."""
+    """The command that runs now, as records keep it: without `--root` and the folders of this machine."""
     program, *words = sys.argv
     name = Path(program).name
-    return [*(WRITTEN.split() if name == "__main__.py" else [name]), *words]
+    kept = [
+        word
+        for before, word in pairwise([program, *words])
+        if before != "--root" and not word.startswith("--root")
+    ]
+    short = [Path(word).name if Path(word).is_absolute() else word for word in kept]
+    return [*(WRITTEN.split() if name == "__main__.py" else [name]), *short]
 
 
 @functools.cache

@@ -7,7 +7,8 @@ several people can be exported, imported in any order, and compared.
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,8 @@ from core.storage.files import append_records, read_records, read_unfolded, writ
 
 VALUES = ("yes", "no", "unsure", "none")
 REVERSIBLE = "reversible"
+KIND = re.compile(r"[a-z0-9][a-z0-9 _-]{0,39}")
+"""What a kind of flag may be called."""
 
 _FIELDS = ("time", "task_id", "source", "flag", "value", "by", "note")
 _MAX_TEXT = 2_000
@@ -76,6 +79,10 @@ def _checked(stored: Stored, record: Mapping[str, Any]) -> Flag:
             raise UserError(f"A flag needs a short text '{name}', but got {str(record.get(name))[:80]!r}.")
     if record["value"] not in VALUES:
         raise UserError(f"'{record['value']}' is no value of a flag. Use one of: {', '.join(VALUES)}.")
+    if not KIND.fullmatch(record["flag"]):
+        raise UserError(
+            f"'{record['flag'][:80]}' is no kind of flag. Use up to 40 small letters, digits and blanks."
+        )
     tasks = stored(record["source"])
     if record["task_id"] not in tasks:
         raise unknown_task(record["task_id"], list(tasks), f"source '{record['source']}'")
@@ -174,7 +181,7 @@ class ImportedFlags:
         if self.empty:
             parts.append(f"{self.empty} rows without an id or a judgement were left out.")
         parts += [
-            f"{count} ids stand in several sources and were taken for {source}; --source names another."
+            f"{count} ids stand in several sources and were taken for {source}; name a source to change it."
             for source, count in self.chosen.items()
         ]
         return " ".join(parts)
@@ -195,12 +202,13 @@ def import_flags(
 
     Where the file does not say so, the judgement is by `by`, now, of `flag`, about a task of `source` or of
     the first source that has its id; `others` is the judgement of all tasks of the sources that the file does
-    not name. Raises `UserError` naming the place of what is no flag, and of a judgement that somebody else
-    signed where only those of `only_by` may come in.
+    not name. Raises `UserError` naming the place of what is no flag, and of a new judgement of somebody else
+    where only those of `only_by` may come in.
     """
     now = datetime.now(UTC)
     stated = {"time": now.isoformat(timespec="milliseconds"), "flag": flag, "note": "", "by": by}
     finder = _Finder(root, source)
+    here = {_identity(mark) for mark in all_flags(root)}
     stored = functools.cache(functools.partial(load_stored, root))  # each call would look at the disk
     marks: list[Flag] = []
     said: dict[tuple[str, ...], str] = {}
@@ -214,7 +222,7 @@ def import_flags(
             mark = _checked(stored, {**record, "source": record.get("source") or finder.source_of(record)})
             if moment(mark["time"]) is None:
                 raise UserError(f"'{mark['time'][:80]}' is no time. Write it like {stated['time']}.")
-            if only_by not in (None, mark["by"]):
+            if only_by not in (None, mark["by"]) and _identity(mark) not in here:
                 raise UserError(f"{mark['by'][:80]!r} signed this; bring in only what you judged.")
             about = (mark["source"], mark["task_id"], mark["flag"], mark["by"])
             if "time" not in given and said.setdefault(about, mark["value"]) != mark["value"]:
@@ -224,7 +232,7 @@ def import_flags(
         marks.append(mark)
     if others is not None:
         marks += _about_others(stored, marks, {**stated, "value": others})
-    return _append(root, marks, now, empty, finder.chosen)
+    return _append(root, marks, now, empty, finder.chosen, here)
 
 
 def _about_others(stored: Stored, marks: Sequence[Flag], stated: Flag) -> list[Flag]:
@@ -239,9 +247,13 @@ def _about_others(stored: Stored, marks: Sequence[Flag], stated: Flag) -> list[F
 
 
 def _append(
-    root: Path, marks: Sequence[Flag], now: datetime, empty: int, chosen: Mapping[str, int]
+    root: Path,
+    marks: Sequence[Flag],
+    now: datetime,
+    empty: int,
+    chosen: Mapping[str, int],
+    known: Collection[tuple[str, ...]],
 ) -> ImportedFlags:
-    known = {_identity(mark) for mark in all_flags(root)}
     fresh = list({_identity(mark): mark for mark in marks if _identity(mark) not in known}.values())
     kinds = {mark["flag"] for mark in fresh}
     before = _values(root, kinds)

@@ -16,9 +16,9 @@ from core.errors import UserError
 from core.exchange.import_scores import NAME_OF_EXPERIMENT
 from core.exchange.submissions import Attempts, read_attempts, tasks_with_tests
 from core.runs.imported_rows import FROM_ELSEWHERE
-from core.runs.layout import IMPORTED, SPEC, Run, experiment_folder
+from core.runs.layout import IMPORTED, LAUNCH_LOCK, SPEC, Run, experiment_folder, runs_folder
 from core.scoring.scores import Scoring, score, truths_of
-from core.storage.files import sha256_of, write_json, writing
+from core.storage.files import locked, sha256_of, write_json, writing
 from core.storage.records import Record, Text, read_as
 from core.storage.schemas import PREDICTIONS, grid_columns, write_table
 
@@ -49,19 +49,20 @@ def import_predictions(
     folder = experiment_folder(root, experiment)
     run = Run(root, experiment, variant, train_seed)
     target = run.eval_folder(eval_seed)
-    if target.exists() or run.record_file.exists():
-        raise UserError(f"{target.relative_to(root)} is taken. Choose another --variant or seed.")
     attempts = read_attempts(file, tasks)
-    described = _described(folder, variant, file)
     table = _table(attempts.grids, tasks, experiment, variant, train_seed, eval_seed)
     origin = {"file": file.name, "sha256": sha256_of(file) if file.is_file() else None, "source": source}
-    with writing(target) as made:
-        write_table(made / run.predictions(eval_seed).name, table, PREDICTIONS)
-        evaluation = Scoring(made, experiment, variant, train_seed, eval_seed)
-        score(evaluation, truths_of(list(tasks.values())))
-        write_json(made / ORIGIN, {**origin, "bad_attempts": list(attempts.bad[:_MOST_NOTED])})
-        if described is not None:
-            write_json(folder / IMPORTED, described)
+    with locked(runs_folder(root) / LAUNCH_LOCK):
+        if target.exists() or run.record_file.exists():
+            raise UserError(f"{target.relative_to(root)} is taken. Choose another variant or seed.")
+        described = _described(folder, variant, file)
+        with writing(target) as made:
+            write_table(made / run.predictions(eval_seed).name, table, PREDICTIONS)
+            evaluation = Scoring(made, experiment, variant, train_seed, eval_seed)
+            score(evaluation, truths_of(list(tasks.values())))
+            write_json(made / ORIGIN, {**origin, "bad_attempts": list(attempts.bad[:_MOST_NOTED])})
+            if described is not None:
+                write_json(folder / IMPORTED, described)
     return attempts
 
 
@@ -88,7 +89,7 @@ def _described(folder: Path, variant: str, file: Path) -> dict[str, Any] | None:
         }
     known = read_as(folder / IMPORTED, _Known).model_dump()
     if known.get("imported"):
-        raise UserError(f"'{folder.name}' holds imported numbers. Choose another --experiment.")
+        raise UserError(f"'{folder.name}' holds imported numbers. Choose another experiment.")
     return {**known, "variants": list(dict.fromkeys([*known["variants"], variant]))}
 
 

@@ -16,8 +16,8 @@ from core.errors import UserError
 from core.exchange.read_scores import KEYS, ScoreTable, read_scores
 from core.results.loading import SHARE
 from core.runs.imported_rows import IMPORTED_COLUMNS
-from core.runs.layout import IMPORTED, IMPORTED_FILE, experiment_folder
-from core.storage.files import sha256_of, write_json, writing
+from core.runs.layout import IMPORTED, IMPORTED_FILE, LAUNCH_LOCK, experiment_folder, runs_folder
+from core.storage.files import locked, sha256_of, write_json, writing
 from core.storage.records import read_as
 from core.storage.schemas import write_table
 
@@ -76,9 +76,11 @@ def import_results(
         "units": known_units,
         "summaries": table.summaries,
     }
-    with writing(folder / IMPORTED) as record:  # on the disk first, so that no full disk parts the two
-        write_json(record, described)
-        write_table(folder / IMPORTED_FILE, _rows_of(table), IMPORTED_COLUMNS)
+    with locked(runs_folder(root) / LAUNCH_LOCK):
+        free_folder(root, experiment, replace=replace)  # somebody may have taken it meanwhile
+        with writing(folder / IMPORTED) as record:  # on the disk first, so that no full disk parts the two
+            write_json(record, described)
+            write_table(folder / IMPORTED_FILE, _rows_of(table), IMPORTED_COLUMNS)
     return table
 
 

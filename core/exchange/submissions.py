@@ -209,7 +209,7 @@ def read_attempts(origin: Path, tasks: Mapping[str, Task]) -> Attempts:
         for task_id, outputs in _by_task(value, name, origin).items():
             if task_id not in tasks:
                 raise UserError(
-                    f"{origin}: the source has no task {task_id!r}, of {name!r}. Name the right --source."
+                    f"{origin}: the source has no task {task_id!r}, of {name!r}. Name the right source."
                 )
             if (task_id, 0) in found:
                 raise UserError(f"{origin}: task {task_id!r} is answered in two files. Remove one of them.")

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from core.errors import UserError
+from core.experiments.archive import archived_experiments, trashed
 from core.runs.layout import LAUNCH_LOCK, SPEC, experiment_folder, runs_folder
 from core.storage.files import locked, writing
 
@@ -14,19 +15,26 @@ FOLDER = Path("data", "examples")
 
 
 def examples(root: Path) -> list[str]:
-    """Names of the examples that are not opened, in the order of the alphabet."""
-    found = (path.parent.name for path in (root / FOLDER).glob(f"*/{SPEC}"))
-    return sorted(name for name in found if not experiment_folder(root, name).exists())
+    """Names of the examples that were never opened, in the order of the alphabet: no experiment has their
+    name, put away ones included."""
+    away = {*archived_experiments(root), *(one.experiment for one in trashed(root))}
+    found = {path.parent.name for path in (root / FOLDER).glob(f"*/{SPEC}")}
+    return sorted(name for name in found - away if not experiment_folder(root, name).exists())
 
 
 def open_example(root: Path, name: str) -> Path:
-    """Copy an example to `runs/`; its folder. Raises `UserError` where none of that name waits."""
-    waiting = examples(root)
-    if name not in waiting:
-        raise UserError(f"No example '{name}' waits to be opened. Waiting: {', '.join(waiting) or 'none'}.")
+    """Copy an example to `runs/`; its folder. Raises `UserError` where none of that name waits, or the disk
+    does not take it."""
     target = experiment_folder(root, name)
     with locked(runs_folder(root) / LAUNCH_LOCK):
-        if not target.exists():
-            with writing(target) as copy:
+        waiting = examples(root)
+        if name not in waiting:
+            raise UserError(
+                f"No example '{name}' waits to be opened. Waiting: {', '.join(waiting) or 'none'}."
+            )
+        with writing(target) as copy:
+            try:
                 shutil.copytree(root / FOLDER / name, copy)
+            except shutil.Error as problem:  # its reasons are texts in a list, without their numbers
+                raise UserError(f"'{name}' can't be copied to runs/: {problem.args[0][0][2]}.") from problem
     return target

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from core.errors import UserError
 from core.experiments.examples import examples, open_example
 from core.launching.launch import launch
 from core.machine.account import account
@@ -26,7 +27,10 @@ def launch_demo(root: Path, command: list[str], notify: Notify) -> str:
     spec = prepare_demo(root, notify)
     for example in examples(root):
         notify(f"Opening '{example}', an experiment that comes with the project …")
-        open_example(root, example)
+        try:
+            open_example(root, example)
+        except UserError as problem:  # the demo does not need it
+            notify(str(problem))
     runs = len(spec.variants) * len(spec.train_seeds)
     notify(
         f"{spec.question} {len(spec.variants)} variants × {len(spec.train_seeds)} trainings = {runs} runs,"

@@ -19,13 +19,21 @@ from streamlit.runtime import get_instance
 from core.arc.grids import Grid
 from core.arc.tasks import Pair, Task
 from core.curation.agreement import to_judge_again
-from core.curation.flags import REVERSIBLE, Flag, all_flags, flags_path, is_disputed, latest_by_person
+from core.curation.flags import (
+    KIND,
+    REVERSIBLE,
+    Flag,
+    all_flags,
+    flags_path,
+    is_disputed,
+    latest_by_person,
+)
 from core.curation.sources import load_tasks, tasks_beginning
 from core.curation.stored import source_stamp
 from core.errors import UserError
 from core.plain_files import Stamp, file_stamp
 from core.reversibility.suggestions import Suggestion
-from dashboard.components.ledger import KIND, Ledger, Receipt, person_note
+from dashboard.components.ledger import Ledger, Receipt, person_note
 from dashboard.components.rights import permitted, rights
 
 KEY = "deck"

@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from core.curation.agreement import SECOND_PASS
-from core.curation.flags import REVERSIBLE, VALUES, add_flags, all_flags
+from core.curation.flags import KIND, REVERSIBLE, VALUES, add_flags, all_flags
 from core.curation.sources import load_tasks
 from core.errors import UserError, disk_sentence
 
 ACTIONS = ("flag", "undo")
 MOST_ACTIONS = 2_000
-KIND = re.compile(r"[a-z0-9][a-z0-9 _-]{0,39}")
-"""What a kind of flag may be called."""
 
 _NOTE = re.compile(rf"(?:{SECOND_PASS} )?deck ([0-9a-zA-Z]{{1,40}}):(\d+) ?")
 

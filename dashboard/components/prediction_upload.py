@@ -5,13 +5,16 @@ from pathlib import Path
 import streamlit as st
 
 from core.curation.sources import list_sources
+from core.errors import UserError
 from core.exchange.import_predictions import import_predictions
 from core.exchange.submissions import MOST_BYTES, tasks_with_tests
 from core.storage.sent_file import sent_file
 from dashboard.components.experiment_choice import go_to
-from dashboard.components.rights import accept_upload, attempt, may_change
+from dashboard.components.file_field import empty_field, file_field
+from dashboard.components.rights import attempt, may_change
 from dashboard.components.wording import plain
 
+FIELD = "predictions file"
 DONE = "predictions imported"
 LARGEST = 2**31  # a browser counts exactly to 2^53; the verb takes any seed
 LAYOUT = (
@@ -25,8 +28,7 @@ def prediction_upload(root: Path) -> None:
     """The form: file, whose tasks it answers, and where its scores are to stand."""
     if DONE in st.session_state:
         st.success(plain(st.session_state.pop(DONE)))
-    accept_upload()
-    sent = st.file_uploader("predictions", ["json", "zip"], key="predictions file", disabled=not may_change())
+    sent = file_field("predictions", ["json", "zip"], FIELD)
     st.caption(LAYOUT)
     sources = [info.source for info in list_sources(root) if info.tasks]
     sources.sort(key=lambda name: not name.endswith("evaluation"))
@@ -34,28 +36,28 @@ def prediction_upload(root: Path) -> None:
     source = left.selectbox("whose tasks it answers", sources, key="predictions source")
     experiment = middle.text_input(
         "experiment", key="predictions experiment", placeholder="my-results",
-        help="A new one, one of predictions, or a launched one without this variant.",
+        help="A new name, an experiment of imported predictions, or a launched one that lacks this variant.",
     ).strip()  # fmt: skip
     variant = right.text_input("variant", key="predictions variant", placeholder="theirs").strip()
     training = int(left.number_input("training seed", 0, LARGEST, 0, key="predictions train seed"))
     evaluation = int(middle.number_input("evaluation seed", 0, LARGEST, 0, key="predictions eval seed"))
     needed = {"a file": sent, "a source": source, "an experiment": experiment, "a variant": variant}
     lacking = [what for what, given in needed.items() if not given]
-    ready = not lacking and may_change()
 
     def import_() -> None:
-        assert sent is not None, "the button rests without a file"
+        if sent is None or lacking:
+            raise UserError(f"Still lacking: {', '.join(lacking)}.")
         with sent_file(sent.name, sent.getvalue(), most_bytes=MOST_BYTES) as path:
             read = import_predictions(root, path, str(source), experiment, variant, training, evaluation)
         asked = len(tasks_with_tests(root, str(source)))
-        st.session_state[DONE] = f"{experiment}, {variant}, of {asked:,} tasks asked: {read.summary}"
+        st.session_state[DONE] = (
+            f"Imported as {variant} of {experiment}: {read.summary} {source} asks {asked:,} tasks."
+        )
 
-    clicked = st.button("Import", type="primary", key="predictions import", disabled=not ready)
-    if lacking:
-        st.caption(f"Still lacking: {', '.join(lacking)}.")
-    if clicked:
+    if st.button("Import", type="primary", key="predictions import", disabled=not may_change()):
         with st.spinner("Reading and scoring …"):
             done = attempt(import_)
         if done:
+            empty_field(FIELD)
             go_to(experiment)
             st.rerun()

@@ -14,9 +14,11 @@ from core.results.loading import SHARE
 from core.scoring.metrics import higher_is_better
 from core.storage.sent_file import sent_file
 from dashboard.components.experiment_choice import go_to
-from dashboard.components.rights import accept_upload, attempt, may_change
+from dashboard.components.file_field import empty_field, file_field
+from dashboard.components.rights import attempt, may_change
 from dashboard.components.wording import plain
 
+FIELD = "scores file"
 DONE = "scores imported"
 LAYOUTS = (
     "CSV, a table in Markdown, or parquet. One row per evaluation: variant, train_seed, eval_seed and any"
@@ -30,11 +32,7 @@ def score_upload(root: Path) -> None:
     """The form: file, name, and how its numbers are meant."""
     if DONE in st.session_state:
         st.success(plain(st.session_state.pop(DONE)))
-    accept_upload()
-    sent = st.file_uploader(
-        "table of results", ["csv", "tsv", "txt", "md", "parquet"], key="scores file", help=LAYOUTS,
-        disabled=not may_change(),
-    )  # fmt: skip
+    sent = file_field("table of results", ["csv", "tsv", "txt", "md", "parquet"], FIELD, LAYOUTS)
     name = st.text_input("name of the experiment", key="scores name", placeholder="my-results").strip()
     percent = st.checkbox("the numbers are percent", key="scores percent")
     if sent is None:
@@ -88,5 +86,6 @@ def _import(root: Path, file_name: str, data: bytes, name: str, **options: objec
         st.session_state[DONE] = f"{table.rows} rows imported as {name}."
 
     if attempt(import_):
+        empty_field(FIELD)
         go_to(name)
         st.rerun()

@@ -20,17 +20,19 @@ from core.settings import validated
 from core.specs.spec import Recipe, read_spec
 from dashboard.components import overview, sql_links
 from dashboard.components.beside import beside
+from dashboard.components.file_field import empty_field, file_field
 from dashboard.components.files import file_row
 from dashboard.components.grids import task_html
 from dashboard.components.picker import say_unknown
 from dashboard.components.progress import progress_bar
-from dashboard.components.rights import accept_upload, may_change, permitted
+from dashboard.components.rights import may_change, permitted
 from dashboard.components.sentences import fragment
 from dashboard.components.wording import plain
 from dashboard.root import project_root
 
 root = project_root()
 
+FIELD = "import upload"
 OTHER = "another file, folder or address"
 OWN = "sources chosen here"
 WRITTEN: dict[str, dict[str, Any]] = {
@@ -74,8 +76,8 @@ def import_form() -> None:
     lacking += ["a name for the source"] if not name else []
     there = sources_of_set(name) if name else []
     replace = bool(there) and st.checkbox(f"Replace {plain(', '.join(there))}", key=f"import replace {name}")
-    ready = not lacking and (replace or not there) and may_change()
-    if st.button("Import", type="primary", key="import", disabled=not ready):
+    ready = (replace or not there) and may_change()
+    if st.button("Import", type="primary", key="import", disabled=not ready) and not lacking:
         run_import(name, origin or None, licence, sent)
     if lacking:
         st.caption(f"Still lacking: {' and '.join(lacking)}.")
@@ -100,10 +102,7 @@ def sources_of_set(name: str) -> list[str]:
 
 def upload_field() -> UploadedFile | None:
     """A file of this computer, in place of a name or an address."""
-    accept_upload()
-    return st.file_uploader(
-        "or a file of your computer", type=["zip", "json"], key="import upload", disabled=not may_change()
-    )
+    return file_field("or a file of your computer", ["zip", "json"], FIELD)
 
 
 def run_import(
@@ -124,6 +123,7 @@ def run_import(
         st.rerun()
     st.session_state["imported"] = " ".join(info.summary for info in infos)
     st.session_state.pop(f"import replace {name}", None)  # the next time asks again
+    empty_field(FIELD)
     st.rerun()
 
 

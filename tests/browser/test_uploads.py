@@ -35,31 +35,35 @@ def test_what_people_have_is_sent_through_the_pages(
 
 
 def send_predictions(page: Page, served: Dashboard) -> None:
-    """One right answer and one bad grid: a foreign task is refused, then both are scored and shown; the same
-    evaluation a second time is refused."""
+    """One right answer and one bad grid: a foreign task is refused, then both are scored and shown, and a
+    second click has nothing to import. What lies in the page's other field for a file stays there."""
     tasks = iter(load_tasks(served.root, SOURCE).values())
     solved, missed = next(tasks), next(tasks)
     right = [{"attempt_1": pair.output.tolist()} for pair in solved.test if pair.output is not None]
     page.goto(f"{served.address}/results")
+    page.get_by_text("Import a table of results").click()
+    send(page, "scores-file", "printed.csv", "variant,mean,std,n\nplain,.4,.01,4\n")
+    expect(page.get_by_label("baseline")).to_be_visible()
     page.get_by_text("Import predictions").click()
     send(page, "predictions-file", "theirs.json", json.dumps({"ffffffff": right}))
+    expect(page.locator(".st-key-predictions-file")).to_contain_text("theirs.json")
     button = page.locator(".st-key-predictions-import button")
-    expect(page.get_by_text("Still lacking: an experiment, a variant.")).to_be_visible()
-    expect(button).to_be_disabled()
-    for label, text in (("experiment", "guesses"), ("variant", "theirs")):
-        field = page.locator(f".st-key-predictions-{label} input")
-        field.fill(text)
-        field.press("Enter")
-    expect(button).to_be_enabled()
+    page.locator(".st-key-predictions-experiment input").fill("guesses")
+    button.click()  # at once: the field hands its text on when it loses the keyboard
+    expect(page.get_by_text("Still lacking: a variant.")).to_be_visible()
+    page.locator(".st-key-predictions-variant input").fill("theirs")
     button.click()
     expect(page.get_by_text("theirs.json: the source has no task 'ffffffff'")).to_be_visible()
     answers = {solved.task_id: right, missed.task_id: [{"attempt_1": [[1], [2, 3]]}]}
-    send(page, "predictions-file", "theirs.json", json.dumps(answers))
-    expect(button).to_be_enabled()
+    send(page, "predictions-file", "again.json", json.dumps(answers))
+    expect(page.locator(".st-key-predictions-file")).to_contain_text("again.json")
+    expect(page.locator(".st-key-scores-file")).to_contain_text("printed.csv")
+    expect(page.get_by_label("baseline").first).to_be_visible()
     button.click()
     expect(page.get_by_text("1 bad ones count as unanswered")).to_be_visible()
     expect(page.locator("table.results")).to_contain_text("theirs")
     page.wait_for_url("**experiment=guesses**")
+    expect(page.locator(".st-key-predictions-file")).not_to_contain_text("again.json")
     scores = served.root / "runs" / "guesses" / "theirs" / "train-0" / "eval-0" / "scores.parquet"
     assert scores.exists()
 
@@ -86,6 +90,7 @@ def send_judgements(page: Page, served: Dashboard) -> None:
         page.get_by_text("2 judgements read, 2 added, 0 were here already, 1 flags changed.")
     ).to_be_visible()
     expect(done).to_have_text("2 / 400 reviewed")
+    expect(page.locator(".st-key-flags-file")).not_to_contain_text("labels.csv")
     assert {flag["task_id"]: flag["value"] for flag in latest_flags(served.root)} == {
         first: "yes",
         second: "yes",

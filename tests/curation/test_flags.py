@@ -75,6 +75,13 @@ def test_a_wrong_flag_is_refused_and_writes_nothing(
     assert not flags_path(root).exists()
 
 
+@pytest.mark.parametrize("kind", ["Hard?", "", "x" * 41, "a/b"])
+def test_a_kind_that_no_page_can_show_is_refused(root: Path, kind: str) -> None:
+    with pytest.raises(UserError, match="is no kind of flag"):
+        add_flag(root, "aa00", "toy", "yes", "me", flag=kind)
+    assert not flags_path(root).exists()
+
+
 def test_export_and_import_give_the_same_flags(root: Path, tmp_path: Path) -> None:
     add_flag(root, "aa00", "toy", "yes", "me", "größer")
     add_flag(root, "bb11", "toy", "no", "me")
@@ -107,6 +114,9 @@ def test_who_is_known_by_a_login_brings_in_own_judgements_alone(root: Path, tmp_
         import_flags(root, file, by="bob", only_by="bob")
     assert values(root) == {}
     assert import_flags(root, file, by="ann", only_by="ann").added == 1
+    assert import_flags(root, file, by="bob", only_by="bob").known == 1, (
+        "what is here already changes nothing"
+    )
     ids = tmp_path / "ids.txt"
     ids.write_text("bb11\n")
     assert import_flags(root, ids, by="bob", only_by="bob").added == 1

@@ -101,12 +101,22 @@ def put(client: TestClient, session: str, file: str, data: bytes = b"abc") -> in
     return int(client.put(f"/_stcore/upload_file/{session}/{file}", content=data).status_code)
 
 
-def test_a_page_keeps_its_last_file(client: TestClient, files: MemoryUploadedFileManager) -> None:
+def test_a_page_keeps_its_last_files(client: TestClient, files: MemoryUploadedFileManager) -> None:
     assert put(client, "one", "1") == 403
     doors.wait_for_upload("one")
     assert [put(client, "one", str(number)) for number in range(5)] == [204] * 5
     assert put(client, "two", "1") == 403
-    assert {name: [*own] for name, own in files.file_storage.items()} == {"one": ["4"]}
+    assert {name: [*own] for name, own in files.file_storage.items()} == {"one": ["2", "3", "4"]}
+
+
+def test_the_files_of_a_page_give_way_to_its_new_one(
+    client: TestClient, files: MemoryUploadedFileManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doors, "LARGEST_UPLOAD", 1)
+    monkeypatch.setattr(doors, "STORED_UPLOADS", 2 * 2**20)
+    doors.wait_for_upload("one")
+    assert [put(client, "one", str(number), b"x" * 2**20) for number in range(4)] == [204] * 4
+    assert [*files.file_storage["one"]] == ["2", "3"]
 
 
 def test_files_of_all_pages_fit_into_the_memory(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ READS = {
     "core.storage.queries.exact_name": "links odd names among temporary files",
     "core.machine.hardware.list_gpus": "asks the driver",
     "core.machine.processes.end_with_parent": "lets the server end with the process that started it",
-    "core.exchange.import_scores.sent_file": "holds a sent file among temporary files while it is read",
+    "core.storage.sent_file.sent_file": "holds a sent file among temporary files while it is read",
 }
 
 # The deck hands what it receives to the ledger through `permitted`; test_rights sends it forged flags.
@@ -74,6 +74,7 @@ def changing() -> set[str]:
         for node in tree.body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 reaches[f"{module}.{node.name}"] = used(node, names, module)
+    assert reaches.keys() >= READS.keys(), "what only reads is not where it was"
     found = {name for name, uses in reaches.items() if uses & PRIMITIVES} - READS.keys()
     while True:
         more = {name for name, uses in reaches.items() if uses & found} - found - READS.keys()

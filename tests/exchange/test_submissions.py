@@ -82,7 +82,7 @@ def test_imported_predictions_are_scored_and_ties_go_to_the_first(root: Path) ->
         ([], "holds no object of task ids"),
         (
             {"nope": [{"attempt_1": A}]},
-            "the source has no task 'nope', of 'predictions'. Name the right --source",
+            "the source has no task 'nope', of 'predictions'. Name the right source",
         ),
         ({"00000001": {"attempt_1": A}}, "task '00000001' needs a list of 1 outputs"),
         ({"00000001": [{"attempt_1": A}] * 2}, "task '00000001' needs a list of 1 outputs"),
@@ -150,7 +150,7 @@ def test_sql_knows_imported_predictions_and_numbers(root: Path) -> None:
 def test_names_that_are_taken_or_cannot_be_are_refused(root: Path) -> None:
     file = file_of(root, {"00000001": [{"attempt_1": A}]})
     import_predictions(root, file, "toy", "old", "theirs")
-    with pytest.raises(UserError, match=r"runs/old/theirs/train-0/eval-0 is taken. Choose another --variant"):
+    with pytest.raises(UserError, match=r"runs/old/theirs/train-0/eval-0 is taken. Choose another variant"):
         import_predictions(root, file, "toy", "old", "theirs")
     with pytest.raises(UserError, match=r"'../x' can't be a name"):
         import_predictions(root, file, "toy", "old", "../x")

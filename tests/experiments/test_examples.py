@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import UserError
+from core.experiments.archive import archive_experiment, delete_experiment, restore_experiment
 from core.experiments.examples import FOLDER, examples, open_example
 from core.experiments.experiment import list_experiments
 from core.results.records import result_records
@@ -42,3 +43,24 @@ def test_an_example_never_replaces_an_experiment_of_its_name(root: Path) -> None
     with pytest.raises(UserError, match="Waiting: none"):
         open_example(root, "known")
     assert (root / "runs" / "known" / "notes.md").read_text(encoding="utf-8") == "mine"
+
+
+def test_an_example_that_was_put_away_is_not_offered_again(root: Path) -> None:
+    open_example(root, "known")
+    archive_experiment(root, "known")
+    assert examples(root) == []
+    restore_experiment(root, "known")
+    delete_experiment(root, "known")
+    assert examples(root) == []
+
+
+def test_a_disk_that_does_not_take_an_example_is_a_sentence(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise shutil.Error([("a", "b", "[Errno 28] No space left on device")])
+
+    monkeypatch.setattr("shutil.copytree", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        open_example(root, "known")
+    assert list_experiments(root) == []

@@ -322,4 +322,4 @@ def test_any_upload_is_a_source_or_a_sentence(
     else:
         assert len(load_tasks(root, "mine")) == info.tasks > 0
     assert files_outside(root) == before
-    assert not list((root / "data" / ".cache").glob("upload-*"))
+    assert not list((root / "data" / ".cache").glob("sent-*"))

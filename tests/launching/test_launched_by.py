@@ -17,8 +17,9 @@ def test_the_command_is_kept_as_typed_without_the_folders_of_this_machine(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["/home/ada/lab/core/__main__.py", "launch", "trial"])
     assert given_command() == ["python", "-m", "core", "launch", "trial"]
-    monkeypatch.setattr("sys.argv", ["/home/ada/lab/.venv/bin/workbench", "demo"])
-    assert given_command() == ["workbench", "demo"]
+    away = ["--root", "/home/ada/lab", "launch", "--wait", "/home/ada/specs/x.yaml", "--root=/home/ada"]
+    monkeypatch.setattr("sys.argv", ["/home/ada/lab/.venv/bin/workbench", *away])
+    assert given_command() == ["workbench", "launch", "--wait", "x.yaml"]
 
 
 def test_launches_carry_a_name(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
