@@ -1,7 +1,8 @@
 """Verbs that make runs go: `demo`, `launch`, `worker`, `drive`, `run`."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Annotated, Any, Optional
 
 import typer
@@ -11,7 +12,7 @@ from core.commands.printing import HERE, Experiment, Root, say
 from core.commands.serving import PORT, Port, check_port, serve
 from core.commands.typed import given_command
 from core.machine.account import account
-from core.runs.layout import spec_path
+from core.runs.layout import Run, spec_path
 
 
 def _cluster_options(verb: Callable[..., None]) -> Callable[..., None]:
@@ -165,20 +166,13 @@ def run(
     root: Root = HERE,
 ) -> None:
     """Work through a launched experiment and show its progress, or do one stage of runs in this process."""
-    from contextlib import ExitStack
-
     from core.commands.following import follow
     from core.errors import UserError
-    from core.experiments.launched_experiment import LaunchedExperiment
     from core.experiments.listing import chosen_runs
-    from core.experiments.small_models import slots_held
     from core.launching.stop import resume_runs
     from core.launching.worker import ensure_worker
     from core.machine.processes import end_with_parent
-    from core.pipeline.kinds_of_work import work_of
-    from core.pipeline.parts_side_by_side import in_parts
-    from core.pipeline.shards import Shard, run_shard
-    from core.pipeline.stages import reasons_not_done, run_stage_of
+    from core.pipeline.stages import reasons_not_done
     from core.runs.done import EVERY_STAGE
 
     if not spec_path(root, experiment).exists():
@@ -194,16 +188,30 @@ def run(
     chosen = chosen_runs(root, experiment, of)
     # A cluster deals out its machines by itself, and scores are light.
     free = with_parent or stage == "score"
-    with ExitStack() as held:
-        holding = slots_held(chosen, say, all_gpus=not one_gpu, parts=parts)
-        slots = [] if free else held.enter_context(holding)
-        if shard is not None:
-            launched = LaunchedExperiment.open(root, experiment)
-            done = run_shard(launched, chosen[0], stage, Shard.parse(shard))
-        else:
-            done = run_stage_of(chosen, stage, in_parts(work_of(chosen[0]), slots))
+    done = _do_stage(chosen, stage, shard, parts=parts, free=free, all_gpus=not one_gpu)
     for sentence in [] if done else reasons_not_done(chosen, stage):
         say(sentence, err=True)
     if go_on:
         ensure_worker(root)
     raise typer.Exit(0 if done else 1)
+
+
+def _do_stage(
+    chosen: Sequence[Run], stage: str, shard: str | None, *, parts: int, free: bool, all_gpus: bool
+) -> bool:
+    """Do one stage of runs in this process, in slots of their own unless it is free of them; whether it is
+    done."""
+    from core.experiments.launched_experiment import LaunchedExperiment
+    from core.experiments.small_models import slots_held
+    from core.pipeline.kinds_of_work import work_of
+    from core.pipeline.parts_side_by_side import in_parts
+    from core.pipeline.shards import Shard, run_shard
+    from core.pipeline.stages import run_stage_of
+
+    with ExitStack() as held:
+        holding = slots_held(chosen, say, all_gpus=all_gpus, parts=parts)
+        slots = [] if free else held.enter_context(holding)
+        if shard is None:
+            return run_stage_of(chosen, stage, in_parts(work_of(chosen[0]), slots))
+        launched = LaunchedExperiment.open(chosen[0].root, chosen[0].experiment)
+        return run_shard(launched, chosen[0], stage, Shard.parse(shard))
