@@ -59,9 +59,9 @@ def seen_labels(scores: "Scores") -> dict[str, str]:
 
 
 def seen_sentence(labels: Mapping[str, str]) -> str:
-    """The labels of variants as one sentence; empty where there is none."""
+    """The labels of variants, by name, as one sentence; empty where there is none."""
     by_label: dict[str, list[str]] = {}
-    for variant, label in labels.items():
+    for variant, label in sorted(labels.items()):
         by_label.setdefault(label, []).append(f"'{variant}'")
     listed = [f"{', '.join(names)}: {label}" for label, names in by_label.items()]
     return "; ".join(listed) + "." if listed else ""
