@@ -6,9 +6,14 @@ Each is a folder of `data/examples`, with what an experiment's folder in `runs/`
 import shutil
 from pathlib import Path
 
+from core.curation.names import stored_name
+from core.curation.stored import list_sources
 from core.errors import UserError
 from core.experiments.archive import archived_experiments, trashed
+from core.importing.import_source import import_bundle
+from core.importing.known_sets import BUNDLES
 from core.runs.layout import LAUNCH_LOCK, SPEC, experiment_folder, runs_folder
+from core.specs.spec import read_spec
 from core.storage.files import locked, writing
 
 FOLDER = Path("data", "examples")
@@ -23,8 +28,8 @@ def examples(root: Path) -> list[str]:
 
 
 def open_example(root: Path, name: str) -> Path:
-    """Copy an example to `runs/`; its folder. Raises `UserError` where none of that name waits, or the disk
-    does not take it."""
+    """Copy an example to `runs/`, and import what the installation holds of the tasks that it asks; its
+    folder. Raises `UserError` where none of that name waits, or the disk does not take it."""
     target = experiment_folder(root, name)
     with locked(runs_folder(root) / LAUNCH_LOCK):
         waiting = examples(root)
@@ -37,4 +42,8 @@ def open_example(root: Path, name: str) -> Path:
                 shutil.copytree(root / FOLDER / name, copy)
             except shutil.Error as problem:  # its reasons are texts in a list, without their numbers
                 raise UserError(f"'{name}' can't be copied to runs/: {problem.args[0][0][2]}.") from problem
+    here = {info.source for info in list_sources(root)}
+    asked = {stored_name(part.source) for part in read_spec(target / SPEC).evaluation.sources} - here
+    for bundle in sorted({source.split("/")[0] for source in asked} & set(BUNDLES)):
+        import_bundle(root, bundle)
     return target

@@ -191,17 +191,20 @@ def offer_examples() -> None:
             f"Open the example: {plain(name)}", key=f"example {name}", icon=":material/folder_open:",
             help="A finished experiment that comes with the project.", disabled=not may_change(),
         )  # fmt: skip
-        if clicked and attempt(open_example, root, name):
-            st.switch_page("screens/results.py", query_params={"experiment": name})
+        if clicked:
+            with st.spinner(f"Opening {plain(name)} …"):
+                opened = attempt(open_example, root, name)
+            if opened:
+                st.switch_page("screens/results.py", query_params={"experiment": name})
 
 
 def empty() -> None:
     """What to do first."""
     st.subheader("No experiment yet")
     st.write(
-        "The demo asks what helps test-time training, a base that has seen other tasks or reversed"
-        " demonstrations: it trains three variants on real ARC tasks on this machine and shows which"
-        " differences are more than luck. Or read what the numbers mean first."
+        "The demo asks whether twice as much test-time training is worth it: it trains three variants on real"
+        " ARC tasks on this machine and shows which differences are more than luck. An example is a finished"
+        " experiment to look at. Or read what the numbers mean first."
     )
     with st.container(horizontal=True):
         if st.button("Start the demo", type="primary", disabled=not may_change()):

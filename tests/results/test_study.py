@@ -8,9 +8,11 @@ from statistics import fmean, stdev
 import duckdb
 import pytest
 
+from core.curation.sources import load_tasks
 from core.experiments.examples import FOLDER, open_example
 from core.reports.captions import marks, results_caption
 from core.reports.text_tables import results_table, with_test_time
+from core.results.answers import answers_of
 from core.results.conclusion import experiment_answer
 from core.results.loading import Scores, load_scores
 from core.results.records import records_of
@@ -33,6 +35,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def scores(root: Path) -> Scores:
     return load_scores(root, "study")
+
+
+def test_its_answers_can_be_looked_at_in_a_new_project(root: Path, scores: Scores) -> None:
+    source, task_id = scores.tasks[0]
+    assert task_id in load_tasks(root, source)
+    assert answers_of(root, "study", scores.evaluations, source, task_id)
 
 
 def test_it_has_the_runs_that_the_page_names(scores: Scores) -> None:
