@@ -35,7 +35,7 @@ CHANGING = {
         "model expand",
     ),
     *("runs stop", "runs resume", "runs retry", "runs clone", "runs archive", "runs restore", "runs delete"),
-    *("runs empty-trash", "results import", "predictions export", "predictions import"),
+    *("runs empty-trash", "runs example", "results import", "predictions export", "predictions import"),
 }
 """Verbs that write, start or stop something; all others read, and have `--json`."""
 

@@ -19,6 +19,7 @@ from core.launching.launch import prepare
 from core.prompts.lengths import EMBEDDED, source_lengths
 from core.prompts.templates import PromptSettings
 from core.results.records import result_records
+from core.runs.layout import LAUNCH_LOCK
 from core.specs.spec import read_spec
 from core.sql.saved import save_query
 from core.storage.seals import ENDING
@@ -81,8 +82,9 @@ WRITES: list[Callable[[Path], object]] = [
 
 
 def files(root: Path) -> dict[str, bytes]:
-    """What lies in a project; a seal may name two states of its file while one takes the other's place."""
-    found = {path.relative_to(root).as_posix(): path for path in root.rglob("*")}
+    """What lies in a project, but for the empty file that launches lock; a seal may name two states of its
+    file while one takes the other's place."""
+    found = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.name != LAUNCH_LOCK}
     return {
         name: path.read_bytes() if path.is_file() and path.suffix != ENDING else b""
         for name, path in found.items()
