@@ -18,7 +18,6 @@ from dashboard.components.picker import leave  # noqa: E402
 from dashboard.components.rights import banner  # noqa: E402
 from dashboard.components.sentences import sentences  # noqa: E402
 from dashboard.components.shown import all_sent  # noqa: E402
-from dashboard.components.typed_fields import keep_typed  # noqa: E402
 from dashboard.components.wording import plain  # noqa: E402
 from dashboard.root import project_root  # noqa: E402
 
@@ -89,7 +88,6 @@ pages = {
 first = st.Page(start, title="ARC workbench", default=True, visibility="hidden")
 page = st.navigation([first, *pages.values()], position="top")
 leave(page.url_path)
-keep_typed()
 experiment = chosen_experiment(root)
 about = f" · {experiment[:60]}" if experiment and page.url_path in ABOUT_ONE else ""
 st.set_page_config(

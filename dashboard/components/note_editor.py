@@ -43,10 +43,8 @@ def note_editor(root: Path, scores: Scores) -> None:
             )
         if not may_change():
             return
-        st.session_state.setdefault(f"note {name}", notes.text or BEGIN)
-        st.session_state.setdefault(f"tags {name}", ", ".join(notes.tags))
-        text = st.text_area("note", key=f"note {name}", height=220, help=HELP)
-        tags = st.text_input("tags", key=f"tags {name}", help="Separated by commas.")
+        text = st.text_area("note", notes.text or BEGIN, key=f"note {name}", height=220, help=HELP)
+        tags = st.text_input("tags", ", ".join(notes.tags), key=f"tags {name}", help="Separated by commas.")
         if st.button("Save the note", key="save note"):
             save(root, scores, notes, text, tags)
 
