@@ -66,10 +66,11 @@ def test_the_means_follow_from_the_scores_by_plain_sql() -> None:
     query = """SELECT avg(share) FROM (SELECT avg(correct / attempts) AS share FROM read_parquet(?)
                GROUP BY source, task_id)"""
     runs: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for path in sorted(STUDY.rglob("scores.parquet")):
-        variant, seed, _ = path.relative_to(STUDY).parts[:3]
-        (mean,) = duckdb.execute(query, [str(path)]).fetchone() or (None,)
-        runs[variant][seed].append(mean)
+    with duckdb.connect() as database:
+        for path in sorted(STUDY.rglob("scores.parquet")):
+            variant, seed, _ = path.relative_to(STUDY).parts[:3]
+            ((mean,),) = database.execute(query, [str(path)]).fetchall()
+            runs[variant][seed].append(mean)
     for variant, by_seed in runs.items():
         means = [100 * fmean(values) for values in by_seed.values()]
         row = next(line for line in PAGE.splitlines() if re.match(rf"\| {variant} †", line))

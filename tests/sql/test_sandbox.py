@@ -304,5 +304,6 @@ def test_only_so_many_run_at_once(folder: Path) -> None:
 def test_without_the_sandbox_the_same_attacks_work(folder: Path) -> None:
     """The refusals above are the sandbox's doing, and not some lack of the attack."""
     secret = str(folder / "secret.csv").replace("'", "''")
-    assert duckdb.sql(f"SELECT word FROM read_csv('{secret}')").fetchall() == [("secret",)]
-    assert duckdb.sql("SELECT count(*) FROM glob('/etc/*')").fetchall()[0][0] > 0
+    with duckdb.connect() as database:
+        assert database.sql(f"SELECT word FROM read_csv('{secret}')").fetchall() == [("secret",)]
+        assert database.sql("SELECT count(*) FROM glob('/etc/*')").fetchall()[0][0] > 0
