@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from core.bench.registry import Benchmark, Measured, Row
 from core.bench.workshop import Workshop
 from core.errors import UserError
+from core.storage.files import writing
 
 if TYPE_CHECKING:
     from core.arc.tasks import Task
@@ -315,10 +316,11 @@ def embedded(folder: Path, name: str, shape: dict[str, int]) -> Path:
         tie_word_embeddings=True,
         max_position_embeddings=4096,
     )
-    Qwen2ForCausalLM(config).save_pretrained(target)
-    embedded_tokenizer().save_pretrained(target)
-    if not any(target.glob("*.safetensors")):
-        raise UserError(f"{target} could not be written. Free some space and measure again.")
+    with writing(target) as temporary:
+        Qwen2ForCausalLM(config).save_pretrained(temporary)
+        embedded_tokenizer().save_pretrained(temporary)
+        if not any(temporary.glob("*.safetensors")):
+            raise UserError(f"{target} could not be written. Free some space and measure again.")
     return target
 
 

@@ -9,6 +9,7 @@ case.
 import functools
 import itertools
 import math
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from core.modeling.last_block import is_last, looked_at, spread_out
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 NAME = "packed_samples"
-ENDS_STEP = 64
+ENDS_STEP = 256
+_KNOWS_FEWER_HEADS = tuple(map(int, version("torch").split(".")[:2])) >= (2, 12)
 VARLEN_ON = {"cuda"}
 """Kinds of devices for which torch has a kernel for variable lengths."""
 
@@ -53,10 +55,10 @@ def attend_within_samples(model: "PreTrainedModel") -> bool:
 
 def register(model: "PreTrainedModel") -> None:
     """Let the model take its attention from here."""
-    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers import AttentionInterface
 
+    # No mask is registered under the name: transformers then makes none, nor asks a GPU where samples end.
     AttentionInterface.register(NAME, _attention)
-    AttentionMaskInterface.register(NAME, _no_mask)
     model.set_attn_implementation(NAME)
 
 
@@ -113,10 +115,6 @@ def boundaries(ends: tuple[int, ...], device: str, longest: int | None = None) -
     if device != "cpu":
         sums = sums.pin_memory().to(device, non_blocking=True)
     return {"cu_seq_lens_q": sums, "cu_seq_lens_k": sums, "max_length_q": longest, "max_length_k": longest}
-
-
-def _no_mask(*_: Any, **__: Any) -> None:
-    """The boundaries say it all."""
 
 
 def _attention(
@@ -249,15 +247,20 @@ def _varlen(
     dtype: "torch.dtype",
     window: int | None,
 ) -> "torch.Tensor":
-    """torch's own kernel for variable lengths; keys and values may have fewer heads than queries."""
+    """torch's own kernel for variable lengths; keys and values may have fewer heads than queries, which torch
+    up to 2.11 does not know."""
     from torch.nn.attention.varlen import varlen_attn
 
+    fewer: dict[str, Any] = {"enable_gqa": True} if query.shape[1] != key.shape[1] else {}
+    if fewer and not _KNOWS_FEWER_HEADS:
+        key, value = (part.repeat_interleave(query.shape[1] // key.shape[1], dim=1) for part in (key, value))
+        fewer = {}
     q, k, v = (part[0].transpose(0, 1).to(dtype) for part in (query, key, value))
     found: Any = varlen_attn(
         q, k, v, sums, sums, longest, longest,
         scale=scaling,
         window_size=(-1 if window is None else window - 1, 0),
-        enable_gqa=q.shape[1] != k.shape[1],
+        **fewer,
     )  # fmt: skip
     batched: torch.Tensor = found[None]
     return batched

@@ -157,7 +157,7 @@ class Checkpoint:
         states: dict[str, dict[str, Any]] = {}
         for key, value in load_file(self.folder / _FILES[1], device=device).items():
             name, part = key.rsplit("|", 1)
-            states.setdefault(name, {})[part] = value.cpu() if part == "step" else value
+            states.setdefault(name, {})[part] = value
         for name, state in states.items():
             optimizer.state[trained[name]] = state
 

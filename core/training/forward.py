@@ -7,7 +7,7 @@ are made piece by piece, and made anew on the way back, since all at once they w
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -123,6 +123,12 @@ class Reader:
         if compiled:
             decoder = torch.compile(decoder, dynamic=False)
         return cls(model, device, lower, decoder, head, compiled)
+
+    @property
+    def uncompiled(self) -> "Reader":
+        """A reader of rows of other sizes, for each of which a compiled decoder would be compiled anew."""
+        decoder = getattr(self.decoder, "_orig_mod", self.decoder)
+        return replace(self, decoder=decoder, longest=None)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Inside, products are computed in bfloat16 if that is wanted. Without a cache of lowered weights,

@@ -126,7 +126,8 @@ class Loop:
             base.remarks,
         )
         if device == "cuda" and settings.tokens_per_batch is None and not known:
-            loop.set_row(row_that_fits(loop.drawing, loop.gradients, loop.trained, workers))
+            measured = replace(loop.gradients, read=reader.uncompiled)
+            loop.set_row(row_that_fits(loop.drawing, measured, loop.trained, workers))
         processes = _DRAWERS[device] if settings.draw_processes is None else settings.draw_processes
         loop.drawing = loop.drawing.ahead(processes, workers, beside=device == "cuda")
         loop.validation = _validation_batches(training, loop.drawing)
@@ -248,7 +249,8 @@ class Loop:
         import torch
 
         total, right, answers = 0.0, 0, 0
-        read = replace(self.gradients.read, lower=False)  # as inference computes
+        # As inference computes: a GPU in bfloat16 where training does, a CPU in float32.
+        read = replace(self.gradients.read, lower=self.gradients.read.lower and self.numerics.kind == "cuda")
         for batch in batches:
             with torch.inference_mode():
                 seen = read(batch)

@@ -105,7 +105,8 @@ class Numerics:
 
 @contextmanager
 def in_one_order(wanted: bool) -> Iterator[None]:
-    """Inside, if that is wanted, a GPU adds in one order only; what it can't do so is warned of."""
+    """Inside, if that is wanted, a GPU adds in one order only. An operation that can't raises `RuntimeError`:
+    where it only warned, the kernels of attention would add in any order."""
     import torch
 
     if not wanted:
@@ -113,7 +114,7 @@ def in_one_order(wanted: bool) -> Iterator[None]:
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the library is first used
     before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.use_deterministic_algorithms(True)
     try:
         yield
     finally:
