@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from core.amounts import amount
 from core.commands.printing import HERE, AsJson, Experiment, Root, print_records, progress_bar, say
 
 
@@ -55,4 +56,4 @@ def rescore(
     with progress_bar() as progress:
         count = rescore_experiment(root, experiment, views, most, progress, partial(say, err=True))
     see = f"python -m core results {experiment} --metric rescored_2"
-    say(f"{count} evaluations are rescored. See: {see}")
+    say(f"Rescored {amount(count, 'evaluations')}. See: {see}")

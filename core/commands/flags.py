@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from core.amounts import amount
 from core.commands.printing import HERE, AsJson, Root, print_records, say
 from core.machine.account import account
 
@@ -79,7 +80,7 @@ def export(
     """Write the flags that hold to a file."""
     from core.curation.flags import export_flags
 
-    say(f"{export_flags(root, target)} flags written to {target}")
+    say(f"{amount(export_flags(root, target), 'flags')} written to {target}")
 
 
 @app.command("import")

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from core.amounts import amount
 from core.cluster.settings import option_fields
 from core.commands.printing import HERE, Experiment, Root, say
 from core.commands.serving import PORT, Port, check_port, serve
@@ -92,7 +93,7 @@ def launch(
         if not follow(root, experiment.name):
             raise typer.Exit(1)
         return
-    say(f"{len(runs)} runs of '{experiment.name}' go on in the background.")
+    say(f"Working on {amount(len(runs), 'runs')} of '{experiment.name}' in the background.")
     say(f"See them with: python -m core runs list {experiment.name}")
 
 

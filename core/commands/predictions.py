@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from core.amounts import amount
 from core.commands.printing import (
     HERE,
     AsJson,
@@ -101,12 +102,13 @@ def export(
         tasks = evaluated_tasks(root, scores.tasks)
         value = submission(root, experiment, chosen, tasks, by_rescoring=rescored)
         write_text(kaggle, json.dumps(value))
-        say(f"{kaggle}: two attempts at {sum(map(len, value.values()))} outputs of {len(value)} tasks")
+        outputs = amount(sum(map(len, value.values())), "outputs")
+        say(f"{kaggle}: two attempts at {outputs} of {amount(len(value), 'tasks')}")
     if attempts is not None:
         every = all_attempts(root, experiment, chosen)
         write_text(attempts, json.dumps(every))
         count = sum(len(output) for outputs in every.values() for output in outputs)
-        say(f"{attempts}: {count} attempts at {len(every)} tasks")
+        say(f"{attempts}: {amount(count, 'attempts')} at {amount(len(every), 'tasks')}")
 
 
 @app.command()

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from core.amounts import amount
 from core.commands.printing import (
     HERE,
     AsJson,
@@ -107,7 +108,8 @@ def stop(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
     from core.launching.stop import stop_runs
 
     stopped = stop_runs(root, experiment, of or ())
-    say(f"Stopped {len(stopped)} runs of '{experiment}'. Go on with: python -m core runs resume {experiment}")
+    count = amount(len(stopped), "runs")
+    say(f"Stopped {count} of '{experiment}'. Go on with: python -m core runs resume {experiment}")
 
 
 @app.command()
@@ -115,7 +117,8 @@ def resume(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
     """Let stopped, failed and forgotten runs go on from where they stand."""
     from core.launching.stop import resume_runs
 
-    say(f"{len(resume_runs(root, experiment, of or ()))} runs of '{experiment}' go on.")
+    count = amount(len(resume_runs(root, experiment, of or ())), "runs")
+    say(f"Going on with {count} of '{experiment}'.")
 
 
 @app.command()
@@ -123,7 +126,8 @@ def retry(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
     """Let failed runs go on from where they stand; stopped ones stay stopped."""
     from core.launching.stop import retry_runs
 
-    say(f"{len(retry_runs(root, experiment, of or ()))} runs of '{experiment}' are tried again.")
+    count = amount(len(retry_runs(root, experiment, of or ())), "runs")
+    say(f"Trying {count} of '{experiment}' again.")
 
 
 @app.command()

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from core.amounts import amount
 from core.commands.printing import (
     HERE,
     AsJson,
@@ -47,7 +48,7 @@ def sql(
     for name in queried_experiments(root, text):
         print_leaks(root, name)
     if print_table(table, format_of(output, as_json)):
-        say(f"{answer.table.num_rows:,} rows in {answer.seconds:.2f} s.")
+        say(f"{amount(answer.table.num_rows, 'rows')} in {answer.seconds:.2f} s.")
     if answer.cut:
         typer.secho(cut_sentence(answer, limits), err=True, fg=typer.colors.YELLOW)
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from core.amounts import amount
 from core.arc.tasks import Task
 from core.curation.labels import records_of
 from core.curation.stored import list_sources, load_stored, unknown_task
@@ -171,17 +172,17 @@ class ImportedFlags:
     def summary(self) -> str:
         """One line for people."""
         parts = [
-            f"{self.read} judgements read, {self.added} added, {self.known} were here already,"
-            f" {self.overruled} flags changed."
+            f"{amount(self.read, 'judgements')} read, {self.added} added, {self.known} were here already,"
+            f" {amount(self.overruled, 'flags')} changed."
         ]
         if self.future:
-            parts.append(f"{self.future} are dated in the future and hold against all that is earlier.")
+            parts.append(f"Dated in the future: {self.future}, which hold against all that is earlier.")
         if self.zoneless:
-            parts.append(f"{self.zoneless} have a time without a zone, which is read as UTC.")
+            parts.append(f"With a time without a zone, read as UTC: {self.zoneless}.")
         if self.empty:
-            parts.append(f"{self.empty} rows without an id or a judgement were left out.")
+            parts.append(f"Left out: {amount(self.empty, 'rows')} without an id or a judgement.")
         parts += [
-            f"{count} ids stand in several sources and were taken for {source}; name a source to change it."
+            f"Taken for {source}: {amount(count, 'ids')} of several sources; name a source to change it."
             for source, count in self.chosen.items()
         ]
         return " ".join(parts)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from core.amounts import amount
 from core.arc.grids import COLOURS, MAX_SIDE
 from core.arc.tasks import Pair, Task
 from core.errors import UserError
@@ -86,7 +87,7 @@ class SourceInfo:
     def summary(self) -> str:
         """What became of an import, in one line: how much was read, dropped, doubled and skipped, and why."""
         words = dict(zip(("dropped", "pair", "doubled", "skipped"), _FATES, strict=True))
-        parts = [f"{self.tasks:,} tasks with {self.pairs:,} pairs read"]
+        parts = [f"{amount(self.tasks, 'tasks')} with {amount(self.pairs, 'pairs')} read"]
         for kind, word in words.items():
             reasons: Counter[str] = Counter()
             for one in self.dropped:

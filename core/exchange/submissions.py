@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.amounts import amount
 from core.arc.grids import Grid, parse_grid
 from core.arc.tasks import Task
 from core.curation.sources import load_tasks
@@ -184,9 +185,9 @@ class Attempts:
         empty = sum(grid is None for grid in read) - len(self.bad)
         tasks = len({task_id for task_id, _ in self.grids})
         return (
-            f"{len(read):,} attempts at {tasks:,} tasks read, {empty:,} of them empty,"
-            f" {len(self.bad):,} bad ones count as unanswered{_some(self.bad)},"
-            f" {len(self.skipped):,} files skipped{_some(self.skipped)}."
+            f"{amount(len(read), 'attempts')} at {amount(tasks, 'tasks')} read, {empty:,} of them empty,"
+            f" {len(self.bad):,} bad and counted as unanswered{_some(self.bad)},"
+            f" {amount(len(self.skipped), 'files')} skipped{_some(self.skipped)}."
         )
 
 

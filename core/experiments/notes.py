@@ -47,10 +47,13 @@ def read_notes(root: Path, experiment: str) -> Notes:
 
 
 def write_notes(root: Path, experiment: str, notes: Notes) -> Path:
-    """Write the note whole; its file. Raises `UserError` where a tag or the note is too long."""
+    """Write the note whole; its file. Raises `UserError` where a tag or the note is too long, or
+    tags are too many."""
     path = known_folder(root, experiment) / NOTES
     if len(notes.text) > LONGEST_NOTE:
         raise UserError(f"The note is longer than {LONGEST_NOTE:,} characters. Shorten it.")
+    if len(notes.tags) > MOST_TAGS:
+        raise UserError(f"These are {len(notes.tags)} tags. Keep at most {MOST_TAGS}.")
     for tag in notes.tags:
         if len(tag) > LONGEST_TAG or "\n" in tag or "," in tag:
             raise UserError(

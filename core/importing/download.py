@@ -87,7 +87,7 @@ def _download(url: str, path: Path, timeout: float, progress: Progress) -> None:
             if refused.code < 500 and refused.code not in (408, 429):
                 raise UserError(
                     f"{url} answers with {refused.code} ({refused.reason}). Download the file yourself and"
-                    " give it with --from FILE."
+                    " import that (--from FILE)."
                 ) from None
             problem = refused
         except (urllib.error.URLError, TimeoutError, ConnectionError, HTTPException) as cut:
@@ -98,8 +98,8 @@ def _download(url: str, path: Path, timeout: float, progress: Progress) -> None:
             return
     reason = getattr(problem, "reason", None) or problem
     raise UserError(
-        f"{url} could not be downloaded ({reason}). Give the same command again to go on where it stopped,"
-        " or download the file yourself and give it with --from FILE."
+        f"{url} could not be downloaded ({reason}). Try again to go on where it stopped, or"
+        " download the file yourself and import that (--from FILE)."
     )
 
 

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from core.amounts import amount
 from core.curation.basics import make_basics
 from core.curation.sources import tasks_fingerprint
 from core.curation.stored import SourceInfo, parquet_path, store_source
@@ -76,7 +77,7 @@ def import_set(
     if origin is None:
         raise UserError(
             f"'{name}' is no known set. Known sets: {', '.join([*BUNDLES, BASICS, *PUBLIC])}. For another,"
-            " add: --from FILE_FOLDER_OR_ADDRESS"
+            " say where it lies: a file, a folder or an address (--from)."
         )
     path = Path(origin)
     if is_url(origin):
@@ -185,7 +186,7 @@ def _answered(
         left.pop(one.task_id, None)
         yield with_solutions(one, solutions)
     if left:
-        problem = f"It answers {len(left):,} tasks that are not there, such as {next(iter(left))!r}."
+        problem = f"It answers {amount(len(left), 'tasks')} not found there, such as {next(iter(left))!r}."
         yield Candidate(where, None, problem=problem, kind="skipped")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from core.amounts import amount
 from core.arc.tasks import Task
 from core.cluster.settings import ClusterSettings, check_ray, ensure_driver, set_cluster
 from core.curation.leaks import Leak
@@ -166,8 +167,8 @@ def _check_room(root: Path, runs: int) -> None:
     free = shutil.disk_usage(root).free
     if runs and free < runs * BYTES_PER_RUN:
         raise UserError(
-            f"{runs} runs need about {runs * BYTES_PER_RUN / 2**30:.1f} GB, but the disk has"
-            f" {free / 2**30:.1f} GB left. Free some space and launch again."
+            f"For {amount(runs, 'runs')} about {runs * BYTES_PER_RUN / 2**30:.1f} GB are needed, but the disk"
+            f" has {free / 2**30:.1f} GB left. Free some space and launch again."
         )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from core.amounts import amount
 from core.arc.tasks import Task
 from core.curation.names import asked_without_demonstrations, is_demonstrations
 from core.errors import UserError
@@ -44,8 +45,8 @@ def _single_demonstrations(root: Path, spec: ExperimentSpec, recipes: Iterable[R
         for source, tasks in mixture_tasks(root, mixture, evaluated).items():
             if single := asked_without_demonstrations(tasks):
                 found.append(
-                    f"{len(single)} tasks of {source} have a single demonstration, which is asked from none:"
-                    f" {', '.join(single)}."
+                    f"{amount(len(single), 'tasks')} of {source} with a single demonstration, which is asked"
+                    f" from none: {', '.join(single)}."
                 )
     return found
 

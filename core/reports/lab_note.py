@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.amounts import amount
 from core.checks import caveats
 from core.checks.alarms import alarm_sentences, check_records
 from core.checks.leak_warnings import facts, seen_labels
@@ -145,8 +146,8 @@ def _curves(root: Path, scores: Scores, aggregation: str) -> list[str]:
     never, sometimes, always = strip.kinds
     parts.append("<h2>Tasks by run</h2>")
     words = (
-        f"{always} tasks always solved, {sometimes} sometimes, {never} never. A column is a task, a line a"
-        " run: grey never right, orange sometimes, blue in every attempt."
+        f"{amount(always, 'tasks')} always solved, {sometimes} sometimes, {never} never. A column is a task,"
+        " a line a run: grey never right, orange sometimes, blue in every attempt."
     )
     return [*parts, figure_html(figures.solved_chart(strip, spec.test_time), "tasks by run", words)]
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from core.amounts import amount
 from core.errors import UserError
 from core.results.loading import SHARE, Scores
 from core.scoring.metrics import AGGREGATIONS, describe
@@ -229,8 +230,8 @@ def evaluated_sentence(scores: Scores) -> str:
     by_source: dict[str, int] = {}
     for source, _ in scores.tasks:
         by_source[source] = by_source.get(source, 0) + 1
-    tasks = " and ".join(f"{count} tasks of {source}" for source, count in by_source.items())
-    return f"{tasks}, {scores.attempts} attempts at each test output"
+    tasks = " and ".join(f"{amount(count, 'tasks')} of {source}" for source, count in by_source.items())
+    return f"{tasks}, {amount(scores.attempts, 'attempts')} at each test output"
 
 
 def missing_sentence(scores: Scores) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from core.amounts import amount
 from core.errors import UserError
 from core.experiments.experiment import latest_evaluated, list_experiments, read_experiment
 from core.results.loading import load_scores
@@ -52,13 +53,13 @@ def _simple(value: Any) -> Any:
 def cut_sentence(answer: Answer, limits: Limits = LIMITS) -> str:
     """Where the result was cut; empty where it is whole."""
     if answer.cut == "rows":
-        return f"Only the first {limits.rows:,} rows are shown. Add a LIMIT, a WHERE or a GROUP BY."
+        return f"Shown: only the first {amount(limits.rows, 'rows')}. Add a LIMIT, a WHERE or a GROUP BY."
     if answer.cut == "bytes":
         size = limits.bytes // 2**20
         shown = answer.table.num_rows
         if not shown:
             return f"A single row is over {size} MB, so none is shown. Ask for fewer columns."
-        return f"Only the first {shown:,} rows are shown: more are over {size} MB in memory."
+        return f"Shown: only the first {amount(shown, 'rows')}; more are over {size} MB in memory."
     return ""
 
 

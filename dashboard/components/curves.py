@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from core.amounts import amount
 from core.monitoring.curve_bands import Band
 from core.reports.figures import label_ends, legend_fits
 from core.reports.variant_marks import chart_text
@@ -166,7 +167,7 @@ def _by_variant(lines: Sequence[Line], colours: Mapping[str, str]) -> list[dict[
             "x": np.array([step for _, _, steps, _ in own for step in (*steps, np.nan)]),
             "y": np.array([value for _, _, _, values in own for value in (*values, np.nan)]),
             "mode": "lines",
-            "name": chart_text(f"{variant} · {len(own)} runs"),
+            "name": chart_text(f"{variant} · {amount(len(own), 'runs')}"),
             "line": {"color": colours[variant], "width": 1},
             "opacity": 0.5,
         }

@@ -19,6 +19,7 @@ from dashboard.components.wording import plain
 NAME, BOX = "experiment", "experiment box"
 _CHOSEN = "experiment that was chosen"
 OF_ONE = ("run", "noise_of")
+GONE_TO = "another experiment is shown"
 """Parameters that only make sense within one experiment, beside those of `picker.choose`."""
 
 STYLE = """<style>
@@ -65,8 +66,8 @@ def go_to(name: str) -> None:
     """Show another experiment on this page. What was chosen within the one before leaves the address."""
     for one in (*st.session_state.get(IN_ADDRESS, ()), *OF_ONE):
         st.query_params.pop(one, None)
-    for one in OF_ONE:
-        st.session_state.get(CHOICES, {}).pop(one, None)
+    st.session_state.pop(CHOICES, None)
+    st.session_state[GONE_TO] = True
     st.query_params[NAME] = name
     st.session_state[_CHOSEN] = name
 
@@ -120,7 +121,7 @@ def _say(root: Path, absent: Absent) -> None:
                     st.rerun()
         elif absent.nearest is not None:
             st.button(
-                f"Open {absent.nearest}",
+                f"Open {plain(absent.nearest)}",
                 type="primary",
                 key="open nearest",
                 on_click=go_to,

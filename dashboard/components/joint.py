@@ -18,6 +18,7 @@ from dashboard.components import charts, experiment_page, sql_links
 from dashboard.components.attempts import show_cards, show_opened
 from dashboard.components.comparison import show_numbers
 from dashboard.components.files import file_row
+from dashboard.components.leak_notice import leak_notice
 from dashboard.components.picker import choose, chooses, difference_list, pick, task_name
 from dashboard.components.wording import plain
 
@@ -51,6 +52,7 @@ def show_joint(root: Path, name: str, other: str, boxes: list[Any]) -> None:
     """Variants of two experiments side by side, or in what their evaluations differ."""
     both = root, name, experiment_page.stamp_of(root, name), other, experiment_page.stamp_of(root, other)
     scores = joint_of(*both)
+    leak_notice(root, other, named=True)
     variants = [variant for variant, runs in scores.runs.items() if runs]
     first = next(one for one in variants if one.endswith(f"({other})"))
     with boxes[2]:
@@ -58,7 +60,8 @@ def show_joint(root: Path, name: str, other: str, boxes: list[Any]) -> None:
     with boxes[3]:
         form = choose("aggregation", "aggregation", list(AGGREGATIONS), "by_task")
     with boxes[0]:
-        a = choose("A", "a", variants, scores.experiment.baseline)
+        baseline = scores.experiment.baseline
+        a = choose("A", "a", variants, baseline if baseline in variants else variants[0])
     with boxes[1]:
         b = choose("B", "b", variants, first)
     if a == b:

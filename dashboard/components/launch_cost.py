@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.amounts import amount
 from core.checks.leak_warnings import no_leak_sentence, seen_label, seen_sentence
 from core.experiments.small_models import runs_at_a_time
 from core.launching.launch import leaks_of
@@ -46,10 +47,10 @@ def what_it_detects(root: Path, spec: ExperimentSpec) -> str:
     """Which difference the launch will be able to show, or how to learn it."""
     found = detectable_by(root, spec.model_dump_json())
     if found is None:
-        runs = "one run" if len(spec.train_seeds) == 1 else f"{len(spec.train_seeds)} runs"
         return (
-            f"Which differences {runs} per variant detect is known once an experiment"
-            " with this base model and these sources has two runs per variant whose scores differ."
+            f"Which differences {amount(len(spec.train_seeds), 'trainings')} of each variant can show is known"
+            " once an experiment with this base model and these sources has two runs of each variant"
+            " whose scores differ."
         )
     return found.sentence
 

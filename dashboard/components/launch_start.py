@@ -39,11 +39,11 @@ def choose_place(root: Path, spec: ExperimentSpec) -> ClusterSettings | None:
     before = cluster_of(root, spec.name)
     places = [HERE, ON_RAY]
     chosen = st.segmented_control(
-        "runs on", places, default=places[before is not None], key="on", bind="query-params"
+        "runs on", places, default=places[before is not None], key=f"{spec.name} runs on"
     )
     if chosen != ON_RAY:
         return None
-    asked = st.session_state.setdefault("cluster", {})
+    asked = st.session_state.setdefault(f"cluster of {spec.name}", {})
     settings = (before or ClusterSettings()).model_copy(update=asked)
     with st.expander("What each run gets"):
         settings_form(settings, ("cluster",), lambda key, value: asked.update({key[-1]: value}))
@@ -73,6 +73,7 @@ def start(root: Path, name: str, spec: ExperimentSpec, text: str, *, forbidden: 
             st.switch_page("screens/runs.py", query_params={"experiment": spec.name})
     fresh = st.toggle(
         "Do everything anew",
+        key=f"{spec.name} anew",
         help="Otherwise trainings and evaluations that another run did in the same way are taken over.",
     )
     if fresh:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.amounts import amount
 from core.launching.more_trainings import add_trainings
 from dashboard.components.rights import attempt, may_change, rights
 
@@ -30,7 +31,7 @@ def more_trainings(root: Path, name: str, variants: Sequence[str], selected: Seq
         )
         count = int(st.number_input("more trainings of each", 1, MOST, USUAL, key=f"{key} count"))
         total = count * len(chosen or variants)
-        runs = "1 run" if total == 1 else f"{total} runs"
+        runs = amount(total, "runs")
         st.caption(f"{runs} with seeds of their own, with the settings and on the tasks of those before.")
         pressed = st.button(f"Add {runs}", type="primary", key=f"{key} do")
         if pressed and attempt(add_trainings, root, name, count, by=rights().name, variants=chosen):

@@ -1,12 +1,15 @@
 """The lab note of an experiment on its page: read with today's numbers, written in place."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
+from core.amounts import amount
 from core.experiments.notes import Notes, read_notes, write_notes
 from core.results.loading import Scores
 from core.results.references import Reference, filled, frozen_note, references
+from dashboard.components.kept_text import forget, is_outdated, kept_text
 from dashboard.components.rights import attempt, may_change
 from dashboard.components.wording import plain
 
@@ -26,7 +29,7 @@ def note_editor(root: Path, scores: Scores) -> None:
     wrong = [one for one in found if one.problem]
     first = next((line for line in notes.text.splitlines() if line.strip() and line[0] != "#"), "")
     title = filled(first, found)[:120] or "none yet"
-    marks = f" :red-badge[{len(wrong)} numbers to look at]" if wrong else ""
+    marks = f" :red-badge[{amount(len(wrong), 'numbers')} to look at]" if wrong else ""
     with st.expander(f"**Lab note**: {plain(title)}{marks}", key=f"lab note {name}"):  # stays open when saved
         show(notes, found)
         if notes.text.strip():
@@ -43,10 +46,18 @@ def note_editor(root: Path, scores: Scores) -> None:
             )
         if not may_change():
             return
-        text = st.text_area("note", notes.text or BEGIN, key=f"note {name}", height=220, help=HELP)
-        tags = st.text_input("tags", ", ".join(notes.tags), key=f"tags {name}", help="Separated by commas.")
+        saved = notes.text or BEGIN
+        typed = kept_text(st.text_area, "note", saved, key=f"note {name}", height=220, help=HELP)
+        words = kept_text(
+            st.text_input, "tags", ", ".join(notes.tags), key=f"tags {name}", help="Separated by commas."
+        )
+        tags = tuple(dict.fromkeys(filter(None, (tag.strip() for tag in words.split(",")))))
+        if is_outdated(f"note {name}", saved):
+            st.warning("The note was changed meanwhile. Saving replaces it with what stands here.")
         if st.button("Save the note", key="save note"):
-            save(root, scores, notes, text, tags)
+            save(root, scores, replace(notes, tags=tags, text=typed))
+        if (typed, tags) != (saved, notes.tags):
+            st.caption("Not saved yet.")
 
 
 def show(notes: Notes, found: list[Reference]) -> None:
@@ -58,9 +69,10 @@ def show(notes: Notes, found: list[Reference]) -> None:
             st.markdown(f":red[**{plain(one.name)}**: {plain(one.shown or 'nothing')}. {plain(one.problem)}]")
 
 
-def save(root: Path, scores: Scores, notes: Notes, text: str, tags: str) -> None:
+def save(root: Path, scores: Scores, notes: Notes) -> None:
     """Write the note with what its references show now."""
-    shown = {one.name: one.shown for one in references(text, scores, {}) if one.shown is not None}
-    listed = tuple(dict.fromkeys(filter(None, (tag.strip() for tag in tags.split(",")))))
-    if attempt(write_notes, root, scores.experiment.name, Notes(listed, notes.pinned, text, shown)):
+    name = scores.experiment.name
+    shown = {one.name: one.shown for one in references(notes.text, scores, {}) if one.shown is not None}
+    if attempt(write_notes, root, name, replace(notes, numbers=shown)):
+        forget(f"note {name}", f"tags {name}")
         st.rerun()

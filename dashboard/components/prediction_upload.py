@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.amounts import amount
 from core.curation.sources import list_sources
 from core.errors import UserError
 from core.exchange.import_predictions import import_predictions
@@ -51,7 +52,7 @@ def prediction_upload(root: Path) -> None:
             read = import_predictions(root, path, str(source), experiment, variant, training, evaluation)
         asked = len(tasks_with_tests(root, str(source)))
         st.session_state[DONE] = (
-            f"Imported as {variant} of {experiment}: {read.summary} {source} asks {asked:,} tasks."
+            f"Imported as {variant} of {experiment}: {read.summary} {source} holds {amount(asked, 'tasks')}."
         )
 
     if st.button("Import", type="primary", key="predictions import", disabled=not may_change()):

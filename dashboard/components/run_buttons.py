@@ -10,6 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.amounts import amount
 from core.cluster.settings import cluster_of
 from core.experiments.archive import (
     archive_experiment,
@@ -79,8 +80,7 @@ def run_buttons(root: Path, name: str, seen: Overview, selected: Sequence[str]) 
 
 def _button(verb: str, runs: int, icon: str, key: str, *, awake: bool) -> bool:
     """A button with the number of runs that it is about, which rests where there is none."""
-    count = "1 run" if runs == 1 else f"{runs} runs"
-    words = verb.format(count) if runs else verb.format("").strip()
+    words = verb.format(amount(runs, "runs")) if runs else verb.format("").strip()
     return st.button(words, icon=icon, disabled=not (awake and runs), key=key)
 
 
@@ -118,7 +118,7 @@ def _put_away(root: Path, name: str, seen: Overview, selected: Sequence[str], *,
     if not place.open:
         return
     with place:
-        count = "1 run" if len(seen.runs) == 1 else f"{len(seen.runs)} runs"
+        count = amount(len(seen.runs), "runs")
         size = bytes_in_words(freed_by(experiment_folder(root, name)))
         st.write(f"**Archive** takes {plain(name)} out of all lists and loses nothing.")
         if st.button("Archive", disabled=seen.active, key="archive") and attempt(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.amounts import amount
 from core.errors import UserError
 from core.exchange.import_scores import import_results, is_import, unit_of
 from core.exchange.read_scores import ScoreTable, read_scores
@@ -83,7 +84,7 @@ def _import(root: Path, file_name: str, data: bytes, name: str, **options: objec
             raise UserError("The experiment needs a name. Type one above, as in my-results.")
         with sent_file(file_name, data) as path:
             table = import_results(root, path, name, **options)  # type: ignore[arg-type]
-        st.session_state[DONE] = f"{table.rows} rows imported as {name}."
+        st.session_state[DONE] = f"{amount(table.rows, 'rows')} imported as {name}."
 
     if attempt(import_):
         empty_field(FIELD)

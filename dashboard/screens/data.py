@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from core.amounts import amount
 from core.curation.overlaps import Overlap, is_known, overlaps, side_by_side
 from core.curation.sources import derived_sources, list_sources
 from core.curation.stored import SOURCE_COLUMNS, SourceInfo, source_problems
@@ -23,6 +24,7 @@ from dashboard.components.beside import beside
 from dashboard.components.file_field import empty_field, file_field
 from dashboard.components.files import file_row
 from dashboard.components.grids import task_html
+from dashboard.components.kept_text import forget, kept_text
 from dashboard.components.picker import say_unknown
 from dashboard.components.progress import progress_bar
 from dashboard.components.rights import may_change, permitted
@@ -33,6 +35,7 @@ from dashboard.root import project_root
 root = project_root()
 
 FIELD = "import upload"
+IMPORTS = "imports so far"
 OTHER = "another file, folder or address"
 OWN = "sources chosen here"
 WRITTEN: dict[str, dict[str, Any]] = {
@@ -63,19 +66,28 @@ def import_form() -> None:
     chosen = st.selectbox("set", known, key="import set", help=IMPORT_HELP)
     name, origin, licence, sent = chosen, None, None, None
     if chosen == OTHER:
-        origin = st.text_input("file, folder, zip or http(s) address", key="import origin").strip()
+        origin = kept_text(st.text_input, "file, folder, zip or http(s) address", key="import origin").strip()
         sent = upload_field()
-        name = st.text_input("name of the source", key="import name", placeholder="my-tasks").strip()
-        licence = st.text_input("licence", key="import licence", placeholder="unknown").strip() or None
+        name = kept_text(
+            st.text_input, "name of the source", key="import name", placeholder="my-tasks"
+        ).strip()
+        licence = (
+            kept_text(st.text_input, "licence", key="import licence", placeholder="unknown").strip() or None
+        )
     elif chosen in PUBLIC:
-        origin = st.text_input(
-            "local copy or another address (optional)", key="import origin", placeholder=PUBLIC[chosen].url
+        origin = kept_text(
+            st.text_input,
+            "local copy or another address (optional)",
+            key=f"import origin {chosen}",
+            placeholder=PUBLIC[chosen].url,
         ).strip()
         sent = upload_field()
     lacking = [] if chosen != OTHER or origin or sent else ["a file or an address"]
     lacking += ["a name for the source"] if not name else []
     there = sources_of_set(name) if name else []
-    replace = bool(there) and st.checkbox(f"Replace {plain(', '.join(there))}", key=f"import replace {name}")
+    replace = bool(there) and st.checkbox(
+        f"Replace {plain(', '.join(there))}", key=f"import replace {name} {st.session_state.get(IMPORTS, 0)}"
+    )
     ready = (replace or not there) and may_change()
     if st.button("Import", type="primary", key="import", disabled=not ready) and not lacking:
         run_import(name, origin or None, licence, sent)
@@ -111,7 +123,7 @@ def run_import(
     """Import with progress; what came of it is said on the next run of the page."""
     try:
         with st.spinner(f"Importing {plain(name)} …"), progress_bar() as progress:
-            if sent is not None and origin is None:
+            if sent is not None:
                 data = sent.getvalue()
                 infos = permitted(
                     import_upload, root, name, sent.name, data, licence=licence, progress=progress
@@ -122,8 +134,9 @@ def run_import(
         st.session_state["import failed"] = str(problem)
         st.rerun()
     st.session_state["imported"] = " ".join(info.summary for info in infos)
-    st.session_state.pop(f"import replace {name}", None)  # the next time asks again
+    st.session_state[IMPORTS] = st.session_state.get(IMPORTS, 0) + 1  # the next time asks again
     empty_field(FIELD)
+    forget("import origin", "import name", "import licence", f"import origin {name}")
     st.rerun()
 
 
@@ -143,7 +156,10 @@ def show_sources(infos: list[SourceInfo]) -> None:
     left, right = st.columns([5, 1], vertical_alignment="bottom")
     imported = [info for info in infos if ":" not in info.source]
     tasks, pairs = sum(info.tasks for info in imported), sum(info.pairs for info in imported)
-    left.subheader(f"{len(imported)} sources, {tasks:,} tasks, {pairs:,} pairs", anchor=False)
+    left.subheader(
+        f"{amount(len(imported), 'sources')}, {amount(tasks, 'tasks')}, {amount(pairs, 'pairs')}",
+        anchor=False,
+    )
     with right.popover("Import …", width="stretch"):
         import_form()
     if "imported" in st.session_state:
@@ -209,8 +225,7 @@ def show_leaks(infos: list[SourceInfo]) -> None:
         clicked = overview.leak_matrix(found, sizes, chosen)
     if clicked is not None and clicked != chosen:
         st.query_params["leak"] = clicked
-        st.query_params.pop("leaks", None)
-        st.session_state.pop("leaks", None)
+        st.session_state["leaks"] = 1
         st.rerun(scope="fragment")
     cell = tuple((chosen or "").split("~"))
     if cell in found and found[cell].leaks:
@@ -229,7 +244,7 @@ def show_cell(overlap: Overlap) -> None:
     left, right = st.columns([5, 1], vertical_alignment="bottom")
     left.markdown(
         f"**{plain(overlap.source_a)}** and **{plain(overlap.source_b)}**:"
-        f" {len(overlap.leaks):,} pairs of tasks"
+        f" {amount(len(overlap.leaks), 'pairs')} of tasks"
     )
     page = 1
     if pages > 1:
@@ -237,7 +252,7 @@ def show_cell(overlap: Overlap) -> None:
             right.number_input(f"page, of {pages}", 1, pages, key="leaks", bind="query-params", value=1)
         )
     for leak in overlap.leaks[(page - 1) * LEAKS_SHOWN : page * LEAKS_SHOWN]:
-        shared = f", {leak.pairs} pairs in common" if leak.pairs else ""
+        shared = f", {amount(leak.pairs, 'pairs')} in common" if leak.pairs else ""
         with st.container(border=True):
             st.markdown(f"{plain(leak.kind)}{shared}")
             for column, task in zip(st.columns(2), side_by_side(root, leak), strict=True):

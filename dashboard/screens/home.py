@@ -97,7 +97,7 @@ def choices(records: list[dict[str, Any]]) -> dict[str, Any]:
         states = choose_some("state", "state", labels, label_visibility="collapsed")
         put_away()
     tags = list(dict.fromkeys(tag for record in records for tag in record["tags"]))[:MOST_TAGS]
-    chosen = choose_some("tags", "tag", {tag: tag for tag in tags}) if tags else []
+    chosen = choose_some("tags", "tag", {tag: plain(tag) for tag in tags}) if tags else []
     return {"words": words or "", "states": states, "tags": chosen, "order": order}
 
 

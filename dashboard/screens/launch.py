@@ -22,7 +22,7 @@ from dashboard.components.launch_card import differences_table
 from dashboard.components.launch_cost import cost
 from dashboard.components.launch_draft import change, draft, forget, keep, text_on_disk
 from dashboard.components.launch_start import needs, start
-from dashboard.components.picker import NotThereError, choose, say_not_there
+from dashboard.components.picker import NotThereError, choose, chooses, say_not_there
 from dashboard.components.rights import attempt, may_change, permitted
 from dashboard.components.settings_form import field_widget, settings_form
 from dashboard.components.shown import is_entry, put_value
@@ -98,7 +98,7 @@ def new_experiment(names: list[str], shown: str) -> None:
             keep_draft(root, name, made)
 
         if st.button("Begin", type="primary", key="begin") and attempt(begin):
-            st.query_params["spec"] = name
+            chooses("spec")(name, None)
             st.rerun()
 
 

@@ -21,6 +21,7 @@ from core.spread.intervals import SCOPES
 from dashboard.components import experiment_page, picker
 from dashboard.components.alarms import show_alarms
 from dashboard.components.dictionary import DICTIONARY, more, word
+from dashboard.components.experiment_choice import GONE_TO
 from dashboard.components.experiment_page import Stamp
 from dashboard.components.files import file_row
 from dashboard.components.note_editor import note_editor
@@ -76,6 +77,8 @@ def listed(hints: dict[str, str]) -> str:
 
 def choose_columns(scores: Scores, metric: str) -> list[str]:
     """The metrics of the table, the judged one first."""
+    if st.session_state.pop(GONE_TO, False):  # the columns are still those of the experiment before
+        st.session_state["columns"] = list(scores.experiment.metrics)
     chosen = st.multiselect(
         "columns of the table",
         tables.offered_metrics(scores),

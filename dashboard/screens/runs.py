@@ -262,6 +262,11 @@ def page() -> None:
             with contextlib.suppress(UserError):  # which the live part names
                 st.markdown(plain(read_spec(spec_path(root, name)).question))
             live(name)
+        elif spec_path(root, name).exists():
+            st.info(f"All runs of {plain(name)} were put away.")
+            st.page_link("screens/launch.py", label="Launch it again", icon=":material/rocket_launch:",
+                         query_params={"spec": name})  # fmt: skip
+            put_away(root)
         else:
             st.info(f"{plain(name)} was imported: it holds numbers, but no runs of this project.")
             st.page_link("screens/results.py", label="Open its table", icon=":material/bar_chart:",

@@ -29,6 +29,7 @@ from dashboard.root import project_root
 root = project_root()
 
 TEXT = "query text"
+TYPED = "query typed and not asked"
 KINDS = ["dots", "line", "bars"]
 LONGEST_ADDRESS = 4_000
 STYLE = """<style>
@@ -45,7 +46,7 @@ def opening() -> str:
     or one worth starting from."""
     sql_links.leave()
     behind = state.pop(sql_links.BEHIND, None)
-    asked = st.query_params.get("query") or behind or state.get("sql asked")
+    asked = behind or state.get(TYPED) or st.query_params.get("query") or state.get("sql asked")
     if asked:
         return str(asked)
     saved = st.query_params.get("saved")
@@ -59,6 +60,7 @@ def ask() -> None:
     stop()
     text = state.get(TEXT, "")
     state["sql asked"] = text
+    state.pop(TYPED, None)
     remember(text)
     state["sql problem"] = state["sql answer"] = None
     if len(text) <= LONGEST_ADDRESS:
@@ -91,6 +93,8 @@ def put(text: str) -> None:
 
 def open_saved() -> None:
     """Put the chosen saved query into the editor and ask it."""
+    if state["saved query"] is None:
+        return
     try:
         text = read_query(root, state["saved query"])
     except UserError as problem:
@@ -134,10 +138,17 @@ def save() -> None:
         state["sql problem"] = str(problem)
 
 
+def keep_typed() -> None:
+    """Keep what was typed while another page is looked at."""
+    state[TYPED] = state[TEXT]
+
+
 def editor() -> None:
     """The text, and what can be done with it."""
     st.html(STYLE)
-    st.text_area("query", state[TEXT], key=TEXT, height=320, label_visibility="collapsed")
+    st.text_area(
+        "query", state[TEXT], key=TEXT, height=320, label_visibility="collapsed", on_change=keep_typed
+    )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button("Run", type="primary", key="run", on_click=ask, shortcut="Ctrl+Enter")
         names = list_queries(root)

@@ -4,6 +4,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.amounts import amount
 from core.arc.tasks import Task
 from core.reports import text_tables
 from core.reports.variant_marks import variant_colours
@@ -74,8 +75,8 @@ def show_map(scores: Scores, strip: Solved, colours: dict[str, str], chosen: str
     """All tasks × runs; a click chooses."""
     never, sometimes, always = strip.kinds
     st.markdown(
-        f"**{len(strip.tasks)} tasks × {len(strip.runs)} runs**: {never} tasks never solved, {sometimes}"
-        f" sometimes, {always} always. Click a column to see its answers.",
+        f"**{amount(len(strip.tasks), 'tasks')} × {amount(len(strip.runs), 'runs')}**: {never} never solved,"
+        f" {sometimes} sometimes, {always} always. Click a column to see its answers.",
         help="A column is a task, a line a run; pointing at a cell says how many attempts were right.",
     )
     show_solved_map("tasks", strip, colours, chosen, chooses("task"), scores.experiment.test_time)
@@ -88,7 +89,7 @@ def solved_sentence(strip: Solved, name: tuple[str, str]) -> str:
     place = strip.tasks.index(name)
     right, made = int(strip.right[:, place].sum()), int(strip.attempts[:, place].sum())
     runs = int((strip.right[:, place] > 0).sum())
-    return f"{right} of {made:,} attempts right, in {runs} of {len(strip.runs)} runs"
+    return f"{right:,} of {made:,} attempts right, in {runs} of {len(strip.runs)} runs"
 
 
 def show_answers(

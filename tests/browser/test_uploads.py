@@ -60,7 +60,7 @@ def send_predictions(page: Page, served: Dashboard) -> None:
     expect(page.locator(".st-key-scores-file")).to_contain_text("printed.csv")
     expect(page.get_by_label("baseline").first).to_be_visible()
     button.click()
-    expect(page.get_by_text("1 bad ones count as unanswered")).to_be_visible()
+    expect(page.get_by_text("1 bad and counted as unanswered")).to_be_visible()
     expect(page.locator("table.results")).to_contain_text("theirs")
     page.wait_for_url("**experiment=guesses**")
     expect(page.locator(".st-key-predictions-file")).not_to_contain_text("again.json")
@@ -87,7 +87,7 @@ def send_judgements(page: Page, served: Dashboard) -> None:
     send(page, "flags-file", "labels.csv", f"task_id,value\n{first},yes\n{second},yes\n")
     button.click()
     expect(
-        page.get_by_text("2 judgements read, 2 added, 0 were here already, 1 flags changed.")
+        page.get_by_text("2 judgements read, 2 added, 0 were here already, 1 flag changed.")
     ).to_be_visible()
     expect(done).to_have_text("2 / 400 reviewed")
     expect(page.locator(".st-key-flags-file")).not_to_contain_text("labels.csv")

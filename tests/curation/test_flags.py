@@ -156,13 +156,13 @@ def test_the_later_judgement_holds_in_whatever_order_files_are_imported(root: Pa
         found = [import_flags(root, file) for file in order]
         assert values(root) == {"aa00": "no", "bb11": "unsure"}, "10:30 in Paris is before 10:00 in London"
         assert sum(one.zoneless for one in found) == 1
-        assert "1 have a time without a zone" in " ".join(one.summary for one in found)
+        assert "With a time without a zone, read as UTC: 1." in " ".join(one.summary for one in found)
 
 
 def test_a_time_in_the_future_is_reported_and_a_click_still_overrules_it(root: Path, tmp_path: Path) -> None:
     file = tmp_path / "flags.jsonl"
     file.write_text(line("yes", "2099-01-01T00:00:00+00:00"))
-    assert "1 are dated in the future" in import_flags(root, file).summary
+    assert "Dated in the future: 1," in import_flags(root, file).summary
     add_flag(root, "aa00", "toy", "no", "me")
     assert values(root) == {"aa00": "no"}
 
@@ -224,7 +224,7 @@ def test_rows_that_say_nothing_are_counted_and_an_id_comes_before_a_name(root: P
     file.write_text("name,id,value\na dog,aa00,yes\na cat,bb11,\n,,yes\n")
     found = import_flags(root, file, by="me")
     assert (found.read, found.empty, values(root)) == (1, 2, {"aa00": "yes"})
-    assert "2 rows without an id or a judgement were left out." in found.summary
+    assert "Left out: 2 rows without an id or a judgement." in found.summary
 
 
 def test_the_others_of_a_list_are_judged_too(root: Path, tmp_path: Path) -> None:
@@ -271,9 +271,7 @@ def test_of_several_sources_the_first_is_taken_and_named(root: Path, tmp_path: P
     store_source(root, SourceInfo("also", "made up", "1", "none", "0"), [make_task("aa00", "also")])
     file = tmp_path / "labels"
     file.write_text('["aa00", "bb11"]')
-    assert (
-        "1 ids stand in several sources and were taken for also" in import_flags(root, file, by="me").summary
-    )
+    assert "Taken for also: 1 id of several sources" in import_flags(root, file, by="me").summary
     assert {mark["source"] for mark in latest_flags(root)} == {"also", "toy"}
     flags_path(root).unlink()
     import_flags(root, file, by="me", source="toy")

@@ -63,6 +63,19 @@ def test_a_mistake_in_the_form_is_one_sentence(root: Path) -> None:
     assert not page.exception
 
 
+def test_what_was_typed_for_a_set_is_there_when_it_is_chosen_again(root: Path) -> None:
+    page = page_of()
+    other = "another file, folder or address"
+    page.selectbox(key="import set").set_value(other).run(timeout=SECONDS)
+    page.text_input(key="import origin").set_value("tasks.json").run(timeout=SECONDS)
+    page.text_input(key="import licence").set_value("MIT").run(timeout=SECONDS)
+    page.selectbox(key="import set").set_value("re-arc").run(timeout=SECONDS)
+    assert page.text_input(key="import origin re-arc").value == ""
+    page.selectbox(key="import set").set_value(other).run(timeout=SECONDS)
+    assert page.text_input(key="import origin").value == "tasks.json"
+    assert page.text_input(key="import licence").value == "MIT"
+
+
 def test_a_folder_is_imported_and_dropped_tasks_are_reported(root: Path) -> None:
     good = {"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[3]], "output": [[4]]}]}
     path = root / "tasks.json"
@@ -73,9 +86,9 @@ def test_a_folder_is_imported_and_dropped_tasks_are_reported(root: Path) -> None
     page.text_input(key="import name").set_value("mine").run(timeout=SECONDS)
     page.button(key="import").click().run(timeout=SECONDS)
     (said,) = [as_read(one.value) for one in page.success]
-    assert said.startswith("mine: 1 tasks with 2 pairs read, 1 dropped (1 × Task 'bad' of mine has no demo")
+    assert said.startswith("mine: 1 task with 2 pairs read, 1 dropped (1 × Task 'bad' of mine has no demo")
     assert "0 doubled, 0 skipped." in said
-    assert page.subheader[0].value == "1 sources, 1 tasks, 2 pairs"
+    assert page.subheader[0].value == "1 source, 1 task, 2 pairs"
     assert not page.exception
 
 

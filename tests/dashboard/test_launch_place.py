@@ -24,7 +24,7 @@ def test_a_launch_goes_to_the_chosen_cluster(tmp_path: Path, monkeypatch: pytest
     page = AppTest.from_file(str(SCREEN)).run(timeout=60)
     assert not page.exception
     assert page.code[0].value == "python -m core launch trial"
-    page.button_group(key="on").set_value("Ray cluster").run(timeout=60)
+    page.button_group(key="trial runs on").set_value("Ray cluster").run(timeout=60)
     page.number_input(key="form:cluster.shards").set_value(4).run(timeout=60)
     assert page.code[0].value == "python -m core launch trial --on ray --shards 4"
     next(button for button in page.button if button.label == "Launch").click().run(timeout=60)
@@ -38,7 +38,7 @@ def test_a_store_is_named_and_an_address_that_is_none_is_refused(
     spec_file(root)
     monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(root))
     page = AppTest.from_file(str(SCREEN)).run(timeout=60)
-    page.button_group(key="on").set_value("Ray cluster").run(timeout=60)
+    page.button_group(key="trial runs on").set_value("Ray cluster").run(timeout=60)
     page.text_input(key="form:cluster.store").set_value("/mnt/bucket").run(timeout=60)
     assert not page.exception
     assert "a store is an address: s3://bucket/folder" in as_read(page.error[0].value)

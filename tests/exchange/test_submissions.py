@@ -65,7 +65,7 @@ def test_imported_predictions_are_scored_and_ties_go_to_the_first(root: Path) ->
         third: [{"attempt_1": known[third][0], "attempt_2": B, "attempt_3": []}],
     }
     read = import_predictions(root, file_of(root, value), "toy", "old", "theirs")
-    assert read.summary.startswith("9 attempts at 3 tasks read, 2 of them empty, 0 bad ones")
+    assert read.summary.startswith("9 attempts at 3 tasks read, 2 of them empty, 0 bad")
     found = means(root)
     assert found["accuracy"] == pytest.approx((0.25 + 0.5 + 1 / 3 + 0) / 4)
     assert found["vote_1"] == pytest.approx((0.5 + 0 + 1 + 0) / 4), "attempt_2 comes before attempt_10"
@@ -102,7 +102,7 @@ def test_a_bad_attempt_is_one_unanswered_attempt(root: Path) -> None:
     value = {second: [{f"attempt_{n}": one for n, one in enumerate([known[second][0], *bad], 1)}]}
     read = import_predictions(root, file_of(root, value), "toy", "old", "theirs")
     assert len(read.bad) == len(bad) and "attempt_2: row 1 has 1 cells but row 0 has 2" in read.bad[0]
-    assert "8 bad ones count as unanswered (task" in read.summary
+    assert "8 bad and counted as unanswered (task" in read.summary
     assert means(root)["accuracy"] == pytest.approx(1 / 9 / 4)
     assert means(root)["unanswered"] > 0
 

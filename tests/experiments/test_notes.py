@@ -49,5 +49,7 @@ def test_a_pin_keeps_the_note(root: Path) -> None:
 def test_what_is_no_tag_is_a_sentence(root: Path) -> None:
     with pytest.raises(UserError, match="is no tag"):
         write_notes(root, "trial", Notes(("a,b",)))
+    with pytest.raises(UserError, match="21 tags"):
+        write_notes(root, "trial", Notes(tuple(f"tag {number}" for number in range(21))))
     with pytest.raises(UserError, match="There is no experiment 'other'"):
         read_notes(root, "other")

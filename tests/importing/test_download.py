@@ -123,7 +123,7 @@ def test_a_wrong_checksum_is_refused_and_forgotten(tmp_path: Path, server: Serve
 @pytest.mark.parametrize(
     ("path", "sentence"),
     [
-        ("/absent", r"answers with 404 .* --from FILE"),
+        ("/absent", r"answers with 404 .* \(--from FILE"),
         ("/busy", r"could not be downloaded \(Service Unavailable\)"),
         ("/silent", r"could not be downloaded .*timed out"),
         ("/drip", r"could not be downloaded .*only \d+ bytes came"),

@@ -138,7 +138,7 @@ def test_a_key_that_stands_twice_in_a_pair_is_reported(tmp_path: Path) -> None:
     ("solutions", "reason"),
     [
         ('{"a": [[[1]]], "a": [[[2]]]}', "the key 'a' stands there twice"),
-        ('{"a": [[[1]]], "b": [[[2]]]}', "It answers 1 tasks that are not there, such as 'b'."),
+        ('{"a": [[[1]]], "b": [[[2]]]}', "It answers 1 task not found there, such as 'b'."),
     ],
 )
 def test_answers_that_are_not_used_are_reported(tmp_path: Path, solutions: str, reason: str) -> None:

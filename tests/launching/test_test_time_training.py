@@ -127,7 +127,7 @@ def test_single_demonstrations_are_listed_before_the_launch(root: Path) -> None:
     short = [replace(tasks[0], train=tasks[0].train[:1]), *tasks[1:]]
     stored(root, "toy", short)
     said = cautions_of(root, spec_with_demos(root))
-    assert "1 tasks of demos:toy have a single demonstration, which is asked from none: t0." in said
+    assert "1 task of demos:toy with a single demonstration, which is asked from none: t0." in said
 
 
 def test_a_record_of_another_format_is_ignored(launched: Path) -> None:

@@ -149,7 +149,7 @@ def test_too_little_room_is_refused_before_anything_is_written(
 ) -> None:
     little = shutil.disk_usage(root)._replace(free=2**20)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: little)
-    with pytest.raises(UserError, match=r"1 runs need about 0.2 GB, but the disk has 0.0 GB left. Free some"):
+    with pytest.raises(UserError, match=r"For 1 run about 0.2 GB are needed, but the disk has 0.0 GB left"):
         prepare(root, spec_of(root), ["launch"])
     assert not (root / "runs" / "trial").exists()
 

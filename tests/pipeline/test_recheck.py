@@ -120,7 +120,7 @@ def test_rescored_answers_stand_beside_the_voted_ones(runs: list[Run]) -> None:
     assert all(run_stage(run, "score") for run in runs)
     assert means()["rescored_1"] is None and means()["pass_n"] is not None
     said = invoke(app, ["rescore", "trial", "--views", "2", *root])
-    assert said.exit_code == 0 and "4 evaluations are rescored." in said.output
+    assert said.exit_code == 0 and "Rescored 4 evaluations." in said.output
     found = means()
     assert found["rescored_1"] is not None and found["pass_n"] is not None
     assert 0 <= found["rescored_1"] <= found["pass_n"]

@@ -146,7 +146,7 @@ def test_a_launch_works_through_all_stages_whatever_is_killed(root: Path) -> Non
     assert core(root, "launch", "trial").returncode == 0
     wait_for(lambda: state_of(run).state == "running")
     stopped = core(root, "runs", "stop", "trial")
-    assert "Stopped 1 runs of 'trial'. Go on with: python -m core runs resume trial" in stopped.stdout
+    assert "Stopped 1 run of 'trial'. Go on with: python -m core runs resume trial" in stopped.stdout
     assert state_of(run).state == "cancelled"
     stages_at_work = [
         p for p in psutil.process_iter(["cmdline"]) if {str(root), "--stage"} <= set(p.info["cmdline"] or [])

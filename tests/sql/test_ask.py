@@ -153,7 +153,7 @@ def test_the_verb_speaks_json_csv_and_table(root: Path) -> None:
     assert "3 rows in" in said()
     cut = CliRunner().invoke(app, ["sql", query, "--json", "--rows", "1", "--root", str(root)])
     assert len(json.loads(cut.stdout)) == 1
-    assert "Only the first 1 rows are shown" in cut.stderr
+    assert "Shown: only the first 1 row." in cut.stderr
 
 
 def test_answers_are_printed_as_they_stand(root: Path) -> None:
