@@ -48,7 +48,7 @@ def what_it_detects(root: Path, spec: ExperimentSpec) -> str:
     found = detectable_by(root, spec.model_dump_json())
     if found is None:
         return (
-            f"Which differences {amount(len(spec.train_seeds), 'trainings')} of each variant can show is known"
+            f"Which differences {amount(len(spec.train_seeds), 'trainings')} of a variant can show is known"
             " once an experiment with this base model and these sources has two runs of each variant"
             " whose scores differ."
         )
