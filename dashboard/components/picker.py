@@ -95,8 +95,8 @@ def leave(page: str) -> None:
     """Forget what was chosen on the page before this one: the address says what goes along."""
     if st.session_state.get(_PAGE) != page:
         st.session_state[_PAGE] = page
-        for one in (CHOICES, IN_ADDRESS, _REPLACED):
-            st.session_state.pop(one, None)
+        st.session_state.pop(CHOICES, None)
+        st.session_state.pop(_REPLACED, None)
 
 
 def _is_late(name: str, written: str) -> bool:

@@ -46,7 +46,7 @@ def opening() -> str:
     or one worth starting from."""
     sql_links.leave()
     behind = state.pop(sql_links.BEHIND, None)
-    asked = behind or state.get(TYPED) or st.query_params.get("query") or state.get("sql asked")
+    asked = st.query_params.get("query") or behind or state.get(TYPED) or state.get("sql asked")
     if asked:
         return str(asked)
     saved = st.query_params.get("saved")
