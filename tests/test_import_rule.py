@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 ROOMS = [
     "errors",
+    "amounts",
     "plain_files",
     "yaml_text",
     "settings",

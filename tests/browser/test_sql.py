@@ -79,7 +79,7 @@ def test_errors_are_sentences_and_an_endless_query_can_be_cancelled(page: Page, 
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("alert")).to_contain_text("was cancelled")
     run(page, "SELECT range AS i FROM range(20000)")
-    expect(page.get_by_role("alert")).to_contain_text("Only the first 10,000 rows")
+    expect(page.get_by_role("alert")).to_contain_text("only the first 10,000 rows")
 
 
 def test_how_to_read_this_counts_the_trap(page: Page, results: Dashboard) -> None:
