@@ -10,6 +10,7 @@ from core.experiments.experiment import known_folder
 from core.experiments.looks import looks_of
 from core.results.loading import Scores
 from core.results.number_format import evaluated_sentence, missing_sentence, spread_text_of, unit_words
+from core.results.reading import Reading
 from core.results.tables import is_binary, progress_sentence
 from core.results.verdicts import is_comparable, judged
 from core.runs.layout import record_of_variant
@@ -39,12 +40,13 @@ def honest_sentence(root: Path, scores: Scores) -> str:
     return ", ".join(parts) + "."
 
 
-def warnings(scores: Scores, metric: str, scope: str = "recipe") -> list[str]:
+def warnings(scores: Scores, metric: str, scope: str = "recipe", lender: str | None = None) -> list[str]:
     """Sentences of caution: what is unfinished, missing, near the floor, or based on too few or unequal
-    runs.
+    runs. `lender` names the experiment whose noise judges.
     """
     found = [progress_sentence(scores), missing_sentence(scores)]
-    found += _few_runs(scores) + _unequal(scores) if scope == "recipe" else []
+    found += _few_runs(scores, lender) if scope == "recipe" else []
+    found += _unequal(scores) if scope == "recipe" and lender is None else []
     if metric != scores.experiment.metrics[0]:
         found.append(
             f"{metric} is exploratory: {scores.experiment.metrics[0]} is the main metric of this"
@@ -58,19 +60,22 @@ def warnings(scores: Scores, metric: str, scope: str = "recipe") -> list[str]:
     return [sentence.rstrip(".") + "." for sentence in found if sentence]
 
 
-def spreads_sentence(scores: Scores, metric: str, aggregation: str = "by_task") -> str:
-    """The std that verdicts rest on, pooled over the variants, and how far those of the variants lie
-    apart.
+def spreads_sentence(scores: Scores, metric: str, reading: Reading) -> str:
+    """The std that verdicts on recipes rest on, pooled over the variants or lent, and how far those of the
+    variants lie apart; empty at another scope.
     """
-    found = judged(scores, metric, aggregation).verdicts
+    lent = reading.borrowed(scores, metric)
+    found = judged(scores, metric, reading.aggregation, reading.scope, borrowed=lent).verdicts
     if found is None or found.std is None:
         return ""
+    whose = "" if lent is None else f", lent by '{lent.experiment}'"
     unit = scores.unit(metric)
     words = f"{spread_text_of(found.std, unit)} {unit_words(unit, of_difference=True)}".strip()
     apart = (
         "" if found.ratio is None else f"; the largest of one variant is {found.ratio:.1f} times the smallest"
     )
-    return f"Verdicts rest on a std between runs of {words} ({found.freedom:g} degrees of freedom){apart}."
+    freedom = f"({found.freedom:g} degrees of freedom)"
+    return f"Verdicts rest on a std between runs of {words} {freedom}{whose}{apart}."
 
 
 def looks_sentence(root: Path, scores: Scores) -> str:
@@ -91,8 +96,13 @@ def looks_sentence(root: Path, scores: Scores) -> str:
     )
 
 
-def _few_runs(scores: Scores) -> list[str]:
+def _few_runs(scores: Scores, lender: str | None) -> list[str]:
     counts = [len(runs) for runs in scores.runs.values() if runs]
+    if counts and min(counts) == 1 and lender is not None:
+        return [
+            f"A variant with one run has no std of its own: its verdict holds if its trainings vary as those"
+            f" of '{lender}' do"
+        ]
     if counts and min(counts) == 1:
         return [
             "A variant with one run has no known std: nobody can tell it from others. Add train seeds, or"

@@ -1,5 +1,6 @@
 """What verbs about results share: their options, and the scores that these name."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -90,6 +91,18 @@ def scores_and_metrics(
         scores = joined(root, scores, load_scores(root, beside))
         print_leaks(root, beside)
     return scores, metrics or list(scores.experiment.metrics)
+
+
+BETWEEN_TRAININGS = "noise is lent between trainings, to whole tables"
+
+
+def check_together(option: str, value: Any, others: Mapping[str, Any], reason: str) -> None:
+    """Raise `UserError` where an option stands beside others that would have no effect."""
+    given = [name for name, other in others.items() if other]
+    if value is not None and given:
+        raise UserError(
+            f"{option} can't stand beside {' and '.join(given)}: {reason}. Leave one of them out."
+        )
 
 
 def lender_of(root: Path, name: str | None) -> "Scores | None":

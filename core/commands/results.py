@@ -17,6 +17,7 @@ from core.commands.printing import (
     say,
 )
 from core.commands.result_options import (
+    BETWEEN_TRAININGS,
     Aggregation,
     Beside,
     By,
@@ -27,12 +28,14 @@ from core.commands.result_options import (
     Parted,
     Scope,
     ShowFirst,
+    check_together,
     lender_of,
     scores_and_metrics,
 )
 
 if TYPE_CHECKING:
     from core.results.loading import Scores
+    from core.results.reading import Reading
 
 app = typer.Typer(no_args_is_help=True, cls=ShowFirst)
 
@@ -55,21 +58,29 @@ def show(
     root: Root = HERE,
 ) -> None:
     """Show mean ± std per variant, and which differences are real; the word `show` may be left out."""
+    from core.results.reading import Reading
+
+    over = None if scope == "recipe" else scope
+    check_together("--noise-of", noise_of, {"--by": by, "--scope": over}, BETWEEN_TRAININGS)
     if html is not None:
-        _write_note(root, experiment, aggregation, scope, html)
+        alone = {"--by": by, "--with": beside, "--level": None if level == 0.95 else level, "--json": as_json}
+        check_together("--html", html, alone, "the file holds the whole experiment, judged at 0.95")
+        reading = Reading(tuple(metric or ()), aggregation, scope, None, lender_of(root, noise_of))
+        _write_note(root, experiment, reading, html)
         return
     from core.checks.leak_warnings import leaked_by_variant, seen_by_variant
     from core.reports.captions import marks, results_caption
     from core.reports.text_tables import results_table, with_test_time
+    from core.results.conclusion import experiment_answer
     from core.results.records import records_of
 
     scores, metrics = scores_and_metrics(root, experiment, metric, beside)
     if by is not None:
         _show_parts(root, scores, by, metrics, aggregation, scope, level, format_of(output, as_json))
         return
-    lender = lender_of(root, noise_of)
+    reading = Reading(tuple(metrics), aggregation, scope, None, lender_of(root, noise_of))
     leaked, seen = leaked_by_variant(root, experiment), seen_by_variant(root, experiment)
-    records = records_of(scores, metrics, aggregation, scope, level, lender)
+    records = records_of(scores, metrics, aggregation, scope, level, reading.lender)
     table = results_table(
         [
             {
@@ -79,16 +90,16 @@ def show(
             }
             for record in records
         ],
-        caption=results_caption(root, scores, scope, aggregation, level),
+        caption=results_caption(root, scores, reading, level),
         marks=marks(root, experiment),
     )
     for_people = format_of(output, as_json) == "table"
     if for_people:
         say(scores.experiment.question or scores.experiment.name)
-        say(_answer(scores, metrics[0], aggregation, scope, level, lender))
+        say(experiment_answer(scores, reading, level))
     print_table(with_test_time(table, scores), format_of(output, as_json))
     if for_people:
-        _say_beside(root, scores, metrics[0], aggregation, scope)
+        _say_beside(root, scores, reading)
 
 
 def _show_parts(
@@ -110,37 +121,27 @@ def _show_parts(
         say(f"By {BY[by]}. {EXPLORATORY}")
 
 
-def _answer(
-    scores: "Scores", metric: str, aggregation: str, scope: str, level: float, lender: "Scores | None"
-) -> str:
-    """The sentence that answers the question by one metric."""
-    from core.results.borrowed_noise import borrowed_noise
-    from core.results.conclusion import answer_sentence
-    from core.results.verdicts import verdict_rows
-
-    lent = None if lender is None else borrowed_noise(scores, lender, metric, aggregation)
-    rows = verdict_rows(scores, metric, aggregation, scope, None, level, lent)
-    return answer_sentence(rows, metric, scores.experiment.baseline, lent, scope)
-
-
-def _say_beside(root: Path, scores: "Scores", metric: str, aggregation: str, scope: str) -> None:
+def _say_beside(root: Path, scores: "Scores", reading: "Reading") -> None:
     """What a reader must know beside the table."""
     from core.checks.caveats import looks_sentence, spreads_sentence, warnings
     from core.results.noise import noise
     from core.results.number_format import evaluated_sentence, noise_sentence, scope_sentence
 
-    sentences = [scope_sentence(scores, scope, aggregation), evaluated_sentence(scores)]
-    sentences += [spreads_sentence(scores, metric, aggregation)]
-    sentences += [noise_sentence(noise(scores, metric, aggregation)), *warnings(scores, metric, scope)]
+    metric = reading.judged_metric(scores)
+    lender = None if reading.lender is None else reading.lender.experiment.name
+    sentences = [scope_sentence(scores, reading.scope, reading.aggregation), evaluated_sentence(scores)]
+    sentences += [spreads_sentence(scores, metric, reading)]
+    sentences += [noise_sentence(noise(scores, metric, reading.aggregation))]
+    sentences += warnings(scores, metric, reading.scope, lender)
     sentences.append(looks_sentence(root, scores))
     say("\n".join(sentence.rstrip(".") + "." for sentence in sentences if sentence))
 
 
-def _write_note(root: Path, experiment: str, aggregation: str, scope: str, file: Path) -> None:
+def _write_note(root: Path, experiment: str, reading: "Reading", file: Path) -> None:
     from core.reports.lab_note import lab_note
     from core.storage.files import write_text
 
-    write_text(file, lab_note(root, experiment, aggregation, scope))
+    write_text(file, lab_note(root, experiment, reading))
     say(f"Written to {file} ({file.stat().st_size / 1000:,.0f} kB). It opens in any browser.")
 
 

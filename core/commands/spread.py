@@ -6,6 +6,7 @@ import typer
 
 from core.commands.printing import HERE, AsJson, Experiment, Format, Root, format_of, print_table, say
 from core.commands.result_options import (
+    BETWEEN_TRAININGS,
     Aggregation,
     Beside,
     Form,
@@ -15,6 +16,7 @@ from core.commands.result_options import (
     Parted,
     Scope,
     ShowFirst,
+    check_together,
     lender_of,
     scores_and_metrics,
 )
@@ -46,6 +48,12 @@ def compare(
     from core.results.verdicts import compare_records
     from core.spread.intervals import SCOPES
 
+    several = metric if metric and len(metric) > 1 else None
+    others = {"--scope": scope, "--noise-of": noise_of, "a second --metric": several}
+    check_together("--by", by, {**others, "--tasks": tasks}, "parts are compared as recipes, by one metric")
+    check_together("--tasks", tasks or None, others, "tasks are listed by one metric")
+    over = None if scope == "recipe" else scope
+    check_together("--noise-of", noise_of, {"--scope": over}, BETWEEN_TRAININGS)
     scores, metrics = scores_and_metrics(root, experiment, metric, beside)
     if by is not None:
         from core.reports.parts import compared_parts, compared_parts_table
@@ -58,15 +66,15 @@ def compare(
         found = task_differences(scores, a, b, metrics[0], aggregation)
         table = tasks_table(found, a, b, metrics[0])
     else:
-        scopes = [scope] if scope else None
-        records = compare_records(
-            scores, a, b, metrics, scopes, aggregation, level, lender_of(root, noise_of)
-        )
+        scopes, lender = [scope] if scope else None, lender_of(root, noise_of)
+        records = compare_records(scores, a, b, metrics, scopes, aggregation, level, lender)
         if not scope and beside is None and by is None:
             records += paired_records(root, scores, a, b, metrics, aggregation, level)
-        table = comparison_table(records, a, b, caption=comparison_caption(root, scores, a, b, level))
+        table = comparison_table(records, a, b, caption=comparison_caption(root, scores, a, b, level, lender))
     shown = print_table(with_test_time(table, scores), format_of(output, as_json))
     if shown and not tasks:
+        if noise_of is not None:
+            say(f"Recipes are judged with the noise between runs of '{noise_of}'.")
         for name in dict.fromkeys(record["scope"] for record in table.records):
             say(f"{name}: {MEANING if name == SHARED else SCOPES[name].over}.")
 

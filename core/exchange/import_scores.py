@@ -8,6 +8,7 @@ out of reach.
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 import pyarrow as pa
@@ -58,7 +59,7 @@ def import_results(
     shares = [name for name in table.metrics if known_units[name] == SHARE]
     if percent:
         _divide(table.records, shares)
-    _check_shares(file, table.records, shares, percent)
+    (_check_summaries if table.summaries else _check_shares)(file, table.records, shares, percent)
     if baseline is not None and baseline not in table.variants:
         known = ", ".join(table.variants)
         raise UserError(f"There is no variant '{baseline}' in {file}. Known: {known}.")
@@ -142,14 +143,45 @@ def _check_shares(
     for record in records:
         for name in shares:
             value = record[name]
-            if value is None or -1e-9 <= value <= 1 + 1e-9:
-                continue
-            shown, most = (100 * value, "100 %") if percent else (value, "1")
-            remedy = "" if percent else "Import it as percent (--percent), or "
-            raise UserError(
-                f"{file}: {name} is {shown:g} for {record['variant']}, and a share lies between 0 and {most}."
-                f" {remedy}{'G' if percent else 'g'}ive its unit, as a plain number (--unit '{name}=number')."
-            )
+            if value is not None and not _lies_in(value):
+                raise _no_share(file, record["variant"], name, value, percent)
+
+
+def _lies_in(share: float) -> bool:
+    return -1e-9 <= share <= 1 + 1e-9
+
+
+def _no_share(file: Path, variant: str, name: str, value: float, percent: bool) -> UserError:
+    shown, most = (100 * value, "100 %") if percent else (value, "1")
+    remedy = "" if percent else "Import it as percent (--percent), or "
+    return UserError(
+        f"{file}: {name} is {shown:g} for {variant}, and a share lies between 0 and {most}."
+        f" {remedy}{'G' if percent else 'g'}ive its unit, as a plain number (--unit '{name}=number')."
+    )
+
+
+def _check_summaries(
+    file: Path, records: Sequence[dict[str, Any]], shares: Sequence[str], percent: bool
+) -> None:
+    """Raise `UserError` where the mean of a share lies outside 0 to 1, or its std is larger than any runs
+    between 0 and 1 can have: √(m·(1 − m)·n/(n − 1)). The runs that stand for both may lie outside."""
+    for name in shares:
+        of_variants: dict[str, list[float]] = {}
+        for record in records:
+            if record[name] is not None:
+                of_variants.setdefault(record["variant"], []).append(record[name])
+        for variant, values in of_variants.items():
+            mean, n = fmean(values), len(values)
+            if not _lies_in(mean):
+                raise _no_share(file, variant, name, mean, percent)
+            most = (max(0.0, mean * (1 - mean)) * n / max(1, n - 1)) ** 0.5
+            if n > 1 and stdev(values) > most + 1e-6:
+                scale, words = (100, " %") if percent else (1, "")
+                raise UserError(
+                    f"{file}: {n} runs of {variant} with a mean {name} of {scale * mean:g}{words} have a std"
+                    f" of {scale * most:.3g}{words} at most, not {scale * stdev(values):g}{words}. Correct"
+                    " the file."
+                )
 
 
 def _is_import(folder: Path) -> bool:

@@ -79,7 +79,7 @@ def read_scores(file: Path, percent: bool = False) -> ScoreTable:
     header, lines = _lines(file, remarks)
     if "n" in header and "train_seed" not in header:
         printed = list(_printed(file, header, lines))
-        return ScoreTable(*_summaries(file, printed), len(printed), True, tuple(remarks))
+        return ScoreTable(*_summaries(file, printed, remarks), len(printed), True, tuple(remarks))
     metrics = [name for name in header if name not in KEYS]
     for where, cells in lines:
         if any(_SPREAD.search(cells[name]) for name in metrics):
@@ -142,7 +142,9 @@ def _printed(file: Path, header: Sequence[str], lines: Iterable[_Line]) -> Itera
                 yield _Printed(where, cells["variant"], metric, mean, std, cells["n"])
 
 
-def _summaries(file: Path, rows: Sequence[_Printed]) -> tuple[list[str], list[dict[str, Any]]]:
+def _summaries(
+    file: Path, rows: Sequence[_Printed], remarks: list[str]
+) -> tuple[list[str], list[dict[str, Any]]]:
     """Means, stds and n as runs with exactly this mean and sample std; nobody knows the real ones."""
     by_metric: dict[str, dict[tuple[str, int], float]] = {}
     runs = 0
@@ -162,6 +164,8 @@ def _summaries(file: Path, rows: Sequence[_Printed]) -> tuple[list[str], list[di
         if (variant, 0) in known:
             raise UserError(f"{where} repeats {variant}, {row.metric}. Give one row for each.")
         values = _standing_for(mean, std, count)
+        if len(values) < count:
+            remarks.append(f"{variant} has no std of {row.metric}, so its {count} runs count as one.")
         known |= {(variant, seed): value for seed, value in enumerate(values)}
     if not rows:
         raise UserError(f"{file} has no row below its first line. Give one row for each variant.")

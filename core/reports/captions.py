@@ -5,35 +5,44 @@ In come scores and the records of runs, out comes plain text that stands below a
 
 from pathlib import Path
 
+from core.amounts import amount
 from core.checks.leak_warnings import leaked_by_variant, notices, seen_by_variant
 from core.results.loading import Scores
 from core.results.number_format import evaluated_sentence, scope_sentence
+from core.results.reading import PLAIN, Reading
 
 SAW, LEAKED = "†", "‡"
 
 
-def results_caption(
-    root: Path, scores: Scores, scope: str = "recipe", aggregation: str = "by_task", level: float = 0.95
-) -> str:
+def results_caption(root: Path, scores: Scores, reading: Reading = PLAIN, level: float = 0.95) -> str:
     """Question, what was evaluated, over what the spread generalises, how verdicts were made; then what
     trainings saw of the evaluated tasks."""
     name = scores.experiment.name
     question = scores.experiment.question or name
-    verdicts = f"Verdicts are for the whole table at {100 * level:g} %"
-    sentences = [question, evaluated_sentence(scores), scope_sentence(scores, scope, aggregation), verdicts]
+    against = "" if reading.baseline in (None, scores.experiment.baseline) else f" against {reading.baseline}"
+    verdicts = f"Verdicts{against} are for the whole table at {100 * level:g} %{_lent(reading.lender)}"
+    over = scope_sentence(scores, reading.scope, reading.aggregation)
+    sentences = [question, evaluated_sentence(scores), over, verdicts]
     return " ".join([*(_ended(one) for one in sentences), *_marked(root, name)])
 
 
-def comparison_caption(root: Path, scores: Scores, a: str, b: str, level: float = 0.95) -> str:
+def comparison_caption(
+    root: Path, scores: Scores, a: str, b: str, level: float = 0.95, lender: Scores | None = None
+) -> str:
     """The same for two variants of a table."""
     name = scores.experiment.name
+    evaluated = amount(sum(bool(runs) for runs in scores.runs.values()), "variants")
     sentences = [
         f"{b} against {a} in {name}",
         evaluated_sentence(scores),
-        f"Intervals and verdicts are for the whole table of {len(scores.variants)} variants at"
-        f" {100 * level:g} %",
+        f"Intervals and verdicts are for the whole table of {evaluated} at {100 * level:g} %{_lent(lender)}",
     ]
     return " ".join([*(_ended(one) for one in sentences), *_marked(root, name)])
+
+
+def _lent(lender: Scores | None) -> str:
+    """Whose noise judges recipes, where it is not their own."""
+    return "" if lender is None else f", with the noise between runs of '{lender.experiment.name}'"
 
 
 def marks(root: Path, experiment: str) -> dict[str, str]:

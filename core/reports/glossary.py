@@ -42,7 +42,7 @@ TERMS = {
     "exploratory": "a metric that is not the first of the spec: who looks at five finds one that differs by"
     " chance in about one of five tables",
     "training std, evaluation std": "how much trainings of one recipe differ, with evaluation noise taken out"
-    " where each was evaluated more than once, and how much evaluation seeds differ",
+    " where each was evaluated more than once, and how much evaluations of one run differ",
 }
 """What stands in a table, and what it means."""
 

@@ -239,6 +239,8 @@ def _reason(row: Row) -> str:
     if found.lost_by_correction:
         return "would count alone, not beside the others"
     if found.p is None:
+        if found.scope == "checkpoint":
+            return "several evaluations of each, and some noise, are needed"
         return "2 runs or more each are needed" if min(found.n_a, found.n_b) < 2 else "no noise was seen"
     return ""
 
@@ -246,6 +248,8 @@ def _reason(row: Row) -> str:
 def _p_sentence(row: Row) -> str:
     found = row.comparison
     if found is None or found.p is None or found.p_alone is None:
+        if found is not None and found.scope == "checkpoint":
+            return "Nothing tells how large the noise between evaluations is. Add eval seeds."
         return "Nothing tells how large the noise is. Add train seeds, or borrow another experiment's noise."
     return (
         f"{p_text(found.p)} for the whole table, {p_value(found.p_alone)} had nothing else been compared;"

@@ -38,6 +38,7 @@ from core.results.differences import differing_settings, setting_text
 from core.results.loading import Scores, load_scores
 from core.results.noise import ALL_VARIANTS, noise, spread_records
 from core.results.paired import paired_records
+from core.results.reading import PLAIN, Reading
 from core.results.records import records_of
 from core.results.references import frozen_note
 from core.runs.layout import IMPORTED, SPEC, Run, eval_folders
@@ -50,8 +51,12 @@ from core.storage.evaluation_files import SCORES_FILE
 MOST_LEAKS_LISTED = 20
 
 
-def lab_note(root: Path, name: str, aggregation: str = "by_task", scope: str = "recipe") -> str:
-    """The whole file as text. Raises `UserError` for an unknown experiment and where nothing is evaluated."""
+def lab_note(root: Path, name: str, reading: Reading = PLAIN) -> str:
+    """The whole file as text, its tables as they are read.
+
+    Raises `UserError` for an unknown experiment, where nothing is evaluated, and where the noise that is to
+    judge can't be borrowed.
+    """
     scores = tables.with_evaluations(load_scores(root, name))
     runs = list_runs(root, name)
     made = {run: read_record(run) for run in runs}
@@ -60,15 +65,15 @@ def lab_note(root: Path, name: str, aggregation: str = "by_task", scope: str = "
         f"<h1>{escaped(question)}</h1>",
         paragraph(f"Experiment {name}, written on {time.strftime('%Y-%m-%d %H:%M %Z')}."),
         paragraph(" ".join([caveats.honest_sentence(root, scores), *facts(root, name)])),
-        *(f'<p class="careful">{escaped(one)}</p>' for one in _cautions(root, scores, runs)),
+        *(f'<p class="careful">{escaped(one)}</p>' for one in _cautions(root, scores, runs, reading)),
         *_conclusion(root, scores),
-        *_results(root, scores, aggregation, scope),
-        *_curves(root, scores, aggregation),
-        *_comparisons(root, scores, aggregation),
-        *_components(scores, aggregation),
-        *_settings(root, scores),
+        *_results(root, scores, reading),
+        *_curves(root, scores, reading),
+        *_comparisons(root, scores, reading),
+        *_components(scores, reading),
+        *_settings(root, scores, reading.baseline_of(scores)),
         *_provenance(root, name, runs, made),
-        *_reading(scores, scope, aggregation),
+        *_meanings(scores, reading),
     ]
     head = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -86,9 +91,10 @@ def _conclusion(root: Path, scores: Scores) -> list[str]:
     return [*heading, f'<div class="written">{written(text)}</div>'] if text else []
 
 
-def _cautions(root: Path, scores: Scores, runs: Sequence[Run]) -> list[str]:
+def _cautions(root: Path, scores: Scores, runs: Sequence[Run], reading: Reading) -> list[str]:
     """What a reader must know before any number: gaps, alarms (leaks among them), failures."""
-    found = caveats.warnings(scores, scores.experiment.metrics[0])
+    lender = None if reading.lender is None else reading.lender.experiment.name
+    found = caveats.warnings(scores, reading.judged_metric(scores), reading.scope, lender)
     found += [sentence for sentence in (caveats.looks_sentence(root, scores),) if sentence]
     found += alarm_sentences(check_records(root, scores.experiment.name))
     for run in runs:
@@ -107,21 +113,24 @@ def _leaks(runs: Sequence[Run], made: Mapping[Run, Any]) -> dict[str, list[dict[
     return found
 
 
-def _results(root: Path, scores: Scores, aggregation: str, scope: str) -> list[str]:
+def _results(root: Path, scores: Scores, reading: Reading) -> list[str]:
     """The table of all metrics; then for each its verdicts and every run's dot."""
-    spec = scores.experiment
+    spec, metrics, baseline = scores.experiment, reading.metrics_of(scores), reading.baseline_of(scores)
+    aggregation, scope = reading.aggregation, reading.scope
     colours = variant_colours(scores.variants, spec.baseline)
     labels = seen_labels(scores)
-    records = records_of(scores, spec.metrics, aggregation, scope)
+    records = records_of(scores, metrics, aggregation, scope, lender=reading.lender, baseline=baseline)
     cells = {(record["variant"], record["metric"]): record for record in records}
-    parts = ["<h2>Results</h2>", f"<p><strong>{escaped(experiment_answer(scores))}</strong></p>"]
+    parts = ["<h2>Results</h2>", f"<p><strong>{escaped(experiment_answer(scores, reading))}</strong></p>"]
     shown = text_tables.results_table(records, marks=marks(root, spec.name))
     parts.append(table_html(text_tables.with_test_time(shown, scores)))
     parts.append(paragraph(number_format.scope_sentence(scores, scope, aggregation)))
-    for metric in spec.metrics:
-        rows = verdicts.verdict_rows(scores, metric, aggregation, scope)
+    parts.append(paragraph(caveats.spreads_sentence(scores, reading.judged_metric(scores), reading)))
+    for metric in metrics:
+        lent = reading.borrowed(scores, metric)
+        rows = verdicts.verdict_rows(scores, metric, aggregation, scope, baseline, borrowed=lent)
         parts.append(f"<h3>{escaped(metric)}</h3>{paragraph(number_format.metric_sentence(metric))}")
-        parts.append(result_table(rows, cells, [metric], metric, spec.baseline, scope, colours, labels))
+        parts.append(result_table(rows, cells, [metric], metric, baseline, scope, colours, labels))
         dots = tables.dot_records(scores, metric, aggregation, scope)
         figure = figures.run_chart(rows, dots, scores.variants, spec.baseline, metric, spec.test_time)
         sentences = [number_format.noise_sentence(noise(scores, metric, aggregation))]
@@ -131,7 +140,7 @@ def _results(root: Path, scores: Scores, aggregation: str, scope: str) -> list[s
     return parts
 
 
-def _curves(root: Path, scores: Scores, aggregation: str) -> list[str]:
+def _curves(root: Path, scores: Scores, reading: Reading) -> list[str]:
     """pass_k, vote_k and the strip of tasks, where there are values per task."""
     if not scores.columns:
         return []
@@ -139,7 +148,7 @@ def _curves(root: Path, scores: Scores, aggregation: str) -> list[str]:
     if spec.search:
         parts = []  # a search makes no attempts
     for kind, sentence in () if spec.search else curves.SENTENCES.items():
-        records = curves.curve_records(root, scores, kind, aggregation)
+        records = curves.curve_records(root, scores, kind, reading.aggregation)
         figure = figures.curve_chart(records, scores.variants, spec.baseline, f"{kind}, %", spec.test_time)
         parts.append(figure_html(figure, f"{kind} over attempts", f"{kind}: {sentence}"))
     strip = curves.solved(scores)
@@ -152,27 +161,36 @@ def _curves(root: Path, scores: Scores, aggregation: str) -> list[str]:
     return [*parts, figure_html(figures.solved_chart(strip, spec.test_time), "tasks by run", words)]
 
 
-def _comparisons(root: Path, scores: Scores, aggregation: str) -> list[str]:
+def _comparisons(root: Path, scores: Scores, reading: Reading) -> list[str]:
     """Every variant against the baseline, at every scope that is known."""
-    spec = scores.experiment
-    comparable = [metric for metric in spec.metrics if verdicts.is_comparable(scores, metric)]
+    name, baseline, form = scores.experiment.name, reading.baseline_of(scores), reading.aggregation
+    comparable = [one for one in reading.metrics_of(scores) if verdicts.is_comparable(scores, one)]
     parts = []
     for variant in scores.variants:
-        if variant == spec.baseline or not (scores.runs[variant] and scores.runs[spec.baseline]):
+        if variant == baseline or not (scores.runs[variant] and scores.runs[baseline]):
             continue
-        records = verdicts.compare_records(scores, spec.baseline, variant, comparable, None, aggregation)
-        records += paired_records(root, scores, spec.baseline, variant, comparable, aggregation)
-        table = text_tables.comparison_table(records, spec.baseline, variant)
-        table = text_tables.with_test_time(table, scores)
-        line = text_tables.command("compare", spec.name, spec.baseline, variant)
-        title = f"<h3>{escaped(variant)} against {escaped(spec.baseline)}</h3>"
+        pair = baseline, variant
+        records = verdicts.compare_records(scores, *pair, comparable, None, form, lender=reading.lender)
+        records += paired_records(root, scores, *pair, comparable, form)
+        table = text_tables.with_test_time(text_tables.comparison_table(records, *pair), scores)
+        line = text_tables.command("compare", name, *pair, **_options(reading))
+        title = f"<h3>{escaped(variant)} against {escaped(baseline)}</h3>"
         parts.append(f"{title}{table_html(table)}{command_html(line)}")
     return ["<h2>Against the baseline</h2>", *parts] if parts else []
 
 
-def _components(scores: Scores, aggregation: str) -> list[str]:
+def _options(reading: Reading) -> dict[str, Any]:
+    """The options of a command that `results` and `compare` share."""
+    return {
+        "metric": reading.metrics,
+        "aggregation": text_tables.unless(reading.aggregation, "by_task"),
+        "noise_of": None if reading.lender is None else reading.lender.experiment.name,
+    }
+
+
+def _components(scores: Scores, reading: Reading) -> list[str]:
     """The components of the spread, pooled over the variants."""
-    every = spread_records(scores, scores.experiment.metrics, aggregation)
+    every = spread_records(scores, reading.metrics_of(scores), reading.aggregation)
     records = [record for record in every if record["variant"] == ALL_VARIANTS]
     if not records:
         return []
@@ -181,14 +199,13 @@ def _components(scores: Scores, aggregation: str) -> list[str]:
     return ["<h2>Where the spread comes from</h2>", table_html(table), command_html(line)]
 
 
-def _settings(root: Path, scores: Scores) -> list[str]:
+def _settings(root: Path, scores: Scores, baseline: str) -> list[str]:
     """The settings that differ from the baseline's, and only these."""
-    spec = scores.experiment
-    if spec.imported:
+    if scores.experiment.imported:
         return []
-    others = [variant for variant in scores.variants if variant != spec.baseline]
+    others = [variant for variant in scores.variants if variant != baseline]
     found = [
-        {row["setting"]: row for row in differing_settings(root, scores, spec.baseline, variant)}
+        {row["setting"]: row for row in differing_settings(root, scores, baseline, variant)}
         for variant in others
     ]
     lines = []
@@ -196,7 +213,7 @@ def _settings(root: Path, scores: Scores) -> list[str]:
         common = next(rows[setting]["a"] for rows in found if setting in rows)
         values = [common, *(rows[setting]["b"] if setting in rows else common for rows in found)]
         lines.append([setting, *map(setting_text, values)])
-    header = ["setting", spec.baseline, *others]
+    header = ["setting", baseline, *others]
     body = plain_table(header, lines, len(header)) if lines else paragraph("No setting differs.")
     return ["<h2>Settings that differ</h2>", body]
 
@@ -276,7 +293,7 @@ def _leak_table(leaks: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     return plain_table(header, lines, 4) + rest
 
 
-def _reading(scores: Scores, scope: str, aggregation: str) -> list[str]:
+def _meanings(scores: Scores, reading: Reading) -> list[str]:
     """What the numbers mean, in the words of the page "How to read this"."""
     rows = [[term, meaning] for term, meaning in TERMS.items()]
     rows += [[f"counted {name}", text] for name, text in AGGREGATIONS.items()]
@@ -287,7 +304,8 @@ def _reading(scores: Scores, scope: str, aggregation: str) -> list[str]:
     parts += [paragraph(sentence) for sentence in MORAL]
     line = text_tables.command(
         *("results", scores.experiment.name),
-        aggregation=text_tables.unless(aggregation, "by_task"),
-        scope=text_tables.unless(scope, "recipe"),
+        scope=text_tables.unless(reading.scope, "recipe"),
+        baseline=None if reading.baseline == scores.experiment.baseline else reading.baseline,
+        **_options(reading),
     )
     return [*parts, "<h2>The same again</h2>", command_html(line)]

@@ -14,6 +14,7 @@ from core.reports import exports
 from core.results.number_format import (
     UNKNOWN,
     difference,
+    difference_with_unit,
     p_text,
     p_value,
     percent,
@@ -98,14 +99,14 @@ def unless(value: str, default: str) -> str | None:
 def results_table(
     records: Records, line: str = "", caption: str = "", marks: Mapping[str, str] | None = None
 ) -> Table:
-    """A line per variant, a column per metric, and n and verdict by the main one, else by the first shown
-    (records of `core.results.records.records_of`).
+    """A line per variant, a column per metric, and n and verdict by the first one (records of
+    `core.results.records.records_of`).
 
     Each column has one number of decimals. A cell that rests on other runs than n says on how many. `marks`
     stand behind the names of variants and are explained in the caption.
     """
     units = {record["metric"]: record["unit"] for record in records}
-    main = next((record["metric"] for record in records if record["main"]), next(iter(units), ""))
+    main = next(iter(units), "")
     judged = {record["variant"]: record for record in records if record["metric"] == main}
     texts = table_texts(records)
     for record in records:
@@ -131,7 +132,7 @@ def results_table(
 def verdict_cells(record: Mapping[str, Any]) -> list[str]:
     """The difference from the baseline with its interval, and the verdict, of a record of results."""
     if record["verdict"] is None:
-        return ["", "baseline"]
+        return ["", "baseline" if record["variant"] == record["baseline"] else "not compared"]
     ends = record["verdict_low"], record["verdict_high"]
     return [difference(record["verdict_difference"], *ends, record["unit"]), record["verdict"]]
 
@@ -143,7 +144,7 @@ def comparison_table(records: Records, a: str, b: str, line: str = "", caption: 
         [
             record["metric"] if record["main"] else f"{record['metric']} (exploratory)",
             record["scope"],
-            _with_unit(record),
+            difference_with_unit(record),
             p_value(record["p"]),
             record["verdict"],
             _reason(record),
@@ -151,11 +152,6 @@ def comparison_table(records: Records, a: str, b: str, line: str = "", caption: 
         for record in records
     ]
     return Table(header, rows, list(records), 2, line, caption)
-
-
-def _with_unit(record: Mapping[str, Any]) -> str:
-    text = difference(record["difference"], record["low"], record["high"], record["unit"])
-    return " ".join(filter(None, (text, unit_words(record["unit"], of_difference=True))))
 
 
 def _reason(record: Mapping[str, Any]) -> str:
@@ -212,9 +208,25 @@ def _plan_cells(record: Mapping[str, Any]) -> list[str]:
 
 def tasks_table(found: "Sequence[TaskDifference]", a: str, b: str, metric: str, line: str = "") -> Table:
     """A line per task on which two variants are compared."""
-    header = ["task", "source", "who is right", f"A: {a}, %", f"B: {b}, %", "B − A, points"]
+    unit = found[0].unit if found else "share"
+    of_difference = ", ".join(filter(None, ("B − A", unit_words(unit, of_difference=True))))
+    header = [
+        "task",
+        "source",
+        "who is right",
+        titled(f"A: {a}", unit),
+        titled(f"B: {b}", unit),
+        of_difference,
+    ]
     rows = [
-        [one.task_id, one.source, one.words, percent(one.a), percent(one.b), percent(one.difference, 1, True)]
+        [
+            one.task_id,
+            one.source,
+            one.words,
+            percent(one.a, unit=unit),
+            percent(one.b, unit=unit),
+            percent(one.difference, 1, True, unit),
+        ]
         for one in found
     ]
     records = [

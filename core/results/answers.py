@@ -263,7 +263,7 @@ def ordered(scores: Scores, solved: Solved, order: str) -> Solved:
     }[order]
     new = np.lexsort(keys[::-1])
     tasks = tuple(solved.tasks[place] for place in new.tolist())
-    return Solved(solved.runs, tasks, solved.right[:, new], solved.attempts[:, new])
+    return Solved(solved.runs, tasks, solved.right[:, new], solved.attempts[:, new], solved.always[new])
 
 
 def _per_task(scores: Scores, name: str) -> npt.NDArray[np.float64]:

@@ -8,19 +8,26 @@ from collections.abc import Sequence
 
 from core.results.loading import Scores
 from core.results.number_format import decimals_for, p_text, percent, scale_of, unit_words
+from core.results.reading import PLAIN, Reading
 from core.results.verdicts import Row, verdict_rows
+from core.spread.intervals import SCOPES
 from core.spread.variances import BorrowedNoise
 from core.spread.verdict import BETTER, CANNOT_TELL, WORSE
 
 MOST_NAMED = 3
+UNITS = {scope: one.counts for scope, one in SCOPES.items()}
+REMEDIES = {"checkpoint": "Add eval seeds", "recipe": "Add train seeds", "new_tasks": "Add train seeds"}
+LEND = ", or judge with the noise of another experiment"
 
 
-def experiment_answer(scores: Scores, borrowed: BorrowedNoise | None = None) -> str:
-    """The answer of an experiment by its main metric; empty where nothing is evaluated yet."""
+def experiment_answer(scores: Scores, reading: Reading = PLAIN, level: float = 0.95) -> str:
+    """The answer of an experiment by the first metric of a reading; empty where nothing is evaluated yet."""
     if not scores.evaluations:
         return ""
-    metric, baseline = scores.experiment.metrics[0], scores.experiment.baseline
-    return answer_sentence(verdict_rows(scores, metric, borrowed=borrowed), metric, baseline, borrowed)
+    metric, baseline = reading.judged_metric(scores), reading.baseline_of(scores)
+    lent = reading.borrowed(scores, metric)
+    rows = verdict_rows(scores, metric, reading.aggregation, reading.scope, baseline, level, lent)
+    return answer_sentence(rows, metric, baseline, lent, reading.scope)
 
 
 def answer_sentence(
@@ -37,13 +44,13 @@ def answer_sentence(
         return (
             f"Only {'the baseline' if known else 'a variant'} is evaluated so far: nothing is compared yet."
         )
-    unit = "evaluations" if scope == "checkpoint" else "trainings"
+    unit = UNITS[scope]
     lent = f" Judged with the noise between runs of '{borrowed.experiment}'." if borrowed else ""
     decided = [row for row in others if row.verdict in (BETTER, WORSE)]
     if decided:
         better = [row for row in decided if row.verdict == BETTER]
         return _decided(better or decided[::-1], metric, baseline, known, unit) + lent
-    return _untold(others, metric, baseline, known, unit) + lent
+    return _untold(others, metric, baseline, known, scope) + lent
 
 
 def _decided(rows: Sequence[Row], metric: str, baseline: str, known: int, unit: str) -> str:
@@ -66,17 +73,17 @@ def _decided(rows: Sequence[Row], metric: str, baseline: str, known: int, unit: 
     return sentence
 
 
-def _untold(others: Sequence[Row], metric: str, baseline: str, known: int, unit: str) -> str:
+def _untold(others: Sequence[Row], metric: str, baseline: str, known: int, scope: str) -> str:
+    unit, remedy = UNITS[scope], REMEDIES[scope]
     compared = [row for row in others if row.comparison is not None and row.comparison.p is not None]
     if not compared:
         if known < 2 or max(row.summary.n for row in others) < 2:
             return (
                 f"One {unit.removesuffix('s')} of a variant can't tell: how far another would lie from it"
-                " is unknown. Add train seeds, or judge with the noise of another experiment."
+                f" is unknown. {remedy}{LEND if scope == 'recipe' else ''}."
             )
         return (
-            f"These {unit} can't tell how large the noise of {metric} is: add train seeds, or choose a finer"
-            " metric."
+            f"These {unit} can't tell how large the noise of {metric} is. {remedy}, or choose a finer metric."
         )
     lost = [row for row in compared if row.comparison is not None and row.comparison.lost_by_correction]
     row = (
@@ -87,7 +94,7 @@ def _untold(others: Sequence[Row], metric: str, baseline: str, known: int, unit:
     found = row.comparison
     assert found is not None
     each = f"These {known} {unit}" if row.summary.n == known else f"{_counts(known, row.summary.n, unit)}"
-    if known == 1:
+    if known == row.summary.n == 1:
         each = f"One {unit.removesuffix('s')} each"
     start = f"{each} can't tell"
     shown = f"{row.variant} − {baseline} is {_signed(row)} of {metric} ({_interval(row)})"

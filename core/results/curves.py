@@ -158,6 +158,8 @@ def _curve_records(
 class Solved:
     """Right attempts, by run and task: `right` and `attempts` have shape (runs, tasks).
 
+    `always` (tasks,) says whether every attempt at every output was right, and no output lacked attempts.
+
     Tasks come most solved first; evaluations of a run and outputs of a task are added up.
     """
 
@@ -165,6 +167,7 @@ class Solved:
     tasks: tuple[tuple[str, str], ...]
     right: npt.NDArray[np.int64]
     attempts: npt.NDArray[np.int64]
+    always: npt.NDArray[np.bool_]
 
     @property
     def share(self) -> Floats:
@@ -175,9 +178,8 @@ class Solved:
     @property
     def kinds(self) -> tuple[int, int, int]:
         """How many tasks were never, sometimes and always solved, over all runs."""
-        right, made = self.right.sum(axis=0), self.attempts.sum(axis=0)
-        never, always = int((right == 0).sum()), int(((right == made) & (made > 0)).sum())
-        return never, right.size - never - always, always
+        never, always = int((self.right.sum(axis=0) == 0).sum()), int(self.always.sum())
+        return never, self.always.size - never - always, always
 
 
 def solved(scores: Scores) -> Solved:
@@ -196,4 +198,8 @@ def solved(scores: Scores) -> Solved:
     right, made = sums
     order = np.argsort(-right.sum(axis=0) / np.maximum(made.sum(axis=0), 1), kind="stable")
     tasks = tuple(scores.tasks[place] for place in order.tolist())
-    return Solved(tuple(owners), tasks, right[:, order], made[:, order])
+    whole = (
+        (scores.columns["correct"] == scores.columns["attempts"]) & (scores.columns["attempts"] > 0)
+    ).all(axis=0)
+    always = np.bincount(scores.task_index, weights=~whole, minlength=len(scores.tasks)) == 0
+    return Solved(tuple(owners), tasks, right[:, order], made[:, order], always[order])

@@ -5,19 +5,20 @@ settings that are not the same, and the paired test of these checkpoints under i
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from core.experiments.experiment import known_folder
-from core.results.loading import Scores
-from core.results.number_format import UNKNOWN, difference, p_text, unit_words
+from core.results.loading import SHARE, Floats, Scores
+from core.results.number_format import UNKNOWN, difference_with_unit, p_text
 from core.results.tables import check_variants, measured, variant_values
 from core.results.verdicts import verdict_rows
 from core.runs.layout import record_of_variant
 from core.runs.record import read_record_file
+from core.scoring.metrics import form_of_one_task
 from core.spread.scopes import task_means
 from core.spread.second_opinions import (
     Improvement,
@@ -58,12 +59,19 @@ class TaskDifference:
     right_b: int
     attempts_a: int
     attempts_b: int
+    unit: str = SHARE
+    higher_is_better: bool = True
 
     @property
     def difference(self) -> float:
         """b − a; 0 where they differ by rounding alone."""
         change = self.b - self.a
         return 0.0 if abs(change) <= _ROUNDING else change
+
+    @property
+    def lead(self) -> float:
+        """How far b is ahead: the difference, turned round where less is better."""
+        return self.difference if self.higher_is_better else -self.difference
 
     @property
     def words(self) -> str:
@@ -84,11 +92,11 @@ def task_differences(
 ) -> list[TaskDifference]:
     """All tasks, the largest difference (in either direction) first.
 
+    A task's value is the mean over its outputs also where the table counts each output alike (`by_output`).
     Raises `UserError` for an unknown variant, and for results without tasks.
     """
     check_variants(scores, a, b)
-    values = variant_values(scores, metric, aggregation)
-    first, second = task_means(values[a]), task_means(values[b])
+    first, second = _values_per_task(scores, a, b, metric, form_of_one_task(aggregation))
     counts = {
         (variant, name): _counted(scores, variant, name)
         for variant in (a, b)
@@ -103,6 +111,8 @@ def task_differences(
             int(counts[b, "correct"][place]),
             int(counts[a, "attempts"][place]),
             int(counts[b, "attempts"][place]),
+            scores.unit(metric),
+            scores.higher_is_better(metric),
         )
         for place, task in enumerate(scores.tasks)
     ]
@@ -115,7 +125,7 @@ def kept(found: Sequence[TaskDifference], kinds: Sequence[str]) -> list[TaskDiff
 
 
 def _kinds(one: TaskDifference) -> set[str]:
-    kinds = {"ties" if one.difference == 0 else "wins" if one.difference > 0 else "losses"}
+    kinds = {"ties" if one.lead == 0 else "wins" if one.lead > 0 else "losses"}
     if one.right_b and not one.right_a:
         kinds.add("only_b")
     if one.right_a and not one.right_b:
@@ -126,9 +136,9 @@ def _kinds(one: TaskDifference) -> set[str]:
 def sorted_by(found: Sequence[TaskDifference], order: str) -> list[TaskDifference]:
     """The tasks in one of `ORDERS`; equal ones by source and id."""
     keys: dict[str, Callable[[TaskDifference], tuple[float, ...]]] = {
-        "difference": lambda one: (-abs(one.difference), -one.difference),
-        "B ahead": lambda one: (-one.difference,),
-        "A ahead": lambda one: (one.difference,),
+        "difference": lambda one: (-abs(one.lead), -one.lead),
+        "B ahead": lambda one: (-one.lead,),
+        "A ahead": lambda one: (one.lead,),
         "task": lambda _: (),
     }
     return sorted(found, key=lambda one: (*keys[order](one), one.source, one.task_id))
@@ -144,11 +154,21 @@ def _counted(scores: Scores, variant: str, name: str) -> np.ndarray[Any, Any]:
 def these_checkpoints(
     scores: Scores, a: str, b: str, metric: str, aggregation: str = "by_task"
 ) -> PairedTasks:
-    """The paired test over tasks of the trained models at hand; it says nothing of the recipes."""
-    values = variant_values(scores, metric, aggregation)
-    return paired_tasks(
-        task_means(values[a]), task_means(values[b]), higher_is_better=scores.higher_is_better(metric)
+    """The paired test over tasks of the trained models at hand; it says nothing of the recipes.
+
+    With `by_output` the test is that of the mean over outputs; a task is won by its own mean all the same.
+    """
+    higher = scores.higher_is_better(metric)
+    tested, counted = (
+        paired_tasks(*_values_per_task(scores, a, b, metric, how), higher_is_better=higher)
+        for how in (aggregation, form_of_one_task(aggregation))
     )
+    return replace(tested, wins=counted.wins, losses=counted.losses, ties=counted.ties)
+
+
+def _values_per_task(scores: Scores, a: str, b: str, metric: str, aggregation: str) -> tuple[Floats, Floats]:
+    values = variant_values(scores, metric, aggregation)
+    return task_means(values[a]), task_means(values[b])
 
 
 def improvement(scores: Scores, a: str, b: str, metric: str, aggregation: str = "by_task") -> Improvement:
@@ -177,8 +197,7 @@ def headline(a: str, b: str, record: dict[str, Any]) -> str:
     metric = record["metric"]
     if record["difference"] is None:
         return f"Nothing is known about {metric} of {a} or {b} yet."
-    points = difference(record["difference"], record["low"], record["high"], record["unit"])
-    points = " ".join(filter(None, (points, unit_words(record["unit"], of_difference=True))))
+    points = difference_with_unit(record)
     if record["verdict"] in (BETTER, WORSE):
         return f"{b} is {record['verdict']} than {a}: {points} of {metric}, more than luck in training."
     if record["p"] is None:

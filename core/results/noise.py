@@ -70,10 +70,10 @@ def _pooled(variants: Iterable[Sequence[Any]], decompose: Any) -> Components | N
 class Noise:
     """How much the mean of one run would move: by other evaluation seeds, another training, other tasks.
 
-    Standard deviations as fractions, pooled over the variants; None is unknown. `common`: evaluations are
-    common to all runs (equal seeds and views), and `own` is the part of one evaluation that is not, which
-    alone disturbs differences. `evaluations` is how many each run has, `training_high` the upper end of a 95
-    % interval.
+    Standard deviations as fractions, pooled over the variants; None is unknown. `common`: all runs have the
+    same evaluations (equal seeds and views), and `own` is the part of `evaluation` that they do not have in
+    common, which alone disturbs differences. `evaluations` is how many each run has, `training_high` the
+    upper end of a 95 % interval.
     """
 
     evaluation: float | None
@@ -90,7 +90,7 @@ class Noise:
         """How many evaluations of its own each run would need to compare as well as with the common ones."""
         if not self.common or not self.own or self.evaluation is None:
             return None
-        return self.evaluations * (self.evaluation**2 + self.own**2) / self.own**2
+        return self.evaluations * (self.evaluation / self.own) ** 2
 
 
 def noise(scores: Scores, metric: str, aggregation: str = "by_task") -> Noise:
@@ -113,7 +113,7 @@ def noise(scores: Scores, metric: str, aggregation: str = "by_task") -> Noise:
         high = std_interval(per_run**0.5, training.degrees_of_freedom)[1]
     own = split["training×evaluation"].sd if found.shared else None
     each = round(split.evaluations / max(1, split.trainings))
-    return Noise(split["evaluation"].sd, seen, task, found.shared, own, each, high, found.unit)
+    return Noise(split.sd_between_evaluations, seen, task, found.shared, own, each, high, found.unit)
 
 
 def spread_records(

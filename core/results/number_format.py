@@ -177,6 +177,12 @@ def difference(change: float | None, low: float | None, high: float | None, unit
     return f"{percent(change, decimals, True, unit)} {interval(low, high, True, unit)}"
 
 
+def difference_with_unit(record: Mapping[str, Any]) -> str:
+    """`+2.2 [+0.9, +3.5] points`, of a record of `core.results.verdicts.compare_records`."""
+    text = difference(record["difference"], record["low"], record["high"], record["unit"])
+    return f"{text} {unit_words(record['unit'], of_difference=True)}".strip()
+
+
 def _decimals_of_interval(low: float, high: float, scale: int) -> int:
     """Decimals that half its width deserves, and up to two more where an end would be taken for the 0 that
     it is not: an interval that just excludes 0 must not show it."""

@@ -37,15 +37,15 @@ def records_of(
     lender: Scores | None = None,
     baseline: str | None = None,
 ) -> list[dict[str, Any]]:
-    """One record per variant and metric: variant, metric, main, unit, aggregation, scope, mean, std, n, low,
-    high, verdict, verdict_difference, verdict_low, verdict_high.
+    """One record per variant and metric: variant, metric, main, unit, aggregation, scope, baseline, mean,
+    std, n, low, high, verdict, verdict_difference, verdict_low, verdict_high.
 
     Variants in the order of the spec, metrics in the order given. Fractions, None for unknown; the verdict on
     the baseline is None. `main` is true for the first metric of the spec, the only one that is judged; the
     verdicts on the others are exploratory. `lender` is an experiment whose noise judges (see
     `borrowed_noise`).
     """
-    records = {}
+    records, against = {}, baseline or scores.experiment.baseline
     for metric in dict.fromkeys(metrics):
         borrowed = None if lender is None else borrowed_noise(scores, lender, metric, aggregation)
         for row in verdict_rows(scores, metric, aggregation, scope, baseline, level, borrowed):
@@ -56,6 +56,7 @@ def records_of(
                 "unit": row.unit,
                 "aggregation": None if scores.experiment.imported else aggregation,
                 "scope": scope,
+                "baseline": against,
                 **_numbers(row),
             }
     return [records[variant, metric] for variant in scores.variants for metric in dict.fromkeys(metrics)]

@@ -13,7 +13,7 @@ from pathlib import Path
 from core.errors import UserError
 from core.experiments.notes import read_notes
 from core.results.loading import Scores
-from core.results.number_format import difference, mean_and_std
+from core.results.number_format import difference_with_unit, mean_and_std
 from core.results.records import records_of
 from core.results.tables import check_variants
 from core.results.verdicts import compare_records
@@ -75,8 +75,7 @@ def value_of(name: str, scores: Scores) -> tuple[str, str | None]:
         a, b = _variant(against["a"], scores), _variant(against["b"], scores)
         metric = against["metric"]
         record = compare_records(scores, a, b, [metric], ["recipe"])[0]
-        text = f"{difference(record['difference'], record['low'], record['high'])} points of {metric}"
-        return f"{text}, {record['verdict']}", record["verdict"]
+        return f"{difference_with_unit(record)} of {metric}, {record['verdict']}", record["verdict"]
     if value:
         variant = _variant(value["variant"], scores)
         check_variants(scores, variant)

@@ -10,7 +10,7 @@ import numpy as np
 
 from core.errors import UserError
 from core.results.loading import SHARE, Floats, Scores
-from core.scoring.metrics import check_for_search, output_metric, parse_metric, task_values
+from core.scoring.metrics import check_for_search, form_of, output_metric, parse_metric, task_values
 from core.spread.scopes import run_means, summarize_scope
 from core.spread.variances import Resolution, resolution_of
 
@@ -51,7 +51,8 @@ def measured(scores: Scores, metric: str, aggregation: str = "by_task") -> Measu
         metric,
         values,
         has_shared_views(scores) and not any(np.isnan(run).any() for runs in values.values() for run in runs),
-        replace(found, share=found.share and unit == SHARE),
+        # what stands for a mean and a std may lie outside of the scale; the mean itself does not
+        replace(found, share=(found.share or scores.experiment.summaries) and unit == SHARE),
         scores.higher_is_better(metric),
         unit,
         not scores.experiment.imported and parse_metric(metric)[0] in COUNTED,
@@ -131,9 +132,10 @@ def evaluation_values(scores: Scores, metric: str, aggregation: str = "by_task")
     if scores.experiment.search:
         check_for_search(metric)
     values = output_metric(metric, scores.columns)
-    if aggregation == "by_output":
+    form = form_of(metric, aggregation)
+    if form == "by_output":
         return _flat_by_task(values, scores.task_index)
-    return task_values(values, scores.task_index, aggregation)
+    return task_values(values, scores.task_index, form)
 
 
 def _flat_by_task(values: Floats, task_index: np.ndarray[Any, Any]) -> Floats:

@@ -7,6 +7,7 @@ wherever it is shown.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -64,8 +65,8 @@ class Judged:
         """Variant b against variant a."""
         if self.verdicts is not None:
             return self.verdicts.between(a, b)
-        evaluated = [runs for runs in self.measured.values.values() if runs]
-        beside = comparisons_beside(len(evaluated), with_baseline=self.baseline in (a, b))
+        others = sum(bool(runs) for name, runs in self.measured.values.items() if name != self.baseline)
+        beside = comparisons_beside(others, with_baseline=self.baseline in (a, b))
         return compare_scope(
             self.measured.values[a],
             self.measured.values[b],
@@ -76,6 +77,16 @@ class Judged:
             self.measured.shared,
             self.measured.resolution,
         )
+
+    def beside(self, a: str, b: str) -> int:
+        """How many comparisons stand beside each other where this pair is one of them: those with the
+        baseline, or all of the table."""
+        if self.verdicts is None:
+            names = [name for name, runs in self.measured.values.items() if runs]
+            pairs = list(combinations(names, 2))
+        else:
+            pairs = [pair for pair, found in self.verdicts.pairs.items() if found.p is not None]
+        return sum(self.baseline in pair or self.baseline not in (a, b) for pair in pairs)
 
     @property
     def letters(self) -> dict[str, str]:
@@ -128,7 +139,7 @@ def verdict_rows(
                 letters.get(variant),
                 table.between(table.baseline, variant) if comparable and variant != table.baseline else None,
                 None if split is None else split["training"].sd,
-                None if split is None else split["evaluation"].sd,
+                None if split is None else split.sd_between_evaluations,
                 found.unit,
             )
         )
@@ -191,7 +202,7 @@ def compare_records(
                     **_runs_needed(found, table, several),
                     "p_alone": found.p_alone,
                     "level": level,
-                    "comparisons": several - 1 if table.baseline in (a, b) else several * (several - 1) // 2,
+                    "comparisons": table.beside(a, b),
                 }
             )
     return records

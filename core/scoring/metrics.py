@@ -225,6 +225,19 @@ def task_values(values: ArrayLike, task_index: ArrayLike, how: str = "by_task") 
     return np.asarray(np.add.reduceat(array[..., order], starts, axis=-1) / np.bincount(index))
 
 
+def form_of(metric: str, aggregation: str) -> str:
+    """The form in which a metric is counted. `unanswered` and `candidates` do not say how right an output is,
+    so for them `all_outputs` means nothing and the mean of a task's outputs stands."""
+    says_nothing = aggregation == "all_outputs" and parse_metric(metric)[0] in ("unanswered", "candidates")
+    return "by_task" if says_nothing else aggregation
+
+
+def form_of_one_task(aggregation: str) -> str:
+    """The form in which a single task has a value of its own: with `by_output` it is the mean of its outputs,
+    while the values whose mean is that of all outputs lie around that mean."""
+    return "by_task" if aggregation == "by_output" else aggregation
+
+
 def _at_least_one(counts: Floats) -> Floats:
     return np.asarray(np.where(np.isnan(counts), np.nan, counts > 0))
 

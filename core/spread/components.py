@@ -69,6 +69,18 @@ class Components:
     def __getitem__(self, name: str) -> Component:
         return next(part for part in self.parts if part.name == name)
 
+    @property
+    def sd_between_evaluations(self) -> float | None:
+        """The std between evaluations of one run, of a table of run means.
+
+        Where runs share their seeds it is √(σ²_evaluation + σ²_training×evaluation): what a seed does to all
+        runs, and what it does to this one alone.
+        """
+        crossed = any(part.name == "training×evaluation" for part in self.parts)
+        common = self["evaluation"].variance
+        own = self["training×evaluation"].variance if crossed else None
+        return None if common is None else max(0.0, common + (own or 0.0)) ** 0.5
+
 
 def components(runs: Runs) -> Components:
     """Components of one variant from runs → evaluations → tasks (or numbers: then see `run_components`).

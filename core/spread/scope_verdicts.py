@@ -16,12 +16,12 @@ from core.spread.variances import Resolution
 from core.spread.verdict import CANNOT_TELL, OTHERS_SHARE, Comparison, two_sided_p, word
 
 
-def comparisons_beside(variants: int, *, with_baseline: bool) -> float:
-    """How many comparisons share the error of this one: those with the baseline, or all other pairs of the
-    table, which together get half of the error."""
+def comparisons_beside(others: int, *, with_baseline: bool) -> float:
+    """How many comparisons share the error of this one, in a table of so many evaluated variants beside the
+    baseline: those with the baseline, or all other pairs, which together get half of the error."""
     if with_baseline:
-        return max(1, variants - 1)
-    return max(1, (variants - 1) * (variants - 2) / 2) / OTHERS_SHARE
+        return max(1, others)
+    return max(1, others * (others - 1) / 2) / OTHERS_SHARE
 
 
 def compare_scope(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from core.results.curves import budgets_up_to
 from core.results.loading import SHARE, Scores
-from core.scoring.metrics import parse_metric
+from core.scoring.metrics import form_of, form_of_one_task, parse_metric
 
 _GRID = """WITH own AS (
   SELECT * FROM scores WHERE experiment = {experiment}
@@ -103,15 +103,18 @@ def solved_query(scores: Scores) -> str:
 
 
 def differences_query(scores: Scores, a: str, b: str, metric: str, aggregation: str = "by_task") -> str:
-    """A metric on every task in percent, for two variants, and the difference in points."""
+    """A metric on every task, for two variants, and the difference: a share in percent, else in its unit."""
+    share = scores.unit(metric) == SHARE
+    mean = "100 * avg(value)" if share else "avg(value)"
+    words = (" in percent", " in points") if share else ("", "")
     return (
-        f"-- {metric} on every task in percent, mean over trainings, and the difference in points\n"
-        f"{_values(scores, metric, aggregation)}, trainings AS (\n"
+        f"-- {metric} on every task{words[0]}, mean over trainings, and the difference{words[1]}\n"
+        f"{_values(scores, metric, form_of_one_task(aggregation))}, trainings AS (\n"
         "  SELECT variant, train_seed, source, task_id, avg(value) AS value\n"
         f"  FROM values WHERE variant IN ({_text(a)}, {_text(b)}) GROUP BY ALL\n), pairs_of_values AS (\n"
         "  SELECT source, task_id,\n"
-        f"         100 * avg(value) FILTER (variant = {_text(a)}) AS a,  -- {a}\n"
-        f"         100 * avg(value) FILTER (variant = {_text(b)}) AS b  -- {b}\n"
+        f"         {mean} FILTER (variant = {_text(a)}) AS a,  -- {a}\n"
+        f"         {mean} FILTER (variant = {_text(b)}) AS b  -- {b}\n"
         "  FROM trainings GROUP BY ALL\n)\n"
         "SELECT *, b - a AS difference FROM pairs_of_values ORDER BY abs(difference) DESC, source, task_id\n"
     )
@@ -141,11 +144,12 @@ def _values(scores: Scores, metric: str, aggregation: str) -> str:
         "\n  WINDOW one AS (PARTITION BY variant, train_seed, eval_seed)"
         "\n  QUALIFY count(value) OVER one = count(*) OVER one\n"
     )
-    if aggregation == "by_output":
+    form = form_of(metric, aggregation)
+    if form == "by_output":
         return f"{grid}{known}{_RATIO}"
     return (
         f"{grid}{known}), values AS (\n  SELECT variant, train_seed, eval_seed, source, task_id,"
-        f" {_TASKS[aggregation]} AS value\n  FROM known GROUP BY ALL\n)"
+        f" {_TASKS[form]} AS value\n  FROM known GROUP BY ALL\n)"
     )
 
 

@@ -11,6 +11,8 @@ import plotly.graph_objects as go
 
 from core.reports.figures import GRID, add_summary, finished
 from core.reports.variant_marks import DASHES, MARKERS, PALETTE, chart_text, variant_text
+from core.results.loading import SHARE
+from core.results.number_format import scale_of, unit_words
 
 MOST_GROUPS = 100
 """So many colours of a free chart: beyond the palette with its markers, and quickly drawn."""
@@ -69,26 +71,30 @@ def difference_chart(
     colours: Mapping[str, str],
     test_time: Collection[str] = (),
 ) -> go.Figure:
-    """Every task as a bar of b − a in points, largest first; `core.results.differences.TaskDifference`."""
-    shown = sorted(differences, key=lambda one: -one.difference)
-    ahead = [colours[b if one.difference > 0 else a] for one in shown]
+    """Every task as a bar of b − a (`core.results.differences.TaskDifference`), where b is furthest ahead
+    first."""
+    shown = sorted(differences, key=lambda one: -one.lead)
+    ahead = [colours[b if one.lead > 0 else a] for one in shown]
+    unit = shown[0].unit if shown else SHARE
+    scale, of_value = scale_of(unit), unit_words(unit)
+    of_difference = unit_words(unit, of_difference=True)
     figure = go.Figure(
         go.Bar(
             x=list(range(1, len(shown) + 1)),
-            y=[100 * one.difference for one in shown],
+            y=[scale * one.difference for one in shown],
             marker={
                 "color": ahead,
                 "line": {"width": 0},
             },
-            customdata=[[chart_text(one.task_id), 100 * one.a, 100 * one.b] for one in shown],
-            hovertemplate=f"%{{customdata[0]}}<br>{chart_text(a)} %{{customdata[1]:.1f}} %"
-            f"<br>{chart_text(b)} %{{customdata[2]:.1f}} %<extra></extra>",
+            customdata=[[chart_text(one.task_id), scale * one.a, scale * one.b] for one in shown],
+            hovertemplate=f"%{{customdata[0]}}<br>{chart_text(a)} %{{customdata[1]:.1f}} {of_value}"
+            f"<br>{chart_text(b)} %{{customdata[2]:.1f}} {of_value}<extra></extra>",
         )
     )
     figure.update_layout(bargap=0.15 if len(shown) <= 150 else 0)
     figure.update_xaxes(showticklabels=False, showgrid=False)
     figure.update_yaxes(gridcolor=GRID, zeroline=True, zerolinecolor=GRID)
-    figure = finished(figure, "", 250, f"{b} − {a}, points")
+    figure = finished(figure, "", 250, ", ".join(filter(None, (f"{b} − {a}", of_difference))))
     return figure.update_xaxes(title=f"tasks, {variant_text(b, test_time)} ahead on the left")
 
 

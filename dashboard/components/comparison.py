@@ -55,9 +55,8 @@ def show_numbers(
 def show_recipes(scores: Scores, a: str, b: str, record: dict[str, Any], form: str) -> None:
     """The verdict that generalises over trainings, and how often a training of B beats one of A."""
     st.markdown("**These recipes**", help=f"Generalises over: {SCOPES['recipe'].over}.")
-    words = number_format.unit_words(record["unit"], of_difference=True)
-    points = number_format.difference(record["difference"], record["low"], record["high"], record["unit"])
-    st.markdown(f"{points} {words} of {plain(record['metric'])}: **{record['verdict']}**")
+    points = number_format.difference_with_unit(record)
+    st.markdown(f"{points} of {plain(record['metric'])}: **{record['verdict']}**")
     runs = " and ".join(str(len(scores.runs[variant])) for variant in (a, b))
     if record["p"] is None:
         st.caption(f"B − A of {runs} trainings. A test needs 2 or more of each, and some noise.")

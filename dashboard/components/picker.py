@@ -218,5 +218,5 @@ def _line(one: TaskDifference, tasks: Mapping[tuple[str, str], Task]) -> str:
         f'<div class="line" role="button" tabindex="0" data-pick="{name}"><div class="thumbs">{thumbs}</div>'
         f"<div>{one.words}</div>"
         f'<div>{html.escape(one.task_id)}<div class="quiet">{counts}</div></div>'
-        f'<div class="points">{percent(one.difference, 1, sign=True)}</div></div>'
+        f'<div class="points">{percent(one.difference, 1, True, one.unit)}</div></div>'
     )

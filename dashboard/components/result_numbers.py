@@ -12,6 +12,7 @@ from core.results.borrowed_noise import borrowed_noise
 from core.results.conclusion import answer_sentence
 from core.results.loading import Scores
 from core.results.noise import Noise, noise
+from core.results.reading import Reading
 from core.spread.variances import BorrowedNoise
 from dashboard.components import experiment_page
 from dashboard.components.experiment_page import Stamp
@@ -68,9 +69,13 @@ def answer_of(
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def spreads_of(root: Path, name: str, stamp: Stamp, metric: str, form: str) -> str:
-    """What is to be said of unequal spreads."""
-    return caveats.spreads_sentence(experiment_page.scores_of(root, name, stamp), metric, form)
+def spreads_of(
+    root: Path, name: str, stamp: Stamp, metric: str, form: str, scope: str, lender: Lender
+) -> str:
+    """What is to be said of the spread that verdicts rest on."""
+    scores = experiment_page.scores_of(root, name, stamp)
+    reading = Reading((metric,), form, scope, None, lender_scores(root, lender))
+    return caveats.spreads_sentence(scores, metric, reading)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

@@ -16,6 +16,7 @@ from core.reports.lab_note import lab_note
 from core.reports.variant_marks import variant_colours
 from core.results import number_format, tables, verdicts
 from core.results.loading import Scores
+from core.results.reading import Reading
 from core.scoring.metrics import AGGREGATIONS
 from core.spread.intervals import SCOPES
 from dashboard.components import experiment_page, picker
@@ -31,6 +32,7 @@ from dashboard.components.result_charts import show_curves, show_runs, show_solv
 from dashboard.components.result_numbers import (
     Lender,
     answer_of,
+    lender_scores,
     looks_of,
     records_of,
     rows_of,
@@ -107,7 +109,7 @@ def show_experiment(name: str, stamp: Stamp, boxes: list[Any]) -> None:
         rows = rows_of(root, name, stamp, metric, form, scope, baseline, lender)
     with place:
         answer = answer_of(root, name, stamp, metric, form, scope, baseline, lender)
-        heading(scores, stamp, metric, scope, answer)
+        heading(scores, stamp, metric, scope, answer, lender)
     show_table(scores, stamp, rows, metric, scope, form, baseline, lender)
     show_parts(root, scores, stamp, metric, scope, form)
     left, right = st.columns([3, 2], gap="large") if scores.columns else (st.container(), None)
@@ -135,14 +137,15 @@ def choose_lender(scores: Scores, scope: str) -> Lender:
     return None if chosen == own else (chosen, experiment_page.stamp_of(root, chosen))
 
 
-def heading(scores: Scores, stamp: Stamp, metric: str, scope: str, answer: str) -> None:
+def heading(scores: Scores, stamp: Stamp, metric: str, scope: str, answer: str, lender: Lender) -> None:
     """The question, the sentence that answers it, what was evaluated, and what to be careful with."""
     name = scores.experiment.name
     st.subheader(plain(scores.experiment.question or name))
     st.markdown(f"**{plain(answer)}**")
     st.caption(plain(caveats.honest_sentence(root, scores)))
     show_alarms(root, name)
-    cautions = [*caveats.warnings(scores, metric, scope), *filter(None, (looks_of(root, name, stamp),))]
+    cautions = caveats.warnings(scores, metric, scope, None if lender is None else lender[0])
+    cautions += filter(None, (looks_of(root, name, stamp),))
     if cautions:
         st.warning("  \n".join(map(plain, cautions)), icon=":material/info:")
 
@@ -173,21 +176,22 @@ def show_table(
         st.html(shown_table(rows, cells, columns, metric, baseline, scope, colours, labels))
         sentence = number_format.scope_sentence(scores, scope, form)
         st.caption(f"{plain(sentence)} {word('What is a scope?', scope)}")
-        st.caption(plain(spreads_of(root, name, stamp, metric, form)))
+        st.caption(plain(spreads_of(root, name, stamp, metric, form, scope, lender)))
     order = {row.variant: number for number, row in enumerate(rows)}
     line = text_tables.command(
         "results", name, metric=columns, aggregation=text_tables.unless(form, "by_task"),
         scope=text_tables.unless(scope, "recipe"), noise_of=None if lender is None else lender[0],
     )  # fmt: skip
+    reading = Reading(tuple(columns), form, scope, baseline, lender_scores(root, lender))
     best_first = sorted(found, key=lambda record: order[record["variant"]])
     with left:
 
         def table() -> text_tables.Table:
-            caption = captions.results_caption(root, scores, scope, form)
+            caption = captions.results_caption(root, scores, reading)
             made = text_tables.results_table(best_first, line, caption, captions.marks(root, name))
             return text_tables.with_test_time(made, scores)
 
-        file_row(table, line, name, "results", lambda: lab_note(root, name, form, scope))
+        file_row(table, line, name, "results", lambda: lab_note(root, name, reading))
 
 
 def compare_links(name: str, rows: list[verdicts.Row], baseline: str, metric: str) -> dict[str, str]:

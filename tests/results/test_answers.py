@@ -16,6 +16,7 @@ from core.__main__ import app
 from core.arc.views import View
 from core.errors import UserError
 from core.prompts.templates import PromptSettings, prompt_tokens
+from core.reports.text_tables import tasks_table
 from core.results import answers, attempt_prompt, differences
 from core.results.curves import solved
 from core.results.loading import Scores, load_scores
@@ -228,6 +229,33 @@ def test_differences_add_up_to_the_difference_of_the_means(scores: Scores) -> No
     for one in found:
         assert (one.words == "A wrong, B right") == (one.right_a == 0 and one.right_b > 0)
         assert (one.words == "A right, B wrong") == (one.right_a > 0 and one.right_b == 0)
+
+
+def test_a_task_is_won_by_its_own_mean_whatever_the_outputs_count(scores: Scores) -> None:
+    by_task = differences.these_checkpoints(scores, A, B, "accuracy")
+    by_output = differences.these_checkpoints(scores, A, B, "accuracy", "by_output")
+    assert (by_output.wins, by_output.losses, by_output.ties) == (by_task.wins, by_task.losses, by_task.ties)
+    (record,) = compare_records(scores, A, B, ["accuracy"], ["recipe"], "by_output")
+    assert by_output.difference == pytest.approx(record["difference"])
+    listed = differences.task_differences(scores, A, B, "accuracy", "by_output")
+    assert listed == differences.task_differences(scores, A, B, "accuracy") and by_task.ties > 0
+    assert all(0 <= one.a <= 1 and 0 <= one.b <= 1 for one in listed)
+
+
+def test_of_unanswered_attempts_the_variant_with_fewer_is_ahead(scores: Scores) -> None:
+    found = differences.task_differences(scores, A, B, "unanswered")
+    paired = differences.these_checkpoints(scores, A, B, "unanswered")
+    assert len(differences.kept(found, ["wins"])) == paired.wins > 0
+    assert len(differences.kept(found, ["losses"])) == paired.losses > 0
+    first = differences.sorted_by(found, "B ahead")[0]
+    assert first.b < first.a and first.lead > 0 > first.difference
+
+
+def test_a_list_of_tasks_has_the_unit_of_its_metric(scores: Scores) -> None:
+    found = differences.task_differences(scores, A, B, "candidates")
+    table = tasks_table(found, A, B, "candidates")
+    assert table.header[3:] == [f"A: {A}, answers", f"B: {B}, answers", "B − A, answers"]
+    assert float(table.rows[0][3]) == pytest.approx(found[0].a, abs=0.05) and found[0].a > 1
 
 
 def test_the_headline_names_the_better_variant_and_its_scope(scores: Scores) -> None:

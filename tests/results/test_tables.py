@@ -49,9 +49,11 @@ def test_the_verb_agrees_with_a_computation_by_hand(project: Path, how: str) -> 
     ]
     for record in records:
         folder = project / "runs" / NAME / record["variant"]
+        # no answer is neither right nor wrong: a task has no product of it
+        form = "by_task" if (record["metric"], how) == ("unanswered", "all_outputs") else how
         runs = [
             [
-                by_hand.aggregated(by_hand.output_values(tasks, path, record["metric"]), how)
+                by_hand.aggregated(by_hand.output_values(tasks, path, record["metric"]), form)
                 for path in sorted(run.glob("eval-*/predictions.parquet"))
             ]
             for run in sorted(folder.glob("train-*"))

@@ -195,6 +195,6 @@ def test_the_sentences_name_model_tasks_and_scope(project: Path, scores: Scores)
     assert "nothing of other trainings" in number_format.scope_sentence(scores, "checkpoint", "by_task")
     found = noise(scores, "accuracy")
     assert found.tasks is not None and found.tasks > 0.01
-    assert number_format.noise_sentence(found).startswith("Noise: evaluation ≈ 0 · training 1.4 · tasks ")
+    assert number_format.noise_sentence(found).startswith("Noise: evaluation 2.0 · training 1.4 · tasks ")
     assert "All runs answer the same views" in number_format.noise_sentence(found)
     assert np.isfinite([part for part in (found.evaluation, found.training) if part is not None]).all()

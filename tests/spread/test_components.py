@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.seeds import generator
 from core.spread.components import (
     SOURCES,
     components,
@@ -14,6 +15,7 @@ from core.spread.components import (
     run_components,
     variance_interval,
 )
+from core.spread.crossed import shared_run_components
 from core.spread.likelihood import reml
 from core.spread.scopes import mean_squares
 from tests.spread.simulations import by_run, crossed_scores, unhurried
@@ -99,6 +101,20 @@ def test_the_run_table_and_the_cell_table_agree(counts: tuple[int, ...]) -> None
     assert table["evaluation"].variance == pytest.approx(by_name["evaluation"] + by_name["residual"] / 7)
     assert table["training"].variance == pytest.approx(by_name["training"] + by_name["task×training"] / 7)
     assert table["training"].includes == ("task×training",)
+
+
+def test_the_std_between_evaluations_of_one_run_holds_what_all_share_and_what_they_do_not() -> None:
+    """σ² between evaluations of a run = σ²_evaluation + σ²_training×evaluation, in 2,000 simulated tables."""
+    rng, shape = generator(0, "between evaluations"), (2000, 4, 3, 1)
+    common = 0.3 * rng.normal(size=(2000, 1, 3, 1))
+    scores = rng.normal(size=(2000, 4, 1, 1)) + common + 0.4 * rng.normal(size=shape)
+    found = [shared_run_components(list(table)).sd_between_evaluations or 0.0 for table in scores]
+    assert np.mean(np.square(found)) == pytest.approx(0.3**2 + 0.4**2, rel=0.04)
+    assert all(
+        (run_components(list(table)).sd_between_evaluations or 0.0) ** 2
+        == pytest.approx(table[..., 0].var(axis=1, ddof=1).mean())
+        for table in scores[:20]
+    )
 
 
 def test_estimates_are_unbiased_for_unequal_evaluations() -> None:

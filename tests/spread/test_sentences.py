@@ -52,7 +52,9 @@ def test_the_detectable_difference_lies_between_the_ends_that_are_said() -> None
 
 
 def test_common_views_save_the_evaluations_that_are_said() -> None:
-    noise = Noise(evaluation=0.4, training=0.1, tasks=None, common=True, own=0.2, evaluations=2)
+    noise = Noise(
+        evaluation=float(np.hypot(0.4, 0.2)), training=0.1, tasks=None, common=True, own=0.2, evaluations=2
+    )
     saved = noise.saved
     assert saved == pytest.approx(10)
     rng, repeats = generator(3, "sentences"), 20_000

@@ -1,0 +1,46 @@
+"""How a table of results is read: what a person chose, the same for a verb, a page and a file.
+
+In come choices, out comes what they mean for the scores of an experiment.
+"""
+
+from dataclasses import dataclass
+
+from core.results.borrowed_noise import borrowed_noise
+from core.results.loading import Scores
+from core.spread.variances import BorrowedNoise
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The choices behind a table.
+
+    `metrics` and `baseline` are the spec's where none are given; `lender` is the experiment whose noise
+    between runs judges this one.
+    """
+
+    metrics: tuple[str, ...] = ()
+    aggregation: str = "by_task"
+    scope: str = "recipe"
+    baseline: str | None = None
+    lender: Scores | None = None
+
+    def metrics_of(self, scores: Scores) -> list[str]:
+        """The metrics of the table, each once."""
+        return list(dict.fromkeys(self.metrics or scores.experiment.metrics))
+
+    def judged_metric(self, scores: Scores) -> str:
+        """The metric that the verdicts beside the table are about: the first."""
+        return self.metrics_of(scores)[0]
+
+    def baseline_of(self, scores: Scores) -> str:
+        """The variant that all others are held against."""
+        return self.baseline or scores.experiment.baseline
+
+    def borrowed(self, scores: Scores, metric: str) -> BorrowedNoise | None:
+        """The noise that judges a metric in place of its own; None where none is borrowed. Raises `UserError`
+        where the lender tells nothing of it."""
+        return None if self.lender is None else borrowed_noise(scores, self.lender, metric, self.aggregation)
+
+
+PLAIN = Reading()
+"""Everything as the spec has it."""
