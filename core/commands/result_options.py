@@ -96,7 +96,7 @@ def scores_and_metrics(
 BETWEEN_TRAININGS = "noise is lent between trainings, to whole tables"
 
 
-def check_together(option: str, value: Any, others: Mapping[str, Any], reason: str) -> None:
+def refuse_beside(option: str, value: Any, others: Mapping[str, Any], reason: str) -> None:
     """Raise `UserError` where an option stands beside others that would have no effect."""
     given = [name for name, other in others.items() if other]
     if value is not None and given:

@@ -28,8 +28,8 @@ from core.commands.result_options import (
     Parted,
     Scope,
     ShowFirst,
-    check_together,
     lender_of,
+    refuse_beside,
     scores_and_metrics,
 )
 
@@ -61,10 +61,10 @@ def show(
     from core.results.reading import Reading
 
     over = None if scope == "recipe" else scope
-    check_together("--noise-of", noise_of, {"--by": by, "--scope": over}, BETWEEN_TRAININGS)
+    refuse_beside("--noise-of", noise_of, {"--by": by, "--scope": over}, BETWEEN_TRAININGS)
     if html is not None:
         alone = {"--by": by, "--with": beside, "--level": None if level == 0.95 else level, "--json": as_json}
-        check_together("--html", html, alone, "the file holds the whole experiment, judged at 0.95")
+        refuse_beside("--html", html, alone, "the file holds the whole experiment, judged at 0.95")
         reading = Reading(tuple(metric or ()), aggregation, scope, None, lender_of(root, noise_of))
         _write_note(root, experiment, reading, html)
         return

@@ -16,8 +16,8 @@ from core.commands.result_options import (
     Parted,
     Scope,
     ShowFirst,
-    check_together,
     lender_of,
+    refuse_beside,
     scores_and_metrics,
 )
 
@@ -50,10 +50,10 @@ def compare(
 
     several = metric if metric and len(metric) > 1 else None
     others = {"--scope": scope, "--noise-of": noise_of, "a second --metric": several}
-    check_together("--by", by, {**others, "--tasks": tasks}, "parts are compared as recipes, by one metric")
-    check_together("--tasks", tasks or None, others, "tasks are listed by one metric")
+    refuse_beside("--by", by, {**others, "--tasks": tasks}, "parts are compared as recipes, by one metric")
+    refuse_beside("--tasks", tasks or None, others, "tasks are listed by one metric")
     over = None if scope == "recipe" else scope
-    check_together("--noise-of", noise_of, {"--scope": over}, BETWEEN_TRAININGS)
+    refuse_beside("--noise-of", noise_of, {"--scope": over}, BETWEEN_TRAININGS)
     scores, metrics = scores_and_metrics(root, experiment, metric, beside)
     if by is not None:
         from core.reports.parts import compared_parts, compared_parts_table
