@@ -1,6 +1,6 @@
 """Grids as pictures: one pixel per cell in a palette PNG, enlarged by the browser without smoothing.
 
-A picture of a 30 × 30 grid takes about 300 bytes and 20 µs; lines between cells, size label and digits
+A picture of a 30 × 30 grid takes about 300 bytes and 20 µs; lines between cells and the size label
 are laid over it by CSS. Pages show the HTML with `st.html`, which drops <svg> but keeps data addresses.
 """
 
@@ -20,7 +20,6 @@ from core.arc.tasks import Pair, Task
 STRIP_HEIGHT = 120
 _LARGEST_CELL = 22
 _SMALLEST_LINED_CELL = 5
-_DARK_COLOURS = frozenset({0, 1, 2, 6, 9})
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 STYLE = """<style>
@@ -32,17 +31,12 @@ STYLE = """<style>
 .arc-cells img {
   display: block; width: 100%; height: 100%; max-width: none; border-radius: 0; image-rendering: pixelated;
 }
-.arc-lines, .arc-digits { position: absolute; inset: 0; }
 .arc-lines {
+  position: absolute; inset: 0;
   background-image: linear-gradient(to right, rgba(128, 128, 128, 0.55) 1px, transparent 1px),
     linear-gradient(to bottom, rgba(128, 128, 128, 0.55) 1px, transparent 1px);
   background-size: var(--cell) var(--cell);
 }
-.arc-digits { display: grid; grid-template-columns: repeat(var(--columns), 1fr); }
-.arc-digits span {
-  display: grid; place-items: center; font: calc(var(--cell) * 0.6)/1 monospace; color: #000;
-}
-.arc-digits span.light { color: #fff; }
 .arc-label { text-align: center; font-size: 0.72rem; opacity: 0.65; font-variant-numeric: tabular-nums; }
 .arc-hidden { display: grid; place-items: center; border: 1px dashed rgba(128, 128, 128, 0.6); opacity: 0.6; }
 </style>"""
@@ -86,7 +80,7 @@ def _address(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
-def grid_html(grid: Grid | None, cell: float, *, digits: bool = False, label: bool = True) -> str:
+def grid_html(grid: Grid | None, cell: float, *, label: bool = True) -> str:
     """One grid with `cell` CSS pixels per cell and its size below; None is a hidden output.
 
     Needs `STYLE` once on the page.
@@ -95,32 +89,23 @@ def grid_html(grid: Grid | None, cell: float, *, digits: bool = False, label: bo
         side = round(3 * cell)
         return f'<div class="arc-hidden" style="width:{side}px;height:{side}px">?</div>'
     height, width = grid.shape
-    size = f"width:{width * cell:g}px;height:{height * cell:g}px;--cell:{cell:g}px;--columns:{width}"
+    size = f"width:{width * cell:g}px;height:{height * cell:g}px;--cell:{cell:g}px"
     lines = '<div class="arc-lines"></div>' if cell >= _SMALLEST_LINED_CELL else ""
-    shown = _digits(grid) if digits else ""
     caption = f'<div class="arc-label">{width}×{height}</div>' if label else ""
     return (
         f'<figure class="arc-grid"><div class="arc-cells" style="{size}">'
-        f'<img alt="grid {width}×{height}" src="{grid_address(grid)}">{lines}{shown}</div>{caption}</figure>'
+        f'<img alt="grid {width}×{height}" src="{grid_address(grid)}">{lines}</div>{caption}</figure>'
     )
 
 
-def _digits(grid: Grid) -> str:
-    spans = (
-        f'<span class="{"light" if colour in _DARK_COLOURS else "dark"}">{colour}</span>'
-        for colour in grid.ravel().tolist()
-    )
-    return f'<div class="arc-digits">{"".join(spans)}</div>'
-
-
-def task_html(task: Task, *, height: int = STRIP_HEIGHT, digits: bool = False) -> str:
+def task_html(task: Task, *, height: int = STRIP_HEIGHT) -> str:
     """A whole task in a row: demonstrations, then tests behind a line; for `st.html`.
 
     All grids share one cell size, so that the tallest takes `height` CSS pixels.
     """
     cell = cell_size(task.pairs, height)
-    strips = [_pair_html(pair, "arc-pair", cell, digits) for pair in task.train]
-    strips += [_pair_html(pair, "arc-pair arc-test", cell, digits) for pair in task.test]
+    strips = [_pair_html(pair, "arc-pair", cell) for pair in task.train]
+    strips += [_pair_html(pair, "arc-pair arc-test", cell) for pair in task.test]
     return f'{STYLE}<div class="arc-strip">{"".join(strips)}</div>'
 
 
@@ -131,8 +116,8 @@ def cell_size(pairs: Sequence[Pair], height: int) -> int:
     return max(2, min(_LARGEST_CELL, height // tallest))
 
 
-def _pair_html(pair: Pair, kind: str, cell: int, digits: bool) -> str:
-    grids = [grid_html(grid, cell, digits=digits) for grid in (pair.input, pair.output)]
+def _pair_html(pair: Pair, kind: str, cell: int) -> str:
+    grids = [grid_html(grid, cell) for grid in (pair.input, pair.output)]
     return f'<div class="{kind}">{"<span>→</span>".join(grids)}</div>'
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import re
 
 import numpy as np
 import pytest
@@ -53,13 +52,6 @@ def test_a_grid_states_its_size_as_width_times_height() -> None:
     html = grid_html(np.zeros((7, 12), dtype=np.uint8), 10)
     assert ">12×7<" in html
     assert "width:120px;height:70px" in html
-
-
-def test_digits_are_shown_on_demand() -> None:
-    grid = np.array([[1, 2], [3, 4]], dtype=np.uint8)
-    spans = re.findall(r"<span class=\"\w+\">(\d)</span>", grid_html(grid, 20, digits=True))
-    assert spans == ["1", "2", "3", "4"]
-    assert "arc-digits" not in grid_html(grid, 20)
 
 
 def test_a_strip_shows_every_pair_and_marks_tests_and_hidden_outputs() -> None:
