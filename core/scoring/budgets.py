@@ -2,7 +2,6 @@
 
 A budget of s attempts is s of the n attempts drawn without replacement; the curves are exact means over
 all such draws, so the last point is the metric itself and no point depends on the order of attempts.
-Beyond 1,000 attempts a Monte Carlo estimate with the caller's generator takes over.
 """
 
 from collections.abc import Sequence
@@ -40,36 +39,12 @@ def expected_vote_curve(
     """
     sizes = _checked(attempts, truth_votes, other_votes, k)
     if attempts > MOST_EXACT_ATTEMPTS:
-        raise ValueError(f"exact for up to {MOST_EXACT_ATTEMPTS} attempts; use sampled_vote_curve")
+        raise ValueError(f"exact for up to {MOST_EXACT_ATTEMPTS} attempts")
     whole = _whole_curve(attempts, truth_votes, sizes, k)
     wanted = np.arange(1, attempts + 1) if budgets is None else np.asarray(budgets, dtype=np.int64)
     if np.any(wanted < 1):
         raise ValueError("a budget is at least 1 attempt")
     return np.asarray(np.where(wanted <= attempts, whole[np.minimum(wanted, attempts)], np.nan))
-
-
-def sampled_vote_curve(
-    attempts: int,
-    truth_votes: int,
-    other_votes: Sequence[int],
-    k: int,
-    budgets: Sequence[int],
-    rng: np.random.Generator,
-    draws: int = 1000,
-) -> Floats:
-    """`expected_vote_curve` by Monte Carlo over `draws` random subsets; standard error ≤ 0.5 / √draws."""
-    sizes = _checked(attempts, truth_votes, other_votes, k)
-    colours = [truth_votes, *sizes, attempts - truth_votes - sum(sizes)]
-    means = []
-    for budget in budgets:
-        if budget > attempts:
-            means.append(np.nan)
-            continue
-        drawn = rng.multivariate_hypergeometric(colours, int(budget), size=draws)
-        truth, others = drawn[:, :1], drawn[:, 1:-1]
-        above, tied = (others > truth).sum(axis=1), 1 + (others == truth).sum(axis=1)
-        means.append(float(np.mean(np.where(truth[:, 0] > 0, np.clip((k - above) / tied, 0, 1), 0))))
-    return np.array(means)
 
 
 def _checked(attempts: int, truth_votes: int, other_votes: Sequence[int], k: int) -> tuple[int, ...]:

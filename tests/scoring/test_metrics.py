@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import UserError
-from core.scoring.budgets import expected_vote_curve, pass_k_curve, sampled_vote_curve
+from core.scoring.budgets import expected_vote_curve, pass_k_curve
 from core.scoring.metrics import (
     METRICS,
     describe,
@@ -20,7 +20,6 @@ from core.scoring.metrics import (
     task_values,
     vote_k,
 )
-from core.seeds import generator
 from tests.scoring.aggregate import aggregate
 from tests.spread.simulations import unhurried
 
@@ -116,13 +115,6 @@ def test_the_vote_curve_ends_in_the_metric_and_starts_in_accuracy() -> None:
     assert curve[-1] == pytest.approx(float(expected_vote_k(1, 3, 2)))
     assert curve[0] == pytest.approx(0.09)
     assert np.isnan(expected_vote_curve(4, 1, [], 1, [3, 5])).tolist() == [False, True]
-
-
-def test_the_sampled_vote_curve_agrees_with_the_exact_one() -> None:
-    exact = expected_vote_curve(40, 6, [9, 6, 3, 1, 1], 2, [4, 16, 40])
-    drawn = sampled_vote_curve(40, 6, [9, 6, 3, 1, 1], 2, [4, 16, 40, 41], generator(3, "votes"), draws=4000)
-    assert drawn[:3] == pytest.approx(exact, abs=0.03)
-    assert np.isnan(drawn[3])
 
 
 @pytest.mark.parametrize(("attempts", "truth", "others"), [(3, 2, [2]), (3, -1, [1]), (1001, 1, [])])
