@@ -19,7 +19,6 @@ from core.curation.canonical import is_own_reversal
 from core.curation.flag_rules import FlagRule, flagged
 from core.curation.flags import flags_path, latest_flags
 from core.curation.names import (
-    DEMOS,
     REVERSED,
     demonstrations_of,
     drawn_from,
@@ -46,7 +45,6 @@ from core.storage.schemas import PAIRS
 __all__ = [
     "SourceInfo",
     "content_key",
-    "demos_info",
     "derived_sources",
     "find_task",
     "list_sources",
@@ -193,16 +191,6 @@ def reversed_info(root: Path, source: str) -> SourceInfo:
     origin = f"{source}, turned around where flagged reversible"
     turned = replace(original, source=REVERSED + source, origin=origin, dropped=dropped)
     return counted(turned, list(tasks.values()))
-
-
-def demos_info(root: Path, source: str) -> SourceInfo:
-    """The record of `demos:<source>`, with the pools that it leaves out, for they have no demonstrations."""
-    original = source_info(root, source)
-    pools = sorted(task.task_id for task in load_stored(root, source).values() if task.is_pool)
-    dropped = tuple(Dropped(task_id, "It is a pool, without demonstrations of its own.") for task_id in pools)
-    origin = f"{source}, its demonstrations alone"
-    shown = replace(original, source=DEMOS + source, origin=origin, dropped=dropped)
-    return counted(shown, list(load_tasks(root, DEMOS + source).values()))
 
 
 def derived_sources(root: Path) -> list[SourceInfo]:

@@ -13,7 +13,7 @@ from core.arc.views import View
 from core.curation.canonical import canonical_pair
 from core.curation.flags import add_flag
 from core.curation.names import asked_without_demonstrations, stored_name
-from core.curation.sources import content_key, demos_info, load_tasks, source_fingerprint, tasks_named
+from core.curation.sources import content_key, load_tasks, source_fingerprint, tasks_named
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
 from core.mixing.mixtures import (
@@ -145,8 +145,6 @@ def test_pools_have_no_demonstrations(tmp_path: Path) -> None:
     pool = replace(made("p", "pool", 1), test=(), n_train=2)
     stored(tmp_path, "pool", pool, made("q", "pool", 2))
     assert list(load_tasks(tmp_path, "demos:pool")) == ["q"]
-    info = demos_info(tmp_path, "pool")
-    assert (info.source, info.tasks, [one.task_id for one in info.dropped]) == ("demos:pool", 1, ["p"])
 
 
 def test_demonstrations_of_evaluated_tasks_are_test_time_training(tmp_path: Path, asked: list[Task]) -> None:
