@@ -4,16 +4,14 @@ A task ends with its node, and its processes with it, so that a node the cluster
 working on a run that has begun anew elsewhere.
 """
 
-import os
 import socket
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import UserError
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.experiments.listing import named_run
-from core.machine.processes import CODE, command_of
+from core.machine.processes import start_detached
 from core.pipeline.executor import end_of
 from core.runs.done import Stage
 from core.runs.layout import DRIVER_LOCK, Run, experiment_folder
@@ -42,9 +40,9 @@ def work_through(run: Run, stages: Sequence[Stage], shard: str | None = None) ->
         if stage not in LaunchedExperiment.of(run).stages_left(run):  # done before the task lost its node
             continue
         part = ["--shard", shard] if shard else []
-        verb = ["run", run.experiment, "--of", run.name, "--stage", stage, *part]
+        verb = ["run", run.experiment, "--of", run.name, "--stage", stage, *part, "--with-parent"]
         write_log(run, f"{stage}{f' {shard}' if shard else ''} on {socket.gethostname()}")
-        code = run_process(verb, run.root, log)
+        code = start_detached(verb, run.root, log).wait()
         if code:
             return end_of(code)
     return None
@@ -64,19 +62,3 @@ def check_shared(folder: Path) -> None:
                 f"Locks in {folder} don't reach the node {here}. Mount the shared folder with locks (NFS: no"
                 " 'nolock' and no 'local_lock')."
             )
-
-
-def run_process(verb: list[str], root: Path, log: Path) -> int:
-    """Run a verb, its output appended to a log; its exit code. It ends when this process does: a node that
-    the cluster has given up must not go on working."""
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            command_of([*verb, "--with-parent"], root),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            cwd=CODE,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-    return process.wait()

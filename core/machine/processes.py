@@ -166,8 +166,9 @@ def command_of(verb: Sequence[str], root: Path) -> list[str]:
     return [sys.executable, "-m", MODULE, *verb, "--root", str(root.resolve())]
 
 
-def start_detached(verb: list[str], root: Path, log: Path, **environment: str) -> subprocess.Popen[bytes]:
-    """Start a verb as a process of a session of its own, which survives ours; its output goes to a log."""
+def start_detached(verb: list[str], root: Path, log: Path) -> subprocess.Popen[bytes]:
+    """Start a verb as a process of a session of its own, which survives ours unless it goes
+    `--with-parent`; its output goes to a log."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -177,7 +178,7 @@ def start_detached(verb: list[str], root: Path, log: Path, **environment: str) -
             stderr=subprocess.STDOUT,
             start_new_session=True,
             cwd=CODE,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
 
 
