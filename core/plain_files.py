@@ -12,6 +12,7 @@ from pathlib import Path
 from core.errors import UserError
 
 Stamp = tuple[int, int]
+FullStamp = tuple[int, int, int]
 
 MOST_BYTES = 2**30
 """Of a file that is taken in whole: the JSON that may be read at most has half of it."""
@@ -71,6 +72,13 @@ def file_stamp(path: Path) -> Stamp:
     except OSError:
         return (0, 0)
     return (status.st_mtime_ns, status.st_size)
+
+
+def full_stamp(path: Path) -> FullStamp:
+    """The same with the file's inode, which changes where another file takes its place. Raises `OSError`
+    where it is gone or can't be reached."""
+    status = path.stat()
+    return (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def decoded(data: bytes, where: str) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from core.plain_files import full_stamp
 from core.runs.layout import ADAPT, ADAPTER, CHECKPOINT, MERGED, MODEL, STATE, STOP
 from core.storage.files import sha256_of, writing
 from core.storage.stores import IncompleteError, Store, place_in
@@ -102,7 +103,7 @@ class Pusher:
         """`before` is what the folder was fetched from: what has not changed since is not put again."""
         self._store, self._prefix, self._folder = store, prefix, folder
         self._number, self._listed = 0, dict(before.files) if before else {}
-        self._known = {name: (_stamp(folder / name), one) for name, one in self._listed.items()}
+        self._known = {name: (full_stamp(folder / name), one) for name, one in self._listed.items()}
 
     def push(self) -> None:
         """Put what has changed, and then the list of all; what that lists no more is deleted.
@@ -123,12 +124,12 @@ class Pusher:
     def _push(self) -> None:
         number, files = self._number + 1, {}
         for name in _in_order(_names(self._folder)):
-            stamp = _stamp(self._folder / name)
+            stamp = full_stamp(self._folder / name)
             if name not in self._known or self._known[name][0] != stamp:
                 self._known[name] = (stamp, self._put(name, number))
             files[name] = self._known[name][1]
         for name in files:  # a folder that goes was perhaps seen in part
-            _stamp(self._folder / name)
+            full_stamp(self._folder / name)
         record = {"push": number, "files": {name: asdict(one) for name, one in files.items()}}
         self._store.put_json(record, f"{self._prefix}/{LISTS[number % 2]}")
         kept = {one.at for one in files.values()}
@@ -203,9 +204,3 @@ def _whole(name: str) -> str:
     """The folder that appears whole with this file in it; else the file."""
     parts = name.split("/")
     return "/".join(parts[: WHOLE.get(parts[0], len(parts))])
-
-
-def _stamp(path: Path) -> tuple[int, int, int]:
-    """What changes when a file does. Raises FileNotFoundError."""
-    found = path.stat()
-    return found.st_mtime_ns, found.st_size, found.st_ino

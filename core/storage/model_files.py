@@ -9,7 +9,7 @@ import math
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from core.plain_files import open_plain
+from core.plain_files import FullStamp, full_stamp, open_plain
 from core.storage.files import fingerprint, sha256_of
 
 SUMS = "sha256.json"
@@ -54,7 +54,7 @@ def _fingerprint(folder: Path, *, weights: bool) -> str:
     files = [path for path in folder.iterdir() if _is_read(path)]
     files += folder.glob(MORE_TEMPLATES)
     chosen = sorted(path for path in files if weights or path.suffix != _WEIGHTS)
-    return _of_files(folder, tuple((path, _stamp(path)) for path in chosen))
+    return _of_files(folder, tuple((path, full_stamp(path)) for path in chosen))
 
 
 def _is_read(path: Path) -> bool:
@@ -67,13 +67,8 @@ def _is_read(path: Path) -> bool:
     )
 
 
-def _stamp(path: Path) -> tuple[int, int, int]:
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size, status.st_ino
-
-
 @functools.lru_cache(maxsize=64)
-def _of_files(folder: Path, stamped: tuple[tuple[Path, tuple[int, int, int]], ...]) -> str:
+def _of_files(folder: Path, stamped: tuple[tuple[Path, FullStamp], ...]) -> str:
     paths = [path for path, _ in stamped]
     weights = [path for path in paths if path.suffix == _WEIGHTS]
     others = {path.relative_to(folder).as_posix(): sha256_of(path) for path in paths if path not in weights}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from core.errors import UserError
-from core.plain_files import check_plain
+from core.plain_files import check_plain, full_stamp
 from core.storage.files import read_bytes, sha256_of, write_text
 from core.storage.parquet_files import open_parquet
 
@@ -66,11 +66,11 @@ def check_seal(path: Path) -> None:
     seal = seal_path(path)
     try:
         check_plain(path)
-        stamp = _stamp(path)
+        stamp = full_stamp(path)
     except OSError:
         return
     try:
-        sealed: tuple[int, ...] = _stamp(seal)
+        sealed: tuple[int, ...] = full_stamp(seal)
     except OSError:
         sealed = ()
     if _checked.get(str(path)) == (*stamp, *sealed):
@@ -118,8 +118,3 @@ def _check_keys(path: Path) -> None:
 
 def _is_whole(path: Path, seal: Path) -> bool:
     return sha256_of(path) in _SUM.findall(read_bytes(seal).decode("ascii", "replace"))
-
-
-def _stamp(path: Path) -> tuple[int, int, int]:
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size, status.st_ino
