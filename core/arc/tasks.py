@@ -33,6 +33,11 @@ class Pair:
 
     __hash__ = None  # type: ignore[assignment]
 
+    @property
+    def cells(self) -> int:
+        """Cells of both grids, as far as they are known."""
+        return int(self.input.size) + (0 if self.output is None else int(self.output.size))
+
     def reverse(self) -> Self:
         """The pair read from output to input. Raises `UserError` where there is no output."""
         if self.output is None:
@@ -85,10 +90,10 @@ class Task:
     @property
     def cells(self) -> int:
         """Cells of one sample: all demonstrations and the largest test pair (for a pool, its largest)."""
-        sizes = [_cells(pair) for pair in self.train]
+        sizes = [pair.cells for pair in self.train]
         if self.n_train is not None:
             return sum(sorted(sizes, reverse=True)[: self.n_train + 1])
-        return sum(sizes) + max((_cells(pair) for pair in self.test), default=0)
+        return sum(sizes) + max((pair.cells for pair in self.test), default=0)
 
     def reverse(self) -> Self:
         """The task of predicting the inputs from the outputs; same family. Its own inverse.
@@ -104,10 +109,6 @@ class Task:
             train=tuple(pair.reverse() for pair in self.train),
             test=tuple(pair.reverse() for pair in self.test),
         )
-
-
-def _cells(pair: Pair) -> int:
-    return int(pair.input.size) + (0 if pair.output is None else int(pair.output.size))
 
 
 def parse_task(record: Any, *, task_id: str, source: str, family: str | None = None) -> Task:

@@ -229,13 +229,9 @@ def small_pairs(task: Task, share: SourceShare) -> Task:
 
 def _is_small(pair: Pair, share: SourceShare) -> bool:
     sides = [side for grid in (pair.input, pair.output) if grid is not None for side in grid.shape]
-    return (share.max_pair_cells is None or _cells(pair) <= share.max_pair_cells) and (
+    return (share.max_pair_cells is None or pair.cells <= share.max_pair_cells) and (
         share.max_side is None or max(sides) <= share.max_side
     )
-
-
-def _cells(pair: Pair) -> int:
-    return int(pair.input.size) + (0 if pair.output is None else int(pair.output.size))
 
 
 def load_mixture(
