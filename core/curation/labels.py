@@ -5,13 +5,11 @@ out come records with at least `task_id` and `value`. A list names the tasks tha
 """
 
 import csv
-import json
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from typing import Any
 
 from core.errors import UserError
-from core.storage.plain_json import lines_of, parse_json
+from core.storage.plain_json import is_by_line, lines_of, parse_json
 
 Record = dict[str, Any]
 
@@ -31,7 +29,7 @@ def records_of(text: str, where: str, flag: str) -> Iterator[tuple[str, Record |
     """The records of a file, each with the place where it stands. Raises `UserError` naming the place of what
     is none. Cells without a value are left out; rows of tables without an id or a value are None."""
     begin = text.lstrip()[:1]
-    if begin == "[" or (begin == "{" and not _is_by_line(text)):
+    if begin == "[" or (begin == "{" and not is_by_line(text)):
         yield from _of_json(parse_json(text, where), where, flag)
     elif begin == "{":
         for number, line in lines_of(text):
@@ -39,15 +37,6 @@ def records_of(text: str, where: str, flag: str) -> Iterator[tuple[str, Record |
             yield place, _record(_object(line, place), place, flag)
     else:
         yield from _of_table(text, where, flag)
-
-
-def _is_by_line(text: str) -> bool:
-    """Whether a text has several lines of which the first is a JSON object of its own."""
-    first = [line for _, line in islice(lines_of(text), 2)]
-    try:
-        return len(first) == 2 and isinstance(json.loads(first[0]), dict)
-    except (ValueError, RecursionError):
-        return False
 
 
 def _object(line: str, place: str) -> Mapping[str, Any]:

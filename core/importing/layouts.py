@@ -3,7 +3,6 @@
 Whether a candidate is a good task is decided where it is imported. `LAYOUTS` says what is read.
 """
 
-import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from core.curation.stored import DEFAULT_N_TRAIN
 from core.errors import UserError
 from core.plain_files import decoded
-from core.storage.plain_json import Repeated, lines_of, parse_json
+from core.storage.plain_json import Repeated, is_by_line, lines_of, parse_json
 
 MAX_ID = 200
 _NAMES = ("id", "task_id", "name")
@@ -60,7 +59,7 @@ def candidates_in_file(name: str, data: bytes, where: str, n_train: Mapping[str,
     """The candidates in a file, which holds one value, or one object on each of several lines. A broken line
     is one broken candidate. Raises `UserError` for a file of none of the known layouts."""
     text = decoded(data, where)
-    if not _is_by_line(text):
+    if not is_by_line(text):
         yield from candidates_in(name, parse_json(text, where, repeated=True), n_train)
         return
     for number, line in lines_of(text):
@@ -71,17 +70,6 @@ def candidates_in_file(name: str, data: bytes, where: str, n_train: Mapping[str,
             yield from candidates_in(f"{name}.{number - 1}", value)
         except UserError as problem:
             yield Candidate(f"{where}, line {number}", None, problem=str(problem))
-
-
-def _is_by_line(text: str) -> bool:
-    """Whether a text has several lines of which the first is a JSON object of its own."""
-    first = [line for _, line in itertools.islice(lines_of(text), 2)]
-    if len(first) < 2 or not (first[0].startswith("{") and first[0].endswith("}")):
-        return False
-    try:
-        return isinstance(parse_json(first[0], "", repeated=True), Mapping)
-    except UserError:
-        return False
 
 
 def candidates_in(name: str, value: Any, n_train: Mapping[str, int] | None = None) -> Iterator[Candidate]:

@@ -6,7 +6,8 @@ a number, or has more lists than fit into memory, is refused before it becomes o
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from core.errors import UserError
@@ -45,6 +46,17 @@ def lines_of(text: str) -> Iterator[tuple[int, str]]:
         if line := text[begin:end].strip():
             yield number, line
         begin = end + 1
+
+
+def is_by_line(text: str) -> bool:
+    """Whether a text has several lines of which the first is a JSON object of its own."""
+    first = [line for _, line in islice(lines_of(text), 2)]
+    if len(first) < 2 or not (first[0].startswith("{") and first[0].endswith("}")):
+        return False
+    try:
+        return isinstance(parse_json(first[0], "", repeated=True), Mapping)
+    except UserError:
+        return False
 
 
 def parse_json(data: bytes | str, where: str, *, repeated: bool = False, most_lists: int = MOST_LISTS) -> Any:
