@@ -29,7 +29,7 @@ from core.scoring import alarms
 from core.scoring.alarms import Alarm, Answers
 from core.storage.evaluation_files import PREDICTIONS_FILE
 from core.storage.queries import exact_name, parquet, rows
-from core.storage.records import Count, Record, Whole, read_as
+from core.storage.records import Count, Record, Whole, read_as_or_none
 from core.storage.schemas import PREDICTIONS
 
 _ANSWERS = """
@@ -182,16 +182,15 @@ class _Repeated(Record):
 
 
 def _repeated(folder: Path) -> list[tuple[int | None, Alarm]]:
-    try:
-        record = read_as(folder / CHECK, _Repeated)
-        seed, compared = record.eval_seed, record.asked
-        found: list[tuple[int | None, Alarm]] = [
-            (seed, alarm) for alarm in alarms.repeated(record.equal, compared, exact=record.exact)
-        ]
-        if record.equal_to_base is not None:
-            found += [(None, alarm) for alarm in alarms.same_as_base(record.equal_to_base, compared)]
-    except UserError:
+    record = read_as_or_none(folder / CHECK, _Repeated)
+    if record is None:
         return []
+    seed, compared = record.eval_seed, record.asked
+    found: list[tuple[int | None, Alarm]] = [
+        (seed, alarm) for alarm in alarms.repeated(record.equal, compared, exact=record.exact)
+    ]
+    if record.equal_to_base is not None:
+        found += [(None, alarm) for alarm in alarms.same_as_base(record.equal_to_base, compared)]
     return found
 
 

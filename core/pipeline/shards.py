@@ -33,7 +33,7 @@ from core.runs.layout import SHARDS, Run
 from core.runs.reporter import failure_message
 from core.storage.evaluation_files import PREDICTIONS_FILE
 from core.storage.files import locked, write_json
-from core.storage.records import Amount, Count, Record, Text, read_as
+from core.storage.records import Amount, Count, Record, Text, read_as_or_none
 from core.storage.schemas import PREDICTIONS, read_tables, write_table
 from core.training.adaptation import Group
 
@@ -242,7 +242,8 @@ def progress_of_shards(run: Run, stage: Stage, of: int) -> dict[str, Any]:
     """The progress of a stage's parts as one record: step, total and tokens_per_second summed over them, and
     the first error, if any; nothing but None where no part has begun. A part whose report is damaged counts
     as one that has not: it writes another."""
-    reports = [one for shard in shards(of) if (one := _report_of(shard.report_file(run, stage))) is not None]
+    found = (read_as_or_none(shard.report_file(run, stage), _Report) for shard in shards(of))
+    reports = [report for report in found if report is not None]
     speeds = [one.tokens_per_second for one in reports if one.tokens_per_second is not None]
     return {
         "step": sum(one.step for one in reports) if reports else None,
@@ -250,11 +251,3 @@ def progress_of_shards(run: Run, stage: Stage, of: int) -> dict[str, Any]:
         "tokens_per_second": sum(speeds) if speeds else None,
         "error": next((one.error for one in reports if one.error), None),
     }
-
-
-def _report_of(path: Path) -> _Report | None:
-    """What a part last wrote; None where it has not begun, or that can't be read."""
-    try:
-        return read_as(path, _Report)
-    except UserError:
-        return None

@@ -4,9 +4,8 @@ while the stage goes on."""
 from pathlib import Path
 from typing import Any
 
-from core.errors import UserError
 from core.runs.layout import ADAPT, ADAPTED
-from core.storage.records import Amount, Count, Record, Text, read_as
+from core.storage.records import Amount, Count, Record, Text, read_as, read_as_or_none
 
 RESULT = "group.json"
 BEGUN = "begun.json"
@@ -44,14 +43,7 @@ def adapted_groups(run: Path) -> list[AdaptedGroup]:
     if (run / ADAPTED).exists():
         return read_as(run / ADAPTED, list[AdaptedGroup], REMEDY)
     files = sorted((run / ADAPT).glob(f"*/{RESULT}"))
-    return [group for file in files if (group := _read(file)) is not None]
-
-
-def _read(file: Path) -> AdaptedGroup | None:
-    try:
-        return read_as(file, AdaptedGroup)
-    except UserError:
-        return None
+    return [group for file in files if (group := read_as_or_none(file, AdaptedGroup)) is not None]
 
 
 def adapted_tasks(run: Path) -> dict[tuple[str, str], AdaptedGroup]:

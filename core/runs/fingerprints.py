@@ -7,7 +7,7 @@ from core.runs.layout import Run
 from core.runs.record import read_record
 from core.storage.files import fingerprint
 from core.storage.model_files import SUMS
-from core.storage.records import read_as
+from core.storage.records import read_as_or_none
 
 
 def train_fingerprint(record: dict[str, Any]) -> str:
@@ -60,9 +60,7 @@ def share_a_training(one: Run, other: Run) -> bool:
 
 def _weights(run: Run) -> dict[str, str] | None:
     for folder in (run.adapter, run.model):
-        try:
-            sums = read_as(folder / SUMS, dict[str, str])
-        except UserError:
-            continue
-        return {name: value for name, value in sums.items() if name.endswith(".safetensors")}
+        sums = read_as_or_none(folder / SUMS, dict[str, str])
+        if sums is not None:
+            return {name: value for name, value in sums.items() if name.endswith(".safetensors")}
     return None

@@ -21,13 +21,12 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field
 
-from core.errors import UserError
 from core.machine import processes
 from core.machine.processes import Identity
 from core.runs.done import Stage
 from core.runs.layout import Run
 from core.storage.files import write_json
-from core.storage.records import Count, Text, read_as
+from core.storage.records import Count, Text, read_as_or_none
 
 StateName = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -121,10 +120,7 @@ def write_state(run: Run, state: RunState) -> None:
 
 def read_state(run: Run) -> RunState | None:
     """What `state.json` holds; None where that can't be read."""
-    try:
-        return read_as(run.state_file, RunState)
-    except UserError:
-        return None
+    return read_as_or_none(run.state_file, RunState)
 
 
 def state_of(run: Run) -> RunState:

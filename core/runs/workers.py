@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-from core.errors import UserError
 from core.machine import processes
 from core.machine.processes import Identity
 from core.runs.layout import (
@@ -15,7 +14,7 @@ from core.runs.layout import (
     experiment_folder,
     runs_folder,
 )
-from core.storage.records import read_as
+from core.storage.records import read_as_or_none
 
 LEAST_FREE_BYTES = 64 * 2**20
 """With less room on the disk no job begins."""
@@ -52,8 +51,5 @@ def is_worked_on(root: Path, experiment: str) -> bool:
 
 def _living(path: Path, heartbeat: Path) -> Identity | None:
     """The process that a file names, if it lives."""
-    try:
-        process = read_as(path, Identity)
-    except UserError:
-        return None
-    return process if processes.is_alive(process, heartbeat) else None
+    process = read_as_or_none(path, Identity)
+    return process if process is not None and processes.is_alive(process, heartbeat) else None

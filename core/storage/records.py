@@ -51,6 +51,14 @@ def read_as(path: Path, kind: type[T], remedy: str = "Restore it or delete it.")
     return fitting(read_json(path), kind, str(path), remedy)
 
 
+def read_as_or_none(path: Path, kind: type[T]) -> T | None:
+    """The same; None where it can't be read."""
+    try:
+        return read_as(path, kind)
+    except UserError:
+        return None
+
+
 def fitting(value: Any, kind: type[T], where: str, remedy: str = "Restore it or delete it.") -> T:
     """Plain JSON data as this kind. Raises `UserError` naming `where`, the key and the remedy."""
     try:

@@ -51,7 +51,7 @@ def test_preparing_validates_each_recipe_once(root: Path, monkeypatch: pytest.Mo
 def test_enqueueing_reads_each_state_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = wide_spec(root)
     runs = prepare(root, spec, ["launch"])
-    read = counting(monkeypatch, state, "read_as")
+    read = counting(monkeypatch, state, "read_as_or_none")
     assert enqueue(LaunchedExperiment(root, spec), runs) == runs
     assert sum(count for path, count in read.items() if path.endswith("state.json")) == 4
 
