@@ -78,9 +78,9 @@ def advance(
     write_state(run, RunState.running_here(stage, step=step, total=total, eta_seconds=eta_seconds))
 
 
-def queue_for(run: Run, stage: Stage, step: int | None = None, total: int | None = None) -> None:
-    """The run waits for a stage, of which it may have done some steps."""
-    write_state(run, RunState("queued", stage, step, total))
+def queue_for(run: Run, stage: Stage) -> None:
+    """The run waits for a stage."""
+    write_state(run, RunState("queued", stage))
 
 
 def finish(run: Run) -> None:

@@ -16,7 +16,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
@@ -259,9 +259,9 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def bytes_of(folder: Path, keep: Callable[[Path], bool] = lambda _: True) -> int:
+def bytes_of(folder: Path) -> int:
     """Bytes of all files below a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and keep(path))
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def plain_name(file_name: str) -> str:
