@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from core.errors import UserError
 from core.runs.layout import SPEC, experiment_folder, record_files, runs_folder
 from core.runs.record import read_record_file
-from core.runs.recorded_leaks import Counts, recorded_counts
+from core.runs.recorded_leaks import Counts, counts_by_variant
 
 if TYPE_CHECKING:
     from core.results.loading import Scores
@@ -34,16 +34,7 @@ def seen_by_variant(root: Path, experiment: str) -> dict[str, int | None]:
 
 
 def _by_variant(root: Path, experiment: str) -> dict[str, Counts]:
-    """The most that a run of each variant saw."""
-    found: dict[str, Counts] = {}
-    for record in record_files(experiment_folder(root, experiment)):
-        variant, counts = record.parents[1].name, recorded_counts(record)
-        found[variant] = Counts(*map(_larger, found.get(variant, counts), counts))
-    return found
-
-
-def _larger(one: int | None, other: int | None) -> int | None:
-    return max((count for count in (one, other) if count is not None), default=None)
+    return counts_by_variant(experiment_folder(root, experiment))
 
 
 def seen_label(seen: int, evaluated: int | None) -> str:

@@ -12,8 +12,8 @@ from pydantic import ConfigDict, Field, model_validator
 
 from core.errors import UserError
 from core.plain_files import file_stamp, unreadable_file
-from core.runs.layout import IMPORTED, SPEC, evaluation_files, record_files, runs_folder
-from core.runs.recorded_leaks import seen_tasks
+from core.runs.layout import IMPORTED, SPEC, evaluation_files, runs_folder
+from core.runs.recorded_leaks import counts_by_variant
 from core.settings import Seed, Settings, read_yaml, validated
 from core.storage.evaluation_files import SCORES_FILE
 from core.storage.files import read_json
@@ -105,12 +105,7 @@ def read_experiment(root: Path, name: str) -> Experiment:
 def recorded_seen(folder: Path) -> dict[str, int]:
     """The variants of an experiment's folder that were trained at test time, with the number of evaluated
     tasks whose demonstrations they saw."""
-    found: dict[str, int] = {}
-    for record in record_files(folder):
-        variant, count = record.parents[1].name, seen_tasks(record.parent)
-        if count:
-            found[variant] = max(count, found.get(variant, 0))
-    return found
+    return {variant: most.seen for variant, most in counts_by_variant(folder).items() if most.seen}
 
 
 def _searches(value: dict[str, Any]) -> bool:

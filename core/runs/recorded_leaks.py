@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from core.errors import UserError
 from core.plain_files import Stamp, file_stamp
-from core.runs.layout import RECORD
+from core.runs.layout import RECORD, record_files
 from core.runs.record import read_record_file
 
 
@@ -35,6 +35,19 @@ def seen_tasks(run: Path) -> int | None:
 def recorded_counts(record: Path) -> Counts:
     """What the record of a run says of the evaluated tasks in its mixture."""
     return _counts(record, file_stamp(record))
+
+
+def counts_by_variant(experiment: Path) -> dict[str, Counts]:
+    """The most that a run of each variant saw, by the experiment's folder."""
+    found: dict[str, Counts] = {}
+    for record in record_files(experiment):
+        variant, counts = record.parents[1].name, recorded_counts(record)
+        found[variant] = Counts(*map(_larger, found.get(variant, counts), counts))
+    return found
+
+
+def _larger(one: int | None, other: int | None) -> int | None:
+    return max((count for count in (one, other) if count is not None), default=None)
 
 
 @functools.lru_cache(maxsize=4096)
