@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
+from core.modeling.last_block import block_stacks
 from core.shares import share_text
 
 if TYPE_CHECKING:
@@ -74,14 +75,8 @@ def _base_weights(layer: Any) -> "Iterable[torch.Tensor]":
 
 
 def _blocks(model: Any) -> Any:
-    """The stack of blocks: the module list with as many members as the model has layers; else the model."""
-    import torch
-
-    count = model.config.get_text_config().num_hidden_layers
-    stacks = [
-        part for part in model.modules() if isinstance(part, torch.nn.ModuleList) and len(part) == count
-    ]
-    return max(stacks, key=lambda part: sum(map(_size, part.parameters())), default=model)
+    """The largest stack of blocks; the model where it has none."""
+    return max(block_stacks(model), key=lambda part: sum(map(_size, part.parameters())), default=model)
 
 
 def _linear_layers(part: Any) -> Iterator[tuple[str, Any]]:

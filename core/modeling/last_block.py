@@ -20,14 +20,19 @@ def shorten_last_block(model: Any) -> None:
     """Let the MLP of the last block skip what `looking_at` leaves out; nothing where no such MLP is found."""
     import torch
 
-    count = model.config.get_text_config().num_hidden_layers
-    stacks = [
-        part for part in model.modules() if isinstance(part, torch.nn.ModuleList) and len(part) == count
-    ]
+    stacks = block_stacks(model)
     mlp = getattr(stacks[0][-1], "mlp", None) if len(stacks) == 1 else None
     if isinstance(mlp, torch.nn.Module):
         mlp.register_forward_pre_hook(_gather)
         mlp.register_forward_hook(_scatter)
+
+
+def block_stacks(model: Any) -> list[Any]:
+    """The module lists with as many members as the model has layers: its blocks, in most models one list."""
+    import torch
+
+    count = model.config.get_text_config().num_hidden_layers
+    return [part for part in model.modules() if isinstance(part, torch.nn.ModuleList) and len(part) == count]
 
 
 @contextmanager
