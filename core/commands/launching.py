@@ -1,6 +1,7 @@
 """Verbs that make runs go: `demo`, `launch`, `worker`, `drive`, `run`."""
 
 import inspect
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Annotated, Any, Optional
@@ -97,6 +98,10 @@ def launch(
     say(f"See them with: python -m core runs list {experiment.name}")
 
 
+def _say_with_time(text: str) -> None:
+    say(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
+
+
 def worker(
     gpus: Annotated[
         str | None, typer.Option(help="Numbers of the GPUs to use, such as 0,1; all where none are named.")
@@ -108,16 +113,11 @@ def worker(
 
     A launch starts one in the background by itself. Ending it (Ctrl-C) ends no run.
     """
-    import time
-
     from core.errors import UserError
     from core.launching.worker import work
     from core.runs.workers import worker_of
 
-    def report(text: str) -> None:
-        say(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
-
-    if not work(root, report, gpus=gpus, stay=stay):
+    if not work(root, _say_with_time, gpus=gpus, stay=stay):
         other = worker_of(root)
         who = f"process {other.pid} on {other.host}" if other is not None else "another process"
         raise UserError(f"A worker takes the runs of this project already ({who}). One is enough.")
@@ -131,15 +131,10 @@ def drive(
 
     A launch starts one in the background by itself.
     """
-    import time
-
     from core.cluster.driver import drive as drive_experiment
     from core.errors import UserError
 
-    def report(text: str) -> None:
-        say(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
-
-    if not drive_experiment(root, experiment, report):
+    if not drive_experiment(root, experiment, _say_with_time):
         raise UserError(f"Another process drives '{experiment}' already. One is enough.")
 
 
