@@ -7,21 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from core.__main__ import app, main
+from core.__main__ import main
 from core.curation.flags import all_flags, latest_flags
 from tests.made_once import copy_of_arc1
-
-
-def run(root: Path, *words: str) -> str:
-    result = CliRunner().invoke(app, [*words, "--root", str(root)], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
+from tests.printed import printed
 
 
 def records(root: Path, *words: str) -> list[dict[str, Any]]:
-    found = json.loads(run(root, *words, "--json"))
+    found = json.loads(printed(root, *words, "--json"))
     assert isinstance(found, list)
     return found
 
@@ -42,7 +36,7 @@ def arc(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_import_and_list(tmp_path: Path) -> None:
-    assert "No source is imported yet" in run(tmp_path, "data", "list")
+    assert "No source is imported yet" in printed(tmp_path, "data", "list")
     assert records(tmp_path, "data", "list") == []
     made = records(tmp_path, "data", "import", "arc1")
     assert [(one["source"], one["tasks"], one["dropped"]) for one in made] == [
@@ -59,13 +53,13 @@ def test_what_was_dropped_is_shown(tmp_path: Path) -> None:
     good = {"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[3]]}]}
     path = tmp_path / "tasks.json"
     path.write_text(json.dumps({"good": good, "bad": {"train": []}}), encoding="utf-8")
-    shown = run(tmp_path, "data", "import", "mine", "--from", str(path))
+    shown = printed(tmp_path, "data", "import", "mine", "--from", str(path))
     assert "dropped from mine: bad: Task 'bad' of mine has no demonstration pair" in shown
 
 
 def test_show_draws_a_task_both_ways(arc: Path) -> None:
-    assert "3×3 → 9×9" in run(arc, "data", "show", "007bbfb7")
-    assert "9×9 → 3×3" in run(arc, "data", "show", "007bbfb7", "--reversed")
+    assert "3×3 → 9×9" in printed(arc, "data", "show", "007bbfb7")
+    assert "9×9 → 3×3" in printed(arc, "data", "show", "007bbfb7", "--reversed")
     shown = records(arc, "data", "show", "007bbfb7", "--source", "arc1/training")
     assert [one["role"] for one in shown] == ["train"] * 5 + ["test"]
     assert len(shown[0]["output"]) == 9
@@ -75,10 +69,10 @@ def test_leaks_split_and_stats(arc: Path) -> None:
     found = records(arc, "data", "leaks", "arc1/training", "arc1/evaluation")
     assert list(found[0]) == ["source_a", "task_a", "source_b", "task_b", "kind", "pairs"]
     assert len(found) == 2
-    assert "No task of arc1/training gives away" in run(
+    assert "No task of arc1/training gives away" in printed(
         arc, "data", "leaks", "arc1/training", "reversed:arc1/training"
     )
-    assert "No partition yet" in run(arc, "data", "partitions")
+    assert "No partition yet" in printed(arc, "data", "partitions")
     made = records(arc, "data", "split", "--train", "700", "--val", "100", "--seed", "7")
     assert sum(one["tasks"] for one in made) == 800
     assert records(arc, "data", "partitions") == made
@@ -86,20 +80,20 @@ def test_leaks_split_and_stats(arc: Path) -> None:
 
 
 def test_flags_from_add_to_export(arc: Path, tmp_path: Path) -> None:
-    assert "arc1/training 007bbfb7: reversible yes" in run(
+    assert "arc1/training 007bbfb7: reversible yes" in printed(
         arc, "flags", "add", "007bbfb7", "yes", "--by", "me"
     )
-    run(arc, "flags", "add", "00d62c1b", "no", "--by", "me", "--source", "arc1/training")
+    printed(arc, "flags", "add", "00d62c1b", "no", "--by", "me", "--source", "arc1/training")
     assert [one["value"] for one in records(arc, "flags", "list")] == ["yes", "no"]
     assert any(one["source"] == "reversed:arc1/training" for one in records(arc, "data", "list"))
     target = tmp_path / "flags.jsonl"
-    assert "2 flags written" in run(arc, "flags", "export", str(target))
-    run(arc, "flags", "add", "007bbfb7", "none", "--by", "me")
+    assert "2 flags written" in printed(arc, "flags", "export", str(target))
+    printed(arc, "flags", "add", "007bbfb7", "none", "--by", "me")
     assert [mark["task_id"] for mark in latest_flags(arc)] == ["00d62c1b"]
-    assert "2 judgements read, 0 added" in run(arc, "flags", "import", str(target))
+    assert "2 judgements read, 0 added" in printed(arc, "flags", "import", str(target))
     assert [mark["task_id"] for mark in latest_flags(arc)] == ["00d62c1b"]  # the withdrawal is the later one
     assert len(all_flags(arc)) == 3
-    run(arc, "flags", "add", "00d62c1b", "yes", "--by", "you")
+    printed(arc, "flags", "add", "00d62c1b", "yes", "--by", "you")
     assert len(records(arc, "flags", "list", "--disputed")) == 2
 
 
@@ -107,7 +101,7 @@ def test_suggest_gives_records(arc: Path) -> None:
     found = records(arc, "flags", "suggest", "arc1/training", "--limit", "7")
     assert len(found) == 7
     assert list(found[0]) == ["source", "task_id", "probability", "reasons"]
-    assert "rest on the prior" in run(arc, "flags", "suggest", "arc1/training", "--limit", "1")
+    assert "rest on the prior" in printed(arc, "flags", "suggest", "arc1/training", "--limit", "1")
     assert records(arc, "flags", "suggest", "--quality")[0]["auc"] is None
 
 

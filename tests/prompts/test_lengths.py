@@ -6,9 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from core.__main__ import app
 from core.arc.tasks import Pair, Task
 from core.curation.flags import add_flag
 from core.curation.stored import SourceInfo, store_source
@@ -27,6 +25,7 @@ from core.prompts.templates import PromptSettings, training_sample
 from core.prompts.vocabulary import embedded_tokenizer
 from tests.made_once import copy_of_arc1
 from tests.patience import slowness
+from tests.printed import printed
 
 PLAIN = PromptSettings()
 FULL = PromptSettings(encoding=GridEncoding(shape_header=True, row_numbers=True, cell_separator="space"))
@@ -129,14 +128,12 @@ def test_shares_and_medians() -> None:
 
 
 def test_the_verb_gives_flat_records_and_a_table(arc: Path) -> None:
-    words = ["data", "lengths", "arc1", "--root", str(arc)]
-    result = CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False)
-    records = json.loads(result.stdout)
+    records = json.loads(printed(arc, "data", "lengths", "arc1", "--json"))
     assert [one["source"] for one in records] == ["arc1/evaluation", "arc1/training"]
     assert list(records[1]) == [
         *("source", "model", "samples", "left_out", "median", "longest", "longest_task"),
         *(f"fits_{window}" for window in (1024, 2048, 4096, 8192, 16384)),
     ]
-    table = CliRunner().invoke(app, words, catch_exceptions=False).stdout
+    table = printed(arc, "data", "lengths", "arc1")
     assert "≤ 16,384" in table
     assert f"{100 * records[1]['fits_1024']:.1f} %" in table

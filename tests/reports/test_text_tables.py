@@ -7,10 +7,9 @@ import shlex
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from core.__main__ import app
 from core.reports.text_tables import command, free_table, unless
+from tests.printed import printed
 from tests.results.test_tables import NAME
 
 A, B = "plain", "twice-as-long"
@@ -26,20 +25,14 @@ VERBS = {
 }
 
 
-def said(project: Path, *words: str) -> str:
-    result = CliRunner().invoke(app, [*words, "--root", str(project)])
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
 @pytest.mark.parametrize("verb", VERBS)
 def test_four_forms_hold_the_same(project: Path, verb: str) -> None:
-    records = json.loads(said(project, *VERBS[verb], "--json"))
-    rows = list(csv.DictReader(io.StringIO(said(project, *VERBS[verb], "--format", "csv"))))
+    records = json.loads(printed(project, *VERBS[verb], "--json"))
+    rows = list(csv.DictReader(io.StringIO(printed(project, *VERBS[verb], "--format", "csv"))))
     assert len(records) >= 1 and len(rows) == len(records)
     assert [list(row) for row in rows] == [list(record) for record in records]
-    lines = said(project, *VERBS[verb], "--format", "markdown").splitlines()
-    latex = said(project, *VERBS[verb], "--format", "latex").splitlines()
+    lines = printed(project, *VERBS[verb], "--format", "markdown").splitlines()
+    latex = printed(project, *VERBS[verb], "--format", "latex").splitlines()
     wanted = 3 if verb == "results" else len(records)
     below, around = (2, 4) if verb in ("results", "compare") else (0, 0)  # the caption
     assert len(lines) == wanted + 2 + below and len(latex) == wanted + 6 + around
@@ -49,11 +42,11 @@ def test_four_forms_hold_the_same(project: Path, verb: str) -> None:
 
 
 def test_answers_are_a_table_too(project: Path) -> None:
-    task = json.loads(said(project, "compare", NAME, A, B, "--tasks", "--json"))[0]["task_id"]
+    task = json.loads(printed(project, "compare", NAME, A, B, "--tasks", "--json"))[0]["task_id"]
     for by, least in (("evaluation", 12), ("run", 6), ("variant", 2)):
-        rows = json.loads(said(project, "predictions", "show", NAME, task, "--by", by, "--json"))
+        rows = json.loads(printed(project, "predictions", "show", NAME, task, "--by", by, "--json"))
         assert len(rows) >= least and (rows[0]["eval_seed"] is None) == (by != "evaluation")
-        lines = said(
+        lines = printed(
             project, "predictions", "show", NAME, task, "--by", by, "--format", "markdown"
         ).splitlines()
         assert len(lines) == len(rows) + 2

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from core.__main__ import app
 from core.checks.leak_warnings import seen_labels
 from core.reports.html_table import result_table
 from core.reports.text_tables import results_table
@@ -23,6 +21,7 @@ from core.results.records import records_of
 from core.results.verdicts import verdict_rows
 from core.seeds import generator
 from core.synthetic.experiments import make_experiment
+from tests.printed import printed
 
 NAMES, ENDS = ("plain", "longer", "colours", "both"), ("difference", "low", "high")
 NUMBERS = ("mean", "std", "low", "high", *(f"verdict_{key}" for key in ENDS))
@@ -39,12 +38,6 @@ def make(root: Path, number: int) -> str:
     sizes = {"runs": runs, "evaluations": evaluations, "tasks": tasks, "attempts": attempts}
     make_experiment(root, name, skills, seed=number, **sizes)
     return name
-
-
-def printed(root: Path, *arguments: str) -> str:
-    result = CliRunner().invoke(app, [*arguments, "--root", str(root)])
-    assert result.exit_code == 0, result.output
-    return result.stdout
 
 
 def page(root: Path, name: str, metric: str) -> str:

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-from typer.testing import CliRunner
 
-from core.__main__ import app
 from core.bench import by_hand
 from core.synthetic.experiments import make_experiment, make_tasks
+from tests.printed import printed
 
 NAME = "drawn-at-random"
 A, B = "first", "second"
@@ -53,9 +52,7 @@ def cells(root: Path) -> dict[tuple[str, str], np.ndarray]:
 
 def said(root: Path, *command: str) -> list[dict[str, Any]]:
     options = [part for metric in METRICS for part in ("--metric", metric)]
-    answer = CliRunner().invoke(app, [*command, *options, "--json", "--root", str(root)])
-    assert answer.exit_code == 0, answer.output
-    return json.loads(answer.stdout)
+    return json.loads(printed(root, *command, *options, "--json"))
 
 
 def variance_of_mean(cells: np.ndarray, scope: str) -> tuple[float, float]:

@@ -21,6 +21,7 @@ from core.sql.saved import list_queries, read_query, save_query
 from core.sql.tables import PHRASES, all_columns, schema
 from core.storage.files import append_record, append_records, read_json, write_json
 from core.synthetic.experiments import SKILLS, SOURCE, make_experiment
+from tests.printed import printed
 
 NAME = "my-question"
 
@@ -139,18 +140,12 @@ def test_what_a_column_cannot_hold_is_no_traceback(tmp_path: Path) -> None:
 
 def test_the_verb_speaks_json_csv_and_table(root: Path) -> None:
     query = "SELECT variant, count(*) AS n, NULL AS nothing FROM scores GROUP BY variant ORDER BY variant"
-
-    def said(*options: str) -> str:
-        result = CliRunner().invoke(app, ["sql", query, *options, "--root", str(root)])
-        assert result.exit_code == 0, result.output
-        return result.stdout
-
-    found = json.loads(said("--json"))
+    found = json.loads(printed(root, "sql", query, "--json"))
     assert [row["variant"] for row in found] == sorted(SKILLS)
     assert found[0]["nothing"] is None
-    read = list(csv.DictReader(io.StringIO(said("--format", "csv"))))
+    read = list(csv.DictReader(io.StringIO(printed(root, "sql", query, "--format", "csv"))))
     assert [row["n"] for row in read] == [str(row["n"]) for row in found]
-    assert "3 rows in" in said()
+    assert "3 rows in" in printed(root, "sql", query)
     cut = CliRunner().invoke(app, ["sql", query, "--json", "--rows", "1", "--root", str(root)])
     assert len(json.loads(cut.stdout)) == 1
     assert "Shown: only the first 1 row." in cut.stderr
@@ -159,12 +154,10 @@ def test_the_verb_speaks_json_csv_and_table(root: Path) -> None:
 def test_answers_are_printed_as_they_stand(root: Path) -> None:
     """Markup of the terminal's library is text, and a control character does not reach the terminal."""
     query = """SELECT '[/x] [red]a' || chr(27) || '[2J' AS "[/b]", 'nan'::DOUBLE AS v"""
-    result = CliRunner().invoke(app, ["sql", query, "--root", str(root)])
-    assert result.exit_code == 0, result.output
-    assert "[/b]" in result.stdout and "[/x] [red]a" in result.stdout
-    assert "\x1b" not in result.stdout
-    found = CliRunner().invoke(app, ["sql", query, "--json", "--root", str(root)]).stdout
-    assert json.loads(found) == [{"[/b]": "[/x] [red]a\x1b[2J", "v": None}]
+    shown = printed(root, "sql", query)
+    assert "[/b]" in shown and "[/x] [red]a" in shown
+    assert "\x1b" not in shown
+    assert json.loads(printed(root, "sql", query, "--json")) == [{"[/b]": "[/x] [red]a\x1b[2J", "v": None}]
 
 
 def test_saved_queries_are_files(tmp_path: Path) -> None:
