@@ -6,13 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from core.checks.leak_warnings import experiment_leaks, leaked_by_variant, queried_experiments
 from core.experiments.listing import run_records
 from core.storage.files import read_json, write_json
 from core.synthetic.experiments import make_experiment
-from tests.dashboard.alone import SCREENS, page_alone
+from tests.dashboard.alone import page_alone
 from tests.patience import patience
 from tests.results.test_tables import NAME, run_verb
 from tests.shown import as_read
@@ -109,10 +108,7 @@ def test_the_page_of_queries_shows_the_leak_as_an_alarm_and_test_time_training_a
     shutil.copytree(leaky, tmp_path, dirs_exist_ok=True)
     record = tmp_path / "runs" / NAME / "twice-as-long" / "train-0" / "run.json"
     write_json(record, {**read_json(record), "test_time": [["toy", "a"]]})
-    monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(tmp_path))
-    page = AppTest.from_file(str(SCREENS / "sql.py"))
-    page.query_params["experiment"] = NAME
-    page.run(timeout=60)
+    page = page_alone(tmp_path, "sql", monkeypatch, experiment=NAME)
     deadline = time.monotonic() + 60 * patience()
     while "sql answer" not in page.session_state or page.session_state["sql answer"] is None:
         assert time.monotonic() < deadline

@@ -9,7 +9,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 
 from core.__main__ import app
@@ -23,7 +22,7 @@ from core.results.loading import Evaluation, load_scores
 from core.results.records import records_of
 from core.sql.ask import ask
 from core.storage.schemas import PREDICTIONS, write_table
-from tests.results.test_tables import REPOSITORY
+from tests.dashboard.alone import page_alone
 from tests.shown import as_read
 from tests.training.tiny import tiny_root
 
@@ -251,10 +250,7 @@ def test_the_prompt_of_an_imported_attempt_is_shown_as_unknown(
     shown = attempt_prompt.attempt_prompt(root, "old", Evaluation("theirs", 0, 0), "toy", first, 0, 0)
     assert (shown.prompt, shown.text, shown.prompt_tokens) == (None, None, None)
     assert shown.caption == attempt_prompt.IMPORTED and "is not known" in attempt_prompt.IMPORTED
-    monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(root))
-    page = AppTest.from_file(str(REPOSITORY / "dashboard" / "screens" / "tasks.py"))
-    page.query_params["experiment"], page.query_params["task"] = "old", f"toy/{first}"
-    page.query_params["answer"] = "theirs/0/-/0/1"
-    page.run(timeout=60)
-    assert not page.exception and not page.error
+    query = {"experiment": "old", "task": f"toy/{first}", "answer": "theirs/0/-/0/1"}
+    page = page_alone(root, "tasks", monkeypatch, **query)
+    assert not page.error
     assert attempt_prompt.IMPORTED in [as_read(element.value).strip() for element in page.caption]

@@ -10,22 +10,13 @@ from streamlit.testing.v1 import AppTest
 from core.exchange.import_scores import import_results
 from core.results.loading import load_scores
 from core.synthetic.experiments import make_experiment
+from tests.dashboard.alone import page_alone
 from tests.patience import slowness
 from tests.results.test_tables import REPOSITORY
 from tests.shown import as_read
 
 NAME = "my-question"
 A, B = "plain", "twice-as-long"
-
-
-def open_page(screen: str, root: Path, monkeypatch: pytest.MonkeyPatch, **query: str) -> AppTest:
-    monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(root))
-    page = AppTest.from_file(str(REPOSITORY / "dashboard" / "screens" / f"{screen}.py"))
-    for name, value in query.items():
-        page.query_params[name] = value
-    page.run(timeout=60)
-    assert not page.exception
-    return page
 
 
 def said(page: AppTest) -> str:
@@ -41,23 +32,23 @@ def button_of(page: AppTest) -> str:
 
 @pytest.mark.parametrize("screen", ["compare", "tasks"])
 def test_empty_pages_show_the_next_step(screen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert button_of(open_page(screen, tmp_path, monkeypatch)) == "Go to Launch"
+    assert button_of(page_alone(tmp_path, screen, monkeypatch)) == "Go to Launch"
     make_experiment(tmp_path, runs=1, evaluations=1, tasks=2)
     for path in (tmp_path / "runs").rglob("scores.parquet"):
         path.unlink()
-    assert button_of(open_page(screen, tmp_path, monkeypatch)) == "See its runs"
+    assert button_of(page_alone(tmp_path, screen, monkeypatch)) == "See its runs"
     file = REPOSITORY / "data" / "experiments" / "lab-note" / "results.csv"
     import_results(tmp_path, file, "lab-note", percent=True)
-    page = open_page(screen, tmp_path, monkeypatch, experiment="lab-note")
+    page = page_alone(tmp_path, screen, monkeypatch, experiment="lab-note")
     assert "they hold numbers, but no tasks" in said(page)
 
 
 def test_compare_needs_two_variants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_experiment(tmp_path, runs=2, evaluations=1, tasks=4, skills={A: 0, B: 1})
-    page = open_page("compare", tmp_path, monkeypatch, a=B, b=B)
+    page = page_alone(tmp_path, "compare", monkeypatch, a=B, b=B)
     assert f"A and B are both {B}" in said(page).replace("\\", "")
     shutil.rmtree(tmp_path / "runs" / NAME / B)
-    assert "Only one variant is evaluated" in said(open_page("compare", tmp_path, monkeypatch))
+    assert "Only one variant is evaluated" in said(page_alone(tmp_path, "compare", monkeypatch))
 
 
 def test_gone_predictions_are_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +56,7 @@ def test_gone_predictions_are_a_sentence(tmp_path: Path, monkeypatch: pytest.Mon
     for path in (tmp_path / "runs").rglob("predictions.parquet"):
         path.unlink()
     for screen in ("compare", "tasks"):
-        assert "predictions.parquet is gone" in said(open_page(screen, tmp_path, monkeypatch))
+        assert "predictions.parquet is gone" in said(page_alone(tmp_path, screen, monkeypatch))
 
 
 @pytest.mark.parametrize("screen", ["compare", "tasks"])
@@ -74,7 +65,7 @@ def test_a_choice_in_the_address_is_shown_at_once(
 ) -> None:
     scores = load_scores(project, NAME)
     task = "/".join(scores.tasks[17])
-    page = open_page(screen, project, monkeypatch, experiment=NAME, task=task)
+    page = page_alone(project, screen, monkeypatch, experiment=NAME, task=task)
     assert page.selectbox(key="chosen task").value == task
     assert f"{scores.tasks[17][1]}: " in said(page)
     seconds = []

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.exchange.import_scores import import_results
 from core.synthetic.experiments import make_experiment
+from tests.dashboard.alone import page_alone
 from tests.patience import slowness
 from tests.results.test_tables import NAME, REPOSITORY
 from tests.shown import as_read
@@ -18,13 +19,7 @@ SECONDS = 60
 
 
 def open_page(root: Path, monkeypatch: pytest.MonkeyPatch, screen: str = "results", **query: str) -> AppTest:
-    monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(root))
-    page = AppTest.from_file(str(REPOSITORY / "dashboard" / "screens" / f"{screen}.py"))
-    for name, value in query.items():
-        page.query_params[name] = value
-    page.run(timeout=SECONDS)
-    assert not page.exception
-    return page
+    return page_alone(root, screen, monkeypatch, **query)
 
 
 def table_of(page: AppTest) -> str:
