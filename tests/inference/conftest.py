@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from core.arc.tasks import Task
@@ -29,6 +30,11 @@ def tiny_inference(**changes: Any) -> InferenceSettings:
 
 def evaluation_of(tasks: Sequence[Task], eval_seed: int = 0, **changes: Any) -> Evaluation:
     return Evaluation("trial", "plain", 0, eval_seed, tasks, tiny_inference(**changes), PromptSettings())
+
+
+def rows_in(folder: Path) -> list[Row]:
+    rows: list[Row] = pq.read_table(folder / "predictions.parquet").to_pylist()
+    return rows
 
 
 class CopyingEngine:

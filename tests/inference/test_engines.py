@@ -27,16 +27,11 @@ from core.inference.transformers_engine import TransformersEngine
 from core.inference.vllm_engine import served_rank
 from core.prompts.vocabulary import load_tokenizer
 from core.settings import validated
-from tests.inference.conftest import Row, evaluation_of, tiny_inference
+from tests.inference.conftest import Row, evaluation_of, rows_in, tiny_inference
 from tests.inference.vllm_child import ADAPTERS, SEARCH, TASKS
 
 pytestmark = pytest.mark.engine
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def rows_in(folder: Path) -> list[Row]:
-    rows: list[Row] = pq.read_table(folder / "predictions.parquet").to_pylist()
-    return rows
 
 
 def answers(rows: list[Row]) -> list[Any]:

@@ -6,14 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file, save_file
 
 from core.mixing.mixtures import Augmentation, Mixture, MixtureSettings, SourceShare
 from core.training.models import ModelShape, init_model
 from core.training.train import Training, train
-from tests.inference.conftest import Row
+from tests.inference.conftest import rows_in
 from tests.inference.pair_child import PAIR, TASKS, pairs_by
 from tests.training.conftest import tiny_settings
 
@@ -40,11 +39,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     mixture = Mixture({"toy": TASKS}, sources, 0)
     return train(Training(settings, PAIR, mixture, str(folder / "start"), 0), folder, lambda record: None)
-
-
-def rows_in(folder: Path) -> list[Row]:
-    rows: list[Row] = pq.read_table(folder / "predictions.parquet").to_pylist()
-    return rows
 
 
 def test_both_engines_write_the_same_answers(model: Path, tmp_path: Path) -> None:
