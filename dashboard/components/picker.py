@@ -66,13 +66,11 @@ def choose(label: str, name: str, options: Sequence[str], default: str, **how: A
     """A box whose choice always stands in the address, and stays when new options appear.
 
     Streamlit's own binding leaves defaults out, and a default such as "the best variant" may change. An
-    address that changed (a link, the Back button) goes before what was chosen; one that names what is not
-    there raises `NotThereError`.
+    address that names what is not there raises `NotThereError`.
     """
     choices = st.session_state.setdefault(CHOICES, {})
-    known = st.session_state.setdefault(IN_ADDRESS, {})
-    written = st.query_params.get(name)
-    if written is not None and written != known.get(name) and not _is_late(name, written):
+    written = _from_address(name)
+    if written:
         if written not in options:
             raise NotThereError(label, name, written, options)
         choices[name] = written
@@ -99,6 +97,15 @@ def leave(page: str) -> None:
         st.session_state.pop(_REPLACED, None)
 
 
+def _from_address(name: str) -> str | None:
+    """What the address says where that goes before what was chosen: at the first look at a page, and where it
+    changed since (a link, the Back button). Empty where the address names nothing."""
+    written = st.query_params.get(name, "")
+    known = st.session_state.setdefault(IN_ADDRESS, {})
+    is_new = name not in st.session_state[CHOICES] or written != known.get(name, "")
+    return written if is_new and not _is_late(name, written) else None
+
+
 def _is_late(name: str, written: str) -> bool:
     """Whether the browser still had the value before the last one in its address when a person acted: no step
     back, but an answer of the server that was on its way."""
@@ -110,9 +117,13 @@ def _is_late(name: str, written: str) -> bool:
 def _write(name: str, value: str) -> None:
     """Put a choice into the address, and remember that it was put there by this page."""
     st.session_state.setdefault(IN_ADDRESS, {})[name] = value
-    if st.query_params.get(name) != value:
-        st.session_state.setdefault(_REPLACED, {})[name] = st.query_params.get(name)
-        st.query_params[name] = value
+    written = st.query_params.get(name, "")
+    if written != value:
+        st.session_state.setdefault(_REPLACED, {})[name] = written
+        if value:
+            st.query_params[name] = value
+        else:
+            del st.query_params[name]
 
 
 def say_not_there(problem: NotThereError) -> None:

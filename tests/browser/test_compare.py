@@ -103,3 +103,27 @@ def test_tasks_shows_the_answers_of_a_task(page: Page, results: Dashboard) -> No
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     page.wait_for_url(lambda url: "answer=" not in url)
+
+
+def test_the_map_opens_a_task_each_time_it_is_clicked(page: Page, results: Dashboard) -> None:
+    scores = load_scores(results.root, NAME)
+    name = solved(scores).tasks[25]
+    heading = page.get_by_role("heading", name=f"{name[1]}: ")
+    for _ in range(2):
+        page.goto(f"{results.address}/results") if page.url == "about:blank" else follow(page, "Results")
+        canvas = page.locator("canvas")
+        box = canvas.bounding_box()
+        assert box is not None
+        canvas.click(position={"x": box["width"] * 25.5 / 40, "y": box["height"] - 3})
+        page.wait_for_url("**/tasks?**of=**")
+        expect(heading).to_be_visible()
+    page.get_by_role("combobox", name="task").click()
+    page.get_by_role("option").first.click()
+    expect(heading).to_have_count(0)
+    page.go_back()
+    expect(heading).to_be_visible()
+    expect(page.get_by_role("combobox", name="experiment")).to_have_count(1)
+
+
+def follow(page: Page, name: str) -> None:
+    page.get_by_test_id("stTopNav").get_by_role("link", name=name, exact=True).click()
