@@ -148,22 +148,29 @@ def say_unknown(label: str, name: str, options: Sequence[str]) -> None:
 
 def choose_some(label: str, name: str, words: Mapping[str, str], **how: Any) -> list[str]:
     """Pills of which any number may be chosen; their ids stand in the address, whatever their words say."""
+    choices = st.session_state.setdefault(CHOICES, {})
+    written = _from_address(name)
+    if written is not None:
+        choices[name] = written.split(",")
+    chosen = choices[name] = [one for one in choices.get(name, ()) if one in words]
     key = f"chosen {name}"
-    written = (st.query_params.get(name) or "").split(",")
-    chosen = st.pills(
+    put_value(key, chosen)
+
+    def take() -> None:
+        if is_entry(key):
+            choices[name] = list(st.session_state[key])
+
+    st.pills(
         label,
         list(words),
-        default=[one for one in words if one in written],
+        default=chosen,
         format_func=lambda one: words[one],
         selection_mode="multi",
         key=key,
+        on_change=take,
         **how,
     )
-    wanted = ",".join(one for one in words if one in chosen)
-    if wanted and st.query_params.get(name) != wanted:
-        st.query_params[name] = wanted
-    elif not wanted:
-        st.query_params.pop(name, None)
+    _write(name, ",".join(one for one in words if one in chosen))
     return list(chosen)
 
 

@@ -98,6 +98,35 @@ def test_back_steps_through_what_was_chosen(page: Page, two: Dashboard) -> None:
     page.wait_for_url("**experiment=later**metric=accuracy**")
 
 
+@pytest.mark.parametrize(
+    ("screen", "shown", "pill", "parameter"),
+    [
+        ("home", ".row[data-experiment]", "done (2)", "state=done"),
+        ("compare", ".line", "B ahead", "show=wins"),
+        ("tasks", ".answer[data-pick]", "right (", "kind=right"),
+    ],
+)
+def test_back_takes_a_pill_back(
+    screen: str, shown: str, pill: str, parameter: str, page: Page, two: Dashboard
+) -> None:
+    page.goto(f"{two.address}/{screen}?experiment=later")
+    rows = page.locator(shown)
+    expect(rows.first).to_be_visible()
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    before = rows.count()
+    part = page.get_by_role("button", name=pill)
+    pressed = page.get_by_role("button", name=pill, pressed=True)
+    part.click()
+    page.wait_for_url(f"**{parameter}**")
+    expect(pressed).to_have_count(1)
+    page.go_back()
+    page.wait_for_url(lambda url: parameter not in url)
+    expect(pressed).to_have_count(0)
+    expect(rows).to_have_count(before)
+    part.click()
+    page.wait_for_url(f"**{parameter}**")
+
+
 def test_a_missing_thing_named_by_an_address_is_reported(page: Page, two: Dashboard) -> None:
     page.goto(f"{two.address}/compare?experiment=latter")
     expect(page.get_by_text("There is no experiment 'latter'. Did you mean 'later'?")).to_be_visible()
