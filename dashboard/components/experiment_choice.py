@@ -27,6 +27,8 @@ STYLE = """<style>
   position: fixed; top: 0; right: 3.2rem; width: 15rem; height: 3.75rem; z-index: 999991;
   display: flex; justify-content: center;
 }
+/* Where another box takes its place, the old one stays until the run has ended. */
+.st-key-experiment-bar > * + * { display: none; }
 [data-testid="stTopNav"] { max-width: calc(100vw - 20.5rem); }
 @media (max-width: 1000px) {
   .st-key-experiment-bar { width: 11rem; }

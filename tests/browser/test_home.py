@@ -93,6 +93,7 @@ def test_back_steps_through_what_was_chosen(page: Page, two: Dashboard) -> None:
     box(page).click()
     page.get_by_role("option", name="earlier").click()
     page.wait_for_url("**experiment=earlier**noise_of=**")
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     page.go_back()
     expect(box(page)).to_have_value("later")
     page.wait_for_url("**experiment=later**metric=accuracy**")
