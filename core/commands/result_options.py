@@ -73,6 +73,9 @@ Beside = Annotated[
         help="Judge the variants of this experiment in the same table, where it was evaluated alike.",
     ),
 ]
+Baseline = Annotated[
+    str | None, typer.Option(help="Variant to hold the others against, in place of the spec's.")
+]
 Parted = Annotated[By | None, typer.Option(help="Results of each source, concept or size of tasks apart.")]
 
 

@@ -19,6 +19,7 @@ from core.commands.printing import (
 from core.commands.result_options import (
     BETWEEN_TRAININGS,
     Aggregation,
+    Baseline,
     Beside,
     By,
     Form,
@@ -48,6 +49,7 @@ def show(
     scope: Annotated[Scope, typer.Option(help="Over what the spread generalises.")] = Scope.recipe,
     level: Level = 0.95,
     noise_of: NoiseOf = None,
+    baseline: Baseline = None,
     by: Parted = None,
     beside: Beside = None,
     as_json: AsJson = False,
@@ -65,7 +67,7 @@ def show(
     if html is not None:
         alone = {"--by": by, "--with": beside, "--level": None if level == 0.95 else level, "--json": as_json}
         refuse_beside("--html", html, alone, "the file holds the whole experiment, judged at 0.95")
-        reading = Reading(tuple(metric or ()), aggregation, scope, None, lender_of(root, noise_of))
+        reading = Reading(tuple(metric or ()), aggregation, scope, baseline, lender_of(root, noise_of))
         _write_note(root, experiment, reading, html)
         return
     from core.checks.leak_warnings import leaked_by_variant, seen_by_variant
@@ -73,14 +75,18 @@ def show(
     from core.reports.text_tables import results_table, with_test_time
     from core.results.conclusion import experiment_answer
     from core.results.records import records_of
+    from core.results.tables import check_variants
 
     scores, metrics = scores_and_metrics(root, experiment, metric, beside)
+    check_variants(scores, *filter(None, (baseline,)))
     if by is not None:
-        _show_parts(root, scores, by, metrics, aggregation, scope, level, format_of(output, as_json))
+        _show_parts(
+            root, scores, by, metrics, aggregation, scope, level, baseline, format_of(output, as_json)
+        )
         return
-    reading = Reading(tuple(metrics), aggregation, scope, None, lender_of(root, noise_of))
+    reading = Reading(tuple(metrics), aggregation, scope, baseline, lender_of(root, noise_of))
     leaked, seen = leaked_by_variant(root, experiment), seen_by_variant(root, experiment)
-    records = records_of(scores, metrics, aggregation, scope, level, reading.lender)
+    records = records_of(scores, metrics, aggregation, scope, level, reading.lender, baseline)
     table = results_table(
         [
             {
@@ -110,12 +116,13 @@ def _show_parts(
     aggregation: str,
     scope: str,
     level: float,
+    baseline: str | None,
     output: OutputFormat,
 ) -> None:
     from core.reports.parts import BY, EXPLORATORY, part_records, parts_table
     from core.reports.text_tables import with_test_time
 
-    records = part_records(root, scores, by, metrics, aggregation, scope, level)
+    records = part_records(root, scores, by, metrics, aggregation, scope, level, baseline)
     table = with_test_time(parts_table(records, by, caption=EXPLORATORY), scores)
     if print_table(table, output):
         say(f"By {BY[by]}. {EXPLORATORY}")

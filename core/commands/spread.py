@@ -8,6 +8,7 @@ from core.commands.printing import HERE, AsJson, Experiment, Format, Root, forma
 from core.commands.result_options import (
     BETWEEN_TRAININGS,
     Aggregation,
+    Baseline,
     Beside,
     Form,
     Level,
@@ -33,6 +34,7 @@ def compare(
     aggregation: Form = Aggregation.by_task,
     level: Level = 0.95,
     noise_of: NoiseOf = None,
+    baseline: Baseline = None,
     by: Parted = None,
     beside: Beside = None,
     tasks: Annotated[bool, typer.Option("--tasks", help="List the tasks by difference instead.")] = False,
@@ -45,16 +47,18 @@ def compare(
     from core.reports.text_tables import comparison_table, tasks_table, with_test_time
     from core.results.differences import task_differences
     from core.results.paired import MEANING, SHARED, paired_records
+    from core.results.tables import check_variants
     from core.results.verdicts import compare_records
     from core.spread.intervals import SCOPES
 
     several = metric if metric and len(metric) > 1 else None
-    others = {"--scope": scope, "--noise-of": noise_of, "a second --metric": several}
+    others = {"--scope": scope, "--noise-of": noise_of, "--baseline": baseline, "a second --metric": several}
     refuse_beside("--by", by, {**others, "--tasks": tasks}, "parts are compared as recipes, by one metric")
     refuse_beside("--tasks", tasks or None, others, "tasks are listed by one metric")
     over = None if scope == "recipe" else scope
     refuse_beside("--noise-of", noise_of, {"--scope": over}, BETWEEN_TRAININGS)
     scores, metrics = scores_and_metrics(root, experiment, metric, beside)
+    check_variants(scores, *filter(None, (baseline,)))
     if by is not None:
         from core.reports.parts import compared_parts, compared_parts_table
 
@@ -67,7 +71,7 @@ def compare(
         table = tasks_table(found, a, b, metrics[0])
     else:
         scopes, lender = [scope] if scope else None, lender_of(root, noise_of)
-        records = compare_records(scores, a, b, metrics, scopes, aggregation, level, lender)
+        records = compare_records(scores, a, b, metrics, scopes, aggregation, level, lender, baseline)
         if not scope and beside is None and by is None:
             records += paired_records(root, scores, a, b, metrics, aggregation, level)
         table = comparison_table(records, a, b, caption=comparison_caption(root, scores, a, b, level, lender))

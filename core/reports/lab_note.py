@@ -170,20 +170,23 @@ def _comparisons(root: Path, scores: Scores, reading: Reading) -> list[str]:
         if variant == baseline or not (scores.runs[variant] and scores.runs[baseline]):
             continue
         pair = baseline, variant
-        records = verdicts.compare_records(scores, *pair, comparable, None, form, lender=reading.lender)
+        records = verdicts.compare_records(
+            scores, *pair, comparable, None, form, lender=reading.lender, baseline=baseline
+        )
         records += paired_records(root, scores, *pair, comparable, form)
         table = text_tables.with_test_time(text_tables.comparison_table(records, *pair), scores)
-        line = text_tables.command("compare", name, *pair, **_options(reading))
+        line = text_tables.command("compare", name, *pair, **_options(scores, reading))
         title = f"<h3>{escaped(variant)} against {escaped(baseline)}</h3>"
         parts.append(f"{title}{table_html(table)}{command_html(line)}")
     return ["<h2>Against the baseline</h2>", *parts] if parts else []
 
 
-def _options(reading: Reading) -> dict[str, Any]:
+def _options(scores: Scores, reading: Reading) -> dict[str, Any]:
     """The options of a command that `results` and `compare` share."""
     return {
         "metric": reading.metrics,
         "aggregation": text_tables.unless(reading.aggregation, "by_task"),
+        "baseline": text_tables.unless(reading.baseline_of(scores), scores.experiment.baseline),
         "noise_of": None if reading.lender is None else reading.lender.experiment.name,
     }
 
@@ -305,7 +308,6 @@ def _meanings(scores: Scores, reading: Reading) -> list[str]:
     line = text_tables.command(
         *("results", scores.experiment.name),
         scope=text_tables.unless(reading.scope, "recipe"),
-        baseline=None if reading.baseline == scores.experiment.baseline else reading.baseline,
-        **_options(reading),
+        **_options(scores, reading),
     )
     return [*parts, "<h2>The same again</h2>", command_html(line)]

@@ -122,13 +122,14 @@ def part_records(
     aggregation: str = "by_task",
     scope: str = "recipe",
     level: float = 0.95,
+    baseline: str | None = None,
 ) -> list[dict[str, Any]]:
     """The records of `core.results.records.records_of` for each part, with `part`, its number of `tasks`, and
     no main metric."""
     return [
         {"part": label, "tasks": len(part.tasks), **record, "main": False}
         for label, part in parts_of(root, scores, by).items()
-        for record in records_of(part, metrics, aggregation, scope, level)
+        for record in records_of(part, metrics, aggregation, scope, level, baseline=baseline)
     ]
 
 

@@ -96,6 +96,20 @@ def unless(value: str, default: str) -> str | None:
     return None if value == default else value
 
 
+def results_command(
+    scores: "Scores", metric: str | list[str], aggregation: str, scope: str, baseline: str, **options: Any
+) -> str:
+    """The line that prints a table of results; what the verb takes by itself is left out."""
+    return command(
+        *("results", scores.experiment.name),
+        metric=metric,
+        aggregation=unless(aggregation, "by_task"),
+        scope=unless(scope, "recipe"),
+        baseline=unless(baseline, scores.experiment.baseline),
+        **options,
+    )
+
+
 def results_table(
     records: Records, line: str = "", caption: str = "", marks: Mapping[str, str] | None = None
 ) -> Table:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from core.results.borrowed_noise import borrowed_noise
 from core.results.loading import Scores
+from core.results.tables import check_variants
 from core.spread.variances import BorrowedNoise
 
 
@@ -33,7 +34,8 @@ class Reading:
         return self.metrics_of(scores)[0]
 
     def baseline_of(self, scores: Scores) -> str:
-        """The variant that all others are held against."""
+        """The variant that all others are held against. Raises `UserError` for an unknown one."""
+        check_variants(scores, *filter(None, (self.baseline,)))
         return self.baseline or scores.experiment.baseline
 
     def borrowed(self, scores: Scores, metric: str) -> BorrowedNoise | None:

@@ -11,6 +11,7 @@ import numpy as np
 from core.errors import UserError
 from core.results.loading import SHARE, Floats, Scores
 from core.scoring.metrics import check_for_search, form_of, output_metric, parse_metric, task_values
+from core.settings import nearest
 from core.spread.scopes import run_means, summarize_scope
 from core.spread.variances import Resolution, resolution_of
 
@@ -106,8 +107,9 @@ def check_variants(scores: Scores, *names: str) -> None:
     """Raise `UserError` where the experiment has no variant of one of these names."""
     for name in names:
         if name not in scores.variants:
-            known = ", ".join(scores.variants)
-            raise UserError(f"'{scores.experiment.name}' has no variant '{name}'. Known: {known}.")
+            near = nearest(name, scores.variants)
+            hint = f"Did you mean '{near}'?" if near else f"Known: {', '.join(scores.variants)}."
+            raise UserError(f"'{scores.experiment.name}' has no variant '{name}'. {hint}")
 
 
 def variant_values(scores: Scores, metric: str, aggregation: str = "by_task") -> dict[str, list[Any]]:

@@ -164,11 +164,13 @@ def compare_records(
     aggregation: str = "by_task",
     level: float = 0.95,
     lender: Scores | None = None,
+    baseline: str | None = None,
 ) -> list[dict[str, Any]]:
     """Variant b against a: metric, main, unit, scope, difference (b − a), low, high, p, verdict, runs_needed,
     runs_needed_low, runs_needed_high, p_alone, level, comparisons.
 
-    low, high, p and verdict are those of the whole table, as in `results`; p_alone is that of the pair, had
+    low, high, p and verdict are those of the whole table, as in `results` with the same baseline (the spec's
+    unless another is named); p_alone is that of the pair, had
     nothing else been compared, `comparisons` how many stand beside it. For every metric all scopes that the
     scores allow, unless some are named. Raises `UserError` for an unknown variant and for `pass_n` of
     different numbers of attempts.
@@ -185,7 +187,7 @@ def compare_records(
             )
         borrowed = None if lender is None else borrowed_noise(scores, lender, metric, aggregation)
         for scope in scopes or allowed:
-            table = judged(scores, metric, aggregation, scope, None, level, borrowed)
+            table = judged(scores, metric, aggregation, scope, baseline, level, borrowed)
             found = table.between(a, b)
             several = sum(bool(runs) for runs in table.measured.values.values())
             records.append(

@@ -17,10 +17,11 @@ from dashboard.components.wording import plain
 
 @st.cache_data(max_entries=32, show_spinner="Reading the tasks …")
 def parts_of(
-    root: Path, name: str, stamp: Stamp, by: str, metric: str, form: str, scope: str
+    root: Path, name: str, stamp: Stamp, by: str, metric: str, form: str, scope: str, baseline: str
 ) -> list[dict[str, Any]]:
     """The records of all parts."""
-    return parts.part_records(root, experiment_page.scores_of(root, name, stamp), by, [metric], form, scope)
+    scores = experiment_page.scores_of(root, name, stamp)
+    return parts.part_records(root, scores, by, [metric], form, scope, baseline=baseline)
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading the tasks …")
@@ -31,15 +32,17 @@ def compared_parts_of(
     return parts.compared_parts(root, experiment_page.scores_of(root, name, stamp), by, *pair, metric, form)
 
 
-def show_parts(root: Path, scores: Scores, stamp: Stamp, metric: str, scope: str, form: str) -> None:
+def show_parts(
+    root: Path, scores: Scores, stamp: Stamp, metric: str, scope: str, form: str, baseline: str
+) -> None:
     """One metric of every variant in each part."""
     by = _chosen("results by", scores)
     if by is None:
         return
     name = scores.experiment.name
-    line = text_tables.command("results", name, by=by, metric=metric)
+    line = text_tables.results_command(scores, metric, form, scope, baseline, by=by)
     with sentences():
-        found = parts_of(root, name, stamp, by, metric, form, scope)
+        found = parts_of(root, name, stamp, by, metric, form, scope, baseline)
         _show(parts.parts_table(found, by, line, parts.EXPLORATORY), f"{name} by {by}")
 
 

@@ -111,7 +111,7 @@ def show_experiment(name: str, stamp: Stamp, boxes: list[Any]) -> None:
         answer = answer_of(root, name, stamp, metric, form, scope, baseline, lender)
         heading(scores, stamp, metric, scope, answer, lender)
     show_table(scores, stamp, rows, metric, scope, form, baseline, lender)
-    show_parts(root, scores, stamp, metric, scope, form)
+    show_parts(root, scores, stamp, metric, scope, form, baseline)
     left, right = st.columns([3, 2], gap="large") if scores.columns else (st.container(), None)
     with left:
         show_runs(root, scores, stamp, metric, form, scope, baseline)
@@ -178,10 +178,8 @@ def show_table(
         st.caption(f"{plain(sentence)} {word('What is a scope?', scope)}")
         st.caption(plain(spreads_of(root, name, stamp, metric, form, scope, lender)))
     order = {row.variant: number for number, row in enumerate(rows)}
-    line = text_tables.command(
-        "results", name, metric=columns, aggregation=text_tables.unless(form, "by_task"),
-        scope=text_tables.unless(scope, "recipe"), noise_of=None if lender is None else lender[0],
-    )  # fmt: skip
+    lent = None if lender is None else lender[0]
+    line = text_tables.results_command(scores, columns, form, scope, baseline, noise_of=lent)
     reading = Reading(tuple(columns), form, scope, baseline, lender_scores(root, lender))
     best_first = sorted(found, key=lambda record: order[record["variant"]])
     with left:

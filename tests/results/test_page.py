@@ -166,6 +166,17 @@ def test_parts_of_the_tasks_are_a_choice(project: Path, monkeypatch: pytest.Monk
     tables = [str(part.proto.body) for part in page.get("html") if "<table" in part.proto.body]
     assert any("1 to 5 cells" in table and "twice-as-long" in table for table in tables)
     assert "verdicts are exploratory" in texts(page)
+    chosen = {"aggregation": "by_output", "scope": "checkpoint", "baseline": "more-colours"}
+    page = open_page(project, monkeypatch, by="size", **chosen)
+    (table,) = [
+        str(part.proto.body)
+        for part in page.get("html")
+        if "5 cells" in part.proto.body and "<table" in part.proto.body
+    ]
+    lines = [line for line in re.findall("<tr.*?</tr>", table) if ">baseline<" in line]
+    assert lines and all("more-colours" in line for line in lines)
+    options = "--aggregation by_output --scope checkpoint --baseline more-colours"
+    assert texts(page).count(options) == 2 and f"{options} --by size" in texts(page)
     refused = open_page(project, monkeypatch, by="concept")
     assert "Only tasks of concept-arc" in as_read(refused.error[0].value)
     assert refused.get("plotly_chart")  # the rest of the page stands

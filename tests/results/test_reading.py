@@ -99,8 +99,8 @@ def test_the_file_is_read_as_the_table(root: Path) -> None:
     assert bold(note) == experiment_answer(scores, reading) and "vote_2" in bold(note)
     assert "other" in bold(note) and "evaluations" in bold(note)
     assert all(row.verdict is None or row.verdict in note for row in rows)
-    command = f"results {LENDER} --scope checkpoint --baseline other --metric vote_2 --metric accuracy"
-    assert command in note and "--aggregation by_output" in note
+    command = f"results {LENDER} --scope checkpoint --metric vote_2 --metric accuracy"
+    assert command in note and "--aggregation by_output --baseline other" in note
     assert "<h3>plain against other</h3>" in note and "against plain" not in note
     assert spreads_sentence(scores, "vote_2", reading) == ""  # these verdicts rest on evaluations
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,6 +55,21 @@ def test_compare_and_results_agree(project: Path, scores: Scores) -> None:
     assert {row["verdict"] for row in rows if row["variant"] == "plain"} == {None}
     words = {record["metric"]: record["verdict"] for record in over_recipes}
     assert words["accuracy"] == "better" and words["unanswered"] == "cannot tell"
+
+
+def test_another_baseline_is_one_of_the_variants(project: Path) -> None:
+    def table(*options: str) -> dict[str, dict[str, Any]]:
+        said = run_verb(project, "results", NAME, "--metric", "accuracy", "--json", *options).stdout
+        return {row["variant"]: row for row in json.loads(said)}
+
+    usual, turned = table(), table("--baseline", "twice-as-long")
+    assert turned["twice-as-long"]["verdict"] is None and turned["plain"]["verdict"] == "worse"
+    assert turned["plain"]["verdict_difference"] == -usual["twice-as-long"]["verdict_difference"]
+    assert table("--baseline", "twice-as-long", "--by", "source")["plain"]["verdict"] == "worse"
+    said = run_verb(project, "results", NAME, "--baseline", "twice-as-long").stdout
+    assert "twice-as-long is better than" in said or "than twice-as-long" in said
+    refused = run_verb(project, "results", NAME, "--baseline", "twice-as-lon")
+    assert refused.returncode and "Did you mean 'twice-as-long'?" in refused.stderr
 
 
 def test_compare_turned_round(scores: Scores) -> None:
