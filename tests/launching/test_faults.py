@@ -4,7 +4,6 @@ files, many hands at once. Rows in which processes are killed are in `test_kille
 import json
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +17,14 @@ from core.launching.launch import launch, prepare
 from core.launching.stop import resume_runs, retry_runs, stop_runs
 from core.runs.state import state_of
 from core.runs.workers import worker_of
+from tests.faults import refused_writes
 from tests.patience import patience, wait_for
 from tests.pipeline.driving import (
     all_done,
     at_work,
-    check_whole,
+    end_whole,
     kill_worker,
+    launched_and_held,
     pid_of,
     spec_in,
     verb,
@@ -40,8 +41,7 @@ def test_two_workers_at_once_are_one(root: Path) -> None:
     spec = spec_in(root, seeds=(0, 1))
     runs = prepare(root, spec, ["launch"])
     both = [verb(root, "worker"), verb(root, "worker")]
-    wait_for(lambda: all_done(runs))
-    check_whole(runs, spec)
+    end_whole(runs, spec)
     wait_for(lambda: any(worker.poll() is not None for worker in both))
     (lost,) = [worker for worker in both if worker.poll() is not None]
     assert lost.returncode == 2
@@ -60,17 +60,14 @@ def test_a_launch_from_many_sides_at_once_is_one(root: Path) -> None:
     assert [terminal.wait() for terminal in terminals] == [0, 0]
     runs = list_runs(root, "trial")
     assert found == [runs, runs] and len(runs) == 2
-    wait_for(lambda: all_done(runs))
-    check_whole(runs, spec)
+    end_whole(runs, spec)
     for terminal in terminals:
         terminal.communicate()
 
 
 @pytest.mark.parametrize("damage", ["deleted", "cut", "garbage"])
 def test_a_queue_that_is_lost_is_made_anew(root: Path, damage: str) -> None:
-    spec, held = spec_in(root, seeds=(0, 1, 2)), hold(root, "train")
-    runs = launch(root, spec, ["launch"])
-    wait_for(lambda: at_work(runs[0], "train"))
+    runs, spec, held = launched_and_held(root, "train", (0, 1, 2))
     for path in (root / "runs").glob(".worker*"):  # all that stands beside the run folders
         if damage == "deleted":
             path.unlink()
@@ -79,28 +76,22 @@ def test_a_queue_that_is_lost_is_made_anew(root: Path, damage: str) -> None:
         else:
             path.write_bytes(b"no record at all " * 500)
     held.unlink()
-    wait_for(lambda: all_done(runs))
-    check_whole(runs, spec)
+    end_whole(runs, spec)
 
 
 def test_a_state_that_is_cut_in_half_mends_itself(root: Path) -> None:
-    spec, held = spec_in(root, seeds=(0, 1)), hold(root, "train")
-    first, second = launch(root, spec, ["launch"])
-    wait_for(lambda: at_work(first, "train"))
+    (first, second), spec, held = launched_and_held(root, "train", (0, 1))
     for run in (first, second):
         path = run.folder / "state.json"
         path.write_text(path.read_text()[:30])
     kill_worker(root)
     launch(root, spec, ["launch"])
     held.unlink()
-    wait_for(lambda: all_done([first, second]))
-    check_whole([first, second], spec)
+    end_whole([first, second], spec)
 
 
 def test_a_run_folder_that_is_deleted_while_it_works(root: Path) -> None:
-    spec, held = spec_in(root, seeds=(0, 1)), hold(root, "train")
-    first, second = launch(root, spec, ["launch"])
-    wait_for(lambda: at_work(first, "train"))
+    (first, second), spec, held = launched_and_held(root, "train", (0, 1))
     pid = pid_of(first)
     shutil.rmtree(first.folder)
     wait_for(lambda: not psutil.pid_exists(pid), 10)
@@ -110,15 +101,12 @@ def test_a_run_folder_that_is_deleted_while_it_works(root: Path) -> None:
     ]
     held.unlink()
     launch(root, spec, ["launch"])
-    wait_for(lambda: all_done([first, second]))
-    check_whole([first, second], spec)
+    end_whole([first, second], spec)
 
 
 def test_a_clock_that_jumps_changes_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For readers as well as for the worker, an hour forward and back."""
-    spec, held = spec_in(root), hold(root, "train")
-    (run,) = launch(root, spec, ["launch"])
-    wait_for(lambda: at_work(run, "train"))
+    (run,), spec, held = launched_and_held(root, "train")
     honest = time.time
     for hours in (1, -1):
         monkeypatch.setattr(time, "time", lambda hours=hours: honest() + 3600 * hours)
@@ -126,14 +114,11 @@ def test_a_clock_that_jumps_changes_nothing(root: Path, monkeypatch: pytest.Monk
         assert launch(root, spec, ["launch"]) == [run]
     monkeypatch.setattr(time, "time", honest)
     held.unlink()
-    wait_for(lambda: all_done([run]))
-    check_whole([run], spec)
+    end_whole([run], spec)
 
 
 def test_a_stop_leaves_a_checkpoint_and_frees_the_machine_soon(root: Path) -> None:
-    spec, held = spec_in(root, seeds=(0, 1)), hold(root, "train")
-    first, second = launch(root, spec, ["launch"])
-    wait_for(lambda: at_work(first, "train"))
+    (first, second), _, held = launched_and_held(root, "train", (0, 1))
     pid = pid_of(first)
     begin = time.monotonic()
     assert set(stop_runs(root, "trial")) == {first, second}
@@ -150,9 +135,7 @@ def test_a_stop_leaves_a_checkpoint_and_frees_the_machine_soon(root: Path) -> No
 
 
 def test_a_stop_of_one_run_lets_the_others_go_on(root: Path) -> None:
-    spec, held = spec_in(root, seeds=(0, 1, 2)), hold(root, "train")
-    runs = launch(root, spec, ["launch"])
-    wait_for(lambda: at_work(runs[0], "train"))
+    runs, _, held = launched_and_held(root, "train", (0, 1, 2))
     assert stop_runs(root, "trial", ["plain/1"]) == [runs[1]]
     held.unlink()
     wait_for(lambda: all_done([runs[0], runs[2]]))
@@ -169,8 +152,7 @@ def test_slots_are_gpus_and_each_process_sees_its_own(root: Path) -> None:
     worker.terminate()
     worker.communicate()
     held.unlink()
-    wait_for(lambda: all_done(runs))
-    check_whole(runs, spec)
+    end_whole(runs, spec)
     assert {witnessed(run, "begin", "train")[0]["gpu"] for run in runs[:2]} == {"0", "1"}
     assert {witnessed(run, "begin", "train")[0]["gpu"] for run in runs} == {"0", "1"}
     assert "in their order: GPU 0, GPU 1." in (root / "runs" / ".worker.log").read_text()
@@ -178,29 +160,20 @@ def test_slots_are_gpus_and_each_process_sees_its_own(root: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path, trivial: None) -> Iterator[Path]:
-    """A project on a disk of 300 MB of its own, which a test may fill or make read-only."""
+    """A project on a small disk of its own, which a test may fill or make read-only."""
     place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300m", "none", str(place)], check=False)
-    if mounted.returncode != 0:
-        pytest.skip("only root may mount a small disk")
-    yield trivial_root(place)
-    end_all(place)
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with refused_writes.small_disk(place):
+        yield trivial_root(place)
+        end_all(place)
 
 
 def test_a_disk_that_gets_full_fails_one_run_and_holds_the_others(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("core.launching.launch.BYTES_PER_RUN", 2**20)
-    spec, held = spec_in(small_disk, seeds=(0, 1)), hold(small_disk, "train")
-    first, second = launch(small_disk, spec, ["launch"])
-    wait_for(lambda: at_work(first, "train"))
+    (first, second), spec, held = launched_and_held(small_disk, "train", (0, 1))
     filler = small_disk / "filler"
-    with filler.open("wb") as file, pytest.raises(OSError, match="No space left"):
-        while True:
-            file.write(b"x" * 2**16)
-            file.flush()
+    refused_writes.fill(filler)
     held.unlink()
     wait_for(lambda: state_of(first).state == "failed", 20)
     assert "The disk is full" in str(state_of(first).error)
@@ -212,17 +185,16 @@ def test_a_disk_that_gets_full_fails_one_run_and_holds_the_others(
         "queued": "The disk is full: less than 64 MB are free. The run waits; free some space."
     }
     filler.unlink()
-    wait_for(lambda: all_done([first, second]))
-    check_whole([first, second], spec)
+    end_whole([first, second], spec)
 
 
 def test_runs_that_are_read_only_are_a_sentence(small_disk: Path) -> None:
     spec_in(small_disk)
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    refused_writes.remount(small_disk, "ro")
     refused = verb(small_disk, "launch", "trial")
     _, said = refused.communicate()
     assert refused.returncode == 2 and "The disk is read-only. Choose a writable folder" in said
     assert "Traceback" not in said
-    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    refused_writes.remount(small_disk, "rw")
     assert verb(small_disk, "launch", "trial").wait() == 0
     wait_for(lambda: all_done(list_runs(small_disk, "trial")) and list_runs(small_disk, "trial"))

@@ -21,8 +21,10 @@ from tests.pipeline.driving import (
     all_done,
     at_work,
     check_whole,
+    end_whole,
     kill,
     kill_worker,
+    launched_and_held,
     pid_of,
     sleeper,
     spec_in,
@@ -38,9 +40,7 @@ def root(trivial_project: Path) -> Path:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_killed_run_is_shown_as_failed_and_retried(root: Path, stage: str) -> None:
-    spec, held = spec_in(root), hold(root, stage)
-    (run,) = launch(root, spec, ["launch"])
-    wait_for(lambda: at_work(run, stage))
+    (run,), spec, held = launched_and_held(root, stage)
     kill(pid_of(run))
     begin = time.monotonic()
     wait_for(lambda: state_of(run).state == "failed", 10)
@@ -48,27 +48,21 @@ def test_a_killed_run_is_shown_as_failed_and_retried(root: Path, stage: str) -> 
     assert time.monotonic() - begin < 10 * patience()
     held.unlink()
     assert retry_runs(root, "trial") == [run]
-    wait_for(lambda: all_done([run]))
-    check_whole([run], spec)
+    end_whole([run], spec)
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_killed_worker_ends_no_run_and_is_replaced(root: Path, stage: str) -> None:
-    spec, held = spec_in(root), hold(root, stage)
-    (run,) = launch(root, spec, ["launch"])
-    wait_for(lambda: at_work(run, stage))
+    (run,), spec, held = launched_and_held(root, stage)
     kill_worker(root)
     assert state_of(run).state == "running", "the run goes on"
     held.unlink()
-    wait_for(lambda: all_done([run]))
-    check_whole([run], spec)
+    end_whole([run], spec)
     assert all(len(witnessed(run, "begin", one)) == 1 for one in STAGES)
 
 
 def test_a_restarted_worker_adopts_what_lives_and_starts_again_what_died(root: Path) -> None:
-    spec, held = spec_in(root, seeds=(0, 1)), hold(root, "train")
-    first, second = launch(root, spec, ["launch"])
-    wait_for(lambda: at_work(first, "train"))
+    (first, second), spec, held = launched_and_held(root, "train", (0, 1))
     kill_worker(root)
     # The second one looks as if it had died with its process, under a number that another one has now.
     write_state(second, replace(read_state(first), start_time=1.0, stage="train"))  # type: ignore[type-var]
@@ -76,8 +70,7 @@ def test_a_restarted_worker_adopts_what_lives_and_starts_again_what_died(root: P
     worker = verb(root, "worker")
     wait_for(lambda: worker_of(root) is not None)
     held.unlink()
-    wait_for(lambda: all_done([first, second]))
-    check_whole([first, second], spec)
+    end_whole([first, second], spec)
     assert [record["pid"] for record in witnessed(first, "begin", "train")] == [pid]
     worker.kill()
     worker.communicate()
@@ -85,9 +78,7 @@ def test_a_restarted_worker_adopts_what_lives_and_starts_again_what_died(root: P
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_after_a_restart_of_the_machine_one_command_goes_on(root: Path, stage: str) -> None:
-    spec, held = spec_in(root), hold(root, stage)
-    (run,) = launch(root, spec, ["launch"])
-    wait_for(lambda: at_work(run, stage))
+    (run,), spec, held = launched_and_held(root, stage)
     kill_worker(root)
     kill(pid_of(run))
     # After the restart another process has the run's number, and even its start since the boot.
@@ -132,14 +123,11 @@ def test_a_hung_process_is_reported_within_ten_seconds_and_ended_by_a_command(
     if remedy is stop_runs:
         assert state_of(run).state == "cancelled"
         resume_runs(root, "trial")
-    wait_for(lambda: all_done([run, other]))
-    check_whole([run, other], spec)
+    end_whole([run, other], spec)
 
 
 def test_a_paused_process_is_no_hung_one(root: Path) -> None:
-    spec, held = spec_in(root), hold(root, "train")
-    (run,) = launch(root, spec, ["launch"])
-    wait_for(lambda: at_work(run, "train"))
+    (run,), spec, held = launched_and_held(root, "train")
     process = read_state(run).process  # type: ignore[union-attr]
     assert process is not None
     subprocess.run(["kill", "-STOP", str(process.pid)], check=True)
@@ -148,5 +136,4 @@ def test_a_paused_process_is_no_hung_one(root: Path) -> None:
     assert (state_of(run).state, state_of(run).error) == ("running", None), "it can't beat"
     subprocess.run(["kill", "-CONT", str(process.pid)], check=True)
     held.unlink()
-    wait_for(lambda: all_done([run]))
-    check_whole([run], spec)
+    end_whole([run], spec)

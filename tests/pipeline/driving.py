@@ -11,13 +11,14 @@ from pathlib import Path
 import psutil
 import yaml
 
+from core.launching.launch import launch
 from core.runs.done import STAGES, stages_left
 from core.runs.layout import Run
 from core.runs.state import read_state, state_of
 from core.runs.workers import worker_of
 from core.specs.spec import ExperimentSpec, read_spec
 from tests.patience import wait_for
-from tests.pipeline.trivial import HOLDS_AT, MODULE, SECONDS, witnessed
+from tests.pipeline.trivial import HOLDS_AT, MODULE, SECONDS, hold, witnessed
 from tests.training.tiny import tiny_spec
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -67,6 +68,17 @@ def at_work(run: Run, stage: str) -> bool:
     return reached and (said.state, said.stage) == ("running", stage)  # type: ignore[union-attr]
 
 
+def launched_and_held(
+    root: Path, stage: str, seeds: tuple[int, ...] = (0,)
+) -> tuple[list[Run], ExperimentSpec, Path]:
+    """The runs of a launched spec, of which the first has come to a stage and stands still there until the
+    file is gone."""
+    spec, held = spec_in(root, seeds=seeds), hold(root, stage)
+    runs = launch(root, spec, ["launch"])
+    wait_for(lambda: at_work(runs[0], stage))
+    return runs, spec, held
+
+
 def all_done(runs: list[Run]) -> bool:
     return all(state_of(run).state == "done" for run in runs)
 
@@ -77,6 +89,12 @@ def check_whole(runs: list[Run], spec: ExperimentSpec) -> None:
         assert stages_left(run, spec) == []
         assert [witnessed(run, "TWICE", stage) for stage in STAGES] == [[], [], []]
         assert [len(witnessed(run, "end", stage)) for stage in STAGES] == [1, 1, 1]
+
+
+def end_whole(runs: list[Run], spec: ExperimentSpec) -> None:
+    """See the runs through to their end, and check it."""
+    wait_for(lambda: all_done(runs))
+    check_whole(runs, spec)
 
 
 def pid_of(run: Run) -> int:
