@@ -2,7 +2,6 @@
 
 import errno
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from core.errors import disk_sentence
 from core.scoring.metrics import AGGREGATIONS
 from core.spread.intervals import SCOPES
 from core.synthetic.experiments import SOURCE, make_experiment
+from tests.commands.test_errors import said
 
 CODES = "a\x1b[31mred\x1b[0m\x1b]0;title\x07\x07\x9b1m\u202eback\ud800 [b] [/b] é – 5\u00a0% 好 😀"
 CHANGING = {
@@ -38,16 +38,6 @@ CHANGING = {
     *("runs empty-trash", "runs example", "results import", "predictions export", "predictions import"),
 }
 """Verbs that write, start or stop something; all others read, and have `--json`."""
-
-
-def said(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
-) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["core", *arguments])
-    with pytest.raises(SystemExit) as end:
-        command_line.main()
-    captured = capsys.readouterr()
-    return int(end.value.code or 0), captured.out, captured.err
 
 
 def test_a_text_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
