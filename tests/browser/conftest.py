@@ -11,8 +11,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +25,7 @@ from core.curation.flags import flags_path
 from core.synthetic.experiments import make_experiment
 from tests.made_once import copy_of_arc1
 from tests.patience import patience, wait_for
+from tests.served import is_healthy
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -80,18 +79,11 @@ class Dashboard:
                 start_new_session=True,
             )
         began = time.monotonic()
-        while not self._answers():
+        while not is_healthy(self.address):
             if self.process.poll() is not None or time.monotonic() - began > START_SECONDS * patience():
                 self.stop()
                 pytest.fail(f"The dashboard did not start:\n{self.log.read_text(errors='replace')[-3000:]}")
             time.sleep(0.1)
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.address}/_stcore/health", timeout=1) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
 
     def kill(self) -> None:
         """End the server as a crash would, without any farewell."""

@@ -9,13 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.patience import wait_for
+from tests.served import answers
 
 CODE = Path(__file__).parents[2]
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])

@@ -1,9 +1,7 @@
 """What the server lets in: no foreign frame, no file that no page waits for, no more pages than fit."""
 
-import socket
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from http.client import HTTPMessage
 from typing import Any
 
@@ -19,25 +17,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 
-from core.bench.pages import served
 from dashboard import doors
 from dashboard.statics import FOLDER
 from tests.dashboard.browserless import XSRF, Page
-from tests.patience import wait_for
 
 SCRIPT = next(iter(sorted(FOLDER.glob("static/js/index.*.js")))).relative_to(FOLDER).as_posix()
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served(tmp_path_factory.mktemp("project")) as (port, _):
-        wait_for(lambda: answers(port))
-        yield f"http://127.0.0.1:{port}"
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def headers_of(address: str) -> HTTPMessage:

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from core.machine.account import account
 from dashboard.components import rights
 from tests.dashboard.browserless import Page
 from tests.dashboard.provider import CLIENT, SECRET, Provider
+from tests.served import is_healthy
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCREENS = REPOSITORY / "dashboard" / "screens"
@@ -154,16 +154,9 @@ class Server:
                 start_new_session=True,
             )
         deadline = time.monotonic() + SECONDS
-        while not self._answers():
+        while not is_healthy(self.address):
             assert self.process.poll() is None and time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.1)
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.address}/_stcore/health", timeout=1) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
 
     def stop(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)

@@ -1,14 +1,12 @@
 """The server: files of Streamlit's page from memory, and libraries loaded when nobody waits for the deck."""
 
 import json
-import socket
 import subprocess
 import sys
 import threading
 import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from http.client import HTTPMessage
 from pathlib import Path
 
@@ -16,27 +14,13 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from core.bench.pages import served
 from dashboard import server
 from dashboard.server import shows_others
 from dashboard.statics import FOLDER
-from tests.patience import wait_for
 
 SERVER = Path(server.__file__)
 SCRIPT = next(iter(sorted(FOLDER.glob("static/js/index.*.js"))))
 FONT = next(iter(sorted(FOLDER.glob("static/media/*.woff2"))))
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served(tmp_path_factory.mktemp("project")) as (port, _):
-        wait_for(lambda: answers(port))
-        yield f"http://127.0.0.1:{port}"
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def fetched(address: str, path: str, **headers: str) -> tuple[int, HTTPMessage, bytes]:

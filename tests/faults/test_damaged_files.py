@@ -29,6 +29,7 @@ from tests.faults.damage import UNSEALED, Damage, damages, put
 from tests.faults.project import LAUNCHED, full_project, pages, reading_verbs, slow_verbs
 from tests.faults.shares import ALL, EACH, WITHOUT_END, counted, share
 from tests.patience import wait_for
+from tests.served import answers
 
 pytestmark = [WITHOUT_END] if ALL else []
 CASES, VERBS_OF_A_CASE = 40, 4
@@ -182,19 +183,12 @@ def test_no_damage_is_a_traceback_of_a_verb(root: Path, tmp_path: Path) -> None:
 def test_no_damage_is_a_traceback_of_a_page(root: Path) -> None:
     problems: list[str] = []
     with served(root) as (port, _):
-        wait_for(lambda: _answers(port))
+        wait_for(lambda: answers(port))
         tried = meetings(root, pages(root), 2, 0, every_damage=False)
         for case, address in counted(tried, problems):
             with damaged(case) as what:
                 problems += [f"{what}, {address}: {one}" for one in exceptions_of(port, address)]
     assert problems == []
-
-
-def _answers(port: int) -> bool:
-    import socket
-
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def exceptions_of(port: int, address: str) -> list[str]:

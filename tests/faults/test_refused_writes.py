@@ -5,7 +5,6 @@ import contextlib
 import io
 import json
 import shutil
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -23,6 +22,7 @@ from tests.faults.project import EXPERIMENT, LAUNCHED, full_project, pages, read
 from tests.faults.refused_writes import bound_by_rights, fill, no_right_to_write, remount, small_disk
 from tests.faults.shares import ALL, WITHOUT_END
 from tests.patience import wait_for
+from tests.served import answers
 
 pytestmark = [WITHOUT_END] if ALL else []
 
@@ -206,7 +206,7 @@ def press(port: int, address: str, popover: str | None, label: str) -> tuple[str
 def test_a_button_that_would_write_says_why_it_does_not(root: Path, tmp_path: Path, how: str) -> None:
     whole = shutil.copytree(root, tmp_path / "whole")
     with served(root) as (port, _), (read_only if how == "read-only" else full)(root):
-        wait_for(lambda: is_served(port))
+        wait_for(lambda: answers(port))
         problems: list[str] = []
         for address, popover, label in every_button(port, root) if ALL else BUTTONS:
             shown, exceptions = press(port, address, popover, label)
@@ -230,8 +230,3 @@ def places_of(root: Path) -> set[Path]:
     """The files and folders of a project that are not hidden."""
     found = (path.relative_to(root) for path in root.rglob("*"))
     return {path for path in found if not any(part.startswith(".") for part in path.parts)}
-
-
-def is_served(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
