@@ -10,13 +10,12 @@ import shutil
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 
 from core import __main__ as command_line
 from core.synthetic.experiments import SOURCE
+from tests.commands.test_terminal import verbs
 from tests.faults.project import EXPERIMENT, OTHER, VARIANT, full_project, task_of
 from tests.faults.shares import ALL, WITHOUT_END, counted, share
 
@@ -62,15 +61,6 @@ NEVER = {"worker", "dashboard", "demo", "rescore", "bench make", "bench bench", 
 """Verbs that start something, ask a network, or compute for long."""
 ONLY_FIRST = {"launch", "drive", "run", "runs resume", "runs retry", "model shrink", "model expand", "check"}
 """Verbs of which only the first argument is tried, as others may start something."""
-
-
-def verbs() -> dict[str, Any]:
-    top: Any = typer.main.get_command(command_line.app)
-    found = {}
-    for name, one in top.commands.items():
-        for inner, verb in getattr(one, "commands", {"": one}).items():
-            found[f"{name} {inner}".strip()] = verb
-    return found
 
 
 def wanted(root: Path, out: Path) -> dict[str, str]:
