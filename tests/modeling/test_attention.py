@@ -11,6 +11,7 @@ import transformers
 from core.modeling.attention import _attention, attend_within_samples, boundaries, can_pack
 from core.modeling.last_block import looking_at
 from tests.modeling.varlen import by_hand, varlen_on_cpu
+from tests.training.test_models import fresh
 
 LENGTHS = (5, 70, 1, 24)
 STARTS = [0, 5, 75, 76, 100]
@@ -106,12 +107,8 @@ def test_a_packed_row_gives_the_logits_of_its_samples(make: Callable[[int], Any]
 
 
 def small(kind: str, **more: Any) -> Any:
-    config = getattr(transformers, f"{kind}Config")(
-        vocab_size=32, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, max_position_embeddings=128, pad_token_id=0, **more,
-    )  # fmt: skip
     torch.manual_seed(0)
-    return getattr(transformers, f"{kind}ForCausalLM")(config).eval()
+    return fresh(kind, **more).eval()
 
 
 @pytest.mark.parametrize(
