@@ -70,7 +70,7 @@ SomeExperiment = Annotated[
 
 
 def print_records(
-    records: Sequence[Mapping[str, Any]], *, as_json: bool, columns: Iterable[str] = (), title: str = ""
+    records: Sequence[Mapping[str, Any]], *, as_json: bool, columns: Iterable[str] = ()
 ) -> None:
     """Print records as JSON, or as a table of the named columns (all of them where none are named) in which a
     number stays on one line."""
@@ -81,14 +81,7 @@ def print_records(
     from rich.table import Table
 
     names = list(columns) or list(records[0] if records else [])
-    table = Table(
-        title=_literal(title) if title else None,
-        title_justify="left",
-        header_style="bold",
-        box=None,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-    )
+    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in names:
         numeric = any(isinstance(record.get(name), int | float) for record in records)
         table.add_column(

@@ -49,7 +49,7 @@ def test_a_text_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_names_with_brackets_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    print_records([{"[red]": "[/nothing]"}], as_json=False, title="[/title]")
+    print_records([{"[red]": "[/nothing]"}], as_json=False)
     with progress_bar() as progress:
         progress("[/what] \x1b[31m", 1, 2)
     assert "[/nothing]" in capsys.readouterr().out
