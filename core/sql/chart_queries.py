@@ -4,7 +4,7 @@ In come an experiment and what the chart is about, out comes text for `core.sql.
 themselves, an output that one evaluation has and another lacks counts there as one without an attempt.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from core.results.curves import budgets_up_to
 from core.results.loading import SHARE, Scores
@@ -120,13 +120,12 @@ def differences_query(scores: Scores, a: str, b: str, metric: str, aggregation: 
     )
 
 
-def losses_query(experiment: str, variants: Sequence[str] = ()) -> str:
+def losses_query(experiment: str) -> str:
     """The training loss of every run over its steps."""
-    only = f" AND variant IN ({', '.join(map(_text, variants))})" if variants else ""
     return (
         "-- the training loss over the steps of every run\n"
         "SELECT variant, train_seed, step, loss FROM progress\n"
-        f"WHERE experiment = {_text(experiment)} AND stage = 'train'{only}\n"
+        f"WHERE experiment = {_text(experiment)} AND stage = 'train'\n"
         "ORDER BY variant, train_seed, step\n"
     )
 
