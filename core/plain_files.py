@@ -34,13 +34,19 @@ def check_plain(path: Path) -> None:
         raise UserError(f"{path} is a pipe or a device. Put a file in its place.")
 
 
-def read_plain(path: Path) -> bytes:
-    """The bytes of a file that is to be taken in whole, as `open_plain` opens it. Raises `UserError` where it
-    has more than `MOST_BYTES`, which no file of the product's own comes near."""
-    with open_plain(path) as file:
-        if os.fstat(file.fileno()).st_size > MOST_BYTES:
-            raise UserError(f"{path} is larger than {MOST_BYTES // 2**20:,} MB. Restore it or delete it.")
-        return file.read()
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file that is to be taken in whole, as `open_plain` opens it. Raises `UserError` where
+    there is none that can be read, or it has more than `MOST_BYTES`, which no file of the product's own comes
+    near."""
+    try:
+        with open_plain(path) as file:
+            if os.fstat(file.fileno()).st_size > MOST_BYTES:
+                raise UserError(f"{path} is larger than {MOST_BYTES // 2**20:,} MB. Restore it or delete it.")
+            return file.read()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist. Check the name.") from None
+    except OSError as problem:
+        raise unreadable_file(path, problem) from None
 
 
 def unfolded(data: bytes, limit: int) -> bytes:
@@ -101,9 +107,4 @@ def read_text(path: Path) -> str:
 
     Raises `UserError` where there is none or it is no such text.
     """
-    try:
-        return decoded(read_plain(path), str(path)).replace("\r\n", "\n")
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist. Check the name.") from None
-    except OSError as problem:
-        raise unreadable_file(path, problem) from None
+    return decoded(read_bytes(path), str(path)).replace("\r\n", "\n")

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.plain_files import MOST_BYTES, open_plain, read_plain, unfolded, unreadable_file
+from core.plain_files import MOST_BYTES, open_plain, read_bytes, unfolded, unreadable_file
 from core.storage.plain_json import parse_json
 
 log = logging.getLogger(__name__)
@@ -148,16 +148,6 @@ def keep_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """The value of a JSON file. Raises `UserError` where the file is absent or broken, or has a key twice."""
     return parse_json(read_bytes(path), str(path))
-
-
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a file. Raises `UserError` where there is none that can be read."""
-    try:
-        return read_plain(path)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist. Check the name.") from None
-    except OSError as problem:
-        raise unreadable_file(path, problem) from None
 
 
 def read_unfolded(path: Path, limit: int = MOST_BYTES) -> bytes:

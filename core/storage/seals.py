@@ -12,8 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from core.errors import UserError
-from core.plain_files import check_plain, full_stamp
-from core.storage.files import read_bytes, sha256_of, write_text
+from core.plain_files import check_plain, full_stamp, read_bytes
+from core.storage.files import sha256_of, write_text
 from core.storage.parquet_files import open_parquet
 
 ENDING = ".sha256"
