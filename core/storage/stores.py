@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from core.errors import UserError
-from core.storage.files import sha256_of, write_json
+from core.storage.files import sha256_of
 
 
 class IncompleteError(Exception):
@@ -75,10 +75,7 @@ class Store:
 
     def put_json(self, value: Any, name: str) -> None:
         """Write a value into the store."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "value.json"
-            write_json(path, value)
-            self.put(path, name)
+        self.put_bytes(json.dumps(value).encode(), name)
 
     def get_bytes(self, name: str) -> bytes:
         """What a small file holds. Raises `IncompleteError` where it is absent."""
