@@ -143,15 +143,20 @@ def _record(evaluation: Evaluation, question: Question, completion: Completion |
 
 def finished_attempts(parts: Path) -> set[tuple[str, str, int, int]]:
     """Keys of the attempts that lie in part files; a broken part is removed and answered again."""
-    finished: set[tuple[str, str, int, int]] = set()
+    return keys_in(parts, PREDICTIONS, ("source", "task_id", "test_index", "attempt"))
+
+
+def keys_in(parts: Path, schema: pa.Schema, names: Sequence[str]) -> set[Any]:
+    """The keys of all rows in part files, by the columns of these names; a broken part is removed."""
+    found: set[Any] = set()
     for path in sorted(parts.glob("*.parquet")):
         try:
-            table = read_table(path, PREDICTIONS, ("source", "task_id", "test_index", "attempt"))
+            table = read_table(path, schema, names)
         except UserError:
             path.unlink()
             continue
-        finished.update(zip(*(column.to_pylist() for column in table.columns), strict=True))
-    return finished
+        found.update(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    return found
 
 
 def combine_parts(parts: Path, target: Path, expected: int) -> None:

@@ -17,9 +17,8 @@ import pyarrow as pa
 
 from core.arc.grids import Grid, same_grid
 from core.arc.tasks import Task
-from core.errors import UserError
 from core.inference.attempts import draw_view
-from core.inference.prediction_parts import Evaluation, Report, predictions_path
+from core.inference.prediction_parts import Evaluation, Report, keys_in, predictions_path
 from core.inference.requests import Engine, Request
 from core.prompts.shortening import fitted_prompt
 from core.prompts.templates import answer_tokens
@@ -31,7 +30,6 @@ from core.storage.schemas import (
     PREDICTIONS,
     grid_columns,
     grids_of,
-    read_table,
     read_tables,
     write_table,
 )
@@ -92,9 +90,8 @@ def rescore(
     parts = folder / "rescoring"
     left = candidates_of(predictions_path(folder))
     total = len(left)
-    for path in parts.glob("*.parquet"):
-        for key in _keys(path):
-            left.pop(key, None)
+    for key in keys_in(parts, CANDIDATES, ("source", "task_id", "test_index")):  # scored before
+        left.pop(key, None)
     before = total - len(left)
     tasks = {(task.source, task.task_id): task for task in evaluation.tasks}
     keys = [key for key in left if key[:2] in tasks]
@@ -198,13 +195,3 @@ def _table(
     names = [name for name in CANDIDATES.names if not name.startswith("output_")]
     columns = {name: [record[name] for record in records] for name in names}
     return pa.table({**columns, **grid_columns("output", grids)}, schema=CANDIDATES)
-
-
-def _keys(part: Path) -> set[Key]:
-    """The outputs of a part; a broken part is removed and its outputs are rescored again."""
-    try:
-        table = read_table(part, CANDIDATES, ("source", "task_id", "test_index"))
-    except UserError:
-        part.unlink()
-        return set()
-    return set(zip(*(column.to_pylist() for column in table.columns), strict=True))
