@@ -38,16 +38,12 @@ _RESULTS: dict[Stage, Callable[[Run, ExperimentSpec], list[Path]]] = {
     "infer": _answered,
     "score": _scored,
 }
+"""The files and folders that each stage leaves; none where it has nothing to do for a run."""
 EVERY_STAGE: tuple[Stage, ...] = tuple(_RESULTS)
 STAGES: tuple[Stage, ...] = tuple(stage for stage in EVERY_STAGE if stage != "adapt")
 """The stages that every run has; `adapt` is there for runs with test-time training alone."""
 STAGES_IN_PARTS: tuple[Stage, ...] = ("adapt", "infer")
 """The stages that several processes can share: some of the groups each, or some of the tasks."""
-
-
-def results_of(run: Run, spec: ExperimentSpec, stage: Stage) -> list[Path]:
-    """The files and folders that a stage leaves; none where it has nothing to do for this run."""
-    return _RESULTS[stage](run, spec)
 
 
 def check_places(run: Run) -> None:
@@ -65,7 +61,7 @@ def check_places(run: Run) -> None:
 
 def is_done(run: Run, spec: ExperimentSpec, stage: Stage) -> bool:
     """Whether the files of a stage exist, for every evaluation seed."""
-    return all(path.exists() for path in results_of(run, spec, stage))
+    return all(path.exists() for path in _RESULTS[stage](run, spec))
 
 
 def stages_left(run: Run, spec: ExperimentSpec) -> list[Stage]:
