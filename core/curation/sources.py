@@ -43,7 +43,6 @@ from core.storage.files import fingerprint, sha256_of
 from core.storage.schemas import PAIRS
 
 __all__ = [
-    "SourceInfo",
     "content_key",
     "derived_sources",
     "find_task",
