@@ -16,6 +16,6 @@ def page_alone(root: Path, page: str, monkeypatch: pytest.MonkeyPatch, **query: 
     shown = AppTest.from_file(str(SCREENS / f"{page}.py"))
     for name, value in query.items():
         shown.query_params[name] = value
-    shown.run(timeout=60)
+    shown.run(timeout=120)
     assert not shown.exception
     return shown

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from streamlit.components.v2.bidi_component import serialization
-from streamlit.testing.v1 import AppTest
 
 from core.arc.tasks import Pair, Task
 from core.curation.stored import SourceInfo, store_source
@@ -15,8 +14,7 @@ from core.reversibility.suggestions import Suggestion
 from dashboard.components.deck import suggestions_document, tasks_document
 from tests.arc.strategies import tasks
 from tests.curation.conftest import make_task
-
-SCREENS = Path(__file__).resolve().parents[2] / "dashboard" / "screens"
+from tests.dashboard.alone import page_alone
 
 
 def rows(grid: list[str] | None) -> list[list[int]] | None:
@@ -48,10 +46,8 @@ def test_suggestions_travel_apart_from_the_tasks() -> None:
 def test_the_deck_is_sent_without_a_look_for_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For that look Streamlit loads pandas, which its collector then walks through at each key."""
     store_source(tmp_path, SourceInfo("toy", "made up", "1", "none", "0"), [make_task("a")])
-    monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(tmp_path))
     looked_at: list[object] = []
     monkeypatch.setattr(serialization, "is_dataframe_like", looked_at.append)
-    page = AppTest.from_file(str(SCREENS / "curate.py")).run(timeout=30)
-    assert not page.exception
+    page = page_alone(tmp_path, "curate", monkeypatch)
     assert [one.key for one in page.get("bidi_component")] == ["deck"]
     assert looked_at == []

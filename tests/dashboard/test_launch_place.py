@@ -3,26 +3,22 @@
 from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from core.cluster import settings as cluster_module
 from core.cluster.settings import ClusterSettings, cluster_of
 from core.launching import launch as launch_module
+from tests.dashboard.alone import page_alone
 from tests.shown import as_read
 from tests.specs.tiny import spec_file
 from tests.training.tiny import tiny_root
-
-SCREEN = Path(__file__).resolve().parents[2] / "dashboard" / "screens" / "launch.py"
 
 
 def test_a_launch_goes_to_the_chosen_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tiny_root(tmp_path)
     spec_file(root)
-    monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(root))
     monkeypatch.setattr(cluster_module, "start_detached", lambda *_: None)
     monkeypatch.setattr(launch_module, "ensure_worker", lambda _: pytest.fail("a worker of this machine"))
-    page = AppTest.from_file(str(SCREEN)).run(timeout=60)
-    assert not page.exception
+    page = page_alone(root, "launch", monkeypatch)
     assert page.code[0].value == "python -m core launch trial"
     page.button_group(key="trial runs on").set_value("Ray cluster").run(timeout=60)
     page.number_input(key="form:cluster.shards").set_value(4).run(timeout=60)
@@ -36,8 +32,7 @@ def test_a_store_is_named_and_an_address_that_is_none_is_refused(
 ) -> None:
     root = tiny_root(tmp_path)
     spec_file(root)
-    monkeypatch.setenv("ARC_WORKBENCH_ROOT", str(root))
-    page = AppTest.from_file(str(SCREEN)).run(timeout=60)
+    page = page_alone(root, "launch", monkeypatch)
     page.button_group(key="trial runs on").set_value("Ray cluster").run(timeout=60)
     page.text_input(key="form:cluster.store").set_value("/mnt/bucket").run(timeout=60)
     assert not page.exception
