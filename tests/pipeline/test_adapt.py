@@ -168,9 +168,9 @@ def test_a_kill_while_adapting_changes_neither_weights_nor_answers(
     undisturbed = replace(first, root=other_root)
     assert all(run_stage(undisturbed, stage) for stage in ("train", "adapt", "infer"))
     assert run_stage(first, "train")
-    killed(first, "adapt", 4)  # steps 1, 2 (checkpoint), 3, 4
+    killed([first], "adapt", 4)  # steps 1, 2 (checkpoint), 3, 4
     assert list((first.adapt / "0001" / "checkpoint").glob("step-*"))
-    killed(first, "adapt", 5)  # steps 3, 4, 5, the end of the group, the first step of the next
+    killed([first], "adapt", 5)  # steps 3, 4, 5, the end of the group, the first step of the next
     assert [(first.adapt / name / "group.json").exists() for name in ("0001", "0002")] == [True, False]
     write_json(first.stop_file, {})
     assert not run_stage(first, "adapt")

@@ -1,10 +1,6 @@
 """Inference of several runs in one process: told apart in state, log and files, whatever is killed."""
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -21,10 +17,10 @@ from core.runs.layout import Run
 from core.runs.progress import log_tail
 from core.runs.state import state_of
 from core.storage.files import read_json
+from tests.pipeline.test_stages import killed
 from tests.specs.tiny import spec_of
 from tests.training.tiny import tiny_root
 
-ROOT = Path(__file__).resolve().parents[2]
 VARIANTS = {
     "plain": None,
     "wide": {"training": {"lora": {"rank": 8}}},
@@ -92,28 +88,7 @@ def test_a_damaged_adapter_fails_its_own_run(runs: list[Run]) -> None:
 @pytest.mark.engine
 def test_a_kill_is_reported_in_every_run_and_repeats_nothing(runs: list[Run]) -> None:
     _, plain, wide = runs
-    verb = [
-        "run",
-        "trial",
-        "--of",
-        plain.name,
-        "--of",
-        wide.name,
-        "--stage",
-        "infer",
-        "--root",
-        str(plain.root),
-    ]
-    child = subprocess.run(
-        [sys.executable, "-m", "tests.pipeline.killed", "infer", "33", *verb],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        start_new_session=True,
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr[-2000:]
+    killed([plain, wide], "infer", 33)
     done = {p: p.stat().st_mtime_ns for p in plain.folder.glob("eval-*/predictions.parquet")}
     assert len(done) == 2 and (state_of(plain).state, state_of(plain).stage) == ("queued", "score")
     assert state_of(wide).state == "failed" and "The process is gone" in str(state_of(wide).error)

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -39,14 +40,15 @@ def losses(run: Run) -> dict[int, float]:
     return {record["step"]: record["loss"] for record in progress_of(run, "train")}
 
 
-def killed(run: Run, stage: Stage, reports: int) -> None:
-    """Run a stage in a process group of its own, which is killed with that report. It has imported no library
-    of which it needs nothing, for they take as long as all the rest."""
-    verb = ["run", run.experiment, "--of", run.name]
+def killed(runs: Sequence[Run], stage: Stage, reports: int) -> None:
+    """Run a stage of these runs in a process group of its own, which is killed with that report. It has
+    imported no library of which it needs nothing, for they take as long as all the rest."""
+    first = runs[0]
+    verb = ["run", first.experiment, *(part for run in runs for part in ("--of", run.name))]
     child = subprocess.run(
         [
             *(sys.executable, "-m", "tests.pipeline.killed", stage, str(reports)),
-            *(*verb, "--stage", stage, "--root", str(run.root)),
+            *(*verb, "--stage", stage, "--root", str(first.root)),
         ],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -68,7 +70,7 @@ def test_a_kill_in_any_stage_loses_and_repeats_nothing(
     (undisturbed,) = prepare(other_root, spec_of(other_root), ["launch"])
     assert all(run_stage(undisturbed, stage) for stage in STAGES)
 
-    killed(run, "train", 5)
+    killed([run], "train", 5)
     state = state_of(run)
     assert (state.state, state.stage) == ("failed", "train")
     assert state.error == "The process is gone. Go on with: python -m core runs resume trial"
@@ -76,7 +78,7 @@ def test_a_kill_in_any_stage_loses_and_repeats_nothing(
     assert losses(run) == losses(undisturbed) and list(losses(run)) == [1, 2, 3, 4, 5, 6]
     trained = files_of(run)
 
-    killed(run, "infer", 4)
+    killed([run], "infer", 4)
     assert len(list((run.eval_folder(0) / "parts").glob("*.parquet"))) == 4
     assert run_stage(run, "infer") and run_stage(run, "train")
     predicted = files_of(run)
@@ -87,7 +89,7 @@ def test_a_kill_in_any_stage_loses_and_repeats_nothing(
         )
         assert one == other and len(one) == 15
 
-    killed(run, "score", 1)
+    killed([run], "score", 1)
     assert LaunchedExperiment.of(run).stages_left(run) == ["score"]
     half = files_of(run)
     assert run_stage(run, "score")
