@@ -165,6 +165,11 @@ def put_away(root: Path, experiment: str | None = None) -> None:
             restore_experiment, root, chosen
         ):
             st.rerun()
+    offer_to_empty_trash(root)
+
+
+def offer_to_empty_trash(root: Path) -> None:
+    """What the trash holds, and the button that frees it, which asks first; nothing where it is empty."""
     freed = trash_bytes(root)
     if freed:
         st.write(f"The trash holds {bytes_in_words(freed)}. Emptying it cannot be undone.")

@@ -10,10 +10,8 @@ from core.experiments.archive import (
     archive_experiment,
     archived_experiments,
     delete_experiment,
-    empty_trash,
     restore_experiment,
     restore_trashed,
-    trash_bytes,
     trashed,
 )
 from core.experiments.examples import examples, open_example
@@ -32,8 +30,9 @@ from core.results.loading import load_scores, scores_stamp
 from dashboard.components import experiment_list, sql_links
 from dashboard.components.picker import choose, choose_some, keeps, pick
 from dashboard.components.rights import attempt, may_change, permitted
+from dashboard.components.run_buttons import offer_to_empty_trash
 from dashboard.components.sentences import fragment
-from dashboard.components.wording import bytes_in_words, plain
+from dashboard.components.wording import plain
 from dashboard.root import project_root
 
 root = project_root()
@@ -120,13 +119,7 @@ def put_away() -> None:
             pressed = restorable(words, f"trash {one.entry}")
             if pressed and attempt(restore_trashed, root, one.entry):
                 st.rerun()
-        freed = trash_bytes(root)
-        if freed:
-            st.write(f"The trash holds {bytes_in_words(freed)}. Emptying it cannot be undone.")
-            sure = st.checkbox("Yes, delete for good", key="sure")
-            ready = sure and may_change()
-            if st.button("Empty the trash", disabled=not ready, key="empty") and attempt(empty_trash, root):
-                st.rerun()
+        offer_to_empty_trash(root)
 
 
 def restorable(words: str, key: str) -> bool:
