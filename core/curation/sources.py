@@ -74,6 +74,15 @@ def load_tasks(root: Path, source: str, rule: FlagRule = FlagRule()) -> dict[str
     return stored
 
 
+def tasks_stamp(root: Path, sources: Iterable[str]) -> tuple[Stamp, ...]:
+    """Changes when tasks of these sources may have: by their files and, for a derived one, by the flags. A
+    source that is gone has a stamp too."""
+    names = tuple(dict.fromkeys(sources))
+    paths = [parquet_path(root, stored_name(name)) for name in names]
+    paths += [flags_path(root)] if any(name.startswith(REVERSED) for name in names) else []
+    return tuple(map(file_stamp, paths))
+
+
 def sources_named(root: Path, name: str) -> list[str]:
     """The sources behind a name: itself, all below it (`arc1` stands for `arc1/…`), or `all` of them.
 

@@ -20,6 +20,8 @@ from dashboard.components.sentences import fragment
 from dashboard.components.wording import plain
 
 Stamp = tuple[int, int, int]
+TasksStamp = tuple[tuple[int, int], ...]
+"""Of the files that hold the tasks, which may be imported anew beside results that stay (`tasks_stamp`)."""
 SECONDS_BETWEEN_LOOKS = 4.0
 
 

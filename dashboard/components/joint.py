@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.curation.sources import tasks_stamp
 from core.reports import text_tables
 from core.reports.variant_marks import variant_colours
 from core.results import differences as core_differences
@@ -41,6 +42,7 @@ def answers_of(
     stamp: experiment_page.Stamp,
     other: str,
     other_stamp: experiment_page.Stamp,
+    tasks: experiment_page.TasksStamp,
     variant: str,
     task: tuple[str, str],
 ) -> list[Answer]:
@@ -95,6 +97,6 @@ def show_joint(root: Path, name: str, other: str, boxes: list[Any]) -> None:
         for label, variant in (("A", a), ("B", b)):
             st.markdown(f"**{label}** · answers of all runs of {plain(variant)} by votes")
             home, own, evaluations = home_of(scores, other, variant)
-            answers = answers_of(*both, variant, chosen)
+            answers = answers_of(*both, tasks_stamp(root, chosen[:1]), variant, chosen)
             show_cards(f"joint {label}", answers, task, {own: colours[variant]}, side=label)
             show_opened(root, home, evaluations, answers, task, side=label)

@@ -5,10 +5,11 @@ from typing import Any
 
 import streamlit as st
 
+from core.curation.sources import tasks_stamp
 from core.reports import parts, text_tables
 from core.results.loading import Scores
 from dashboard.components import experiment_page
-from dashboard.components.experiment_page import Stamp
+from dashboard.components.experiment_page import Stamp, TasksStamp
 from dashboard.components.files import file_row
 from dashboard.components.sentences import sentences
 from dashboard.components.small_table import show_small_table
@@ -17,7 +18,15 @@ from dashboard.components.wording import plain
 
 @st.cache_data(max_entries=32, show_spinner="Reading the tasks …")
 def parts_of(
-    root: Path, name: str, stamp: Stamp, by: str, metric: str, form: str, scope: str, baseline: str
+    root: Path,
+    name: str,
+    stamp: Stamp,
+    tasks: TasksStamp,
+    by: str,
+    metric: str,
+    form: str,
+    scope: str,
+    baseline: str,
 ) -> list[dict[str, Any]]:
     """The records of all parts."""
     scores = experiment_page.scores_of(root, name, stamp)
@@ -26,10 +35,22 @@ def parts_of(
 
 @st.cache_data(max_entries=32, show_spinner="Reading the tasks …")
 def compared_parts_of(
-    root: Path, name: str, stamp: Stamp, by: str, pair: tuple[str, str], metric: str, form: str
+    root: Path,
+    name: str,
+    stamp: Stamp,
+    tasks: TasksStamp,
+    by: str,
+    pair: tuple[str, str],
+    metric: str,
+    form: str,
 ) -> list[dict[str, Any]]:
     """The comparison of a pair in all parts."""
     return parts.compared_parts(root, experiment_page.scores_of(root, name, stamp), by, *pair, metric, form)
+
+
+def tasks_of(root: Path, scores: Scores) -> TasksStamp:
+    """Changes when an evaluated task may have."""
+    return tasks_stamp(root, (source for source, _ in scores.tasks))
 
 
 def show_parts(
@@ -42,7 +63,7 @@ def show_parts(
     name = scores.experiment.name
     line = text_tables.results_command(scores, metric, form, scope, baseline, by=by)
     with sentences():
-        found = parts_of(root, name, stamp, by, metric, form, scope, baseline)
+        found = parts_of(root, name, stamp, tasks_of(root, scores), by, metric, form, scope, baseline)
         _show(parts.parts_table(found, by, line, parts.EXPLORATORY), f"{name} by {by}")
 
 
@@ -55,7 +76,7 @@ def show_compared_parts(
         return
     name = scores.experiment.name
     with sentences():
-        found = compared_parts_of(root, name, stamp, by, pair, metric, form)
+        found = compared_parts_of(root, name, stamp, tasks_of(root, scores), by, pair, metric, form)
         table = parts.compared_parts_table(found, by, *pair, f"{line} --by {by}")
         _show(table, f"{name} {' '.join(pair)} by {by}")
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.curation.sources import tasks_stamp
 from core.experiments.experiment import list_experiments
 from core.reports import captions, text_tables
 from core.reports.variant_marks import variant_colours
@@ -73,7 +74,12 @@ def evaluations_of(name: str, stamp: experiment_page.Stamp, a: str, b: str) -> l
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def answers_of(
-    name: str, stamp: experiment_page.Stamp, task: tuple[str, str], a: str, b: str
+    name: str,
+    stamp: experiment_page.Stamp,
+    tasks: experiment_page.TasksStamp,
+    task: tuple[str, str],
+    a: str,
+    b: str,
 ) -> list[Answer]:
     return core_answers.answers_of(root, name, evaluations_of(name, stamp, a, b), *task, unit="variant")
 
@@ -254,7 +260,7 @@ def show_answers(
 ) -> None:
     """One task, and what the runs of A and of B answered, beside each other."""
     task = experiment_page.show_task(root, (one.source, one.task_id), one.words)
-    found = answers_of(name, stamp, (one.source, one.task_id), a, b)
+    found = answers_of(name, stamp, tasks_stamp(root, [one.source]), (one.source, one.task_id), a, b)
     for label, variant in zip("AB", (a, b), strict=True):
         st.markdown(f"**{label}** · answers of all runs of {plain(variant)} by votes")
         own = [answer for answer in found if answer.variant == variant]

@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.amounts import amount
 from core.arc.tasks import Task
+from core.curation.sources import tasks_stamp
 from core.reports import text_tables
 from core.reports.variant_marks import variant_colours
 from core.results import answers as core_answers
@@ -35,7 +36,12 @@ def map_of(name: str, stamp: experiment_page.Stamp, order: str) -> Solved:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def answers_of(
-    name: str, stamp: experiment_page.Stamp, task: tuple[str, str], of: tuple[Evaluation, ...], unit: str
+    name: str,
+    stamp: experiment_page.Stamp,
+    tasks: experiment_page.TasksStamp,
+    task: tuple[str, str],
+    of: tuple[Evaluation, ...],
+    unit: str,
 ) -> list[Answer]:
     return core_answers.answers_of(root, name, of, *task, unit=unit)
 
@@ -109,7 +115,8 @@ def show_answers(
     wanted = set(shown)
     own = [one for one in scores.evaluations if (one.variant, one.train_seed) in wanted]
     of = tuple(sorted(own, key=lambda one: scores.variants.index(one.variant)))
-    found = answers_of(name, stamp, (task.source, task.task_id), of, unit)
+    tasks = tasks_stamp(root, [task.source])
+    found = answers_of(name, stamp, tasks, (task.source, task.task_id), of, unit)
     words = {kind: f"{text} ({votes(found, kind):,})" for kind, text in KINDS.items()}
     help_ = "How many attempts gave such an answer; choose to see only these."
     kinds = choose_some("kind of answer", "kind", words, help=help_)

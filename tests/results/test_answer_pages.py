@@ -2,14 +2,17 @@
 
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.arc.tasks import Pair
+from core.curation.stored import SourceInfo, store_source
 from core.exchange.import_scores import import_results
 from core.results.loading import load_scores
-from core.synthetic.experiments import make_experiment
+from core.synthetic.experiments import SOURCE, make_experiment, make_tasks
 from tests.dashboard.alone import page_alone
 from tests.patience import slowness
 from tests.results.test_tables import REPOSITORY
@@ -57,6 +60,34 @@ def test_gone_predictions_are_a_sentence(tmp_path: Path, monkeypatch: pytest.Mon
         path.unlink()
     for screen in ("compare", "tasks"):
         assert "predictions.parquet is gone" in said(page_alone(tmp_path, screen, monkeypatch))
+
+
+@pytest.mark.parametrize(
+    ("screen", "query"), [("compare", {}), ("tasks", {}), ("compare", {"with": "other"})]
+)
+def test_answers_are_held_against_the_tasks_as_they_are_now(
+    screen: str, query: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("other", NAME):
+        make_experiment(tmp_path, name, runs=1, evaluations=1, tasks=3, skills={A: 9, B: 9})
+    page = open_page(screen, tmp_path, monkeypatch, experiment=NAME, **query)
+    assert "badge right" in cards(page)
+    turned = [replace(task, test=tuple(map(inverted, task.test))) for task in make_tasks(3)]
+    store_source(tmp_path, SourceInfo(SOURCE, "made up", "2", "none", "0"), turned)
+    page.run(timeout=60)
+    assert not page.exception
+    assert "badge right" not in cards(page) and "cells off" in cards(page)
+
+
+def inverted(pair: Pair) -> Pair:
+    """The pair with every colour of its output changed."""
+    assert pair.output is not None
+    return Pair(pair.input, (pair.output + 1) % 10)
+
+
+def cards(page: AppTest) -> str:
+    """What the lists of answers show."""
+    return "\n".join(str(part.proto) for part in page.get("bidi_component"))
 
 
 @pytest.mark.parametrize("screen", ["compare", "tasks"])

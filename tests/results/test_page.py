@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.curation.stored import SourceInfo, store_source
 from core.exchange.import_scores import import_results
-from core.synthetic.experiments import make_experiment
+from core.synthetic.experiments import SOURCE, make_experiment, make_tasks
 from tests.dashboard.alone import page_alone
 from tests.patience import slowness
 from tests.results.test_tables import NAME, REPOSITORY
@@ -159,6 +160,23 @@ def test_two_experiments_stand_side_by_side_where_they_were_evaluated_alike(
     assert "answers of all runs of plain (second) by votes" in texts(page).replace("\\", "")
     page.selectbox(key="chosen with").select("third").run(timeout=SECONDS)
     assert not page.exception and "not evaluated alike" in as_read(page.error[0].value)
+
+
+@pytest.mark.parametrize("screen", ["results", "compare"])
+def test_parts_follow_a_source_that_is_imported_anew(
+    screen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_experiment(tmp_path, runs=1, evaluations=1, tasks=4, skills={"plain": 0, "b": 1})
+    page = open_page(tmp_path, monkeypatch, screen=screen, by="size")
+    assert "1 to 5 cells" in shown_html(page)
+    larger = make_tasks(4, sides=(7, 9))
+    store_source(tmp_path, SourceInfo(SOURCE, "made up", "2", "none", "0"), larger)
+    page.run(timeout=SECONDS)
+    assert "6 to 10 cells" in shown_html(page) and "1 to 5 cells" not in shown_html(page)
+
+
+def shown_html(page: AppTest) -> str:
+    return "\n".join(str(part.proto.body) for part in page.get("html"))
 
 
 def test_parts_of_the_tasks_are_a_choice(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
