@@ -36,9 +36,19 @@ def file_row(
                     ("CSV", table.csv, "text"),
                 ):
                     st.caption(label)
-                    st.code(text[:MOST_COPIED], language=language, height=160)
+                    show_text(text, language)
         with st.popover("Command", type="tertiary", help="The command that prints the same table."):
             st.code(line, language="bash")
+
+
+def show_text(text: str, language: str) -> None:
+    """A text with a button that copies it: all of it, or whole lines and a sentence that says so."""
+    whole = len(text) <= MOST_COPIED
+    shown = text if whole else text[: text.rfind("\n", 0, MOST_COPIED) + 1] or text[:MOST_COPIED]
+    st.code(shown, language=language, height=160)
+    if not whole:
+        lines, of = shown.count("\n"), len(text.splitlines())
+        st.caption(f"The first {lines:,} of {of:,} lines are here; the file has all.")
 
 
 def _button(
