@@ -13,6 +13,7 @@ from core.errors import UserError
 from core.storage.sent_file import sent_file
 from dashboard.components.deck import read_flags_anew
 from dashboard.components.file_field import empty_field, file_field
+from dashboard.components.kept_text import kept_text
 from dashboard.components.rights import attempt, may_change, rights
 from dashboard.components.wording import plain
 
@@ -45,8 +46,7 @@ def _choose(root: Path, sources: list[str], sent: UploadedFile | None) -> None:
     """What holds where the file does not say it, and the import."""
     left, middle, right = st.columns(3)
     source = left.selectbox("source, where the file names none", [ANY_SOURCE, *sources], key="flags source")
-    st.session_state.setdefault("flags kind", REVERSIBLE)
-    kind = middle.text_input("what is judged", key="flags kind").strip()
+    kind = kept_text(middle.text_input, "what is judged", REVERSIBLE, key="flags kind").strip()
     others = right.selectbox(
         "all other tasks of these sources", [NOTHING, *VALUES[:3]], key="flags others",
         help="A list of the reversible tasks says no of all others.",

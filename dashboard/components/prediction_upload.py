@@ -12,10 +12,11 @@ from core.exchange.submissions import MOST_BYTES, tasks_with_tests
 from core.storage.sent_file import sent_file
 from dashboard.components.experiment_choice import go_to
 from dashboard.components.file_field import empty_field, file_field
+from dashboard.components.kept_text import forget, kept_text
 from dashboard.components.rights import attempt, may_change
 from dashboard.components.wording import plain
 
-FIELD = "predictions file"
+FIELD, EXPERIMENT, VARIANT = "predictions file", "predictions experiment", "predictions variant"
 DONE = "predictions imported"
 LARGEST = 2**31  # a browser counts exactly to 2^53; the verb takes any seed
 LAYOUT = (
@@ -35,11 +36,11 @@ def prediction_upload(root: Path) -> None:
     sources.sort(key=lambda name: not name.endswith("evaluation"))
     left, middle, right = st.columns(3)
     source = left.selectbox("whose tasks it answers", sources, key="predictions source")
-    experiment = middle.text_input(
-        "experiment", key="predictions experiment", placeholder="my-results",
+    experiment = kept_text(
+        middle.text_input, "experiment", key=EXPERIMENT, placeholder="my-results",
         help="A new name, an experiment of imported predictions, or a launched one that lacks this variant.",
     ).strip()  # fmt: skip
-    variant = right.text_input("variant", key="predictions variant", placeholder="theirs").strip()
+    variant = kept_text(right.text_input, "variant", key=VARIANT, placeholder="theirs").strip()
     training = int(left.number_input("training seed", 0, LARGEST, 0, key="predictions train seed"))
     evaluation = int(middle.number_input("evaluation seed", 0, LARGEST, 0, key="predictions eval seed"))
     needed = {"a file": sent, "a source": source, "an experiment": experiment, "a variant": variant}
@@ -60,5 +61,6 @@ def prediction_upload(root: Path) -> None:
             done = attempt(import_)
         if done:
             empty_field(FIELD)
+            forget(EXPERIMENT, VARIANT)
             go_to(experiment)
             st.rerun()

@@ -16,10 +16,11 @@ from core.scoring.metrics import higher_is_better
 from core.storage.sent_file import sent_file
 from dashboard.components.experiment_choice import go_to
 from dashboard.components.file_field import empty_field, file_field
+from dashboard.components.kept_text import forget, kept_text
 from dashboard.components.rights import attempt, may_change
 from dashboard.components.wording import plain
 
-FIELD = "scores file"
+FIELD, NAME = "scores file", "scores name"
 DONE = "scores imported"
 LAYOUTS = (
     "CSV, a table in Markdown, or parquet. One row per evaluation: variant, train_seed, eval_seed and any"
@@ -34,7 +35,7 @@ def score_upload(root: Path) -> None:
     if DONE in st.session_state:
         st.success(plain(st.session_state.pop(DONE)))
     sent = file_field("table of results", ["csv", "tsv", "txt", "md", "parquet"], FIELD, LAYOUTS)
-    name = st.text_input("name of the experiment", key="scores name", placeholder="my-results").strip()
+    name = kept_text(st.text_input, "name of the experiment", key=NAME, placeholder="my-results").strip()
     percent = st.checkbox("the numbers are percent", key="scores percent")
     if sent is None:
         st.caption(LAYOUTS)
@@ -88,5 +89,6 @@ def _import(root: Path, file_name: str, data: bytes, name: str, **options: objec
 
     if attempt(import_):
         empty_field(FIELD)
+        forget(NAME)
         go_to(name)
         st.rerun()
