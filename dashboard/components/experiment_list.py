@@ -83,8 +83,8 @@ def _row(record: Mapping[str, Any], awake: bool) -> str:
     if record["state"] in ("done", "imported"):
         progress = ""
     bar = f'<div class="bar"><i style="width:{100 * record["share"]:.0f}%"></i></div>'
-    count = f"{record['variants']}{_unit('variants')}"
-    count += f" × {record['trainings']}{_unit('runs')}" if record["trainings"] else ""
+    count = f"{record['variants']}{_unit('variants', record['variants'])}"
+    count += f" × {record['trainings']}{_unit('runs', record['trainings'])}" if record["trainings"] else ""
     best = html.escape(record.get("best") or "–")
     value = f'<div class="quiet">{html.escape(record.get("metric") or "")} {record.get("value") or ""}</div>'
     owner = f'<div class="quiet">{html.escape(record["owner"])}</div>'
@@ -98,9 +98,9 @@ def _row(record: Mapping[str, Any], awake: bool) -> str:
     )
 
 
-def _unit(word: str) -> str:
+def _unit(things: str, count: Any) -> str:
     """A word that a narrow window shows, where no column has a head."""
-    return f'<span class="unit"> {word}</span>'
+    return f'<span class="unit"> {things.removesuffix("s") if str(count) == "1" else things}</span>'
 
 
 def _acts(name: str, record: Mapping[str, Any], awake: bool) -> str:
