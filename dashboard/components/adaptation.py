@@ -25,8 +25,7 @@ def run_adaptation(run: Run, tasks: int | None) -> None:
     st.markdown(f":violet[**Test-time training**] of {plain(run.name)}: {done:,} of {of} tasks adapted")
     if groups:
         rows = [_row(_names(group), group) for group in groups[:MOST_GROUPS]]
-        with st.container(height=min(260, 60 + 34 * len(rows)), border=False):
-            st.html(_table(["tasks", "loss", "steps", "took"], rows))
+        _show(["tasks", "loss", "steps", "took"], rows)
     if len(groups) > MOST_GROUPS:
         st.caption(f"The first {MOST_GROUPS} of {len(groups):,} groups; adapted.json holds all.")
 
@@ -44,7 +43,7 @@ def task_adaptation(root: Path, scores: Scores, task: tuple[str, str]) -> None:
                 rows.append([*_row(label, group), _right(scores, task, places)])
     if adapted:
         st.markdown(":violet[**Test-time training**] on this task's demonstrations, run by run")
-        st.html(_table(["run", "loss", "steps", "took", "attempts right"], rows))
+        _show(["run", "loss", "steps", "took", "attempts right"], rows)
 
 
 def _right(scores: Scores, task: tuple[str, str], places: Sequence[int]) -> str:
@@ -67,6 +66,12 @@ def _row(label: str, group: AdaptedGroup | None) -> list[str]:
     took = UNKNOWN if group.seconds is None else seconds_in_words(group.seconds)
     loss = f"{group.loss_before:.3f} → {group.loss_after:.3f}"
     return [label, loss, UNKNOWN if group.steps is None else f"{group.steps:,}", took]
+
+
+def _show(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table of so much height that what stands below it is not pushed away."""
+    with st.container(height=min(260, 60 + 34 * len(rows)), border=False):
+        st.html(_table(header, rows))
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

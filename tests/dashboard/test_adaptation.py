@@ -87,3 +87,13 @@ def test_a_task_that_no_run_adapted_to_shows_nothing(tmp_path: Path, shown: list
     _adapted(tmp_path, "plain", [_group(0, TASKS[:1])])
     task_adaptation(tmp_path, load_scores(tmp_path, "question"), TASKS[1])
     assert shown == []
+
+
+def test_many_runs_leave_the_answers_below_in_view(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
+    make_experiment(tmp_path, "question", {"plain": 0.0}, runs=12, evaluations=1, tasks=2)
+    _adapted(tmp_path, "plain", [_group(0, TASKS[:2])])
+    heights: list[int] = []
+    container = st.container
+    monkeypatch.setattr(st, "container", lambda **how: heights.append(how["height"]) or container(**how))
+    task_adaptation(tmp_path, load_scores(tmp_path, "question"), TASKS[0])
+    assert heights == [260]
