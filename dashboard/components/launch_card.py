@@ -22,7 +22,7 @@ STYLE = """<style>
   display: inline-block; width: 9px; height: 9px; border-radius: 50%; margin-right: 7px;
   background: var(--colour);
 }
-.costs { display: grid; grid-template-columns: repeat(3, 1fr); gap: 14px 18px; }
+.costs { display: grid; grid-template-columns: repeat(auto-fit, minmax(7.5rem, 1fr)); gap: 14px 18px; }
 .costs .number { font-size: 1.35rem; font-weight: 600; line-height: 1.3; white-space: nowrap; }
 .costs .number.unknown { font-size: 0.95rem; font-weight: 400; line-height: 1.85; opacity: 0.65; }
 .costs .name, .costs .detail { font-size: 0.8rem; opacity: 0.65; line-height: 1.35; }
