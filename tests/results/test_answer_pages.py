@@ -70,7 +70,7 @@ def test_answers_are_held_against_the_tasks_as_they_are_now(
 ) -> None:
     for name in ("other", NAME):
         make_experiment(tmp_path, name, runs=1, evaluations=1, tasks=3, skills={A: 9, B: 9})
-    page = open_page(screen, tmp_path, monkeypatch, experiment=NAME, **query)
+    page = page_alone(tmp_path, screen, monkeypatch, experiment=NAME, **query)
     assert "badge right" in cards(page)
     turned = [replace(task, test=tuple(map(inverted, task.test))) for task in make_tasks(3)]
     store_source(tmp_path, SourceInfo(SOURCE, "made up", "2", "none", "0"), turned)
