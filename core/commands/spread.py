@@ -52,7 +52,7 @@ def compare(
     from core.spread.intervals import SCOPES
 
     several = metric if metric and len(metric) > 1 else None
-    others = {"--scope": scope, "--noise-of": noise_of, "--baseline": baseline, "a second --metric": several}
+    others = {"--scope": scope, "--noise-of": noise_of, "a second --metric": several}
     refuse_beside("--by", by, {**others, "--tasks": tasks}, "parts are compared as recipes, by one metric")
     refuse_beside("--tasks", tasks or None, others, "tasks are listed by one metric")
     over = None if scope == "recipe" else scope
@@ -62,7 +62,7 @@ def compare(
     if by is not None:
         from core.reports.parts import compared_parts, compared_parts_table
 
-        parts = compared_parts(root, scores, by, a, b, metrics[0], aggregation, level)
+        parts = compared_parts(root, scores, by, a, b, metrics[0], aggregation, level, baseline)
         table = with_test_time(compared_parts_table(parts, by, a, b), scores)
         print_table(table, format_of(output, as_json))
         return
@@ -74,7 +74,9 @@ def compare(
         records = compare_records(scores, a, b, metrics, scopes, aggregation, level, lender, baseline)
         if not scope and beside is None and by is None:
             records += paired_records(root, scores, a, b, metrics, aggregation, level)
-        table = comparison_table(records, a, b, caption=comparison_caption(root, scores, a, b, level, lender))
+        table = comparison_table(
+            records, a, b, caption=comparison_caption(root, scores, a, b, level, lender, baseline)
+        )
     shown = print_table(with_test_time(table, scores), format_of(output, as_json))
     if shown and not tasks:
         if noise_of is not None:

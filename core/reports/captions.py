@@ -19,7 +19,7 @@ def results_caption(root: Path, scores: Scores, reading: Reading = PLAIN, level:
     trainings saw of the evaluated tasks."""
     name = scores.experiment.name
     question = scores.experiment.question or name
-    against = "" if reading.baseline in (None, scores.experiment.baseline) else f" against {reading.baseline}"
+    against = _against(scores, reading.baseline)
     verdicts = f"Verdicts{against} are for the whole table at {100 * level:g} %{_lent(reading.lender)}"
     over = scope_sentence(scores, reading.scope, reading.aggregation)
     sentences = [question, evaluated_sentence(scores), over, verdicts]
@@ -27,17 +27,30 @@ def results_caption(root: Path, scores: Scores, reading: Reading = PLAIN, level:
 
 
 def comparison_caption(
-    root: Path, scores: Scores, a: str, b: str, level: float = 0.95, lender: Scores | None = None
+    root: Path,
+    scores: Scores,
+    a: str,
+    b: str,
+    level: float = 0.95,
+    lender: Scores | None = None,
+    baseline: str | None = None,
 ) -> str:
     """The same for two variants of a table."""
     name = scores.experiment.name
     evaluated = amount(sum(bool(runs) for runs in scores.runs.values()), "variants")
+    against = _against(scores, baseline)
     sentences = [
         f"{b} against {a} in {name}",
         evaluated_sentence(scores),
-        f"Intervals and verdicts are for the whole table of {evaluated} at {100 * level:g} %{_lent(lender)}",
+        f"Intervals and verdicts are for the whole table of {evaluated}{against} at {100 * level:g} %"
+        f"{_lent(lender)}",
     ]
     return " ".join([*(_ended(one) for one in sentences), *_marked(root, name)])
+
+
+def _against(scores: Scores, baseline: str | None) -> str:
+    """The baseline of a table where it is not the spec's."""
+    return "" if baseline in (None, scores.experiment.baseline) else f" against {baseline}"
 
 
 def _lent(lender: Scores | None) -> str:

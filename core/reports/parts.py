@@ -142,13 +142,14 @@ def compared_parts(
     metric: str,
     aggregation: str = "by_task",
     level: float = 0.95,
+    baseline: str | None = None,
 ) -> list[dict[str, Any]]:
     """Variant b against a in each part: the records of `compare_records` at scope "recipe", with `part` and
     `tasks`."""
     return [
         {"part": label, "tasks": len(part.tasks), **record, "main": False}
         for label, part in parts_of(root, scores, by).items()
-        for record in compare_records(part, a, b, [metric], ["recipe"], aggregation, level)
+        for record in compare_records(part, a, b, [metric], ["recipe"], aggregation, level, None, baseline)
     ]
 
 

@@ -18,7 +18,7 @@ from dashboard.components.wording import plain
 
 NAME, BOX = "experiment", "experiment box"
 _CHOSEN = "experiment that was chosen"
-OF_ONE = ("run", "noise_of")
+OF_ONE = ("run", "noise_of", "baseline")
 GONE_TO = "another experiment is shown"
 """Parameters that only make sense within one experiment, beside those of `picker.choose`."""
 

@@ -43,9 +43,11 @@ def compared_parts_of(
     pair: tuple[str, str],
     metric: str,
     form: str,
+    baseline: str,
 ) -> list[dict[str, Any]]:
     """The comparison of a pair in all parts."""
-    return parts.compared_parts(root, experiment_page.scores_of(root, name, stamp), by, *pair, metric, form)
+    scores = experiment_page.scores_of(root, name, stamp)
+    return parts.compared_parts(root, scores, by, *pair, metric, form, baseline=baseline)
 
 
 def tasks_of(root: Path, scores: Scores) -> TasksStamp:
@@ -68,7 +70,14 @@ def show_parts(
 
 
 def show_compared_parts(
-    root: Path, scores: Scores, stamp: Stamp, pair: tuple[str, str], metric: str, form: str, line: str
+    root: Path,
+    scores: Scores,
+    stamp: Stamp,
+    pair: tuple[str, str],
+    metric: str,
+    form: str,
+    baseline: str,
+    line: str,
 ) -> None:
     """B against A in each part; `line` is the command of the whole comparison."""
     by = _chosen("verdicts by", scores)
@@ -76,7 +85,7 @@ def show_compared_parts(
         return
     name = scores.experiment.name
     with sentences():
-        found = compared_parts_of(root, name, stamp, tasks_of(root, scores), by, pair, metric, form)
+        found = compared_parts_of(root, name, stamp, tasks_of(root, scores), by, pair, metric, form, baseline)
         table = parts.compared_parts_table(found, by, *pair, f"{line} --by {by}")
         _show(table, f"{name} {' '.join(pair)} by {by}")
 

@@ -48,10 +48,16 @@ def differences_of(
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def records_of(
-    name: str, stamp: experiment_page.Stamp, a: str, b: str, metric: str, form: str
+    name: str, stamp: experiment_page.Stamp, a: str, b: str, metric: str, form: str, baseline: str
 ) -> list[dict[str, Any]]:
     scores = experiment_page.scores_of(root, name, stamp)
-    return verdicts.compare_records(scores, a, b, [metric], None, form)
+    return verdicts.compare_records(scores, a, b, [metric], None, form, baseline=baseline)
+
+
+def table_baseline(scores: Scores) -> str:
+    """The baseline of the table that this pair is part of: that of Results, where a link came from there."""
+    named = st.query_params.get("baseline", "")
+    return named if named in scores.variants else scores.experiment.baseline
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
@@ -122,21 +128,23 @@ def show_experiment(name: str, stamp: experiment_page.Stamp, boxes: list[Any]) -
     if a == b:
         st.info(f"A and B are both {plain(a)}. Choose another variant for one of them.")
         return
-    records = records_of(name, stamp, a, b, metric, form)
+    baseline = table_baseline(scores)
+    records = records_of(name, stamp, a, b, metric, form, baseline)
     record = next(one for one in records if one["scope"] == "recipe")
     st.subheader(plain(core_differences.headline(a, b, record)))
     if imported:
-        show_imported(scores, a, b, records)
+        show_imported(scores, a, b, records, baseline)
         return
     found = differences_of(name, stamp, a, b, metric, form)
     colours = variant_colours(scores.variants, scores.experiment.baseline)
     show_numbers(scores, a, b, metric, form, record, found)
     show_shared(name, stamp, a, b, metric, form)
     counted = text_tables.unless(form, "by_task")
-    line = text_tables.command("compare", name, a, b, metric=metric, aggregation=counted)
+    own = text_tables.unless(baseline, scores.experiment.baseline)
+    line = text_tables.command("compare", name, a, b, metric=metric, aggregation=counted, baseline=own)
 
     def verdicts_table() -> text_tables.Table:
-        caption = captions.comparison_caption(root, scores, a, b)
+        caption = captions.comparison_caption(root, scores, a, b, baseline=baseline)
         table = text_tables.comparison_table(records, a, b, line, caption)
         return text_tables.with_test_time(table, scores)
 
@@ -147,7 +155,7 @@ def show_experiment(name: str, stamp: experiment_page.Stamp, boxes: list[Any]) -
     file_row(verdicts_table, line, f"{name} {a} {b}", "verdicts")
     figure = figure_of(name, stamp, a, b, metric, form)
     query = differences_query(scores, a, b, metric, form)
-    show_compared_parts(root, scores, stamp, (a, b), metric, form, line)
+    show_compared_parts(root, scores, stamp, (a, b), metric, form, baseline, line)
     show_tasks(name, stamp, scores, a, b, found, colours, line, tasks_table, figure, query)
     show_settings(scores, a, b)
 
@@ -173,7 +181,7 @@ def show_shared(name: str, stamp: experiment_page.Stamp, a: str, b: str, metric:
         st.caption(f"B − A within each of {record['trainings']} trained models that both start from.{spread}")
 
 
-def show_imported(scores: Scores, a: str, b: str, records: list[dict[str, Any]]) -> None:
+def show_imported(scores: Scores, a: str, b: str, records: list[dict[str, Any]], baseline: str) -> None:
     """The verdicts of results without tasks: over trainings, of these models apart, and all metrics."""
     over, these = st.columns(2, border=True)
     found = {record["scope"]: record for record in records}
@@ -189,13 +197,14 @@ def show_imported(scores: Scores, a: str, b: str, records: list[dict[str, Any]])
     else:
         these.caption("Mean, std and n came without single runs: nothing is known of evaluations.")
     name, metrics = scores.experiment.name, offered_metrics(scores)
-    every = verdicts.compare_records(scores, a, b, metrics)
+    every = verdicts.compare_records(scores, a, b, metrics, baseline=baseline)
+    own = text_tables.unless(baseline, scores.experiment.baseline)
     table = text_tables.comparison_table(
         every,
         a,
         b,
-        text_tables.command("compare", name, a, b, metric=metrics),
-        captions.comparison_caption(root, scores, a, b),
+        text_tables.command("compare", name, a, b, metric=metrics, baseline=own),
+        captions.comparison_caption(root, scores, a, b, baseline=baseline),
     )
     st.markdown("**All metrics**")
     show_small_table(table)

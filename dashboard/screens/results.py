@@ -196,7 +196,8 @@ def compare_links(name: str, rows: list[verdicts.Row], baseline: str, metric: st
     """Where each variant but the baseline is compared with it."""
     others = [row.variant for row in rows if row.variant != baseline and row.summary.n]
     return {
-        variant: "compare?" + urlencode({"experiment": name, "a": baseline, "b": variant, "metric": metric})
+        variant: "compare?"
+        + urlencode({"experiment": name, "a": baseline, "b": variant, "metric": metric, "baseline": baseline})
         for variant in others
     }
 

@@ -21,6 +21,7 @@ from core.reports.text_tables import results_table
 from core.results.conclusion import experiment_answer
 from core.results.curves import solved
 from core.results.loading import Scores, load_scores
+from core.results.number_format import difference
 from core.results.reading import Reading
 from core.results.records import records_of
 from core.results.references import references
@@ -30,6 +31,7 @@ from core.seeds import generator
 from core.spread.scope_verdicts import compare_scope, comparisons_beside
 from core.spread.verdict import CANNOT_TELL
 from core.synthetic.experiments import make_experiment
+from tests.dashboard.alone import page_alone
 
 SINGLE, LENDER = "single", "lender"
 
@@ -200,6 +202,36 @@ def test_always_solved_means_that_no_attempt_lacks(root: Path) -> None:
     columns["attempts"][0, 0] = columns["correct"][0, 0] = 0  # an output that one evaluation lacks
     assert solved(every).kinds == (0, 1, tasks - 1)
     assert int(solved(every).always.sum()) == np.count_nonzero(solved(every).always)
+
+
+def test_a_pair_has_the_verdict_of_the_table_that_it_is_part_of(root: Path) -> None:
+    scores = load_scores(root, LENDER)
+    rows = {row.variant: row for row in verdict_rows(scores, "accuracy", baseline="other")}
+    (record,) = compare_records(scores, "other", "longer", ["accuracy"], ["recipe"], baseline="other")
+    found = rows["longer"].comparison
+    assert found is not None and (record["low"], record["high"], record["p"]) == (
+        found.low,
+        found.high,
+        found.p,
+    )
+    assert record["comparisons"] == 2
+    line = ("compare", LENDER, "other", "longer", "--baseline", "other", "--format", "markdown")
+    assert "whole table of 3 variants against other at 95 %" in said(root, *line)
+    (own,) = compare_records(scores, "other", "longer", ["accuracy"], ["recipe"])
+    assert own["comparisons"] == 3 and own["p"] >= record["p"]
+    assert own["high"] - own["low"] > record["high"] - record["low"]
+
+
+def test_the_link_from_a_table_leads_to_its_verdict(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = {"experiment": LENDER, "a": "other", "b": "longer", "metric": "accuracy"}
+    scores = load_scores(root, LENDER)
+    for baseline in ("other", "longer"):
+        page = page_alone(root, "compare", monkeypatch, **query, baseline=baseline)
+        (record,) = compare_records(scores, "other", "longer", ["accuracy"], ["recipe"], baseline=baseline)
+        shown = difference(record["difference"], record["low"], record["high"])
+        assert any(shown in str(one.value) for one in page.markdown)
+        lines = " ".join(str(one.value) for one in page.code)
+        assert ("--baseline other" in lines) == (baseline == "other")
 
 
 def test_json_names_the_baseline(root: Path) -> None:
