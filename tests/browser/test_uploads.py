@@ -80,6 +80,8 @@ def send_judgements(page: Page, served: Dashboard) -> None:
         page.locator(".st-key-flags-export button").click()
     assert json.loads(Path(taken.value.path()).read_text())["task_id"] == second
     send(page, "flags-file", "labels.csv", f"task_id,value\n{first},yes\nffffffff,no\n")
+    expect(page.locator(".st-key-flags-file")).to_contain_text("labels.csv")
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     button = page.locator(".st-key-flags-import button")
     button.click()
     expect(page.get_by_text("labels.csv, line 3")).to_be_visible()
