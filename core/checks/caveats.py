@@ -66,8 +66,10 @@ def spreads_sentence(scores: Scores, metric: str, reading: Reading) -> str:
     """
     lent = reading.borrowed(scores, metric)
     found = judged(scores, metric, reading.aggregation, reading.scope, borrowed=lent).verdicts
-    if found is None or found.std is None:
+    if found is None or found.std is None or all(one.p is None for one in found.pairs.values()):
         return ""
+    if found.std == 0:
+        return "The runs of each variant are equal: verdicts rest on the steps of the score, not on a std."
     whose = "" if lent is None else f", lent by '{lent.experiment}'"
     unit = scores.unit(metric)
     words = f"{spread_text_of(found.std, unit)} {unit_words(unit, of_difference=True)}".strip()
@@ -78,17 +80,21 @@ def spreads_sentence(scores: Scores, metric: str, reading: Reading) -> str:
     return f"Verdicts rest on a std between runs of {words} {freedom}{whose}{apart}."
 
 
-def looks_sentence(root: Path, scores: Scores) -> str:
+def looks_sentence(root: Path, scores: Scores, level: float = 0.95) -> str:
     """At which numbers of runs the table was looked at before, and what that does to its verdicts; empty
     where it was never extended."""
     earlier = looks_of(known_folder(root, scores.experiment.name))
-    now = {variant: len(runs) for variant, runs in scores.runs.items() if runs}
-    counts = [min(look.values()) for look in earlier if look] + [min(now.values(), default=0)]
-    counts = [count for count in counts if count > 1]
-    if len(counts) < 2 or any(later < first for first, later in pairwise(counts)):
+    baseline = scores.experiment.baseline
+    order = sorted((name for name, runs in scores.runs.items() if runs), key=lambda name: name != baseline)
+    looks = [[look.get(name, 0) for name in order] for look in earlier]
+    looks.append([len(scores.runs[name]) for name in order])
+    looks = [look for look in looks if look and look[0] > 1 and max(look[1:], default=0) > 1]
+    falling = any(b < a for one, later in pairwise(looks) for a, b in zip(one, later, strict=True))
+    if len(looks) < 2 or order[0] != baseline or falling:
         return ""
-    shares = alarms_over_looks(counts, len(now))
-    named = f"{', '.join(map(str, counts[:-1]))} and {counts[-1]}"
+    shares = alarms_over_looks(looks, level)
+    counts = [str(min(look)) if min(look) == max(look) else f"{min(look)} to {max(look)}" for look in looks]
+    named = f"{', '.join(counts[:-1])} and {counts[-1]}"
     found, first = (share_text(share, 0) for share in (shares[-1], shares[0]))
     return (
         f"This table was looked at with {named} runs per variant. Where nothing differs, {found} of tables"
@@ -137,8 +143,8 @@ def _near_the_ends(scores: Scores, metric: str) -> list[str]:
     share = f"{right:,.0f} of {made:,.0f} attempts are right ({100 * right / made:.2g} %)"
     if is_binary(metric) and right / made < FLOOR:
         found.append(
-            f"Near the floor: {share}. Differences in {metric} are a few lucky attempts;"
-            " correct_pixels says more about so weak a model"
+            f"Near the floor: {share}. Differences in {metric} are a few lucky attempts"
+            f"{'' if scores.experiment.search else '; correct_pixels says more about so weak a model'}"
         )
     if is_binary(metric) and right / made > CEILING:
         found.append(f"Near the ceiling: {share}. Harder tasks would tell the variants apart better")

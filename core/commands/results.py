@@ -1,7 +1,8 @@
 """Verbs about results: `results`, `results import`."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -85,7 +86,9 @@ def show(
         )
         return
     reading = Reading(tuple(metrics), aggregation, scope, baseline, lender_of(root, noise_of))
-    leaked, seen = leaked_by_variant(root, experiment), seen_by_variant(root, experiment)
+    leaked, seen, signs = (
+        _of_both(of, root, experiment, beside) for of in (leaked_by_variant, seen_by_variant, marks)
+    )
     records = records_of(scores, metrics, aggregation, scope, level, reading.lender, baseline)
     table = results_table(
         [
@@ -96,8 +99,8 @@ def show(
             }
             for record in records
         ],
-        caption=results_caption(root, scores, reading, level),
-        marks=marks(root, experiment),
+        caption=results_caption(root, scores, reading, level, beside),
+        marks=signs,
     )
     for_people = format_of(output, as_json) == "table"
     if for_people:
@@ -105,7 +108,19 @@ def show(
         say(experiment_answer(scores, reading, level))
     print_table(with_test_time(table, scores), format_of(output, as_json))
     if for_people:
-        _say_beside(root, scores, reading)
+        _say_beside(root, scores, reading, level, joint=beside is not None)
+
+
+def _of_both(
+    of: Callable[[Path, str], dict[str, Any]], root: Path, experiment: str, beside: str | None
+) -> dict[str, Any]:
+    """What is known of each variant, those of the experiment beside under their names in the joint table."""
+    from core.results.joined import other_name
+
+    if beside is None:
+        return of(root, experiment)
+    joint = {other_name(variant, beside): value for variant, value in of(root, beside).items()}
+    return of(root, experiment) | joint
 
 
 def _show_parts(
@@ -119,16 +134,16 @@ def _show_parts(
     baseline: str | None,
     output: OutputFormat,
 ) -> None:
-    from core.reports.parts import BY, EXPLORATORY, part_records, parts_table
+    from core.reports.parts import BY, exploratory, part_records, parts_table
     from core.reports.text_tables import with_test_time
 
     records = part_records(root, scores, by, metrics, aggregation, scope, level, baseline)
-    table = with_test_time(parts_table(records, by, caption=EXPLORATORY), scores)
+    table = with_test_time(parts_table(records, by, caption=exploratory(level)), scores)
     if print_table(table, output):
-        say(f"By {BY[by]}. {EXPLORATORY}")
+        say(f"By {BY[by]}. {exploratory(level)}")
 
 
-def _say_beside(root: Path, scores: "Scores", reading: "Reading") -> None:
+def _say_beside(root: Path, scores: "Scores", reading: "Reading", level: float, *, joint: bool) -> None:
     """What a reader must know beside the table."""
     from core.checks.caveats import looks_sentence, spreads_sentence, warnings
     from core.results.noise import noise
@@ -136,11 +151,12 @@ def _say_beside(root: Path, scores: "Scores", reading: "Reading") -> None:
 
     metric = reading.judged_metric(scores)
     lender = None if reading.lender is None else reading.lender.experiment.name
-    sentences = [scope_sentence(scores, reading.scope, reading.aggregation), evaluated_sentence(scores)]
+    over = scope_sentence(scores, reading.scope, reading.aggregation, reading.metrics)
+    sentences = [over, evaluated_sentence(scores)]
     sentences += [spreads_sentence(scores, metric, reading)]
     sentences += [noise_sentence(noise(scores, metric, reading.aggregation))]
     sentences += warnings(scores, metric, reading.scope, lender)
-    sentences.append(looks_sentence(root, scores))
+    sentences.append("" if joint else looks_sentence(root, scores, level))
     say("\n".join(sentence.rstrip(".") + "." for sentence in sentences if sentence))
 
 

@@ -63,7 +63,7 @@ def compare(
         from core.reports.parts import compared_parts, compared_parts_table
 
         parts = compared_parts(root, scores, by, a, b, metrics[0], aggregation, level, baseline)
-        table = with_test_time(compared_parts_table(parts, by, a, b), scores)
+        table = with_test_time(compared_parts_table(parts, by, a, b, level=level), scores)
         print_table(table, format_of(output, as_json))
         return
     if tasks:

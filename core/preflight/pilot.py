@@ -139,12 +139,13 @@ def pilot(scores: Scores, metric: str, aggregation: str = "by_task") -> Pilot:
 
 
 def _design(scores: Scores) -> Design:
-    """What most variants and runs of an experiment got; a variant alone is planned beside another."""
+    """The fewest runs of any variant, and the evaluations that most runs got; a variant alone is planned
+    beside another."""
     counts = [len(runs) for runs in scores.runs.values() if runs]
     places = Counter(len(found) for runs in scores.runs.values() for found in runs.values())
     return Design(
         max(2, len(counts)),
-        Counter(counts).most_common(1)[0][0],
+        min(counts),
         places.most_common(1)[0][0],
         len(scores.tasks) or None,
         scores.attempts or None,

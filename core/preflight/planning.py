@@ -135,19 +135,20 @@ def detectable_sentence(scores: Scores, metric: str, aggregation: str = "by_task
         known_noise = pilot(scores, metric, aggregation)
     except UserError as problem:
         return str(problem)
-    return design_sentence(metric, known_noise, known_noise.design)
+    unequal = len({len(runs) for runs in scores.runs.values() if runs}) > 1
+    return design_sentence(metric, known_noise, known_noise.design, ", the fewest here," if unequal else "")
 
 
-def design_sentence(metric: str, known_noise: Pilot, design: Design) -> str:
+def design_sentence(metric: str, known_noise: Pilot, design: Design, remark: str = "") -> str:
     """Which difference from the baseline a design shows in 4 of 5 cases, and with twice the runs; in
-    words.
+    words. `remark` stands behind the number of runs.
     """
     if design.runs < 2 or design.variants < 2:
         return "One run per variant shows no difference: noise is seen between runs. Add train_seeds."
     here = _detectable_record(metric, known_noise, design, 0.8, 0.95)
     twice = _detectable_record(metric, known_noise, replace(design, runs=2 * design.runs), 0.8, 0.95)
     unit, words = known_noise.unit, unit_words(known_noise.unit, of_difference=True)
-    start = f"With {design.runs} runs of each of {design.variants} variants,"
+    start = f"With {design.runs} runs{remark} of each of {design.variants} variants,"
     more = "none" if twice["difference"] is None else spread_text_of(twice["difference"], unit)
     if here["difference"] is None:
         return (

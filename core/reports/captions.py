@@ -14,16 +14,19 @@ from core.results.reading import PLAIN, Reading
 SAW, LEAKED = "†", "‡"
 
 
-def results_caption(root: Path, scores: Scores, reading: Reading = PLAIN, level: float = 0.95) -> str:
+def results_caption(
+    root: Path, scores: Scores, reading: Reading = PLAIN, level: float = 0.95, beside: str | None = None
+) -> str:
     """Question, what was evaluated, over what the spread generalises, how verdicts were made; then what
-    trainings saw of the evaluated tasks."""
+    trainings saw of the evaluated tasks, those of an experiment `beside` too."""
     name = scores.experiment.name
     question = scores.experiment.question or name
     against = _against(scores, reading.baseline)
     verdicts = f"Verdicts{against} are for the whole table at {100 * level:g} %{_lent(reading.lender)}"
-    over = scope_sentence(scores, reading.scope, reading.aggregation)
+    over = scope_sentence(scores, reading.scope, reading.aggregation, reading.metrics)
     sentences = [question, evaluated_sentence(scores), over, verdicts]
-    return " ".join([*(_ended(one) for one in sentences), *_marked(root, name)])
+    other = [] if beside is None else [f"In {beside}: {one}" for one in _marked(root, beside)]
+    return " ".join([*(_ended(one) for one in sentences), *_marked(root, name), *other])
 
 
 def comparison_caption(

@@ -27,6 +27,13 @@ from core.results.verdicts import Row
 from core.spread.intervals import SCOPES
 
 _ONCE = "evaluation noise in it, as each was evaluated once"
+_ALARMS = {
+    True: "about 5 of 100 tables show any difference (up to 10 where the baseline varies twice as much as the"
+    " others)",
+    False: "at most about 5 of 100 tables show any difference where all variants have as many"
+    " runs and evaluations, and up to 20 where some have five times as many as others",
+}
+"""How often tables of recipes, and of other scopes, show a difference that is none."""
 FIGURE_SPACE = "\u2007"
 """As wide as a digit, and kept by a browser beside another space."""
 
@@ -117,7 +124,8 @@ def _head(
     dictionary: str | None,
 ) -> list[str]:
     """The judged metric with all that is said of it, then the other metrics."""
-    heads = [_cell("variant", "One recipe; each dot in the chart is one training of it.", tag="th")]
+    dot = "one evaluation of a training" if scope == "checkpoint" else "one training"
+    heads = [_cell("variant", f"One recipe; each dot in the chart is {dot} of it.", tag="th")]
     heads.append(_metric_head(judged, rows[0].unit if rows else "share", dictionary, "judged"))
     heads.append(_cell("n", f"So many {SCOPES[scope].counts} stand behind each number.", "number", tag="th"))
     if any(row.letters for row in rows):
@@ -127,8 +135,7 @@ def _head(
         heads.append(_cell(_word("letters", "letters", dictionary), words, tag="th"))
     words = (
         "Difference from the baseline with its 95 % interval, and the verdict on it. Both answer for the"
-        " whole table: where nothing differs, about 5 of 100 tables show any difference (up to 10 where the"
-        " baseline varies twice as much as the others)."
+        f" whole table: where nothing differs, {_ALARMS[scope == 'recipe']}."
     )
     unit = unit_words(rows[0].unit, of_difference=True) if rows else ""
     against = ", ".join(
@@ -207,6 +214,8 @@ def _over(record: Mapping[str, Any], scope: str) -> str:
     """What a number generalises over, and its interval."""
     if record["mean"] is None:
         return "Nothing is evaluated yet, or the metric is undefined for so few attempts."
+    if record["low"] is None and record["std"] == 0:
+        return "All are equal: how much others would differ can't be seen, but it is not 0."
     if record["low"] is None:
         alone = SCOPES[scope].alone
         return f"{alone}: the std is unknown, not 0. Generalises over nothing but what was measured."
@@ -250,7 +259,8 @@ def _p_sentence(row: Row) -> str:
     if found is None or found.p is None or found.p_alone is None:
         if found is not None and found.scope == "checkpoint":
             return "Nothing tells how large the noise between evaluations is. Add eval seeds."
-        return "Nothing tells how large the noise is. Add train seeds, or borrow another experiment's noise."
+        lend = ", or borrow another experiment's noise" if found is None or found.scope == "recipe" else ""
+        return f"Nothing tells how large the noise is. Add train seeds{lend}."
     return (
         f"{p_text(found.p)} for the whole table, {p_value(found.p_alone)} had nothing else been compared;"
         f" {found.degrees_of_freedom:g} degrees of freedom. The interval is that of the whole table."

@@ -16,7 +16,7 @@ from core.experiments.notes import read_notes
 from core.monitoring.overview import overview
 from core.plain_files import file_stamp
 from core.results.conclusion import experiment_answer
-from core.results.loading import Scores
+from core.results.loading import SHARE, Scores
 from core.results.number_format import mean_and_std
 from core.results.records import records_of
 from core.results.verdicts import verdict_rows
@@ -36,6 +36,7 @@ class Answered:
     variant: str | None
     mean: float | None
     text: str
+    unit: str = SHARE
 
 
 def experiment_records(root: Path) -> list[dict[str, Any]]:
@@ -103,7 +104,7 @@ def answer_of(scores: Scores) -> Answered:
     sentence = experiment_answer(scores) if len(scores.variants) > 1 else ""
     best = verdict_rows(scores, metric)[0].variant
     cell = next(one for one in records_of(scores, [metric]) if one["variant"] == best)
-    return Answered(sentence, metric, best, cell["mean"], mean_and_std(cell))
+    return Answered(sentence, metric, best, cell["mean"], mean_and_std(cell), cell["unit"])
 
 
 def wanted_records(
@@ -131,7 +132,12 @@ def _place(record: dict[str, Any], order: str) -> tuple[Any, ...]:
         return (record["experiment"].casefold(),)
     if order == "state":
         return (STATES.index(record["state"]),)
-    return (-(record.get("mean") or -1.0),) if order == "best" else ()
+    if order != "best":
+        return ()
+    value = record.get("mean")
+    if value is None or record.get("unit") != SHARE:  # a loss or a time is on another scale
+        return (True, 0.0)
+    return (False, -value)
 
 
 def _searched(record: dict[str, Any]) -> str:

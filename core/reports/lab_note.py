@@ -124,7 +124,7 @@ def _results(root: Path, scores: Scores, reading: Reading) -> list[str]:
     parts = ["<h2>Results</h2>", f"<p><strong>{escaped(experiment_answer(scores, reading))}</strong></p>"]
     shown = text_tables.results_table(records, marks=marks(root, spec.name))
     parts.append(table_html(text_tables.with_test_time(shown, scores)))
-    parts.append(paragraph(number_format.scope_sentence(scores, scope, aggregation)))
+    parts.append(paragraph(number_format.scope_sentence(scores, scope, aggregation, metrics)))
     parts.append(paragraph(caveats.spreads_sentence(scores, reading.judged_metric(scores), reading)))
     for metric in metrics:
         lent = reading.borrowed(scores, metric)
@@ -134,8 +134,11 @@ def _results(root: Path, scores: Scores, reading: Reading) -> list[str]:
         dots = tables.dot_records(scores, metric, aggregation, scope)
         figure = figures.run_chart(rows, dots, scores.variants, spec.baseline, metric, spec.test_time)
         sentences = [number_format.noise_sentence(noise(scores, metric, aggregation))]
-        sentences += [planning.detectable_sentence(scores, metric, aggregation)]
-        caption = "Dots: runs; bar: mean ± std; whisker: 95 % interval of the mean. " + " ".join(sentences)
+        if scope == "recipe" and lent is None:  # what these runs can tell by their own noise
+            sentences += [planning.detectable_sentence(scores, metric, aggregation)]
+        dots_are = "evaluations" if scope == "checkpoint" else "runs"
+        start = f"Dots: {dots_are}; bar: mean ± std; whisker: 95 % interval of the mean."
+        caption = " ".join([start, *filter(None, sentences)])
         parts.append(figure_html(figure, f"{metric} of every run", caption))
     return parts
 

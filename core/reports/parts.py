@@ -172,20 +172,24 @@ def parts_table(records: Records, by: str, line: str = "", caption: str = "") ->
     return Table(header, rows, list(records), 3, line, caption)
 
 
-def compared_parts_table(records: Records, by: str, a: str, b: str, line: str = "") -> Table:
+def compared_parts_table(
+    records: Records, by: str, a: str, b: str, line: str = "", level: float = 0.95
+) -> Table:
     """A line per part (records of `compared_parts`)."""
     header = [by, "tasks", "metric", f"{b} − {a}", f"verdict on {b}"]
     rows = [
         [record["part"], str(record["tasks"]), titled(record["metric"], record["unit"]), *_told(record)]
         for record in records
     ]
-    return Table(header, rows, list(records), 3, line, EXPLORATORY)
+    return Table(header, rows, list(records), 3, line, exploratory(level))
 
 
-EXPLORATORY = (
-    "Each part is judged as a table of its own, so its verdicts are exploratory: where nothing differs, up to"
-    " 5 of 100 such tables show some difference."
-)
+def exploratory(level: float = 0.95) -> str:
+    """What verdicts of parts are worth."""
+    return (
+        "Each part is judged as a table of its own, so its verdicts are exploratory: where nothing differs,"
+        f" up to {100 * (1 - level):.2g} of 100 such tables show some difference."
+    )
 
 
 def _told(record: Any) -> list[str]:

@@ -32,6 +32,12 @@ def borrowed_noise(
             f" noise of"
             " an experiment with as many."
         )
+    units = [one.unit(metric) for one in (scores, lender)]
+    if units[0] != units[1]:
+        raise UserError(
+            f"{metric} of '{name}' has the unit '{units[1]}', and here '{units[0]}', so its noise can't be"
+            " borrowed. Name another experiment."
+        )
     found = pooled_between_runs(measured(lender, metric, aggregation))
     if found is None or not found.variance > 0:
         raise UserError(

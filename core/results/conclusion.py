@@ -7,16 +7,20 @@ text, the same on Results, on Home, on the command line and in a lab note.
 from collections.abc import Sequence
 
 from core.results.loading import Scores
-from core.results.number_format import decimals_for, p_text, percent, scale_of, unit_words
+from core.results.number_format import decimals_of_interval, p_text, percent, scale_of, unit_words
 from core.results.reading import PLAIN, Reading
 from core.results.verdicts import Row, verdict_rows
 from core.spread.intervals import SCOPES
 from core.spread.variances import BorrowedNoise
-from core.spread.verdict import BETTER, CANNOT_TELL, WORSE
+from core.spread.verdict import BETTER, WORSE
 
 MOST_NAMED = 3
 UNITS = {scope: one.counts for scope, one in SCOPES.items()}
-REMEDIES = {"checkpoint": "Add eval seeds", "recipe": "Add train seeds", "new_tasks": "Add train seeds"}
+REMEDIES = {
+    "checkpoint": "Add eval seeds",
+    "recipe": "Add train seeds",
+    "new_tasks": "Add train seeds and tasks",
+}
 LEND = ", or judge with the noise of another experiment"
 
 
@@ -41,9 +45,9 @@ def answer_sentence(
     others = [row for row in rows if row.variant != baseline and row.summary.n]
     known = next((row.summary.n for row in rows if row.variant == baseline), 0)
     if not others or not known:
-        return (
-            f"Only {'the baseline' if known else 'a variant'} is evaluated so far: nothing is compared yet."
-        )
+        if not known:
+            return f"The baseline, {baseline}, is not evaluated yet: nothing is held against it."
+        return "Only the baseline is evaluated so far: nothing is compared yet."
     unit = UNITS[scope]
     lent = f" Judged with the noise between runs of '{borrowed.experiment}'." if borrowed else ""
     decided = [row for row in others if row.verdict in (BETTER, WORSE)]
@@ -75,6 +79,8 @@ def _decided(rows: Sequence[Row], metric: str, baseline: str, known: int, unit: 
 
 def _untold(others: Sequence[Row], metric: str, baseline: str, known: int, scope: str) -> str:
     unit, remedy = UNITS[scope], REMEDIES[scope]
+    if all(row.comparison is None for row in others):
+        return f"The runs made different numbers of attempts, so {metric} is not compared. Use pass_k."
     compared = [row for row in others if row.comparison is not None and row.comparison.p is not None]
     if not compared:
         if known < 2 or max(row.summary.n for row in others) < 2:
@@ -103,7 +109,10 @@ def _untold(others: Sequence[Row], metric: str, baseline: str, known: int, scope
             f"{start}; {shown}. Alone it would count ({p_text(found.p_alone)}), but {len(compared)}"
             f" comparisons were made, and one of them looks so by chance with {p_text(found.p)}."
         )
-    return f"{start}; {shown if len(others) == 1 else f'the largest difference, {shown}, may be chance'}."
+    if len(others) == 1:
+        return f"{start}; {shown}."
+    largest = "the largest difference" + ("" if len(compared) == len(others) else " that can be judged")
+    return f"{start}; {largest}, {shown}, may be chance."
 
 
 def _counts(baseline: int, other: int, unit: str) -> str:
@@ -134,11 +143,7 @@ def _decimals(row: Row) -> int:
     found = row.comparison
     if found is None or found.low is None or found.high is None:
         return 1
-    ends = [abs(scale_of(row.unit) * end) for end in (found.low, found.high)]
-    decimals = decimals_for(scale_of(row.unit) * (found.high - found.low) / 2)
-    if row.verdict != CANNOT_TELL and not all(round(end, decimals) for end in ends):
-        decimals += 1
-    return decimals
+    return decimals_of_interval(found.low, found.high, scale_of(row.unit))
 
 
 def _points(row: Row) -> str:

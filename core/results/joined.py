@@ -69,6 +69,7 @@ def joined(root: Path, first: Scores, second: Scores) -> Scores:
         update={
             "question": f"{one.name} and {other.name} in one table",
             "variants": (*one.variants, *names.values()),
+            "test_time": {**one.test_time, **{names[name]: seen for name, seen in other.test_time.items()}},
             "train_seeds": (),
             "eval_seeds": (),
         }

@@ -72,7 +72,8 @@ class Noise:
 
     Standard deviations as fractions, pooled over the variants; None is unknown. `common`: all runs have the
     same evaluations (equal seeds and views), and `own` is the part of `evaluation` that they do not have in
-    common, which alone disturbs differences. `evaluations` is how many each run has, `training_high` the
+    common, which alone disturbs differences. `apart`: no two runs have an evaluation seed in
+    common. `evaluations` is how many each run has, `training_high` the
     upper end of a 95 % interval.
     """
 
@@ -84,6 +85,7 @@ class Noise:
     evaluations: int = 1
     training_high: float | None = None
     unit: str = "share"
+    apart: bool = False
 
     @property
     def saved(self) -> float | None:
@@ -113,7 +115,23 @@ def noise(scores: Scores, metric: str, aggregation: str = "by_task") -> Noise:
         high = std_interval(per_run**0.5, training.degrees_of_freedom)[1]
     own = split["training×evaluation"].sd if found.shared else None
     each = round(split.evaluations / max(1, split.trainings))
-    return Noise(split.sd_between_evaluations, seen, task, found.shared, own, each, high, found.unit)
+    return Noise(
+        split.sd_between_evaluations,
+        seen,
+        task,
+        found.shared,
+        own,
+        each,
+        high,
+        found.unit,
+        _are_apart(scores),
+    )
+
+
+def _are_apart(scores: Scores) -> bool:
+    """Whether no two runs were evaluated with the same seed; results from elsewhere don't say."""
+    seeds = [one.eval_seed for one in scores.evaluations]
+    return not scores.experiment.imported and len(set(seeds)) == len(seeds)
 
 
 def spread_records(

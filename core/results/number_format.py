@@ -165,7 +165,7 @@ def interval(low: float | None, high: float | None, sign: bool = False, unit: st
     """`[40.1, 42.3]`; a dash where it is unknown."""
     if low is None or high is None:
         return UNKNOWN
-    decimals = _decimals_of_interval(low, high, scale_of(unit))
+    decimals = decimals_of_interval(low, high, scale_of(unit))
     return f"[{percent(low, decimals, sign, unit)}, {percent(high, decimals, sign, unit)}]"
 
 
@@ -173,7 +173,7 @@ def difference(change: float | None, low: float | None, high: float | None, unit
     """`+2.2 [+0.9, +3.5]` in points; the interval is left out where it is unknown."""
     if low is None or high is None:
         return percent(change, 1 if unit == SHARE else 3, sign=True, unit=unit)
-    decimals = _decimals_of_interval(low, high, scale_of(unit))
+    decimals = decimals_of_interval(low, high, scale_of(unit))
     return f"{percent(change, decimals, True, unit)} {interval(low, high, True, unit)}"
 
 
@@ -183,7 +183,7 @@ def difference_with_unit(record: Mapping[str, Any]) -> str:
     return f"{text} {unit_words(record['unit'], of_difference=True)}".strip()
 
 
-def _decimals_of_interval(low: float, high: float, scale: int) -> int:
+def decimals_of_interval(low: float, high: float, scale: int) -> int:
     """Decimals that half its width deserves, and up to two more where an end would be taken for the 0 that
     it is not: an interval that just excludes 0 must not show it."""
     deserved = decimals_for(scale * (high - low) / 2)
@@ -216,13 +216,13 @@ def metric_sentence(metric: str) -> str:
         return "A metric of the imported results."
 
 
-def scope_sentence(scores: Scores, scope: str, aggregation: str) -> str:
-    """Over what the numbers of a table generalise, in one line."""
+def scope_sentence(scores: Scores, scope: str, aggregation: str, metrics: Sequence[str] | None = None) -> str:
+    """Over what the numbers of a table generalise, in one line; of `metrics`, else of the spec's."""
     counts = [len(places) for runs in scores.runs.values() for places in runs.values()]
     each = _range(counts)
     averaged = f", each averaged over {each} evaluations" if each != "1" and scope != "checkpoint" else ""
     form = "" if scores.experiment.imported else f"; {AGGREGATIONS[aggregation]}"
-    shares = any(scores.unit(metric) == SHARE for metric in scores.experiment.metrics)
+    shares = any(scores.unit(metric) == SHARE for metric in metrics or scores.experiment.metrics)
     return (
         f"{'Percent, mean' if shares else 'Mean'} ± std over n {SCOPES[scope].counts}{averaged}{form}."
         f" Generalises over: {SCOPES[scope].over}."
@@ -271,7 +271,7 @@ def noise_sentence(noise: "Noise") -> str:
 def _views_sentence(noise: "Noise") -> str:
     """Whether evaluation noise stands in the way of a difference."""
     if not noise.common:
-        return " Runs were evaluated each with views of its own." if noise.evaluations > 1 else ""
+        return " Runs were evaluated each with views of its own." if noise.apart else ""
     common = (
         " All runs answer the same views, so what a draw of views does to all cancels in every difference"
     )

@@ -6,7 +6,7 @@ Words of judgement in the same sentence ("helps", "hurts") are held against its 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from core.results.verdicts import compare_records
 _AGAINST = re.compile(r"^(?P<b>\S+) against (?P<a>\S+?),\s*(?P<metric>\S+)$")
 _VALUE = re.compile(r"^(?P<metric>\S+) (?P<variant>\S+)$")
 _REFERENCE = re.compile(r"\{([^{}\n]{3,200})\}")
+_NEGATED = re.compile(r"\b(not|no|neither|nor|never|cannot|without)\b|n['’]t\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 CLAIMS = {
     "better": r"\b(help(s|ed)?|improve[sd]?|is better)\b",
@@ -42,17 +43,27 @@ class Reference:
 
 def references(text: str, scores: Scores, before: Mapping[str, str]) -> list[Reference]:
     """All references of a note in their order, each once; `before` is what they showed before."""
-    claims = {
-        name: kind
-        for sentence in _SENTENCE.split(text)
-        for name in _REFERENCE.findall(sentence)
-        for kind, words in CLAIMS.items()
-        if re.search(words, _REFERENCE.sub("", sentence))
-    }
+    claims = {name: kind for sentence in _SENTENCE.split(text) for name, kind in _claims(sentence)}
     return [
         _reference(name, scores, before.get(name), claims.get(name))
         for name in dict.fromkeys(_REFERENCE.findall(text))
     ]
+
+
+def _claims(sentence: str) -> Iterator[tuple[str, str]]:
+    """Each reference of a sentence with what it is said to show.
+
+    By the words since the reference before, else by those up to the next; those that say both or are negated
+    claim nothing.
+    """
+    parts = _REFERENCE.split(sentence)  # words, reference, words, …
+    for place in range(1, len(parts), 2):
+        for words in (parts[place - 1], parts[place + 1]):
+            kinds = [kind for kind, claim in CLAIMS.items() if re.search(claim, words)]
+            if kinds:
+                if len(kinds) == 1 and not _NEGATED.search(words):
+                    yield parts[place], kinds[0]
+                break
 
 
 def _reference(name: str, scores: Scores, before: str | None, claim: str | None) -> Reference:

@@ -61,19 +61,22 @@ def measured(scores: Scores, metric: str, aggregation: str = "by_task") -> Measu
 
 
 def has_shared_views(scores: Scores) -> bool:
-    """Whether all runs answered the same views: the same evaluation seeds, with the same attempts at every
-    output.
+    """Whether all runs answer the same views: the same evaluation seeds, with the same attempts at every
+    output. Runs may lack seeds, as those under way do, where each variant has one that lacks none.
 
     A view depends on evaluation seed, task, output and attempt alone. Results from elsewhere don't say.
     """
-    runs = [places for runs in scores.runs.values() for places in runs.values()]
-    if scores.experiment.imported or not runs or not scores.columns:
+    variants = [list(runs.values()) for runs in scores.runs.values() if runs]
+    if scores.experiment.imported or not variants or not scores.columns:
         return False
-    seeds = [[scores.evaluations[place].eval_seed for place in places] for places in runs]
-    if any(one != seeds[0] for one in seeds):
+    by_seed: dict[int, int] = {}  # one evaluation of each seed
+    for place, one in enumerate(scores.evaluations):
+        by_seed.setdefault(one.eval_seed, place)
+    if any(max(map(len, runs)) < len(by_seed) for runs in variants):
         return False
     attempts = scores.columns["attempts"]
-    return all(np.array_equal(attempts[places], attempts[runs[0]]) for places in runs)
+    same = [by_seed[one.eval_seed] for one in scores.evaluations]
+    return bool(np.array_equal(attempts, attempts[same]))
 
 
 def _step(scores: Scores, metric: str, aggregation: str) -> float | None:

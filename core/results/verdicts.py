@@ -66,7 +66,11 @@ class Judged:
         if self.verdicts is not None:
             return self.verdicts.between(a, b)
         others = sum(bool(runs) for name, runs in self.measured.values.items() if name != self.baseline)
-        beside = comparisons_beside(others, with_baseline=self.baseline in (a, b))
+        beside = comparisons_beside(
+            others,
+            with_baseline=self.baseline in (a, b),
+            baseline_evaluated=bool(self.measured.values[self.baseline]),
+        )
         return compare_scope(
             self.measured.values[a],
             self.measured.values[b],
@@ -126,6 +130,11 @@ def verdict_rows(
 
     `pass_n` is never compared between variants with different numbers of attempts.
     """
+    if scores.experiment.summaries and scope != "recipe":
+        raise UserError(
+            f"'{scores.experiment.name}' holds means, stds and n of trainings, and nothing of single ones."
+            " Choose scope 'recipe'."
+        )
     table = judged(scores, metric, aggregation, scope, baseline, level, borrowed)
     found, comparable = table.measured, is_comparable(scores, metric)
     letters = table.letters if comparable else {}
@@ -201,7 +210,7 @@ def compare_records(
                     "high": found.high,
                     "p": found.p,
                     "verdict": found.verdict,
-                    **_runs_needed(found, table, several),
+                    **_runs_needed(found, table, several, with_baseline=table.baseline in (a, b)),
                     "p_alone": found.p_alone,
                     "level": level,
                     "comparisons": table.beside(a, b),
@@ -210,14 +219,19 @@ def compare_records(
     return records
 
 
-def _runs_needed(found: Comparison, table: Judged, variants: int) -> dict[str, int | None]:
+def _runs_needed(
+    found: Comparison, table: Judged, variants: int, *, with_baseline: bool
+) -> dict[str, int | None]:
     """The runs per variant that find the difference seen, and those for the ends of its interval and of that
     of the std.
 
     The difference seen is no more than a guess at the true one, so the number alone would promise too much:
-    where the interval holds 0, no number of runs is enough, and `runs_needed_high` is None.
+    where the interval holds 0, no number of runs is enough, and `runs_needed_high` is None. All are None for
+    a pair without the baseline: plans are for differences from it, which the verdict finds more easily.
     """
     unknown: dict[str, int | None] = dict.fromkeys(("runs_needed", "runs_needed_low", "runs_needed_high"))
+    if not with_baseline:
+        return unknown
     if table.verdicts is None or table.verdicts.std is None or found.low is None or found.high is None:
         return unknown
     noise = noise_to_come(table.measured, table.verdicts.std**2, table.verdicts.freedom)

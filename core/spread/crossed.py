@@ -14,7 +14,7 @@ import numpy as np
 from core.scoring.metrics import Floats
 from core.spread.components import CROSSED_SOURCES, Components, solved
 from core.spread.intervals import ROUNDING
-from core.spread.scopes import Runs, cells_of
+from core.spread.scopes import Runs, cells_of, whole_runs
 
 
 def shared_components(runs: Runs) -> Components:
@@ -27,8 +27,8 @@ def shared_components(runs: Runs) -> Components:
         training             residual + E·task×training + T·training×evaluation + E·T·training
         evaluation           residual + R·task×evaluation + T·training×evaluation + R·T·evaluation
         task×training        residual + E·task×training, and so on.
-    Sources without degrees of freedom are None. Raises ValueError where runs differ in their evaluations, and
-    where nothing is known.
+    Runs that lack evaluations which others have are left out. Sources without degrees of freedom are None.
+    Raises ValueError where an evaluation is unknown, and where nothing is known.
     """
     return _crossed(_table(runs))
 
@@ -44,9 +44,9 @@ def _table(runs: Runs) -> Floats:
     cells = cells_of(runs)
     if not cells.runs:
         raise ValueError("there are no known scores to decompose")
-    if cells.unknown or len({len(run) for run in cells.runs}) > 1:
-        raise ValueError("the runs have different evaluations, which are not crossed with them")
-    return np.array(cells.runs)
+    if cells.unknown:
+        raise ValueError("an evaluation is unknown, so they are not crossed with the runs")
+    return np.array(whole_runs(cells))
 
 
 def _crossed(table: Floats) -> Components:

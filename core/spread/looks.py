@@ -17,33 +17,38 @@ from core.spread.verdict import critical_against
 TABLES = 10_000
 
 
-def alarms_over_looks(runs: Sequence[int], variants: int, level: float = 0.95) -> list[float]:
-    """The share of tables without any true difference that show one at the first look, by the second, and so
-    on.
+def alarms_over_looks(runs: Sequence[Sequence[int]], level: float = 0.95) -> list[float]:
+    """The share of tables without any true difference that show one from the baseline at the first look, by
+    the second, and so on.
 
-    `runs` of each of `variants` at each look, not falling; looks with fewer than two runs show nothing.
-    Simulated with fixed seeds for normal scores of equal spread; the standard error is at most 0.005.
+    `runs` are those of each variant at each look, shape (looks, variants), the baseline first; they don't
+    fall, and variants with fewer than two show nothing. Simulated with fixed seeds for normal scores of equal
+    spread; the standard error is at most 0.005.
     """
-    if any(later < earlier for earlier, later in pairwise(runs)):
+    if any(after < before for one, later in pairwise(runs) for before, after in zip(one, later, strict=True)):
         raise ValueError("runs are added between looks, never taken away")
-    return list(_alarms(tuple(runs), variants, level))
+    return list(_alarms(tuple(map(tuple, runs)), level))
 
 
 @lru_cache(maxsize=64)
-def _alarms(runs: tuple[int, ...], variants: int, level: float) -> tuple[float, ...]:
+def _alarms(runs: tuple[tuple[int, ...], ...], level: float) -> tuple[float, ...]:
+    variants = len(runs[0])
     rng = generator(0, "looks", variants)
     total, squares = np.zeros((TABLES, variants)), np.zeros((TABLES, variants))
-    alarmed, shares, made = np.zeros(TABLES, dtype=bool), [], 0
-    for count in runs:
-        for _ in range(count - made):
-            score = rng.normal(size=(TABLES, variants))
+    alarmed, shares, made = np.zeros(TABLES, dtype=bool), [], np.zeros(variants, dtype=int)
+    for look in runs:
+        counts = np.array(look)
+        for more in range(int((counts - made).max())):
+            score = rng.normal(size=(TABLES, variants)) * (made + more < counts)
             total, squares = total + score, squares + score**2
-        made = count
-        if count > 1 and variants > 1:
-            means, sizes = total / count, np.full(variants, count)
-            own = np.maximum(squares - count * means**2, 0) / (count - 1)
-            errors = judged_variances(means, own, sizes, Resolution(None, share=False)) / count
-            critical = critical_against(sizes.tolist(), 0, float(variants * (count - 1)), level)
+        made = counts
+        used = counts > 1
+        if used[0] and used.sum() > 1:
+            sizes = counts[used]
+            means = total[:, used] / sizes
+            own = np.maximum(squares[:, used] - sizes * means**2, 0) / (sizes - 1)
+            errors = judged_variances(means, own, sizes, Resolution(None, share=False)) / sizes
+            critical = critical_against(sizes.tolist(), 0, float((sizes - 1).sum()), level)
             t = np.abs(means[:, 1:] - means[:, :1]) / np.sqrt(errors[:, 1:] + errors[:, :1])
             alarmed |= (t > critical).any(axis=1)
         shares.append(float(alarmed.mean()))

@@ -9,19 +9,19 @@ from dataclasses import replace
 import numpy as np
 
 from core.errors import UserError
-from core.scoring.metrics import Floats
 from core.spread.intervals import ROUNDING, Estimate, mean_and_variance
-from core.spread.scopes import Cells, Runs, cells_of, exceeds, mean_squares, scope_estimate
+from core.spread.scopes import Cells, Runs, cells_of, exceeds, mean_squares, scope_estimate, whole_runs
 from core.spread.variances import Resolution
 from core.spread.verdict import CANNOT_TELL, OTHERS_SHARE, Comparison, two_sided_p, word
 
 
-def comparisons_beside(others: int, *, with_baseline: bool) -> float:
+def comparisons_beside(others: int, *, with_baseline: bool, baseline_evaluated: bool = True) -> float:
     """How many comparisons share the error of this one, in a table of so many evaluated variants beside the
-    baseline: those with the baseline, or all other pairs, which together get half of the error."""
+    baseline: those with the baseline, or all other pairs, which together get half of the error where there
+    are comparisons with the baseline."""
     if with_baseline:
         return max(1, others)
-    return max(1, others * (others - 1) / 2) / OTHERS_SHARE
+    return max(1, others * (others - 1) / 2) / (OTHERS_SHARE if baseline_evaluated else 1)
 
 
 def compare_scope(
@@ -71,24 +71,22 @@ def _nested(a: Runs, b: Runs, resolution: Resolution | None) -> Estimate:
 
 
 def _paired(first: Cells, second: Cells, resolution: Resolution | None) -> Estimate:
-    """The difference seed by seed, averaged over the runs of each variant."""
-    tables = [_by_seed(cells) for cells in (first, second)]
-    if any(table is None for table in tables):
+    """The difference seed by seed, averaged over the runs of each variant that lack no evaluation."""
+    if not first.runs or not second.runs:
         return Estimate(float("nan"))
-    one, other = (np.asarray(table) for table in tables)
-    mean, variance = mean_and_variance(other - one)
+    one, other = (
+        np.mean([run.mean(axis=1) for run in whole_runs(cells)], axis=0) for cells in (first, second)
+    )
+    mean = float(np.mean([run.mean() for run in second.runs]) - np.mean([run.mean() for run in first.runs]))
+    _, variance = mean_and_variance(other - one)
     if variance is None:
         return Estimate(mean)
     seeds, least = one.size, 0.0
     if resolution is not None:
-        units = [len(cells.runs) for cells in (first, second)]
+        units = [len(whole_runs(cells)) for cells in (first, second)]
         averages = np.array([one.mean(), other.mean()])
         least = float((resolution.least_variance(averages, np.array(units) * seeds) / units).sum())
     return Estimate(mean, ((max(variance, least) / seeds, seeds - 1.0),))
-
-
-def _by_seed(cells: Cells) -> Floats | None:
-    return np.mean([run.mean(axis=1) for run in cells.runs], axis=0) if cells.runs else None
 
 
 def _shared_tasks(first: Cells, second: Cells) -> Estimate:

@@ -80,7 +80,8 @@ def scope_estimate(
     """The mean of a variant and the variance of that mean at a scope.
 
     `shared` says that all runs have the same evaluations in the same order (evaluation seeds are crossed with
-    runs); they are nested otherwise.
+    runs); they are nested otherwise. Runs may still lack some: what evaluations have in common is known from
+    those that do not.
     checkpoint: pooled variance within runs s_w² (Σ(e_r − 1) degrees of freedom) · Σ(1/e_r) / R²; shared: the
     sample variance of the means of each evaluation seed over the runs, / E.
     recipe: sample variance of run means / R (R − 1 degrees of freedom); shared: random evaluations crossed
@@ -118,7 +119,7 @@ def summarize_scope(
         std, n = None if variance is None else variance**0.5, len(cells.runs)
     elif scope == "checkpoint":
         within, _ = _within(cells)
-        crossed = _evaluations(cells) if shared else None
+        crossed = _evaluations(cells) if shared and cells.runs else None
         std = None if within is None else within**0.5
         n = sum(len(run) for run in cells.runs) if crossed is None else crossed.shape[1]
     else:
@@ -156,7 +157,7 @@ def exceeds(square: float, noise: float) -> bool:
 def _estimate(cells: Cells, scope: str, shared: bool, resolution: Resolution | None) -> Estimate:
     per_run = np.array([run.mean() for run in cells.runs])
     mean, variance = mean_and_variance(per_run)
-    crossed = _evaluations(cells) if shared else None
+    crossed = _evaluations(cells) if shared and cells.runs else None
     if scope == "checkpoint":
         return _over_evaluations(cells, mean, crossed, resolution)
     if scope == "new_tasks":
@@ -216,10 +217,16 @@ def _crossed_terms(table: Floats) -> tuple[tuple[float, float], ...]:
     return tuple((part / (runs * columns), freedom) for part, freedom in parts)
 
 
-def _evaluations(cells: Cells) -> Floats | None:
-    """Runs × evaluations, tasks averaged; None where runs have different numbers of evaluations."""
-    counts = {len(run) for run in cells.runs}
-    return np.array([run.mean(axis=1) for run in cells.runs]) if len(counts) == 1 else None
+def whole_runs(cells: Cells) -> list[Floats]:
+    """The runs with as many evaluations as any, whose evaluations are all seeds in order where these are
+    shared; a run under way still lacks some."""
+    most = max((len(run) for run in cells.runs), default=0)
+    return [run for run in cells.runs if len(run) == most]
+
+
+def _evaluations(cells: Cells) -> Floats:
+    """Runs × evaluations, tasks averaged, of the runs that lack no evaluation."""
+    return np.array([run.mean(axis=1) for run in whole_runs(cells)])
 
 
 def _within(cells: Cells) -> tuple[float | None, float]:

@@ -157,11 +157,11 @@ def critical_against(sizes: Sequence[int], baseline: int, freedom: float, level:
 
 
 @lru_cache(maxsize=1024)
-def critical_elsewhere(variants: int, freedom: float, level: float) -> float:
-    """How many standard errors a difference must have between two of three or more variants, none the
-    baseline.
+def critical_elsewhere(variants: int, freedom: float, level: float, share: float = OTHERS_SHARE) -> float:
+    """How many standard errors a difference must have between two of so many variants, none the baseline,
+    which together get this share of the error.
     """
-    others = 1 - OTHERS_SHARE * (1 - level)
+    others = 1 - share * (1 - level)
     return float(studentized_range_quantile(others, variants, freedom)) / 2**0.5
 
 
@@ -217,9 +217,10 @@ def _compared(
             p[first] = dunnett_tail(t[first], _shares(counts, at), freedom)
             half[first] = critical_against(counts, at, freedom, level) * deviations[first]
         if second.any():
+            share = OTHERS_SHARE if used[baseline] else 1.0  # nobody else needs the error
             tail = studentized_range_tail(2**0.5 * t[second], taking.size, freedom)
-            p[second] = np.minimum(1, tail / OTHERS_SHARE)
-            half[second] = critical_elsewhere(taking.size, freedom, level) * deviations[second]
+            p[second] = np.minimum(1, tail / share)
+            half[second] = critical_elsewhere(taking.size, freedom, level, share) * deviations[second]
     return {
         pair: (float(differences[n]), float(half[n]), float(p[n]), float(alone[n]), freedom)
         for n, pair in enumerate(places)

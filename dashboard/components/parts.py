@@ -66,7 +66,7 @@ def show_parts(
     line = text_tables.results_command(scores, metric, form, scope, baseline, by=by)
     with sentences():
         found = parts_of(root, name, stamp, tasks_of(root, scores), by, metric, form, scope, baseline)
-        _show(parts.parts_table(found, by, line, parts.EXPLORATORY), f"{name} by {by}")
+        _show(parts.parts_table(found, by, line, parts.exploratory()), f"{name} by {by}")
 
 
 def show_compared_parts(
@@ -101,5 +101,5 @@ def _chosen(label: str, scores: Scores) -> str | None:
 
 def _show(table: text_tables.Table, name: str) -> None:
     show_small_table(table)
-    st.caption(plain(parts.EXPLORATORY))
+    st.caption(plain(parts.exploratory()))
     file_row(lambda: table, table.command, name, "parts")

@@ -74,7 +74,7 @@ def with_answers(records: list[dict[str, Any]]) -> bool:
             record["problem"] = found
         else:
             record |= {"answer": found.sentence, "best": found.variant, "metric": found.metric}
-            record |= {"value": found.text, "mean": found.mean}
+            record |= {"value": found.text, "mean": found.mean, "unit": found.unit}
     return whole
 
 

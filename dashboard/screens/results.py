@@ -44,13 +44,15 @@ from dashboard.root import project_root
 
 root = project_root()
 
+SCOPES_SHOWN = ("recipe", "checkpoint", "new_tasks")
+
 
 def choose(scores: Scores, boxes: list[Any]) -> tuple[str, str, str, str]:
     """Metric, scope, aggregation and baseline, all in the address."""
     spec = scores.experiment
-    scopes = [
-        name for name in ("recipe", "checkpoint", "new_tasks") if name != "new_tasks" or not spec.imported
-    ]
+    scopes = (
+        ["recipe"] if spec.summaries else ["recipe", "checkpoint"] if spec.imported else list(SCOPES_SHOWN)
+    )
     forms = [name for name in AGGREGATIONS if name == "by_task" or not spec.imported]
     metrics = tables.offered_metrics(scores)
     with boxes[0]:
@@ -174,7 +176,7 @@ def show_table(
         links = compare_links(name, rows, baseline, metric)
         shown_table = functools.partial(result_table, links=links, dictionary=DICTIONARY)
         st.html(shown_table(rows, cells, columns, metric, baseline, scope, colours, labels))
-        sentence = number_format.scope_sentence(scores, scope, form)
+        sentence = number_format.scope_sentence(scores, scope, form, columns)
         st.caption(f"{plain(sentence)} {word('What is a scope?', scope)}")
         st.caption(plain(spreads_of(root, name, stamp, metric, form, scope, lender)))
     order = {row.variant: number for number, row in enumerate(rows)}

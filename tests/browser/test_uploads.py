@@ -86,13 +86,15 @@ def send_judgements(page: Page, served: Dashboard) -> None:
     button.click()
     expect(page.get_by_text("labels.csv, line 3")).to_be_visible()
     assert len(latest_flags(served.root)) == 1
-    send(page, "flags-file", "labels.csv", f"task_id,value\n{first},yes\n{second},yes\n")
+    send(page, "flags-file", "better.csv", f"task_id,value\n{first},yes\n{second},yes\n")
+    expect(page.locator(".st-key-flags-file")).to_contain_text("better.csv")
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     button.click()
     expect(
         page.get_by_text("2 judgements read, 2 added, 0 were here already, 1 flag changed.")
     ).to_be_visible()
     expect(done).to_have_text("2 / 400 reviewed")
-    expect(page.locator(".st-key-flags-file")).not_to_contain_text("labels.csv")
+    expect(page.locator(".st-key-flags-file")).not_to_contain_text("better.csv")
     assert {flag["task_id"]: flag["value"] for flag in latest_flags(served.root)} == {
         first: "yes",
         second: "yes",

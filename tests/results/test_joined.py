@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from core.__main__ import app
 from core.errors import UserError
 from core.results.answers import answers_of
 from core.results.joined import evaluation_differences, home_of, joined, joint_answers
 from core.results.loading import load_scores
 from core.results.verdicts import compare_records, verdict_rows
-from core.runs.layout import spec_path
+from core.runs.layout import Run, spec_path
+from core.storage.files import read_json, write_json
 from core.synthetic.experiments import make_experiment
 
 SKILLS = {"plain": 0.0, "longer": 1.0}
@@ -33,6 +36,18 @@ def test_equal_evaluations_are_judged_as_one_table(root: Path) -> None:
     assert rows["longer (second)"].summary.mean == alone["longer"].summary.mean
     (record,) = compare_records(both, "longer", "longer (second)", ["accuracy"], ["recipe"])
     assert record["comparisons"] == 6 and record["verdict"] == "cannot tell"
+
+
+def test_marks_of_both_experiments_stand_in_a_joint_table(root: Path) -> None:
+    for seed in (0, 1):
+        record = Run(root, "second", "longer", seed).folder / "run.json"
+        leak = {"source_a": "a", "task_a": "t", "source_b": "toy", "task_b": "u", "kind": "same pairs"}
+        write_json(record, {**read_json(record), "leaks": [leak]})
+    result = CliRunner().invoke(
+        app, ["results", "first", "--with", "second", "--format", "markdown", "--root", str(root)]
+    )
+    assert "longer (second) ‡" in result.stdout and "longer ‡" not in result.stdout
+    assert "In second: ‡" in result.stdout
 
 
 def test_answers_of_a_joint_table_are_those_of_the_experiments(root: Path) -> None:

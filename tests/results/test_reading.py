@@ -21,10 +21,12 @@ from core.reports.text_tables import results_table
 from core.results.conclusion import experiment_answer
 from core.results.curves import solved
 from core.results.loading import Scores, load_scores
-from core.results.number_format import difference
+from core.results.noise import noise
+from core.results.number_format import difference, noise_sentence
 from core.results.reading import Reading
 from core.results.records import records_of
 from core.results.references import references
+from core.results.tables import has_shared_views
 from core.results.verdicts import compare_records, judged, verdict_rows
 from core.runs.layout import Run
 from core.seeds import generator
@@ -148,10 +150,14 @@ def test_pairs_share_their_error_where_the_baseline_is_not_evaluated(root: Path,
     shutil.rmtree(tmp_path / "runs" / LENDER / "plain")
     table = judged(load_scores(tmp_path, LENDER), "accuracy", scope="new_tasks")
     found = table.between("longer", "other")
-    assert found.p == pytest.approx(min(1.0, 2 * (found.p_alone or 0.0)))
+    assert found.p == found.p_alone  # nobody else needs the error
+    of_recipes = judged(load_scores(tmp_path, LENDER), "accuracy").between("longer", "other")
+    assert of_recipes.p == pytest.approx(of_recipes.p_alone)
+    answer = experiment_answer(load_scores(tmp_path, LENDER))
+    assert answer == "The baseline, plain, is not evaluated yet: nothing is held against it."
 
     rng, variants, tables, false = generator(0, "no baseline"), 4, 500, 0
-    beside = comparisons_beside(variants, with_baseline=False)
+    beside = comparisons_beside(variants, with_baseline=False, baseline_evaluated=False)
     for values in rng.normal(size=(tables, variants, 1, 8)):
         pairs = [(a, b) for b in range(variants) for a in range(b)]
         words = (compare_scope(values[a], values[b], "checkpoint", comparisons=beside) for a, b in pairs)
@@ -232,6 +238,64 @@ def test_the_link_from_a_table_leads_to_its_verdict(root: Path, monkeypatch: pyt
         assert any(shown in str(one.value) for one in page.markdown)
         lines = " ".join(str(one.value) for one in page.code)
         assert ("--baseline other" in lines) == (baseline == "other")
+
+
+def test_an_evaluation_that_is_missing_changes_no_verdict_of_others(root: Path, tmp_path: Path) -> None:
+    whole = load_scores(root, LENDER)
+    shutil.copytree(root / "runs", tmp_path / "runs")
+    shutil.rmtree(Run(tmp_path, LENDER, "other", 1).scores(1).parent)
+    lacking = load_scores(tmp_path, LENDER)
+    assert has_shared_views(lacking)
+    for scope in ("checkpoint", "new_tasks"):
+        before, after = (
+            judged(scores, "accuracy", scope=scope).between("plain", "longer") for scores in (whole, lacking)
+        )
+        assert (before.low, before.high, before.p) == pytest.approx((after.low, after.high, after.p))
+    assert "views of its own" not in noise_sentence(noise(lacking, "accuracy"))
+    shutil.rmtree(Run(tmp_path, LENDER, "plain", 0).scores(1).parent)
+    for seed in (1, 2):
+        shutil.rmtree(Run(tmp_path, LENDER, "plain", seed).scores(0).parent)
+    assert not has_shared_views(load_scores(tmp_path, LENDER))  # no run of plain has both
+
+
+def test_noise_of_another_unit_is_not_lent(root: Path, tmp_path: Path) -> None:
+    table = tmp_path / "x.csv"
+    table.write_text("variant,train_seed,eval_seed,accuracy\na,0,0,41\na,1,0,44\n")
+    import_results(tmp_path, table, "x", units={"accuracy": "number"})
+    reading = Reading(("accuracy",), lender=load_scores(tmp_path, "x"))
+    with pytest.raises(UserError, match="has the unit 'number', and here 'share'"):
+        experiment_answer(load_scores(root, LENDER), reading)
+
+
+def test_means_and_stds_are_read_as_recipes_alone(tmp_path: Path) -> None:
+    table = tmp_path / "x.csv"
+    table.write_text("variant,mean,std,n\nbase,0.40,0.02,3\nnew,0.46,0.02,3\n")
+    import_results(tmp_path, table, "x")
+    with pytest.raises(UserError, match="nothing of single ones"):
+        verdict_rows(load_scores(tmp_path, "x"), "score", scope="checkpoint")
+
+
+def test_a_sentence_gives_the_reason_that_holds(root: Path, tmp_path: Path) -> None:
+    scores = load_scores(root, LENDER)
+    scores.columns["attempts"][0] += 1
+    assert "is not compared. Use pass_k" in experiment_answer(scores, Reading(("pass_n",)))
+    make_experiment(tmp_path, "equal", {"plain": -20, "longer": -20}, runs=3, tasks=6)
+    equal = load_scores(tmp_path, "equal")
+    assert "verdicts rest on the steps of the score" in spreads_sentence(equal, "accuracy", Reading())
+    (record,) = compare_records(scores, "longer", "other", ["accuracy"], ["recipe"])
+    assert record["runs_needed"] is None  # plans are for differences from the baseline
+
+
+def test_unequal_runs_are_planned_with_the_fewest(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "runs", tmp_path / "runs")
+    shutil.rmtree(Run(tmp_path, LENDER, "other", 2).folder)
+    sentence = planning.detectable_sentence(load_scores(tmp_path, LENDER), "accuracy")
+    assert sentence.startswith("With 2 runs, the fewest here, of each of 3 variants,")
+
+
+def test_parts_are_worth_what_their_level_says(root: Path) -> None:
+    assert "up to 20 of 100" in said(root, "results", LENDER, "--by", "source", "--level", "0.8")
+    assert "up to 5 of 100" in said(root, "results", LENDER, "--by", "source")
 
 
 def test_json_names_the_baseline(root: Path) -> None:

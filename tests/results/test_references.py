@@ -48,6 +48,20 @@ def test_a_claim_is_held_against_the_verdict(scores: Scores) -> None:
     assert right.problem is None and wrong.problem == "The verdict is 'better'." and other.problem is None
 
 
+def test_a_claim_is_that_of_the_words_beside_the_reference(scores: Scores) -> None:
+    better, turned = "{longer against plain, accuracy}", "{plain against longer, accuracy}"
+    assert [one.verdict for one in references(f"{better} {turned}", scores, {})] == ["better", "worse"]
+    for agreed in (
+        f"Longer training helps {better}, but less hurts {turned}.",
+        f"Longer is better than plain: it is better {better}, and does not hurt {turned}.",
+        f"Longer training does no harm: {better}.",
+        f"{better}: it helped.",
+    ):
+        assert [one.problem for one in references(agreed, scores, {})] in ([None], [None, None])
+    first, second = references(f"Longer training hurts {better}, but less helps {turned}.", scores, {})
+    assert first.problem == "The verdict is 'better'." and second.problem == "The verdict is 'worse'."
+
+
 def test_what_names_nothing_is_a_sentence_and_stays(scores: Scores) -> None:
     text = "{accuracy other} {nothing} {no_metric plain}"
     found = references(text, scores, {})

@@ -200,6 +200,20 @@ def test_the_new_tasks_interval_covers_the_seeds_that_all_runs_share(runs: int, 
     assert hits[True] >= 0.93 and hits[False] < 0.92, hits
 
 
+@pytest.mark.parametrize("scope", ["checkpoint", "recipe"])
+def test_a_run_that_still_lacks_an_evaluation_hides_nothing_of_the_shared_seeds(scope: str) -> None:
+    """Four runs with two seeds in common, of which one run has the first alone so far."""
+    rng, covered, tables = generator(0, "one lacks"), 0, 1500
+    for _ in range(tables):
+        seeds, trainings = rng.normal(size=2), rng.normal(size=4)
+        runs = [5 + training + seeds + 0.3 * rng.normal(size=2) for training in trainings]
+        runs[1] = runs[1][:1]
+        found = summarize_scope(runs, scope, shared=True)
+        assert found.low is not None and found.high is not None
+        covered += found.low <= 5 + (trainings.mean() if scope == "checkpoint" else 0) <= found.high
+    assert covered / tables >= 0.93
+
+
 def test_the_checkpoint_interval_covers_other_evaluations_and_nothing_else() -> None:
     trained = crossed_scores("trained", 800, 2, 20, sd_residual=0)
     noise = crossed_scores(

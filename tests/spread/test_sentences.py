@@ -12,9 +12,9 @@ from core.spread.intervals import summarize, wilson
 from core.spread.looks import alarms_over_looks
 from core.spread.planned_tables import RunNoise
 from core.spread.planning import detectable_difference, noise_interval, std_interval
-from core.spread.scope_verdicts import compare_scope
+from core.spread.scope_verdicts import compare_scope, comparisons_beside
 from core.spread.scopes import summarize_scope
-from core.spread.variances import BorrowedNoise
+from core.spread.variances import BorrowedNoise, Resolution
 from core.spread.verdict import judge
 
 
@@ -31,8 +31,44 @@ def test_looks_add_up_as_the_page_says() -> None:
     shown = np.zeros(2000, dtype=bool)
     for count in looks:
         shown |= stats.ttest_ind(tables[:, 0, :count], tables[:, 1, :count], axis=1).pvalue < 0.05
-    said = alarms_over_looks(looks, 2)[-1]
+    said = alarms_over_looks([(count, count) for count in looks])[-1]
     assert float(shown.mean()) - 0.04 <= said <= float(shown.mean()) + 0.02
+
+
+def test_looks_at_a_variant_that_alone_gets_runs_add_up() -> None:
+    """Three variants with two runs each, then one of them with three, four, and so on to ten."""
+    looks = [(2, 2, count) for count in range(2, 11)]
+    rng, alarmed, first = generator(9, "sentences"), 0, 0
+    for scores in rng.normal(size=(600, 3, 10)):
+        found = []
+        for look in looks:
+            table = {
+                name: scores[place, :size] for place, (name, size) in enumerate(zip("abc", look, strict=True))
+            }
+            verdicts = judge(table, "a", resolution=Resolution(None, share=False))
+            found.append(any(verdicts.between("a", one).verdict != "cannot tell" for one in "bc"))
+        alarmed, first = alarmed + any(found), first + found[0]
+    said = alarms_over_looks(looks)
+    assert said[0] == pytest.approx(first / 600, abs=0.025)
+    assert said[-1] == pytest.approx(alarmed / 600, abs=0.03) and said[-1] > said[0] + 0.01
+
+
+@pytest.mark.parametrize(("baseline", "others", "most"), [(4, 4, 0.055), (10, 2, 0.21), (2, 10, 0.13)])
+def test_tables_at_other_scopes_show_as_many_false_differences_as_they_say(
+    baseline: int, others: int, most: float
+) -> None:
+    """Six variants of one training each, evaluated so often, and nothing differs."""
+    rng, variants, tables = generator(10, "sentences"), 6, 400
+    beside = comparisons_beside(variants - 1, with_baseline=True)
+    false = 0
+    for _ in range(tables):
+        held = [rng.normal(size=baseline)]
+        compared = (
+            compare_scope(held, [rng.normal(size=others)], "checkpoint", comparisons=beside)
+            for _ in range(variants - 1)
+        )
+        false += any(one.verdict != "cannot tell" for one in list(compared))
+    assert false / tables <= most
 
 
 def test_the_detectable_difference_lies_between_the_ends_that_are_said() -> None:

@@ -266,8 +266,8 @@ def test_unequal_numbers_of_runs_cost_no_more_power_than_is_written() -> None:
 
 
 def test_looking_again_and_again_finds_more() -> None:
-    every = alarms_over_looks(range(3, 11), 2)
+    every = alarms_over_looks([(runs, runs) for runs in range(3, 11)])
     assert every[0] <= 0.05 and every[-1] > 0.1 and sorted(every) == every
-    assert alarms_over_looks([1, 3], 2)[0] == 0
+    assert alarms_over_looks([(1, 1), (3, 3)])[0] == 0
     with pytest.raises(ValueError, match="never taken away"):
-        alarms_over_looks([5, 3], 2)
+        alarms_over_looks([(5, 5), (3, 3)])
