@@ -197,6 +197,7 @@ def import_(
     root: Root = HERE,
 ) -> None:
     """Import results from elsewhere as an experiment."""
+    from core.amounts import amount
     from core.exchange.import_scores import import_results
 
     pairs = [one.rpartition("=") for one in unit or ()]
@@ -207,5 +208,5 @@ def import_(
         *(root, file, experiment, percent, baseline, lower_is_better or (), higher_is_better or (), units),
         replace=replace,
     )
-    counted = f"{table.rows} {'means' if table.summaries else 'evaluations'} imported."
+    counted = f"{amount(table.rows, 'means' if table.summaries else 'evaluations')} imported."
     say(" ".join((counted, *table.remarks, f"See them with: python -m core results {experiment}")))

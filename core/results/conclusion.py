@@ -6,6 +6,7 @@ text, the same on Results, on Home, on the command line and in a lab note.
 
 from collections.abc import Sequence
 
+from core.amounts import amount
 from core.results.loading import Scores
 from core.results.number_format import decimals_of_interval, p_text, percent, scale_of, unit_words
 from core.results.reading import PLAIN, Reading
@@ -116,7 +117,7 @@ def _untold(others: Sequence[Row], metric: str, baseline: str, known: int, scope
 
 
 def _counts(baseline: int, other: int, unit: str) -> str:
-    return f"{other} {unit} each" if baseline == other else f"{other} {unit} against {baseline}"
+    return f"{amount(other, unit)} each" if baseline == other else f"{amount(other, unit)} against {baseline}"
 
 
 def _size(row: Row, value: float) -> str:

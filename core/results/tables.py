@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from core.amounts import amount
 from core.errors import UserError
 from core.results.loading import SHARE, Floats, Scores
 from core.scoring.metrics import check_for_search, form_of, output_metric, parse_metric, task_values
@@ -193,7 +194,7 @@ def dot_records(
     runs = run_records(scores, metric, aggregation)
     if scope != "checkpoint":
         return [
-            {**run, "hint": f"train seed {run['train_seed']}, {run['evaluations']} evaluations"}
+            {**run, "hint": f"train seed {run['train_seed']}, {amount(run['evaluations'], 'evaluations')}"}
             for run in runs
         ]
     values = evaluation_values(scores, metric, aggregation)

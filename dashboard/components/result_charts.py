@@ -50,9 +50,18 @@ def solved_of(root: Path, name: str, stamp: Stamp) -> curves.Solved:
 
 
 def show_runs(
-    root: Path, scores: Scores, stamp: Stamp, metric: str, form: str, scope: str, baseline: str
+    root: Path,
+    scores: Scores,
+    stamp: Stamp,
+    metric: str,
+    form: str,
+    scope: str,
+    baseline: str,
+    *,
+    own_noise: bool,
 ) -> None:
-    """Every run's dot; below it, where the noise comes from and what so many runs can detect."""
+    """Every run's dot; below it, where the noise comes from, and where verdicts on recipes rest on it, what
+    so many runs can detect."""
     dots = "evaluation" if scope == "checkpoint" else "run"
     st.markdown(
         f"**{plain(metric)}** of every {dots}",
@@ -70,7 +79,8 @@ def show_runs(
         " other tasks of the same kind (std, pooled over variants).",
         None if scores.experiment.imported else lambda point: open_run(name, point),
     )
-    st.caption(plain(detectable_of(root, name, stamp, metric, form)))
+    if scope == "recipe" and own_noise:
+        st.caption(plain(detectable_of(root, name, stamp, metric, form)))
 
 
 def open_run(name: str, point: Sequence[Any]) -> None:

@@ -116,7 +116,7 @@ def show_experiment(name: str, stamp: Stamp, boxes: list[Any]) -> None:
     show_parts(root, scores, stamp, metric, scope, form, baseline)
     left, right = st.columns([3, 2], gap="large") if scores.columns else (st.container(), None)
     with left:
-        show_runs(root, scores, stamp, metric, form, scope, baseline)
+        show_runs(root, scores, stamp, metric, form, scope, baseline, own_noise=lender is None)
     if right is not None:
         with right:
             show_curves(root, scores, stamp, form)
@@ -178,7 +178,9 @@ def show_table(
         st.html(shown_table(rows, cells, columns, metric, baseline, scope, colours, labels))
         sentence = number_format.scope_sentence(scores, scope, form, columns)
         st.caption(f"{plain(sentence)} {word('What is a scope?', scope)}")
-        st.caption(plain(spreads_of(root, name, stamp, metric, form, scope, lender)))
+        spread = spreads_of(root, name, stamp, metric, form, scope, lender)
+        if spread:
+            st.caption(plain(spread))
     order = {row.variant: number for number, row in enumerate(rows)}
     lent = None if lender is None else lender[0]
     line = text_tables.results_command(scores, columns, form, scope, baseline, noise_of=lent)

@@ -298,6 +298,18 @@ def test_parts_are_worth_what_their_level_says(root: Path) -> None:
     assert "up to 5 of 100" in said(root, "results", LENDER, "--by", "source")
 
 
+def test_a_page_says_what_runs_can_detect_where_their_noise_judges(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detects = {}
+    for scope, lender in (("recipe", ""), ("checkpoint", ""), ("recipe", SINGLE)):
+        lent = {"noise_of": LENDER} if lender else {}
+        page = page_alone(root, "results", monkeypatch, experiment=lender or LENDER, scope=scope, **lent)
+        captions = " ".join(str(one.value) for one in page.caption)
+        detects[scope, lender] = "in 4 of 5 cases" in captions or "One run per variant" in captions
+    assert detects == {("recipe", ""): True, ("checkpoint", ""): False, ("recipe", SINGLE): False}
+
+
 def test_json_names_the_baseline(root: Path) -> None:
     records = json.loads(CliRunner().invoke(app, ["results", LENDER, "--json", "--root", str(root)]).stdout)
     assert {record["baseline"] for record in records} == {"plain"}
