@@ -26,6 +26,7 @@ from core.results.number_format import scale_of, titled, unit_words
 ROW_HEIGHT = 64
 LONGEST_LEGEND = 110
 """Letters of a legend that stands above a chart in two lines at most."""
+LEGEND_LINE = 20
 LONGEST_LABEL, LABELS_ABOVE_EACH_OTHER = 22, 17
 """Letters of a name at the end of a curve, and how many such names a chart has room for."""
 _JITTER = 0.16
@@ -174,7 +175,9 @@ def curve_chart(
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     figure.update_layout(showlegend=fits, legend=legend)
     figure.update_yaxes(gridcolor=GRID, ticksuffix=" %", rangemode="tozero")
-    finished(figure, "attempts", 330, title)
+    marked = [f"{one} {TEST_TIME}" if one in test_time else one for one in variants]
+    lines = len(variants) if fits and not legend_fits(marked) else 0  # a narrow window needs one for each
+    finished(figure, "attempts", 330 + LEGEND_LINE * lines, title)
     if not fits:  # many or long names leave no room for the curves above them
         top = max(100 * (one["mean"] + (one["std"] or 0)) for one in records)
         label_ends(figure, ends, colours, dashes, 0.0, top)

@@ -106,6 +106,16 @@ def test_a_curve_that_agrees_with_the_baseline_does_not_hide_it() -> None:
     assert drawn[0].line.width > drawn[1].line.width == drawn[2].line.width
 
 
+def test_marks_in_a_legend_take_no_room_from_the_curves() -> None:
+    variants = [f"variant-{number}" for number in range(6)]
+    records = [{"variant": one, "k": k, "mean": 0.2, "std": 0.1, "n": 3} for one in variants for k in (1, 2)]
+    plain, marked = (
+        figures.curve_chart(records, variants, variants[0], "pass_k, %", seen) for seen in ((), variants)
+    )
+    assert plain.layout.showlegend and marked.layout.showlegend
+    assert marked.layout.height - plain.layout.height == 6 * figures.LEGEND_LINE
+
+
 def test_budgets() -> None:
     assert budgets_up_to(0) == []
     assert budgets_up_to(3) == [1, 2, 3]
