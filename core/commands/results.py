@@ -66,7 +66,14 @@ def show(
     over = None if scope == "recipe" else scope
     refuse_beside("--noise-of", noise_of, {"--by": by, "--scope": over}, BETWEEN_TRAININGS)
     if html is not None:
-        alone = {"--by": by, "--with": beside, "--level": None if level == 0.95 else level, "--json": as_json}
+        level_given, format_given = level != 0.95, output != "table"
+        alone = {
+            "--by": by,
+            "--with": beside,
+            "--level": level_given,
+            "--json": as_json,
+            "--format": format_given,
+        }
         refuse_beside("--html", html, alone, "the file holds the whole experiment, judged at 0.95")
         reading = Reading(tuple(metric or ()), aggregation, scope, baseline, lender_of(root, noise_of))
         _write_note(root, experiment, reading, html)

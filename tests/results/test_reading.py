@@ -82,6 +82,7 @@ def test_whoever_lends_noise_is_named_wherever_its_verdicts_stand(root: Path, tm
         (("results", SINGLE, "--noise-of", LENDER, "--scope", "checkpoint"), "can't stand beside --scope"),
         (("results", SINGLE, "--html", "x.html", "--by", "size"), "--html can't stand beside --by"),
         (("results", SINGLE, "--html", "x.html", "--level", "0.9", "--json"), "--level and --json"),
+        (("results", SINGLE, "--html", "x.html", "--format", "csv"), "--html can't stand beside --format"),
         (("compare", SINGLE, "plain", "longer", "--by", "size", "--noise-of", LENDER), "--by can't stand"),
         (
             ("compare", SINGLE, "plain", "longer", "--by", "size", "--tasks"),
