@@ -39,9 +39,12 @@ def writing(path: Path) -> Iterator[Path]:
 
     On an error the temporary file or folder is removed, with the empty folders that were made for it, and
     whatever stood at `path` stays. What a killed process left of an earlier write is removed by the next one.
+    Raises `UserError` for a device or a pipe.
     """
     if path.name in ("", ".."):  # a folder that has no name of its own
         raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a file would take the place of the device
+        raise UserError(f"{path} is a device or a pipe, not a file. Name a file to write to.")
     made = [*takewhile(lambda folder: not folder.exists(), path.parents)]
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(path)

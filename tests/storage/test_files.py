@@ -51,6 +51,15 @@ def _begin(path: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def test_no_file_takes_the_place_of_a_device_or_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for write in (lambda: write_text(pipe, "text"), lambda: write_json(pipe, {})):
+        with pytest.raises(UserError, match="is a device or a pipe, not a file"):
+            write()
+    assert pipe.is_fifo() and list(tmp_path.iterdir()) == [pipe]
+
+
 def test_what_a_killed_process_left_is_removed_by_the_next_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
