@@ -18,7 +18,7 @@ from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
 from core.launching.launch import launch
 from core.machine.processes import end_group
-from core.pipeline.pretended_work import PRETENDED_WORK
+from core.pipeline.kinds_of_work import PRETENDED_WORK
 from core.runs.state import state_of
 from core.runs.workers import worker_of
 from core.settings import validated

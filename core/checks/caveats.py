@@ -10,7 +10,7 @@ from core.experiments.experiment import known_folder
 from core.experiments.looks import looks_of
 from core.results.loading import Scores
 from core.results.number_format import evaluated_sentence, missing_sentence, spread_text_of, unit_words
-from core.results.reading import Reading
+from core.results.reading import PLAIN, Reading
 from core.results.tables import is_binary, progress_sentence
 from core.results.verdicts import is_comparable, judged
 from core.runs.layout import record_of_variant
@@ -40,10 +40,11 @@ def honest_sentence(root: Path, scores: Scores) -> str:
     return ", ".join(parts) + "."
 
 
-def warnings(scores: Scores, metric: str, scope: str = "recipe", lender: str | None = None) -> list[str]:
+def warnings(scores: Scores, reading: Reading = PLAIN) -> list[str]:
     """Sentences of caution: what is unfinished, missing, near the floor, or based on too few or unequal
-    runs. `lender` names the experiment whose noise judges.
+    runs.
     """
+    metric, scope, lender = reading.judged_metric(scores), reading.scope, reading.lender_name
     found = [progress_sentence(scores), missing_sentence(scores)]
     found += _few_runs(scores, lender) if scope == "recipe" else []
     found += _unequal(scores) if scope == "recipe" and lender is None else []
@@ -60,17 +61,17 @@ def warnings(scores: Scores, metric: str, scope: str = "recipe", lender: str | N
     return [sentence.rstrip(".") + "." for sentence in found if sentence]
 
 
-def spreads_sentence(scores: Scores, metric: str, reading: Reading) -> str:
+def spreads_sentence(scores: Scores, reading: Reading = PLAIN) -> str:
     """The std that verdicts on recipes rest on, pooled over the variants or lent, and how far those of the
     variants lie apart; empty at another scope.
     """
-    lent = reading.borrowed(scores, metric)
-    found = judged(scores, metric, reading.aggregation, reading.scope, borrowed=lent).verdicts
+    metric = reading.judged_metric(scores)
+    found = judged(scores, metric, reading).verdicts
     if found is None or found.std is None or all(one.p is None for one in found.pairs.values()):
         return ""
     if found.std == 0:
         return "The runs of each variant are equal: verdicts rest on the steps of the score, not on a std."
-    whose = "" if lent is None else f", lent by '{lent.experiment}'"
+    whose = "" if reading.lender is None else f", lent by '{reading.lender_name}'"
     unit = scores.unit(metric)
     words = f"{spread_text_of(found.std, unit)} {unit_words(unit, of_difference=True)}".strip()
     apart = (

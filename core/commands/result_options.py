@@ -79,11 +79,8 @@ Baseline = Annotated[
 Parted = Annotated[By | None, typer.Option(help="Results of each source, concept or size of tasks apart.")]
 
 
-def scores_and_metrics(
-    root: Path, experiment: str, metrics: list[str] | None, beside: str | None = None
-) -> tuple["Scores", list[str]]:
-    """The scores of an experiment, those of another one beside them, and the metrics asked for, else those of
-    its spec."""
+def scores_of(root: Path, experiment: str, beside: str | None = None) -> "Scores":
+    """The scores of an experiment, and those of another one beside them."""
     from core.results.joined import joined
     from core.results.loading import load_scores
     from core.results.tables import with_evaluations
@@ -93,7 +90,7 @@ def scores_and_metrics(
     if beside is not None:
         scores = joined(root, scores, load_scores(root, beside))
         print_leaks(root, beside)
-    return scores, metrics or list(scores.experiment.metrics)
+    return scores
 
 
 BETWEEN_TRAININGS = "noise is lent between trainings, to whole tables"

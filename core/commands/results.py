@@ -32,7 +32,7 @@ from core.commands.result_options import (
     ShowFirst,
     lender_of,
     refuse_beside,
-    scores_and_metrics,
+    scores_of,
 )
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ def show(
 
     over = None if scope == "recipe" else scope
     refuse_beside("--noise-of", noise_of, {"--by": by, "--scope": over}, BETWEEN_TRAININGS)
+    chosen = tuple(metric or ()), aggregation, scope, baseline, lender_of(root, noise_of), level
+    reading = Reading(*chosen)
     if html is not None:
         level_given, format_given = level != 0.95, output != "table"
         alone = {
@@ -75,7 +77,6 @@ def show(
             "--format": format_given,
         }
         refuse_beside("--html", html, alone, "the file holds the whole experiment, judged at 0.95")
-        reading = Reading(tuple(metric or ()), aggregation, scope, baseline, lender_of(root, noise_of))
         _write_note(root, experiment, reading, html)
         return
     from core.checks.leak_warnings import leaked_by_variant, seen_by_variant
@@ -83,20 +84,14 @@ def show(
     from core.reports.text_tables import results_table, with_test_time
     from core.results.conclusion import experiment_answer
     from core.results.records import records_of
-    from core.results.tables import check_variants
 
-    scores, metrics = scores_and_metrics(root, experiment, metric, beside)
-    check_variants(scores, *filter(None, (baseline,)))
+    scores = scores_of(root, experiment, beside)
     if by is not None:
-        _show_parts(
-            root, scores, by, metrics, aggregation, scope, level, baseline, format_of(output, as_json)
-        )
+        _show_parts(root, scores, by, reading, format_of(output, as_json))
         return
-    reading = Reading(tuple(metrics), aggregation, scope, baseline, lender_of(root, noise_of))
     leaked, seen, signs = (
         _of_both(of, root, experiment, beside) for of in (leaked_by_variant, seen_by_variant, marks)
     )
-    records = records_of(scores, metrics, aggregation, scope, level, reading.lender, baseline)
     table = results_table(
         [
             {
@@ -104,18 +99,18 @@ def show(
                 "leaked_tasks": leaked.get(record["variant"]),
                 "test_time_tasks": seen.get(record["variant"]),
             }
-            for record in records
+            for record in records_of(scores, reading)
         ],
-        caption=results_caption(root, scores, reading, level, beside),
+        caption=results_caption(root, scores, reading, beside),
         marks=signs,
     )
     for_people = format_of(output, as_json) == "table"
     if for_people:
         say(scores.experiment.question or scores.experiment.name)
-        say(experiment_answer(scores, reading, level))
+        say(experiment_answer(scores, reading))
     print_table(with_test_time(table, scores), format_of(output, as_json))
     if for_people:
-        _say_beside(root, scores, reading, level, joint=beside is not None)
+        _say_beside(root, scores, reading, joint=beside is not None)
 
 
 def _of_both(
@@ -134,36 +129,29 @@ def _show_parts(
     root: Path,
     scores: "Scores",
     by: By,
-    metrics: list[str],
-    aggregation: str,
-    scope: str,
-    level: float,
-    baseline: str | None,
+    reading: "Reading",
     output: OutputFormat,
 ) -> None:
     from core.reports.parts import BY, exploratory, part_records, parts_table
     from core.reports.text_tables import with_test_time
 
-    records = part_records(root, scores, by, metrics, aggregation, scope, level, baseline)
-    table = with_test_time(parts_table(records, by, caption=exploratory(level)), scores)
-    if print_table(table, output):
-        say(f"By {BY[by]}. {exploratory(level)}")
+    worth = exploratory(reading.level)
+    table = parts_table(part_records(root, scores, by, reading), by, caption=worth)
+    if print_table(with_test_time(table, scores), output):
+        say(f"By {BY[by]}. {worth}")
 
 
-def _say_beside(root: Path, scores: "Scores", reading: "Reading", level: float, *, joint: bool) -> None:
+def _say_beside(root: Path, scores: "Scores", reading: "Reading", *, joint: bool) -> None:
     """What a reader must know beside the table."""
     from core.checks.caveats import looks_sentence, spreads_sentence, warnings
     from core.results.noise import noise
     from core.results.number_format import evaluated_sentence, noise_sentence, scope_sentence
 
     metric = reading.judged_metric(scores)
-    lender = None if reading.lender is None else reading.lender.experiment.name
-    over = scope_sentence(scores, reading.scope, reading.aggregation, reading.metrics)
-    sentences = [over, evaluated_sentence(scores)]
-    sentences += [spreads_sentence(scores, metric, reading)]
-    sentences += [noise_sentence(noise(scores, metric, reading.aggregation))]
-    sentences += warnings(scores, metric, reading.scope, lender)
-    sentences.append("" if joint else looks_sentence(root, scores, level))
+    over = scope_sentence(scores, reading.scope, reading.aggregation, reading.metrics_of(scores))
+    sentences = [over, evaluated_sentence(scores), spreads_sentence(scores, reading)]
+    sentences += [noise_sentence(noise(scores, metric, reading.aggregation)), *warnings(scores, reading)]
+    sentences.append("" if joint else looks_sentence(root, scores, reading.level))
     say("\n".join(sentence.rstrip(".") + "." for sentence in sentences if sentence))
 
 

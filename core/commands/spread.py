@@ -19,7 +19,7 @@ from core.commands.result_options import (
     ShowFirst,
     lender_of,
     refuse_beside,
-    scores_and_metrics,
+    scores_of,
 )
 
 app = typer.Typer(no_args_is_help=True, cls=ShowFirst)
@@ -47,36 +47,34 @@ def compare(
     from core.reports.text_tables import comparison_table, tasks_table, with_test_time
     from core.results.differences import task_differences
     from core.results.paired import MEANING, SHARED, paired_records
-    from core.results.tables import check_variants
+    from core.results.reading import Reading
     from core.results.verdicts import compare_records
     from core.spread.intervals import SCOPES
 
     several = metric if metric and len(metric) > 1 else None
     others = {"--scope": scope, "--noise-of": noise_of, "a second --metric": several}
     refuse_beside("--by", by, {**others, "--tasks": tasks}, "parts are compared as recipes, by one metric")
-    refuse_beside("--tasks", tasks or None, others, "tasks are listed by one metric")
+    unused = {**others, "--baseline": baseline, "--level": level != 0.95}
+    refuse_beside("--tasks", tasks or None, unused, "tasks are listed by one metric, without verdicts")
     over = None if scope == "recipe" else scope
     refuse_beside("--noise-of", noise_of, {"--scope": over}, BETWEEN_TRAININGS)
-    scores, metrics = scores_and_metrics(root, experiment, metric, beside)
-    check_variants(scores, *filter(None, (baseline,)))
+    scores, lender = scores_of(root, experiment, beside), lender_of(root, noise_of)
+    reading = Reading(tuple(metric or ()), aggregation, baseline=baseline, lender=lender, level=level)
     if by is not None:
         from core.reports.parts import compared_parts, compared_parts_table
 
-        parts = compared_parts(root, scores, by, a, b, metrics[0], aggregation, level, baseline)
+        parts = compared_parts(root, scores, by, a, b, reading)
         table = with_test_time(compared_parts_table(parts, by, a, b, level=level), scores)
         print_table(table, format_of(output, as_json))
         return
     if tasks:
-        found = task_differences(scores, a, b, metrics[0], aggregation)
-        table = tasks_table(found, a, b, metrics[0])
+        judged = reading.judged_metric(scores)
+        table = tasks_table(task_differences(scores, a, b, judged, aggregation), a, b, judged)
     else:
-        scopes, lender = [scope] if scope else None, lender_of(root, noise_of)
-        records = compare_records(scores, a, b, metrics, scopes, aggregation, level, lender, baseline)
-        if not scope and beside is None and by is None:
-            records += paired_records(root, scores, a, b, metrics, aggregation, level)
-        table = comparison_table(
-            records, a, b, caption=comparison_caption(root, scores, a, b, level, lender, baseline)
-        )
+        records = compare_records(scores, a, b, reading, [scope] if scope else None)
+        if not scope and beside is None:
+            records += paired_records(root, scores, a, b, reading)
+        table = comparison_table(records, a, b, caption=comparison_caption(root, scores, a, b, reading))
     shown = print_table(with_test_time(table, scores), format_of(output, as_json))
     if shown and not tasks:
         if noise_of is not None:
@@ -98,7 +96,8 @@ def spread(
     from core.reports.text_tables import components_table, with_test_time
     from core.results.noise import spread_records
 
-    scores, metrics = scores_and_metrics(root, experiment, metric)
+    scores = scores_of(root, experiment)
+    metrics = metric or scores.experiment.metrics
     table = components_table(spread_records(scores, metrics, aggregation))
     if print_table(with_test_time(table, scores), format_of(output, as_json)):
         say('"of run means": from one number per evaluation; the others from single tasks.')
@@ -144,7 +143,8 @@ def plan(
     from core.preflight.planning import plan_records
     from core.reports.text_tables import plan_table, with_test_time
 
-    scores, metrics = scores_and_metrics(root, experiment, metric)
+    scores = scores_of(root, experiment)
+    metrics = metric or scores.experiment.metrics
     table = plan_table(
         plan_records(
             *(scores, metrics, points, power, aggregation),

@@ -14,51 +14,41 @@ from core.results.reading import PLAIN, Reading
 SAW, LEAKED = "†", "‡"
 
 
-def results_caption(
-    root: Path, scores: Scores, reading: Reading = PLAIN, level: float = 0.95, beside: str | None = None
-) -> str:
+def results_caption(root: Path, scores: Scores, reading: Reading = PLAIN, beside: str | None = None) -> str:
     """Question, what was evaluated, over what the spread generalises, how verdicts were made; then what
     trainings saw of the evaluated tasks, those of an experiment `beside` too."""
     name = scores.experiment.name
     question = scores.experiment.question or name
-    against = _against(scores, reading.baseline)
-    verdicts = f"Verdicts{against} are for the whole table at {100 * level:g} %{_lent(reading.lender)}"
-    over = scope_sentence(scores, reading.scope, reading.aggregation, reading.metrics)
+    verdicts = f"Verdicts{_against(scores, reading)} are for the whole table at {_level(reading)}"
+    over = scope_sentence(scores, reading.scope, reading.aggregation, reading.metrics_of(scores))
     sentences = [question, evaluated_sentence(scores), over, verdicts]
     other = [] if beside is None else [f"In {beside}: {one}" for one in _marked(root, beside)]
     return " ".join([*(_ended(one) for one in sentences), *_marked(root, name), *other])
 
 
-def comparison_caption(
-    root: Path,
-    scores: Scores,
-    a: str,
-    b: str,
-    level: float = 0.95,
-    lender: Scores | None = None,
-    baseline: str | None = None,
-) -> str:
+def comparison_caption(root: Path, scores: Scores, a: str, b: str, reading: Reading = PLAIN) -> str:
     """The same for two variants of a table."""
     name = scores.experiment.name
     evaluated = amount(sum(bool(runs) for runs in scores.runs.values()), "variants")
-    against = _against(scores, baseline)
+    against = _against(scores, reading)
     sentences = [
         f"{b} against {a} in {name}",
         evaluated_sentence(scores),
-        f"Intervals and verdicts are for the whole table of {evaluated}{against} at {100 * level:g} %"
-        f"{_lent(lender)}",
+        f"Intervals and verdicts are for the whole table of {evaluated}{against} at {_level(reading)}",
     ]
     return " ".join([*(_ended(one) for one in sentences), *_marked(root, name)])
 
 
-def _against(scores: Scores, baseline: str | None) -> str:
+def _against(scores: Scores, reading: Reading) -> str:
     """The baseline of a table where it is not the spec's."""
-    return "" if baseline in (None, scores.experiment.baseline) else f" against {baseline}"
+    baseline = reading.baseline_of(scores)
+    return "" if baseline == scores.experiment.baseline else f" against {baseline}"
 
 
-def _lent(lender: Scores | None) -> str:
-    """Whose noise judges recipes, where it is not their own."""
-    return "" if lender is None else f", with the noise between runs of '{lender.experiment.name}'"
+def _level(reading: Reading) -> str:
+    """The level of verdicts, and whose noise judges recipes where it is not their own."""
+    lent = f", with the noise between runs of '{reading.lender_name}'" if reading.lender else ""
+    return f"{100 * reading.level:g} %{lent}"
 
 
 def marks(root: Path, experiment: str) -> dict[str, str]:

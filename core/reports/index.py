@@ -18,6 +18,7 @@ from core.plain_files import file_stamp
 from core.results.conclusion import experiment_answer
 from core.results.loading import SHARE, Scores
 from core.results.number_format import mean_and_std
+from core.results.reading import Reading
 from core.results.records import records_of
 from core.results.verdicts import verdict_rows
 from core.runs.layout import IMPORTED, LAUNCHES, SPEC, experiment_folder
@@ -103,7 +104,7 @@ def answer_of(scores: Scores) -> Answered:
         return Answered("", metric, None, None, "")
     sentence = experiment_answer(scores) if len(scores.variants) > 1 else ""
     best = verdict_rows(scores, metric)[0].variant
-    cell = next(one for one in records_of(scores, [metric]) if one["variant"] == best)
+    cell = next(one for one in records_of(scores, Reading((metric,))) if one["variant"] == best)
     return Answered(sentence, metric, best, cell["mean"], mean_and_std(cell), cell["unit"])
 
 

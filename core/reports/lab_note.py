@@ -7,6 +7,7 @@ questions, YAML, errors) is shown as text.
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,7 @@ def _conclusion(root: Path, scores: Scores) -> list[str]:
 
 def _cautions(root: Path, scores: Scores, runs: Sequence[Run], reading: Reading) -> list[str]:
     """What a reader must know before any number: gaps, alarms (leaks among them), failures."""
-    lender = None if reading.lender is None else reading.lender.experiment.name
-    found = caveats.warnings(scores, reading.judged_metric(scores), reading.scope, lender)
+    found = caveats.warnings(scores, reading)
     found += [sentence for sentence in (caveats.looks_sentence(root, scores),) if sentence]
     found += alarm_sentences(check_records(root, scores.experiment.name))
     for run in runs:
@@ -119,22 +119,21 @@ def _results(root: Path, scores: Scores, reading: Reading) -> list[str]:
     aggregation, scope = reading.aggregation, reading.scope
     colours = variant_colours(scores.variants, spec.baseline)
     labels = seen_labels(scores)
-    records = records_of(scores, metrics, aggregation, scope, lender=reading.lender, baseline=baseline)
+    records = records_of(scores, reading)
     cells = {(record["variant"], record["metric"]): record for record in records}
     parts = ["<h2>Results</h2>", f"<p><strong>{escaped(experiment_answer(scores, reading))}</strong></p>"]
     shown = text_tables.results_table(records, marks=marks(root, spec.name))
     parts.append(table_html(text_tables.with_test_time(shown, scores)))
     parts.append(paragraph(number_format.scope_sentence(scores, scope, aggregation, metrics)))
-    parts.append(paragraph(caveats.spreads_sentence(scores, reading.judged_metric(scores), reading)))
+    parts.append(paragraph(caveats.spreads_sentence(scores, reading)))
     for metric in metrics:
-        lent = reading.borrowed(scores, metric)
-        rows = verdicts.verdict_rows(scores, metric, aggregation, scope, baseline, borrowed=lent)
+        rows = verdicts.verdict_rows(scores, metric, reading)
         parts.append(f"<h3>{escaped(metric)}</h3>{paragraph(number_format.metric_sentence(metric))}")
         parts.append(result_table(rows, cells, [metric], metric, baseline, scope, colours, labels))
         dots = tables.dot_records(scores, metric, aggregation, scope)
         figure = figures.run_chart(rows, dots, scores.variants, spec.baseline, metric, spec.test_time)
         sentences = [number_format.noise_sentence(noise(scores, metric, aggregation))]
-        if scope == "recipe" and lent is None:  # what these runs can tell by their own noise
+        if scope == "recipe" and reading.lender is None:  # what these runs can tell by their own noise
             sentences += [planning.detectable_sentence(scores, metric, aggregation)]
         dots_are = "evaluations" if scope == "checkpoint" else "runs"
         start = f"Dots: {dots_are}; bar: mean ± std; whisker: 95 % interval of the mean."
@@ -166,17 +165,18 @@ def _curves(root: Path, scores: Scores, reading: Reading) -> list[str]:
 
 def _comparisons(root: Path, scores: Scores, reading: Reading) -> list[str]:
     """Every variant against the baseline, at every scope that is known."""
-    name, baseline, form = scores.experiment.name, reading.baseline_of(scores), reading.aggregation
+    name, baseline = scores.experiment.name, reading.baseline_of(scores)
     comparable = [one for one in reading.metrics_of(scores) if verdicts.is_comparable(scores, one)]
+    if not comparable:
+        return []
+    compared = replace(reading, metrics=tuple(comparable))
     parts = []
     for variant in scores.variants:
         if variant == baseline or not (scores.runs[variant] and scores.runs[baseline]):
             continue
         pair = baseline, variant
-        records = verdicts.compare_records(
-            scores, *pair, comparable, None, form, lender=reading.lender, baseline=baseline
-        )
-        records += paired_records(root, scores, *pair, comparable, form)
+        records = verdicts.compare_records(scores, *pair, compared)
+        records += paired_records(root, scores, *pair, compared)
         table = text_tables.with_test_time(text_tables.comparison_table(records, *pair), scores)
         line = text_tables.command("compare", name, *pair, **_options(scores, reading))
         title = f"<h3>{escaped(variant)} against {escaped(baseline)}</h3>"
@@ -190,7 +190,7 @@ def _options(scores: Scores, reading: Reading) -> dict[str, Any]:
         "metric": reading.metrics,
         "aggregation": text_tables.unless(reading.aggregation, "by_task"),
         "baseline": text_tables.unless(reading.baseline_of(scores), scores.experiment.baseline),
-        "noise_of": None if reading.lender is None else reading.lender.experiment.name,
+        "noise_of": reading.lender_name,
     }
 
 

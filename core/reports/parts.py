@@ -19,6 +19,7 @@ from core.errors import UserError
 from core.reports.text_tables import Records, Table, verdict_cells
 from core.results.loading import Scores
 from core.results.number_format import column_texts, difference, titled, unit_words
+from core.results.reading import PLAIN, Reading
 from core.results.records import records_of
 from core.results.verdicts import compare_records
 
@@ -118,18 +119,14 @@ def part_records(
     root: Path,
     scores: Scores,
     by: str,
-    metrics: Sequence[str],
-    aggregation: str = "by_task",
-    scope: str = "recipe",
-    level: float = 0.95,
-    baseline: str | None = None,
+    reading: Reading = PLAIN,
 ) -> list[dict[str, Any]]:
     """The records of `core.results.records.records_of` for each part, with `part`, its number of `tasks`, and
     no main metric."""
     return [
         {"part": label, "tasks": len(part.tasks), **record, "main": False}
         for label, part in parts_of(root, scores, by).items()
-        for record in records_of(part, metrics, aggregation, scope, level, baseline=baseline)
+        for record in records_of(part, reading)
     ]
 
 
@@ -139,17 +136,15 @@ def compared_parts(
     by: str,
     a: str,
     b: str,
-    metric: str,
-    aggregation: str = "by_task",
-    level: float = 0.95,
-    baseline: str | None = None,
+    reading: Reading = PLAIN,
 ) -> list[dict[str, Any]]:
-    """Variant b against a in each part: the records of `compare_records` at scope "recipe", with `part` and
-    `tasks`."""
+    """Variant b against a in each part, by the judged metric: the records of `compare_records` at scope
+    "recipe", with `part` and `tasks`."""
+    reading = replace(reading, metrics=(reading.judged_metric(scores),))
     return [
         {"part": label, "tasks": len(part.tasks), **record, "main": False}
         for label, part in parts_of(root, scores, by).items()
-        for record in compare_records(part, a, b, [metric], ["recipe"], aggregation, level, None, baseline)
+        for record in compare_records(part, a, b, reading, ["recipe"])
     ]
 
 

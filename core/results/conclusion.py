@@ -12,7 +12,6 @@ from core.results.number_format import decimals_of_interval, p_text, percent, sc
 from core.results.reading import PLAIN, Reading
 from core.results.verdicts import Row, verdict_rows
 from core.spread.intervals import SCOPES
-from core.spread.variances import BorrowedNoise
 from core.spread.verdict import BETTER, WORSE
 
 MOST_NAMED = 3
@@ -25,24 +24,16 @@ REMEDIES = {
 LEND = ", or judge with the noise of another experiment"
 
 
-def experiment_answer(scores: Scores, reading: Reading = PLAIN, level: float = 0.95) -> str:
+def experiment_answer(scores: Scores, reading: Reading = PLAIN) -> str:
     """The answer of an experiment by the first metric of a reading; empty where nothing is evaluated yet."""
     if not scores.evaluations:
         return ""
-    metric, baseline = reading.judged_metric(scores), reading.baseline_of(scores)
-    lent = reading.borrowed(scores, metric)
-    rows = verdict_rows(scores, metric, reading.aggregation, reading.scope, baseline, level, lent)
-    return answer_sentence(rows, metric, baseline, lent, reading.scope)
+    return answer_sentence(verdict_rows(scores, reading.judged_metric(scores), reading), scores, reading)
 
 
-def answer_sentence(
-    rows: Sequence[Row],
-    metric: str,
-    baseline: str,
-    borrowed: BorrowedNoise | None = None,
-    scope: str = "recipe",
-) -> str:
-    """One sentence about the rows of a metric (`core.results.verdicts.verdict_rows`, best first)."""
+def answer_sentence(rows: Sequence[Row], scores: Scores, reading: Reading = PLAIN) -> str:
+    """One sentence about the rows of the judged metric (`core.results.verdicts.verdict_rows`, best first)."""
+    metric, baseline, scope = reading.judged_metric(scores), reading.baseline_of(scores), reading.scope
     others = [row for row in rows if row.variant != baseline and row.summary.n]
     known = next((row.summary.n for row in rows if row.variant == baseline), 0)
     if not others or not known:
@@ -50,7 +41,8 @@ def answer_sentence(
             return f"The baseline, {baseline}, is not evaluated yet: nothing is held against it."
         return "Only the baseline is evaluated so far: nothing is compared yet."
     unit = UNITS[scope]
-    lent = f" Judged with the noise between runs of '{borrowed.experiment}'." if borrowed else ""
+    name = reading.lender_name
+    lent = f" Judged with the noise between runs of '{name}'." if name else ""
     decided = [row for row in others if row.verdict in (BETTER, WORSE)]
     if decided:
         better = [row for row in decided if row.verdict == BETTER]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from core.errors import UserError
 from core.results.loading import Scores
 from core.results.tables import Measured, measured
 from core.spread.components import Components, components, pooled, run_components
@@ -32,6 +33,41 @@ def pooled_between_runs(found: Measured) -> BorrowedNoise | None:
     return pooled_noise(
         [np.nan if variance is None else variance for variance in variances], [own.size for own in runs]
     )
+
+
+def borrowed_noise(
+    scores: Scores, lender: Scores, metric: str, aggregation: str = "by_task"
+) -> BorrowedNoise:
+    """The variance between runs of another experiment (or of this one), pooled over its variants.
+
+    It must have measured the metric on as many evaluations per run, so that its runs vary as these do. Raises
+    `UserError` where it has not, where none of its variants has two runs, and where its runs are all equal.
+    """
+    name = lender.experiment.name
+    counts = [
+        {len(places) for runs in one.runs.values() for places in runs.values()} for one in (scores, lender)
+    ]
+    if lender.experiment.name != scores.experiment.name and min(counts[0], default=1) < min(
+        counts[1], default=1
+    ):
+        raise UserError(
+            f"The runs of '{name}' have more evaluations each than these, so they vary less. Borrow the"
+            f" noise of"
+            " an experiment with as many."
+        )
+    units = [one.unit(metric) for one in (scores, lender)]
+    if units[0] != units[1]:
+        raise UserError(
+            f"{metric} of '{name}' has the unit '{units[1]}', and here '{units[0]}', so its noise can't be"
+            " borrowed. Name another experiment."
+        )
+    found = pooled_between_runs(measured(lender, metric, aggregation))
+    if found is None or not found.variance > 0:
+        raise UserError(
+            f"'{name}' tells nothing of the noise between trainings of {metric}: no variant has two runs with"
+            " different scores. Name another experiment."
+        )
+    return BorrowedNoise(found.variance, found.freedom, name)
 
 
 def noise_to_come(found: Measured, variance: float, freedom: float) -> RunNoise:

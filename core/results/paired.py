@@ -4,13 +4,13 @@ In come the scores of an experiment and the records of its runs, out come record
 them, at the scope `SHARED`.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from core.results.loading import Scores
+from core.results.reading import PLAIN, Reading
 from core.results.tables import check_variants, measured
 from core.runs.fingerprints import share_a_training
 from core.runs.layout import Run
@@ -63,15 +63,14 @@ def paired_records(
     scores: Scores,
     a: str,
     b: str,
-    metrics: Sequence[str],
-    aggregation: str = "by_task",
-    level: float = 0.95,
+    reading: Reading = PLAIN,
 ) -> list[dict[str, Any]]:
-    """A record per metric, with the keys of `compare_records`, `trainings` and `std`, `apart_std` (of single
-    differences: as paired, and had the two been trained apart); none where the variants share no training."""
+    """A record per metric of the reading, with the keys of `compare_records`, `trainings` and `std`,
+    `apart_std` (of single differences: as paired, and had the two been trained apart); none where the
+    variants share no training."""
     records = []
-    for metric in metrics:
-        found = paired(root, scores, a, b, metric, aggregation, level)
+    for metric in reading.metrics_of(scores):
+        found = paired(root, scores, a, b, metric, reading.aggregation, reading.level)
         if found is None:
             return []
         records.append(
@@ -87,7 +86,7 @@ def paired_records(
                 "verdict": found.verdict,
                 **dict.fromkeys(("runs_needed", "runs_needed_low", "runs_needed_high")),
                 "p_alone": found.p,
-                "level": level,
+                "level": reading.level,
                 "comparisons": 1,
                 "trainings": found.n,
                 "std": found.std,

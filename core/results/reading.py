@@ -5,8 +5,8 @@ In come choices, out comes what they mean for the scores of an experiment.
 
 from dataclasses import dataclass
 
-from core.results.borrowed_noise import borrowed_noise
 from core.results.loading import Scores
+from core.results.noise import borrowed_noise
 from core.results.tables import check_variants
 from core.spread.variances import BorrowedNoise
 
@@ -16,7 +16,7 @@ class Reading:
     """The choices behind a table.
 
     `metrics` and `baseline` are the spec's where none are given; `lender` is the experiment whose noise
-    between runs judges this one.
+    between runs judges this one, at scope "recipe"; `level` is that of intervals and verdicts, 0.5 to 0.9999.
     """
 
     metrics: tuple[str, ...] = ()
@@ -24,6 +24,12 @@ class Reading:
     scope: str = "recipe"
     baseline: str | None = None
     lender: Scores | None = None
+    level: float = 0.95
+
+    @property
+    def lender_name(self) -> str | None:
+        """The name of the experiment whose noise judges; None where none is borrowed."""
+        return None if self.lender is None else self.lender.experiment.name
 
     def metrics_of(self, scores: Scores) -> list[str]:
         """The metrics of the table, each once."""

@@ -3,63 +3,37 @@
 In come the scores of an experiment, out come the records that verbs, pages and exports share.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core.results.borrowed_noise import borrowed_noise
-from core.results.loading import Scores, load_scores
-from core.results.tables import with_evaluations
+from core.results.loading import Scores
+from core.results.reading import PLAIN, Reading
 from core.results.verdicts import Row, verdict_rows
 
 
-def result_records(
-    root: Path,
-    experiment: str,
-    metrics: Sequence[str] | None = None,
-    aggregation: str = "by_task",
-    scope: str = "recipe",
-    level: float = 0.95,
-) -> list[dict[str, Any]]:
-    """The records of an experiment, see `records_of`. Raises `UserError` where nothing is evaluated yet."""
-    scores = with_evaluations(load_scores(root, experiment))
-    return records_of(scores, metrics or scores.experiment.metrics, aggregation, scope, level)
-
-
-def records_of(
-    scores: Scores,
-    metrics: Sequence[str],
-    aggregation: str = "by_task",
-    scope: str = "recipe",
-    level: float = 0.95,
-    lender: Scores | None = None,
-    baseline: str | None = None,
-) -> list[dict[str, Any]]:
+def records_of(scores: Scores, reading: Reading = PLAIN) -> list[dict[str, Any]]:
     """One record per variant and metric: variant, metric, main, unit, aggregation, scope, baseline, mean,
     std, n, low, high, verdict, verdict_difference, verdict_low, verdict_high.
 
-    Variants in the order of the spec, metrics in the order given. Fractions, None for unknown; the verdict on
-    the baseline is None. `main` is true for the first metric of the spec, the only one that is judged; the
-    verdicts on the others are exploratory. `lender` is an experiment whose noise judges (see
-    `borrowed_noise`).
+    Variants in the order of the spec, metrics in that of the reading. Fractions, None for unknown; the
+    verdict on the baseline is None. `main` is true for the first metric of the spec, the only one that is
+    judged; the verdicts on the others are exploratory. Raises `UserError` like `verdict_rows`.
     """
-    records, against = {}, baseline or scores.experiment.baseline
-    for metric in dict.fromkeys(metrics):
-        borrowed = None if lender is None else borrowed_noise(scores, lender, metric, aggregation)
-        for row in verdict_rows(scores, metric, aggregation, scope, baseline, level, borrowed):
+    records, metrics = {}, reading.metrics_of(scores)
+    for metric in metrics:
+        for row in verdict_rows(scores, metric, reading):
             records[row.variant, metric] = {
                 "variant": row.variant,
                 "metric": metric,
                 "main": metric == scores.experiment.metrics[0],
                 "unit": row.unit,
-                "aggregation": None if scores.experiment.imported else aggregation,
-                "scope": scope,
-                "baseline": against,
+                "aggregation": None if scores.experiment.imported else reading.aggregation,
+                "scope": reading.scope,
+                "baseline": reading.baseline_of(scores),
                 **_numbers(row),
             }
-    return [records[variant, metric] for variant in scores.variants for metric in dict.fromkeys(metrics)]
+    return [records[variant, metric] for variant in scores.variants for metric in metrics]
 
 
 def _numbers(row: Row) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from core.errors import UserError
 from core.experiments.notes import read_notes
 from core.results.loading import Scores
 from core.results.number_format import difference_with_unit, mean_and_std
+from core.results.reading import Reading
 from core.results.records import records_of
 from core.results.tables import check_variants
 from core.results.verdicts import compare_records
@@ -85,12 +86,12 @@ def value_of(name: str, scores: Scores) -> tuple[str, str | None]:
     if against:
         a, b = _variant(against["a"], scores), _variant(against["b"], scores)
         metric = against["metric"]
-        record = compare_records(scores, a, b, [metric], ["recipe"])[0]
+        record = compare_records(scores, a, b, Reading((metric,)), ["recipe"])[0]
         return f"{difference_with_unit(record)} of {metric}, {record['verdict']}", record["verdict"]
     if value:
         variant = _variant(value["variant"], scores)
         check_variants(scores, variant)
-        found = records_of(scores, [value["metric"]])
+        found = records_of(scores, Reading((value["metric"],)))
         record = next(one for one in found if one["variant"] == variant)
         return mean_and_std(record), None
     raise UserError(

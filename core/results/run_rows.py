@@ -16,6 +16,7 @@ from core.monitoring.clock import Clock, experiment_seconds_left, seconds_left, 
 from core.plain_files import Stamp, file_stamp
 from core.results.loading import Scores
 from core.results.number_format import UNKNOWN, column_texts, decimals_of_records, percent
+from core.results.reading import Reading
 from core.results.records import records_of
 from core.results.tables import run_records as scored_records
 from core.runs.layout import Run
@@ -47,7 +48,7 @@ def run_scores(scores: Scores) -> RunScores:
     if not scores.evaluations:
         return NO_SCORES
     values = {(one["variant"], one["train_seed"]): one["value"] for one in scored_records(scores, metric)}
-    column = [one for one in records_of(scores, [metric]) if one["n"]]
+    column = [one for one in records_of(scores, Reading((metric,))) if one["n"]]
     texts = {one["variant"]: text for one, text in zip(column, column_texts(column), strict=True)}
     return RunScores(values, texts, decimals_of_records(column))
 

@@ -6,22 +6,21 @@ wherever it is shown.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from core.errors import UserError
-from core.results.borrowed_noise import borrowed_noise
 from core.results.loading import Scores
 from core.results.noise import noise_to_come, run_mean_components
+from core.results.reading import PLAIN, Reading
 from core.results.tables import Measured, check_variants, measured
 from core.spread.intervals import SCOPES, Summary
 from core.spread.planning import noise_interval, runs_needed
 from core.spread.scope_verdicts import compare_scope, comparisons_beside
 from core.spread.scopes import summarize_scope
-from core.spread.variances import BorrowedNoise
 from core.spread.verdict import Comparison, Verdicts, judge
 
 LARGEST_TABLE_WITH_LETTERS = 60
@@ -99,43 +98,31 @@ class Judged:
         return self.verdicts.letters if self.verdicts is not None and few else {}
 
 
-def judged(
-    scores: Scores,
-    metric: str,
-    aggregation: str = "by_task",
-    scope: str = "recipe",
-    baseline: str | None = None,
-    level: float = 0.95,
-    borrowed: BorrowedNoise | None = None,
-) -> Judged:
-    """The verdicts of a table. The baseline is the spec's unless another is named."""
-    found = measured(scores, metric, aggregation)
-    reference = baseline or scores.experiment.baseline
+def judged(scores: Scores, metric: str, reading: Reading = PLAIN) -> Judged:
+    """The verdicts of a table by one metric. Raises `UserError` for an unknown baseline, and where the lender
+    of a reading tells nothing of the noise of this metric."""
+    found = measured(scores, metric, reading.aggregation)
+    baseline, level = reading.baseline_of(scores), reading.level
     verdicts = None
-    if scope == "recipe":
-        verdicts = judge(found.per_run, reference, level, found.higher_is_better, found.resolution, borrowed)
-    return Judged(found, scope, reference, level, verdicts)
+    if reading.scope == "recipe":
+        better, borrowed = found.higher_is_better, reading.borrowed(scores, metric)
+        verdicts = judge(found.per_run, baseline, level, better, found.resolution, borrowed)
+    return Judged(found, reading.scope, baseline, level, verdicts)
 
 
-def verdict_rows(
-    scores: Scores,
-    metric: str,
-    aggregation: str = "by_task",
-    scope: str = "recipe",
-    baseline: str | None = None,
-    level: float = 0.95,
-    borrowed: BorrowedNoise | None = None,
-) -> list[Row]:
+def verdict_rows(scores: Scores, metric: str, reading: Reading = PLAIN) -> list[Row]:
     """One row per variant, best first, those without a number last.
 
-    `pass_n` is never compared between variants with different numbers of attempts.
+    `pass_n` is never compared between variants with different numbers of attempts. Raises `UserError` like
+    `judged`, and where a scope needs more than the experiment knows.
     """
+    scope, level = reading.scope, reading.level
     if scores.experiment.summaries and scope != "recipe":
         raise UserError(
             f"'{scores.experiment.name}' holds means, stds and n of trainings, and nothing of single ones."
             " Choose scope 'recipe'."
         )
-    table = judged(scores, metric, aggregation, scope, baseline, level, borrowed)
+    table = judged(scores, metric, reading)
     found, comparable = table.measured, is_comparable(scores, metric)
     letters = table.letters if comparable else {}
     rows = []
@@ -168,35 +155,29 @@ def compare_records(
     scores: Scores,
     a: str,
     b: str,
-    metrics: Sequence[str],
+    reading: Reading = PLAIN,
     scopes: Sequence[str] | None = None,
-    aggregation: str = "by_task",
-    level: float = 0.95,
-    lender: Scores | None = None,
-    baseline: str | None = None,
 ) -> list[dict[str, Any]]:
     """Variant b against a: metric, main, unit, scope, difference (b − a), low, high, p, verdict, runs_needed,
     runs_needed_low, runs_needed_high, p_alone, level, comparisons.
 
-    low, high, p and verdict are those of the whole table, as in `results` with the same baseline (the spec's
-    unless another is named); p_alone is that of the pair, had
-    nothing else been compared, `comparisons` how many stand beside it. For every metric all scopes that the
-    scores allow, unless some are named. Raises `UserError` for an unknown variant and for `pass_n` of
-    different numbers of attempts.
+    low, high, p and verdict are those of the whole table, as in `results` with the same reading; p_alone is
+    that of the pair, had nothing else been compared, `comparisons` how many stand beside it. For every metric
+    of the reading all scopes that the scores allow, unless some are named; the reading's own scope does not
+    count. Raises `UserError` for an unknown variant and for `pass_n` of different numbers of attempts.
     """
     check_variants(scores, a, b)
     allowed = [scope for scope in SCOPES if scope != "new_tasks" or not scores.experiment.imported]
     if scores.experiment.summaries:
         allowed = ["recipe"]
     records = []
-    for metric in metrics:
+    for metric in reading.metrics_of(scores):
         if not is_comparable(scores, metric):
             raise UserError(
                 "pass_n of runs with different numbers of attempts can't be compared. Use pass_k."
             )
-        borrowed = None if lender is None else borrowed_noise(scores, lender, metric, aggregation)
         for scope in scopes or allowed:
-            table = judged(scores, metric, aggregation, scope, baseline, level, borrowed)
+            table = judged(scores, metric, replace(reading, scope=scope))
             found = table.between(a, b)
             several = sum(bool(runs) for runs in table.measured.values.values())
             records.append(
@@ -212,7 +193,7 @@ def compare_records(
                     "verdict": found.verdict,
                     **_runs_needed(found, table, several, with_baseline=table.baseline in (a, b)),
                     "p_alone": found.p_alone,
-                    "level": level,
+                    "level": table.level,
                     "comparisons": table.beside(a, b),
                 }
             )

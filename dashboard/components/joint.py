@@ -13,6 +13,7 @@ from core.results import verdicts
 from core.results.answers import Answer
 from core.results.joined import home_of, joined, joint_answers
 from core.results.loading import Scores
+from core.results.reading import Reading
 from core.results.tables import offered_metrics
 from core.scoring.metrics import AGGREGATIONS
 from dashboard.components import charts, experiment_page, sql_links
@@ -69,7 +70,7 @@ def show_joint(root: Path, name: str, other: str, boxes: list[Any]) -> None:
     if a == b:
         st.info(f"A and B are both {plain(a)}. Choose another variant for one of them.")
         return
-    records = verdicts.compare_records(scores, a, b, [metric], None, form)
+    records = verdicts.compare_records(scores, a, b, Reading((metric,), form))
     record = next(one for one in records if one["scope"] == "recipe")
     st.subheader(plain(core_differences.headline(a, b, record)))
     found = core_differences.task_differences(scores, a, b, metric, form)

@@ -8,6 +8,7 @@ import streamlit as st
 from core.curation.sources import tasks_stamp
 from core.reports import parts, text_tables
 from core.results.loading import Scores
+from core.results.reading import Reading
 from dashboard.components import experiment_page
 from dashboard.components.experiment_page import Stamp, TasksStamp
 from dashboard.components.files import file_row
@@ -30,7 +31,7 @@ def parts_of(
 ) -> list[dict[str, Any]]:
     """The records of all parts."""
     scores = experiment_page.scores_of(root, name, stamp)
-    return parts.part_records(root, scores, by, [metric], form, scope, baseline=baseline)
+    return parts.part_records(root, scores, by, Reading((metric,), form, scope, baseline))
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading the tasks …")
@@ -47,7 +48,7 @@ def compared_parts_of(
 ) -> list[dict[str, Any]]:
     """The comparison of a pair in all parts."""
     scores = experiment_page.scores_of(root, name, stamp)
-    return parts.compared_parts(root, scores, by, *pair, metric, form, baseline=baseline)
+    return parts.compared_parts(root, scores, by, *pair, Reading((metric,), form, baseline=baseline))
 
 
 def tasks_of(root: Path, scores: Scores) -> TasksStamp:

@@ -1,5 +1,6 @@
 """The numbers of Results, made once for each state of an experiment's files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,27 +9,21 @@ import streamlit as st
 from core.checks import caveats
 from core.preflight import planning
 from core.results import records, verdicts
-from core.results.borrowed_noise import borrowed_noise
 from core.results.conclusion import answer_sentence
-from core.results.loading import Scores
 from core.results.noise import Noise, noise
 from core.results.reading import Reading
-from core.spread.variances import BorrowedNoise
 from dashboard.components import experiment_page
 from dashboard.components.experiment_page import Stamp
 
 Lender = tuple[str, Stamp] | None  # the experiment whose noise is borrowed, with its stamp
 
 
-def lender_scores(root: Path, lender: Lender) -> Scores | None:
-    """The scores of the experiment whose noise is borrowed; None where none is."""
-    return None if lender is None else experiment_page.scores_of(root, *lender)
-
-
-def lent(root: Path, name: str, stamp: Stamp, metric: str, form: str, lender: Lender) -> BorrowedNoise | None:
-    """The noise that is borrowed; None where none is."""
-    scores, others = experiment_page.scores_of(root, name, stamp), lender_scores(root, lender)
-    return None if others is None else borrowed_noise(scores, others, metric, form)
+def reading_of(
+    root: Path, metrics: Sequence[str], form: str, scope: str, baseline: str | None, lender: Lender
+) -> Reading:
+    """What was chosen on the page, as `core` takes it."""
+    others = None if lender is None else experiment_page.scores_of(root, *lender)
+    return Reading(tuple(metrics), form, scope, baseline, others)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -36,9 +31,8 @@ def rows_of(
     root: Path, name: str, stamp: Stamp, metric: str, form: str, scope: str, baseline: str, lender: Lender
 ) -> list[verdicts.Row]:
     """The rows of the table, best first, with their verdicts."""
-    scores = experiment_page.scores_of(root, name, stamp)
-    borrowed = lent(root, name, stamp, metric, form, lender)
-    return verdicts.verdict_rows(scores, metric, form, scope, baseline, borrowed=borrowed)
+    reading = reading_of(root, [metric], form, scope, baseline, lender)
+    return verdicts.verdict_rows(experiment_page.scores_of(root, name, stamp), metric, reading)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -53,10 +47,8 @@ def records_of(
     lender: Lender,
 ) -> list[dict[str, Any]]:
     """The records of all variants in these metrics."""
-    scores = experiment_page.scores_of(root, name, stamp)
-    return records.records_of(
-        scores, metrics, form, scope, lender=lender_scores(root, lender), baseline=baseline
-    )
+    reading = reading_of(root, metrics, form, scope, baseline, lender)
+    return records.records_of(experiment_page.scores_of(root, name, stamp), reading)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -65,17 +57,17 @@ def answer_of(
 ) -> str:
     """The sentence that answers the question."""
     rows = rows_of(root, name, stamp, metric, form, scope, baseline, lender)
-    return answer_sentence(rows, metric, baseline, lent(root, name, stamp, metric, form, lender), scope)
+    reading = reading_of(root, [metric], form, scope, baseline, lender)
+    return answer_sentence(rows, experiment_page.scores_of(root, name, stamp), reading)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def spreads_of(
-    root: Path, name: str, stamp: Stamp, metric: str, form: str, scope: str, lender: Lender
+    root: Path, name: str, stamp: Stamp, metric: str, form: str, scope: str, baseline: str, lender: Lender
 ) -> str:
     """What is to be said of the spread that verdicts rest on."""
-    scores = experiment_page.scores_of(root, name, stamp)
-    reading = Reading((metric,), form, scope, None, lender_scores(root, lender))
-    return caveats.spreads_sentence(scores, metric, reading)
+    reading = reading_of(root, [metric], form, scope, baseline, lender)
+    return caveats.spreads_sentence(experiment_page.scores_of(root, name, stamp), reading)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

@@ -17,6 +17,7 @@ from core.results.differences import ORDERS, SHOWN, TaskDifference
 from core.results.loading import Evaluation, Scores
 from core.results.number_format import p_text
 from core.results.paired import MEANING, paired_records
+from core.results.reading import Reading
 from core.results.tables import offered_metrics
 from core.scoring.metrics import AGGREGATIONS
 from core.spread.intervals import SCOPES
@@ -51,7 +52,7 @@ def records_of(
     name: str, stamp: experiment_page.Stamp, a: str, b: str, metric: str, form: str, baseline: str
 ) -> list[dict[str, Any]]:
     scores = experiment_page.scores_of(root, name, stamp)
-    return verdicts.compare_records(scores, a, b, [metric], None, form, baseline=baseline)
+    return verdicts.compare_records(scores, a, b, Reading((metric,), form, baseline=baseline))
 
 
 def table_baseline(scores: Scores) -> str:
@@ -94,7 +95,7 @@ def answers_of(
 def shared_of(
     name: str, stamp: experiment_page.Stamp, a: str, b: str, metric: str, form: str
 ) -> list[dict[str, Any]]:
-    return paired_records(root, experiment_page.scores_of(root, name, stamp), a, b, [metric], form)
+    return paired_records(root, experiment_page.scores_of(root, name, stamp), a, b, Reading((metric,), form))
 
 
 def show_experiment(name: str, stamp: experiment_page.Stamp, boxes: list[Any]) -> None:
@@ -144,7 +145,7 @@ def show_experiment(name: str, stamp: experiment_page.Stamp, boxes: list[Any]) -
     line = text_tables.command("compare", name, a, b, metric=metric, aggregation=counted, baseline=own)
 
     def verdicts_table() -> text_tables.Table:
-        caption = captions.comparison_caption(root, scores, a, b, baseline=baseline)
+        caption = captions.comparison_caption(root, scores, a, b, Reading(baseline=baseline))
         table = text_tables.comparison_table(records, a, b, line, caption)
         return text_tables.with_test_time(table, scores)
 
@@ -197,14 +198,15 @@ def show_imported(scores: Scores, a: str, b: str, records: list[dict[str, Any]],
     else:
         these.caption("Mean, std and n came without single runs: nothing is known of evaluations.")
     name, metrics = scores.experiment.name, offered_metrics(scores)
-    every = verdicts.compare_records(scores, a, b, metrics, baseline=baseline)
+    reading = Reading(tuple(metrics), baseline=baseline)
+    every = verdicts.compare_records(scores, a, b, reading)
     own = text_tables.unless(baseline, scores.experiment.baseline)
     table = text_tables.comparison_table(
         every,
         a,
         b,
         text_tables.command("compare", name, a, b, metric=metrics, baseline=own),
-        captions.comparison_caption(root, scores, a, b, baseline=baseline),
+        captions.comparison_caption(root, scores, a, b, reading),
     )
     st.markdown("**All metrics**")
     show_small_table(table)

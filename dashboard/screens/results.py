@@ -32,8 +32,8 @@ from dashboard.components.result_charts import show_curves, show_runs, show_solv
 from dashboard.components.result_numbers import (
     Lender,
     answer_of,
-    lender_scores,
     looks_of,
+    reading_of,
     records_of,
     rows_of,
     spreads_of,
@@ -111,7 +111,7 @@ def show_experiment(name: str, stamp: Stamp, boxes: list[Any]) -> None:
         rows = rows_of(root, name, stamp, metric, form, scope, baseline, lender)
     with place:
         answer = answer_of(root, name, stamp, metric, form, scope, baseline, lender)
-        heading(scores, stamp, metric, scope, answer, lender)
+        heading(scores, stamp, answer, reading_of(root, [metric], form, scope, baseline, lender))
     show_table(scores, stamp, rows, metric, scope, form, baseline, lender)
     show_parts(root, scores, stamp, metric, scope, form, baseline)
     left, right = st.columns([3, 2], gap="large") if scores.columns else (st.container(), None)
@@ -139,14 +139,14 @@ def choose_lender(scores: Scores, scope: str) -> Lender:
     return None if chosen == own else (chosen, experiment_page.stamp_of(root, chosen))
 
 
-def heading(scores: Scores, stamp: Stamp, metric: str, scope: str, answer: str, lender: Lender) -> None:
+def heading(scores: Scores, stamp: Stamp, answer: str, reading: Reading) -> None:
     """The question, the sentence that answers it, what was evaluated, and what to be careful with."""
     name = scores.experiment.name
     st.subheader(plain(scores.experiment.question or name))
     st.markdown(f"**{plain(answer)}**")
     st.caption(plain(caveats.honest_sentence(root, scores)))
     show_alarms(root, name)
-    cautions = caveats.warnings(scores, metric, scope, None if lender is None else lender[0])
+    cautions = caveats.warnings(scores, reading)
     cautions += filter(None, (looks_of(root, name, stamp),))
     if cautions:
         st.warning("  \n".join(map(plain, cautions)), icon=":material/info:")
@@ -178,13 +178,13 @@ def show_table(
         st.html(shown_table(rows, cells, columns, metric, baseline, scope, colours, labels))
         sentence = number_format.scope_sentence(scores, scope, form, columns)
         st.caption(f"{plain(sentence)} {word('What is a scope?', scope)}")
-        spread = spreads_of(root, name, stamp, metric, form, scope, lender)
+        spread = spreads_of(root, name, stamp, metric, form, scope, baseline, lender)
         if spread:
             st.caption(plain(spread))
     order = {row.variant: number for number, row in enumerate(rows)}
     lent = None if lender is None else lender[0]
     line = text_tables.results_command(scores, columns, form, scope, baseline, noise_of=lent)
-    reading = Reading(tuple(columns), form, scope, baseline, lender_scores(root, lender))
+    reading = reading_of(root, columns, form, scope, baseline, lender)
     best_first = sorted(found, key=lambda record: order[record["variant"]])
     with left:
 

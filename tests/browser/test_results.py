@@ -11,9 +11,9 @@ from playwright.sync_api import TimeoutError as TookTooLong
 from core.results.curves import solved
 from core.results.loading import load_scores
 from core.results.number_format import table_texts
-from core.results.records import result_records
 from core.synthetic.experiments import SKILLS, make_experiment
 from tests.browser.conftest import NAME, Dashboard, check_contrast, wait_to_see
+from tests.result_table import result_records
 
 pytestmark = pytest.mark.browser
 

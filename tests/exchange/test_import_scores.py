@@ -15,7 +15,7 @@ from core.exchange.import_scores import import_results
 from core.exchange.read_scores import read_scores
 from core.results.conclusion import experiment_answer
 from core.results.loading import load_scores
-from core.results.records import result_records
+from core.results.reading import Reading
 from core.results.tables import offered_metrics, run_records
 from core.results.verdicts import compare_records, verdict_rows
 from core.scoring.metrics import higher_is_better
@@ -23,6 +23,7 @@ from core.spread.verdict import judge
 from core.storage.seals import seal_path
 from core.storage.sent_file import sent_file
 from core.synthetic.experiments import make_experiment
+from tests.result_table import result_records
 from tests.results.test_tables import REPOSITORY, run_verb
 
 LAB_NOTE = REPOSITORY / "data" / "experiments" / "lab-note" / "results.csv"
@@ -48,7 +49,7 @@ def test_the_lab_note_enters_the_tables(tmp_path: Path) -> None:
 def test_the_trap_of_the_lab_note(tmp_path: Path) -> None:
     import_results(tmp_path, LAB_NOTE, "lab-note", percent=True)
     scores = load_scores(tmp_path, "lab-note")
-    records = {r["scope"]: r for r in compare_records(scores, "A", "B", ["correct_size"])}
+    records = {r["scope"]: r for r in compare_records(scores, "A", "B", Reading(("correct_size",)))}
     assert set(records) == {"checkpoint", "recipe"}
     assert records["checkpoint"]["p"] < 1e-5 and records["checkpoint"]["verdict"] == "worse"
     assert records["recipe"]["p"] > 0.1 and records["recipe"]["verdict"] == "cannot tell"

@@ -19,6 +19,7 @@ from core.exchange.import_scores import import_results
 from core.exchange.submissions import all_attempts, problems_of, read_attempts, submission
 from core.results import attempt_prompt
 from core.results.loading import Evaluation, load_scores
+from core.results.reading import Reading
 from core.results.records import records_of
 from core.sql.ask import ask
 from core.storage.schemas import PREDICTIONS, write_table
@@ -50,7 +51,10 @@ def truths(root: Path) -> dict[str, list[Any]]:
 
 def means(root: Path) -> dict[str, float]:
     scores = load_scores(root, "old")
-    records = records_of(scores, ["accuracy", "vote_1", "vote_2", "unanswered"])
+    records = records_of(
+        scores,
+        Reading(("accuracy", "vote_1", "vote_2", "unanswered")),
+    )
     return {record["metric"]: record["mean"] for record in records}
 
 

@@ -9,8 +9,8 @@ from core.errors import UserError
 from core.experiments.archive import archive_experiment, delete_experiment, restore_experiment
 from core.experiments.examples import FOLDER, examples, open_example
 from core.experiments.experiment import list_experiments
-from core.results.records import result_records
 from core.synthetic.experiments import make_experiment
+from tests.result_table import result_records
 
 
 @pytest.fixture

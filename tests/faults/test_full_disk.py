@@ -18,7 +18,6 @@ from core.importing.import_source import import_set
 from core.launching.launch import prepare
 from core.prompts.lengths import EMBEDDED, source_lengths
 from core.prompts.templates import PromptSettings
-from core.results.records import result_records
 from core.runs.layout import LAUNCH_LOCK
 from core.specs.spec import read_spec
 from core.sql.saved import save_query
@@ -26,6 +25,7 @@ from core.storage.seals import ENDING
 from core.synthetic.experiments import make_experiment
 from tests.faults.full_disk import full_after
 from tests.faults.project import SHIPPED
+from tests.result_table import result_records
 from tests.specs.tiny import spec_file
 from tests.training.tiny import tiny_root
 

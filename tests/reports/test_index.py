@@ -7,11 +7,11 @@ import pytest
 from core.experiments.notes import Notes, write_notes
 from core.reports.index import answer_of, experiment_records, wanted_records
 from core.results.loading import load_scores
-from core.results.records import result_records
 from core.runs.layout import Run
 from core.runs.state import RunState, write_state
 from core.storage.files import append_record
 from core.synthetic.experiments import make_experiment
+from tests.result_table import result_records
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,11 @@ from core.exchange.import_scores import import_results
 from core.experiments.notes import Notes, write_notes
 from core.reports.lab_note import lab_note
 from core.results.number_format import table_texts
-from core.results.records import result_records
 from core.runs.layout import Run
 from core.runs.state import RunState, write_state
 from core.storage.files import read_json, write_json, write_text
 from core.synthetic.experiments import SKILLS, make_experiment
+from tests.result_table import result_records
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NAME = "my-question"

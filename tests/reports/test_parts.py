@@ -9,6 +9,7 @@ import pytest
 from core.errors import UserError
 from core.reports.parts import BY, compared_parts, part_records, parts_of, parts_table, restricted
 from core.results.loading import load_scores
+from core.results.reading import Reading
 from core.results.tables import evaluation_values
 from tests.results.test_tables import NAME
 
@@ -32,13 +33,13 @@ def test_a_part_has_the_values_of_its_tasks(project: Path) -> None:
 
 def test_records_and_table_of_parts(project: Path) -> None:
     scores = load_scores(project, NAME)
-    records = part_records(project, scores, "size", ["accuracy", "vote_2"])
+    records = part_records(project, scores, "size", Reading(("accuracy", "vote_2")))
     parts = len(parts_of(project, scores, "size"))
     assert len(records) == 2 * parts * len(scores.variants)
     assert not any(record["main"] for record in records)
     table = parts_table(records, "size")
     assert len(table.rows) == parts * len(scores.variants) and len(table.rows[0]) == len(table.header)
-    compared = compared_parts(project, scores, "source", "plain", "twice-as-long", "accuracy")
+    compared = compared_parts(project, scores, "source", "plain", "twice-as-long", Reading(("accuracy",)))
     assert [one["verdict"] for one in compared] == ["better"]
 
 

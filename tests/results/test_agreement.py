@@ -17,6 +17,7 @@ from core.reports.variant_marks import variant_colours
 from core.results.conclusion import experiment_answer
 from core.results.loading import load_scores
 from core.results.number_format import difference
+from core.results.reading import Reading
 from core.results.records import records_of
 from core.results.verdicts import verdict_rows
 from core.seeds import generator
@@ -43,7 +44,7 @@ def make(root: Path, number: int) -> str:
 def page(root: Path, name: str, metric: str) -> str:
     """The table of a metric as Results and the lab note show it."""
     scores = load_scores(root, name)
-    spec, records = scores.experiment, records_of(scores, [metric])
+    spec, records = scores.experiment, records_of(scores, Reading((metric,)))
     cells = {(record["variant"], metric): record for record in records}
     colours = variant_colours(scores.variants, spec.baseline)
     rows = verdict_rows(scores, metric)

@@ -20,6 +20,7 @@ from core.reports.text_tables import tasks_table
 from core.results import answers, attempt_prompt, differences
 from core.results.curves import solved
 from core.results.loading import Scores, load_scores
+from core.results.reading import Reading
 from core.results.verdicts import compare_records
 from core.storage.files import read_json, write_json
 from core.storage.schemas import PREDICTIONS, write_table
@@ -216,7 +217,7 @@ def test_the_prompt_is_what_the_model_read(tmp_path: Path) -> None:
 
 def test_differences_add_up_to_the_difference_of_the_means(scores: Scores) -> None:
     found = differences.task_differences(scores, A, B, "accuracy")
-    (record,) = compare_records(scores, A, B, ["accuracy"], ["recipe"])
+    (record,) = compare_records(scores, A, B, Reading(("accuracy",)), ["recipe"])
     assert np.mean([one.difference for one in found]) == pytest.approx(record["difference"])
     sizes = [abs(one.difference) for one in found]
     assert sizes == sorted(sizes, reverse=True) and len(found) == 40
@@ -235,7 +236,7 @@ def test_a_task_is_won_by_its_own_mean_whatever_the_outputs_count(scores: Scores
     by_task = differences.these_checkpoints(scores, A, B, "accuracy")
     by_output = differences.these_checkpoints(scores, A, B, "accuracy", "by_output")
     assert (by_output.wins, by_output.losses, by_output.ties) == (by_task.wins, by_task.losses, by_task.ties)
-    (record,) = compare_records(scores, A, B, ["accuracy"], ["recipe"], "by_output")
+    (record,) = compare_records(scores, A, B, Reading(("accuracy",), "by_output"), ["recipe"])
     assert by_output.difference == pytest.approx(record["difference"])
     listed = differences.task_differences(scores, A, B, "accuracy", "by_output")
     assert listed == differences.task_differences(scores, A, B, "accuracy") and by_task.ties > 0
@@ -260,9 +261,9 @@ def test_a_list_of_tasks_has_the_unit_of_its_metric(scores: Scores) -> None:
 
 def test_the_headline_names_the_better_variant_and_its_scope(scores: Scores) -> None:
     assert differences.first_pair(scores, "accuracy") == (A, B)
-    (clear,) = compare_records(scores, A, B, ["accuracy"], ["recipe"])
+    (clear,) = compare_records(scores, A, B, Reading(("accuracy",)), ["recipe"])
     assert differences.headline(A, B, clear).startswith(f"{B} is better than {A}: +")
-    (unclear,) = compare_records(scores, A, "more-colours", ["accuracy"], ["recipe"])
+    (unclear,) = compare_records(scores, A, "more-colours", Reading(("accuracy",)), ["recipe"])
     said = differences.headline(A, "more-colours", unclear)
     assert "can't tell more-colours from plain" in said and "may be luck of the training" in said
 

@@ -13,6 +13,7 @@ from core.errors import UserError
 from core.reports import figures
 from core.results.curves import budgets_up_to, pass_curves, solved, vote_curves
 from core.results.loading import load_scores
+from core.results.reading import Reading
 from core.results.records import records_of
 from core.storage.seals import seal_path
 from core.synthetic.experiments import make_experiment, make_tasks
@@ -28,7 +29,7 @@ def test_curves_pass_through_the_metrics(project: Path, how: str) -> None:
     ):
         assert len(records) == 3 * len(budgets_up_to(8)) == 24
         for k in ks:
-            table = {r["variant"]: r for r in records_of(scores, [name.format(k)], how)}
+            table = {r["variant"]: r for r in records_of(scores, Reading((name.format(k),), how))}
             curve = {r["variant"]: r for r in records if r["k"] == k}
             for variant, record in table.items():
                 for part in ("mean", "std", "n"):
@@ -79,7 +80,7 @@ def test_scores_without_votes_are_a_sentence(tmp_path: Path) -> None:
         scores = load_scores(tmp_path, NAME)
         with pytest.raises(UserError, match="before votes were kept"):
             vote_curves(tmp_path, scores, 1)
-        assert len(records_of(scores, ["vote_1"])) == 1
+        assert len(records_of(scores, Reading(("vote_1",)))) == 1
 
 
 def test_the_strip_adds_up(project: Path) -> None:

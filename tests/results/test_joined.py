@@ -12,6 +12,7 @@ from core.errors import UserError
 from core.results.answers import answers_of
 from core.results.joined import evaluation_differences, home_of, joined, joint_answers
 from core.results.loading import load_scores
+from core.results.reading import Reading
 from core.results.verdicts import compare_records, verdict_rows
 from core.runs.layout import Run, spec_path
 from core.storage.files import read_json, write_json
@@ -34,7 +35,7 @@ def test_equal_evaluations_are_judged_as_one_table(root: Path) -> None:
     rows = {row.variant: row for row in verdict_rows(both, "accuracy")}
     alone = {row.variant: row for row in verdict_rows(second, "accuracy")}
     assert rows["longer (second)"].summary.mean == alone["longer"].summary.mean
-    (record,) = compare_records(both, "longer", "longer (second)", ["accuracy"], ["recipe"])
+    (record,) = compare_records(both, "longer", "longer (second)", Reading(("accuracy",)), ["recipe"])
     assert record["comparisons"] == 6 and record["verdict"] == "cannot tell"
 
 

@@ -19,7 +19,7 @@ from core.results.number_format import (
     spread_text_of,
     spread_texts,
 )
-from core.results.records import result_records
+from tests.result_table import result_records
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from core.checks.alarms import check_records
 from core.results.answers import answers_of
 from core.results.curves import curve_records
 from core.results.loading import load_scores
-from core.results.records import result_records
 from core.sql.ask import ask, records
 from core.synthetic.experiments import make_experiment
+from tests.result_table import result_records
 
 NAME = "my-question"
 FOLDERS = (

@@ -100,18 +100,21 @@ def test_the_file_is_read_as_the_table(root: Path) -> None:
     scores = load_scores(root, LENDER)
     reading = Reading(("vote_2", "accuracy"), "by_output", "checkpoint", "other")
     note = lab_note(root, LENDER, reading)
-    rows = verdict_rows(scores, "vote_2", "by_output", "checkpoint", "other")
+    rows = verdict_rows(scores, "vote_2", reading)
     assert bold(note) == experiment_answer(scores, reading) and "vote_2" in bold(note)
     assert "other" in bold(note) and "evaluations" in bold(note)
     assert all(row.verdict is None or row.verdict in note for row in rows)
     command = f"results {LENDER} --scope checkpoint --metric vote_2 --metric accuracy"
     assert command in note and "--aggregation by_output --baseline other" in note
     assert "<h3>plain against other</h3>" in note and "against plain" not in note
-    assert spreads_sentence(scores, "vote_2", reading) == ""  # these verdicts rest on evaluations
+    assert spreads_sentence(scores, reading) == ""  # these verdicts rest on evaluations
 
 
 def test_the_table_of_a_file_judges_the_metric_that_comes_first(root: Path) -> None:
-    records = records_of(load_scores(root, LENDER), ["vote_2", "accuracy"])
+    records = records_of(
+        load_scores(root, LENDER),
+        Reading(("vote_2", "accuracy")),
+    )
     assert "vote_2 against the baseline, points" in results_table(records).header
 
 
@@ -131,7 +134,7 @@ def test_unequal_runs_are_not_called_one_each(root: Path, tmp_path: Path) -> Non
     lent = Reading(("accuracy",), lender=load_scores(root, LENDER))
     answer = experiment_answer(scores, lent)
     assert "3 trainings against 1" in answer and "each" not in answer
-    assert not any("few count with more noise" in one for one in warnings(scores, "accuracy", lender=LENDER))
+    assert not any("few count with more noise" in one for one in warnings(scores, lent))
 
 
 def test_comparisons_are_those_that_were_made(root: Path, tmp_path: Path) -> None:
@@ -140,16 +143,16 @@ def test_comparisons_are_those_that_were_made(root: Path, tmp_path: Path) -> Non
     for seed in (1, 2):
         shutil.rmtree(Run(tmp_path, LENDER, "other", seed).folder)
     scores = load_scores(tmp_path, LENDER)
-    (record,) = compare_records(scores, "plain", "longer", ["accuracy"], ["recipe"])
+    (record,) = compare_records(scores, "plain", "longer", Reading(("accuracy",)), ["recipe"])
     assert record["comparisons"] == 1 and record["p"] == pytest.approx(record["p_alone"])
-    (of_models,) = compare_records(scores, "plain", "longer", ["accuracy"], ["checkpoint"])
+    (of_models,) = compare_records(scores, "plain", "longer", Reading(("accuracy",)), ["checkpoint"])
     assert of_models["comparisons"] == 2
 
 
 def test_pairs_share_their_error_where_the_baseline_is_not_evaluated(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root / "runs", tmp_path / "runs")
     shutil.rmtree(tmp_path / "runs" / LENDER / "plain")
-    table = judged(load_scores(tmp_path, LENDER), "accuracy", scope="new_tasks")
+    table = judged(load_scores(tmp_path, LENDER), "accuracy", Reading(scope="new_tasks"))
     found = table.between("longer", "other")
     assert found.p == found.p_alone  # nobody else needs the error
     of_recipes = judged(load_scores(tmp_path, LENDER), "accuracy").between("longer", "other")
@@ -192,10 +195,10 @@ def test_what_can_not_be_compared_is_not_called_the_baseline(root: Path) -> None
     scores = load_scores(root, LENDER)
     scores.columns["attempts"][0] += 1
     rows = results_table(
-        [*records_of(scores, ["accuracy"]), *records_of(scores, ["pass_n"])], marks=None
+        [*records_of(scores, Reading(("accuracy",))), *records_of(scores, Reading(("pass_n",)))], marks=None
     ).rows
     assert [row[-1] for row in rows].count("baseline") == 1
-    only = {row["variant"]: row for row in records_of(scores, ["pass_n"])}
+    only = {row["variant"]: row for row in records_of(scores, Reading(("pass_n",)))}
     assert {row["verdict"] for row in only.values()} == {None} and only["longer"]["baseline"] == "plain"
 
 
@@ -213,8 +216,10 @@ def test_always_solved_means_that_no_attempt_lacks(root: Path) -> None:
 
 def test_a_pair_has_the_verdict_of_the_table_that_it_is_part_of(root: Path) -> None:
     scores = load_scores(root, LENDER)
-    rows = {row.variant: row for row in verdict_rows(scores, "accuracy", baseline="other")}
-    (record,) = compare_records(scores, "other", "longer", ["accuracy"], ["recipe"], baseline="other")
+    rows = {row.variant: row for row in verdict_rows(scores, "accuracy", Reading(baseline="other"))}
+    (record,) = compare_records(
+        scores, "other", "longer", Reading(("accuracy",), baseline="other"), ["recipe"]
+    )
     found = rows["longer"].comparison
     assert found is not None and (record["low"], record["high"], record["p"]) == (
         found.low,
@@ -224,7 +229,7 @@ def test_a_pair_has_the_verdict_of_the_table_that_it_is_part_of(root: Path) -> N
     assert record["comparisons"] == 2
     line = ("compare", LENDER, "other", "longer", "--baseline", "other", "--format", "markdown")
     assert "whole table of 3 variants against other at 95 %" in said(root, *line)
-    (own,) = compare_records(scores, "other", "longer", ["accuracy"], ["recipe"])
+    (own,) = compare_records(scores, "other", "longer", Reading(("accuracy",)), ["recipe"])
     assert own["comparisons"] == 3 and own["p"] >= record["p"]
     assert own["high"] - own["low"] > record["high"] - record["low"]
 
@@ -234,7 +239,9 @@ def test_the_link_from_a_table_leads_to_its_verdict(root: Path, monkeypatch: pyt
     scores = load_scores(root, LENDER)
     for baseline in ("other", "longer"):
         page = page_alone(root, "compare", monkeypatch, **query, baseline=baseline)
-        (record,) = compare_records(scores, "other", "longer", ["accuracy"], ["recipe"], baseline=baseline)
+        (record,) = compare_records(
+            scores, "other", "longer", Reading(("accuracy",), baseline=baseline), ["recipe"]
+        )
         shown = difference(record["difference"], record["low"], record["high"])
         assert any(shown in str(one.value) for one in page.markdown)
         lines = " ".join(str(one.value) for one in page.code)
@@ -249,7 +256,8 @@ def test_an_evaluation_that_is_missing_changes_no_verdict_of_others(root: Path, 
     assert has_shared_views(lacking)
     for scope in ("checkpoint", "new_tasks"):
         before, after = (
-            judged(scores, "accuracy", scope=scope).between("plain", "longer") for scores in (whole, lacking)
+            judged(scores, "accuracy", Reading(scope=scope)).between("plain", "longer")
+            for scores in (whole, lacking)
         )
         assert (before.low, before.high, before.p) == pytest.approx((after.low, after.high, after.p))
     assert "views of its own" not in noise_sentence(noise(lacking, "accuracy"))
@@ -273,7 +281,7 @@ def test_means_and_stds_are_read_as_recipes_alone(tmp_path: Path) -> None:
     table.write_text("variant,mean,std,n\nbase,0.40,0.02,3\nnew,0.46,0.02,3\n")
     import_results(tmp_path, table, "x")
     with pytest.raises(UserError, match="nothing of single ones"):
-        verdict_rows(load_scores(tmp_path, "x"), "score", scope="checkpoint")
+        verdict_rows(load_scores(tmp_path, "x"), "score", Reading(scope="checkpoint"))
 
 
 def test_a_sentence_gives_the_reason_that_holds(root: Path, tmp_path: Path) -> None:
@@ -282,8 +290,8 @@ def test_a_sentence_gives_the_reason_that_holds(root: Path, tmp_path: Path) -> N
     assert "is not compared. Use pass_k" in experiment_answer(scores, Reading(("pass_n",)))
     make_experiment(tmp_path, "equal", {"plain": -20, "longer": -20}, runs=3, tasks=6)
     equal = load_scores(tmp_path, "equal")
-    assert "verdicts rest on the steps of the score" in spreads_sentence(equal, "accuracy", Reading())
-    (record,) = compare_records(scores, "longer", "other", ["accuracy"], ["recipe"])
+    assert "verdicts rest on the steps of the score" in spreads_sentence(equal)
+    (record,) = compare_records(scores, "longer", "other", Reading(("accuracy",)), ["recipe"])
     assert record["runs_needed"] is None  # plans are for differences from the baseline
 
 

@@ -7,6 +7,7 @@ import pytest
 from core.experiments.notes import Notes, write_notes
 from core.results.loading import Scores, load_scores
 from core.results.number_format import mean_and_std
+from core.results.reading import Reading
 from core.results.records import records_of
 from core.results.references import filled, frozen_note, references
 from core.synthetic.experiments import make_experiment
@@ -23,7 +24,7 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> Scores:
 
 
 def test_a_reference_shows_the_number_of_the_table(scores: Scores) -> None:
-    record = next(one for one in records_of(scores, ["accuracy"]) if one["variant"] == "longer")
+    record = next(one for one in records_of(scores, Reading(("accuracy",))) if one["variant"] == "longer")
     value, against = references(NAMES, scores, {})
     assert value.shown == mean_and_std(record) and value.verdict is None and value.problem is None
     assert against.verdict == "better" and against.shown is not None and "better" in against.shown

@@ -7,9 +7,9 @@ import pytest
 from core.experiments.listing import run_records
 from core.monitoring.clock import Clock
 from core.results.loading import load_scores
-from core.results.records import result_records
 from core.results.run_rows import run_rows, run_scores, variant_rows
 from core.synthetic.experiments import make_experiment
+from tests.result_table import result_records
 
 
 def test_rows_carry_scores_and_variants_sum_them_up(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_it_has_the_runs_that_the_page_names(scores: Scores) -> None:
 
 
 def test_the_pages_table_is_the_products(root: Path, scores: Scores) -> None:
-    records = records_of(scores, list(scores.experiment.metrics))
+    records = records_of(scores)
     caption = results_caption(root, scores)
     table = with_test_time(results_table(records, caption=caption, marks=marks(root, "study")), scores)
     lines = [line for line in table.markdown.splitlines() if line.startswith("|")]

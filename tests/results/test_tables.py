@@ -17,11 +17,11 @@ from core.bench import by_hand
 from core.errors import UserError
 from core.experiments.experiment import list_experiments
 from core.results.loading import load_scores, scores_stamp
-from core.results.records import result_records
 from core.results.tables import evaluation_values, offered_metrics, progress_sentence, run_records
 from core.scoring.metrics import output_metric
 from core.storage.seals import seal_path
 from core.synthetic.experiments import SKILLS, make_experiment, make_tasks
+from tests.result_table import result_records
 from tests.scoring.aggregate import aggregate
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -12,10 +12,10 @@ from core.errors import UserError
 from core.preflight import planning
 from core.preflight.pilot import pilot
 from core.results import number_format, verdicts
-from core.results.borrowed_noise import borrowed_noise
 from core.results.conclusion import answer_sentence, experiment_answer
 from core.results.loading import Scores, load_scores
-from core.results.noise import ALL_VARIANTS, noise
+from core.results.noise import ALL_VARIANTS, borrowed_noise, noise
+from core.results.reading import Reading
 from core.results.tables import evaluation_values, has_shared_views, measured, run_records
 from core.spread.planning import detectable_difference
 from core.spread.verdict import judge
@@ -73,8 +73,8 @@ def test_another_baseline_is_one_of_the_variants(project: Path) -> None:
 
 
 def test_compare_turned_round(scores: Scores) -> None:
-    there = verdicts.compare_records(scores, "plain", "twice-as-long", ["accuracy"])
-    back = verdicts.compare_records(scores, "twice-as-long", "plain", ["accuracy"])
+    there = verdicts.compare_records(scores, "plain", "twice-as-long", Reading(("accuracy",)))
+    back = verdicts.compare_records(scores, "twice-as-long", "plain", Reading(("accuracy",)))
     assert [record["scope"] for record in there] == ["checkpoint", "recipe", "new_tasks"]
     for one, other in zip(there, back, strict=True):
         assert one["difference"] == pytest.approx(-other["difference"])
@@ -116,19 +116,24 @@ def test_rows_come_best_first_with_letters_and_verdicts(scores: Scores) -> None:
     assert [row.variant for row in rows] == ["twice-as-long", "more-colours", "plain"]
     assert [row.letters for row in rows] == ["a", "b", "b"]
     assert [row.verdict for row in rows] == ["better", "cannot tell", None]
-    assert answer_sentence(rows, "accuracy", "plain").startswith("twice-as-long is better than plain by ")
+    assert answer_sentence(rows, scores).startswith("twice-as-long is better than plain by ")
     downwards = verdicts.verdict_rows(scores, "unanswered")
     means = [row.summary.mean for row in downwards]
     assert means == sorted(means)
 
 
 def test_another_baseline_and_scope(scores: Scores) -> None:
-    rows = {row.variant: row for row in verdicts.verdict_rows(scores, "accuracy", baseline="twice-as-long")}
+    rows = {
+        row.variant: row
+        for row in verdicts.verdict_rows(scores, "accuracy", Reading(baseline="twice-as-long"))
+    }
     assert rows["twice-as-long"].comparison is None
     assert rows["plain"].verdict == "worse"
-    assert {row.letters for row in verdicts.verdict_rows(scores, "accuracy", scope="new_tasks")} == {None}
+    assert {row.letters for row in verdicts.verdict_rows(scores, "accuracy", Reading(scope="new_tasks"))} == {
+        None
+    }
     with pytest.raises(UserError, match="no variant 'nobody'"):
-        verdicts.verdict_rows(scores, "accuracy", baseline="nobody")
+        verdicts.verdict_rows(scores, "accuracy", Reading(baseline="nobody"))
 
 
 def test_pass_n_of_different_attempts_is_not_compared(project: Path) -> None:
@@ -138,9 +143,11 @@ def test_pass_n_of_different_attempts_is_not_compared(project: Path) -> None:
     assert not verdicts.is_comparable(scores, "pass_n")
     rows = verdicts.verdict_rows(scores, "pass_n")
     assert {row.comparison for row in rows} == {None} and {row.letters for row in rows} == {None}
-    assert any("pass_n is not compared" in sentence for sentence in caveats.warnings(scores, "pass_n"))
+    assert any(
+        "pass_n is not compared" in sentence for sentence in caveats.warnings(scores, Reading(("pass_n",)))
+    )
     with pytest.raises(UserError, match="Use pass_k"):
-        verdicts.compare_records(scores, "plain", "twice-as-long", ["pass_n"])
+        verdicts.compare_records(scores, "plain", "twice-as-long", Reading(("pass_n",)))
 
 
 def test_components_of_run_means_and_of_cells_agree(project: Path, scores: Scores) -> None:
@@ -196,9 +203,9 @@ def test_one_run_per_variant_can_tell_nothing(tmp_path: Path) -> None:
         pilot(scores, "accuracy")
     assert "the std is unknown" in planning.detectable_sentence(scores, "accuracy")
     assert "One training of a variant can't tell" in experiment_answer(scores)
-    cautions = " ".join(caveats.warnings(scores, "accuracy"))
+    cautions = " ".join(caveats.warnings(scores, Reading(("accuracy",))))
     assert "no known std" in cautions and "Near the floor" in cautions
-    assert "Near the floor" not in " ".join(caveats.warnings(scores, "correct_pixels"))
+    assert "Near the floor" not in " ".join(caveats.warnings(scores, Reading(("correct_pixels",))))
     said = run_verb(tmp_path, "compare", NAME, "plain", "longer")
     assert "cannot tell" in said.stdout and said.returncode == 0
 

@@ -13,7 +13,6 @@ from core.curation.flags import add_flag
 from core.curation.sources import load_tasks
 from core.errors import UserError
 from core.exchange.import_scores import import_results
-from core.results.records import result_records
 from core.runs.layout import Run
 from core.sql.ask import ask, first_query, known_variants, records, views_of
 from core.sql.examples import SOURCES, example_queries
@@ -22,6 +21,7 @@ from core.sql.tables import PHRASES, all_columns, schema
 from core.storage.files import append_record, append_records, read_json, write_json
 from core.synthetic.experiments import SKILLS, SOURCE, make_experiment
 from tests.printed import printed
+from tests.result_table import result_records
 
 NAME = "my-question"
 
