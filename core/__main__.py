@@ -12,6 +12,7 @@ import typer
 from core.commands import (
     bench,
     check,
+    dashboard,
     data,
     flags,
     launching,
@@ -19,12 +20,11 @@ from core.commands import (
     predictions,
     results,
     runs,
-    serving,
     spread,
     sql,
 )
+from core.commands.command_text import as_typed
 from core.commands.printing import clean
-from core.commands.typed import as_typed
 from core.errors import FULL_MEMORY, UserError, disk_sentence
 
 app = typer.Typer(
@@ -52,7 +52,7 @@ app.command()(check.check)
 app.command()(check.rescore)
 app.command()(sql.sql)
 app.command()(launching.demo)
-app.command()(serving.dashboard)
+app.command()(dashboard.dashboard)
 
 
 def main() -> None:

@@ -11,13 +11,13 @@ if str(HERE.parent) not in sys.path:
     sys.path.insert(0, str(HERE.parent))
 
 from core.experiments.experiment import list_experiments  # noqa: E402
-from dashboard.components import beside, one_step  # noqa: E402
+from dashboard.components import back_button, responsive_columns  # noqa: E402
+from dashboard.components.error_guard import sentences  # noqa: E402
 from dashboard.components.experiment_choice import chosen_experiment, experiment_bar  # noqa: E402
 from dashboard.components.grids import icon  # noqa: E402
 from dashboard.components.picker import leave  # noqa: E402
 from dashboard.components.rights import banner  # noqa: E402
-from dashboard.components.sentences import sentences  # noqa: E402
-from dashboard.components.shown import all_sent  # noqa: E402
+from dashboard.components.widget_state import all_sent  # noqa: E402
 from dashboard.components.wording import plain  # noqa: E402
 from dashboard.root import project_root  # noqa: E402
 
@@ -32,7 +32,7 @@ PAGES = {
     "compare": "Compare",
     "tasks": "Tasks",
     "sql": "SQL",
-    "reading": "How to read this",
+    "how_to_read": "How to read this",
 }
 
 # Pages that show one experiment, which their titles and addresses name.
@@ -97,12 +97,12 @@ st.set_page_config(
     menu_items={"About": f"**ARC workbench**\n\nProject: {plain(root)}"},
 )
 st.html(
-    STYLE + beside.STYLE + one_step.STYLE + UNDIMMED * (page.url_path in LIVE)
+    STYLE + responsive_columns.STYLE + back_button.STYLE + UNDIMMED * (page.url_path in LIVE)
 )  # first, or the page moves when it comes; style alone takes no space
 experiment_bar(root, experiment)
 banner()
 keep_alive()
-one_step.one_step_back()
+back_button.one_step_back()
 with sentences():
     page.run()
 all_sent()

@@ -20,8 +20,8 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit import delta_generator
 
-from dashboard.doors import Framing, Sessions, Uploads
-from dashboard.statics import FromMemory
+from dashboard.middleware import Framing, Sessions, Uploads
+from dashboard.static_cache import FromMemory
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -42,8 +42,8 @@ NEEDED = (
     "core.reports.figures",
     "dashboard.components.experiment_page",
     "core.results.curves",
-    "core.preflight.planning",
-    "core.reports.lab_note",
+    "core.preflight.run_plan",
+    "core.reports.html_report",
     "core.monitoring.overview",
 )
 """Modules of the other pages, in the order in which Results, the dearest page, asks for them."""

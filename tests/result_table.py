@@ -6,8 +6,8 @@ from typing import Any
 
 from core.results.loading import load_scores
 from core.results.reading import Reading
-from core.results.records import records_of
-from core.results.tables import with_evaluations
+from core.results.run_values import with_evaluations
+from core.results.table_records import records_of
 
 
 def result_records(

@@ -18,12 +18,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 ROOMS = [
     "errors",
-    "amounts",
+    "number_words",
     "plain_files",
     "yaml_text",
     "settings",
     "seeds",
-    "shares",
     "arc",
     "storage",
     "machine",
@@ -59,7 +58,7 @@ ROOMS = [
 STRANGERS = ({"training", "inference"},)
 HEAVY = {"torch", "transformers", "peft", "vllm", "ray"}
 NAMED = re.compile(r"(?<![\w./])(?:core|dashboard)(?:\.[a-z_]+)+")
-STARTS_THE_DASHBOARD = {"core.commands.serving", "core.bench.pages"}
+STARTS_THE_DASHBOARD = {"core.commands.dashboard", "core.bench.pages"}
 """Who may name a module of the dashboard: as a process of its own, which is no import."""
 SCREENS_MAY = {"core", "streamlit", "plotly", *sys.stdlib_module_names}
 
@@ -188,14 +187,18 @@ def test_every_room_exists() -> None:
     "module, source, part_of_the_sentence",
     [
         ("core.arc.grids", "from core.storage import files", "core.storage.files is in a room below 'arc'"),
-        ("core.arc.grids", "def f():\n    import core.results.tables", "line 2: core.results.tables is in"),
+        (
+            "core.arc.grids",
+            "def f():\n    import core.results.run_values",
+            "line 2: core.results.run_values is in",
+        ),
         ("core.arc.grids", "from ..storage.files import x", "core.storage.files.x is in a room below 'arc'"),
         ("core.arc.grids", "from core import launching", "core.launching is in a room below"),
         ("core.inference.predict", "from core.training.models import load", "must stay a stranger"),
         ("core.training.train", "def f():\n    from core.inference import predict", "must stay a stranger"),
-        ("core.results.tables", "import streamlit as st", "belongs to the pages"),
+        ("core.results.run_values", "import streamlit as st", "belongs to the pages"),
         (
-            "core.results.tables",
+            "core.results.run_values",
             "def f():\n    from dashboard.components import charts",
             "belongs to the pages",
         ),
@@ -232,7 +235,7 @@ def test_a_breach_is_seen(module: str, source: str, part_of_the_sentence: str) -
         ),
         ("core.arc", "from .grids import Grid"),
         ("core.__main__", "from core.commands import data"),
-        ("dashboard.screens.runs", "import json\nimport streamlit\nfrom core.results import tables"),
+        ("dashboard.screens.runs", "import json\nimport streamlit\nfrom core.results import run_values"),
         ("dashboard.screens.runs", "from dashboard.components.charts import dots\nimport plotly.express"),
         ("dashboard.components.charts", "import pandas"),
     ],

@@ -71,7 +71,14 @@ def measure_gpu(
 def _run(name: str, folder: Path, limit: float, *, tiny: bool) -> str | None:
     """Run one part; why it failed, or None."""
     # A part that keeps time ends by itself before it would be ended.
-    command = [sys.executable, "-m", "core.bench.gpu_part", name, str(folder.resolve()), f"{0.8 * limit:.1f}"]
+    command = [
+        sys.executable,
+        "-m",
+        "core.bench.gpu_process",
+        name,
+        str(folder.resolve()),
+        f"{0.8 * limit:.1f}",
+    ]
     log = folder / f"{name}.log"
     with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(

@@ -1,9 +1,9 @@
 """Inference: tokens per second against the bare library and against transformers, and engines shared by runs.
 
 All sides answer about the same tasks of ARC-1's evaluation set with the base model that ships, each in a
-process of its own (`core.bench.answering`), in turns. "Ours" is everything from tasks to files: views,
-prompts, answers, reading them, parquet, progress; the peers get prompts that are made already. Tokens are
-those of prompts and answers, padding not counted; all answers are greedy.
+process of its own (`core.bench.inference_process`), in turns. "Ours" is everything from tasks to files:
+views, prompts, answers, reading them, parquet, progress; the peers get prompts that are made already. Tokens
+are those of prompts and answers, padding not counted; all answers are greedy.
 """
 
 import itertools
@@ -18,9 +18,9 @@ from statistics import median
 from types import TracebackType
 from typing import Self
 
-from core.bench.answering import MODEL, Answer
+from core.bench.bench_context import Workshop, seconds_of
+from core.bench.inference_process import MODEL, Answer
 from core.bench.registry import Benchmark, Measured, Row
-from core.bench.workshop import Workshop, seconds_of
 from core.errors import UserError
 
 CODE = Path(__file__).parents[2]
@@ -71,7 +71,7 @@ class Side:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         with (self._place / "log.txt").open("w") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "core.bench.answering", *map(str, words)],
+                [sys.executable, "-m", "core.bench.inference_process", *map(str, words)],
                 cwd=CODE,
                 # The rows are about processors, so they hold on machines with a GPU, too.
                 env={"OMP_NUM_THREADS": str(cores), **os.environ, "CUDA_VISIBLE_DEVICES": ""},
@@ -148,7 +148,7 @@ def _measured(row: Row, pairs: list[tuple[float, float]]) -> Measured:
 
 def measure_shared(workshop: Workshop) -> Iterator[Measured]:
     """Ten adapters by one process, before and after ten processes with one adapter each."""
-    from core.bench.answering import prepared
+    from core.bench.inference_process import prepared
 
     workshop.notify("ten adapters are made")
     prepared(workshop.folder / "answering")

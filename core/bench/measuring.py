@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from core.bench.bench_context import Workshop
 from core.bench.registry import Benchmark, Row, all_rows, holds, ratio_of
-from core.bench.workshop import Workshop
 from core.errors import UserError
 from core.machine.hardware import hardware_line
 from core.storage.files import read_json, write_json, write_text

@@ -1,9 +1,9 @@
 """The pages on a large experiment: how long the server takes, cold and warm, and how much memory it needs.
 
-A real server is started, and `dashboard.clock` asks it over its websocket as a browser does: the time runs
-from the question to the message that the page is finished, whatever else the machine does. Warm: the page was
-asked for before. Cold: a new server that has shown the page of a small experiment, so that libraries are
-loaded, but never saw the large one. The cold start of the whole dashboard is watched in a real Chromium.
+A real server is started, and `dashboard.page_latency` asks it over its websocket as a browser does: the time
+runs from the question to the message that the page is finished, whatever else the machine does. Warm: the
+page was asked for before. Cold: a new server that has shown the page of a small experiment, so that libraries
+are loaded, but never saw the large one. The cold start of the whole dashboard is watched in a real Chromium.
 """
 
 import json
@@ -21,8 +21,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from core.bench.bench_context import Workshop, peak_megabytes
 from core.bench.registry import Benchmark, Measured, Row
-from core.bench.workshop import Workshop, peak_megabytes
 from core.errors import UserError
 from core.runs.layout import runs_folder
 from core.synthetic.large_projects import HUNDRED, SMALL, THOUSAND, hundred_runs, thousand_runs
@@ -103,9 +103,9 @@ def _wait_for(port: int) -> None:
 
 
 def timed_pages(port: int, pid: int, addresses: list[str]) -> list[dict[str, Any]]:
-    """What `dashboard.clock` measured. Raises `UserError` where a page showed an exception."""
+    """What `dashboard.page_latency` measured. Raises `UserError` where a page showed an exception."""
     _wait_for(port)
-    command = [sys.executable, "-m", "dashboard.clock", str(port), str(pid), *addresses]
+    command = [sys.executable, "-m", "dashboard.page_latency", str(port), str(pid), *addresses]
     finished = subprocess.run(command, cwd=CODE, capture_output=True, text=True, check=True)
     records: list[dict[str, Any]] = json.loads(finished.stdout)
     for record in records:

@@ -12,10 +12,10 @@ import importlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from core.bench.workshop import Workshop
+from core.bench.bench_context import Workshop
 from core.errors import UserError
 
-MODULES = ("training", "shipped", "inference", "scoring", "spread", "pages", "queued")
+MODULES = ("training", "shipped_model", "inference", "scoring", "spread", "pages", "run_queue")
 """Modules of this room that hold benchmarks, in the order in which they are measured and shown."""
 
 

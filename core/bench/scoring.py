@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from core.arc.tasks import Task
+from core.bench.bench_context import Workshop, peak_megabytes, seconds_of
 from core.bench.registry import Benchmark, Measured, Row
-from core.bench.workshop import Workshop, peak_megabytes, seconds_of
 from core.storage.evaluation_files import PREDICTIONS_FILE
 
 SECONDS = Row(
@@ -43,7 +43,7 @@ def all_scored(folder: Path) -> tuple[float, float]:
 
 def against_plain_python(folder: Path, repeats: int) -> tuple[float, float, float]:
     """Seconds of one evaluation, ours and counted by hand, and the ratio, in turns."""
-    from core.bench.by_hand import write_counted
+    from core.bench.plain_metrics import write_counted
 
     tasks, paths = _large(folder)
     fast, slow, ratio = Workshop(folder, repeats).seconds_of_both(

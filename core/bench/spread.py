@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
+from core.bench.bench_context import Workshop
 from core.bench.registry import Benchmark, Measured, Row
-from core.bench.workshop import Workshop
 from core.seeds import generator
 
 VARIANTS, RUNS, EVALUATIONS, TASKS = 20, 10, 2, 400
@@ -34,14 +34,13 @@ def scores() -> dict[str, Any]:
 
 def whole_table(variants: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that is shown of variants (runs, evaluations, tasks); the first is the baseline."""
+    from core.spread.companion_tests import paired_tasks, probability_of_improvement
     from core.spread.components import components, pooled, run_components
     from core.spread.crossed import shared_components, shared_run_components
-    from core.spread.intervals import SCOPES
-    from core.spread.planned_tables import RunNoise
     from core.spread.planning import detectable_difference
+    from core.spread.power_simulation import RunNoise
     from core.spread.scope_verdicts import compare_scope
-    from core.spread.scopes import run_means, summarize_scope, task_means
-    from core.spread.second_opinions import paired_tasks, probability_of_improvement
+    from core.spread.scopes import SCOPES, run_means, summarize_scope, task_means
     from core.spread.verdict import judge
 
     baseline = next(iter(variants))

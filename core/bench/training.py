@@ -16,8 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from core.bench.bench_context import Workshop
 from core.bench.registry import Benchmark, Measured, Row
-from core.bench.workshop import Workshop
 from core.errors import UserError
 from core.storage.files import writing
 

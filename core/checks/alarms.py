@@ -23,13 +23,13 @@ from core.runs.layout import (
     run_place,
 )
 from core.runs.progress import progress_records
-from core.runs.record import read_record_file
 from core.runs.recorded_leaks import leaked_tasks
-from core.scoring import alarms
-from core.scoring.alarms import Alarm, Answers
+from core.runs.run_record import read_record_file
+from core.scoring import alarm_rules
+from core.scoring.alarm_rules import Alarm, Answers
 from core.storage.evaluation_files import PREDICTIONS_FILE
+from core.storage.json_records import Count, Record, Whole, read_as_or_none
 from core.storage.queries import exact_name, parquet, rows
-from core.storage.records import Count, Record, Whole, read_as_or_none
 from core.storage.schemas import PREDICTIONS
 
 _ANSWERS = """
@@ -79,7 +79,7 @@ def check_records(root: Path, experiment: str) -> list[dict[str, Any]]:
         found += [(run, evaluated, alarm) for evaluated, alarm in _repeated(path)]
         answered[run] = of_folder.get(path, {})
         for seed, answers in answered[run].items():
-            found += [(run, seed, alarm) for alarm in alarms.shares(answers)]
+            found += [(run, seed, alarm) for alarm in alarm_rules.shares(answers)]
     found += _identical(answered)
     found += _computed_unlike(folder, list(answered))
     order = sorted(found, key=lambda one: (*one[0], -1 if one[1] is None else one[1]))
@@ -103,7 +103,7 @@ def alarm_sentences(records: list[dict[str, Any]]) -> list[str]:
         mine = [record for record in records if record["alarm"] == name]
         runs = list(dict.fromkeys(f"{record['variant']} seed {record['train_seed']}" for record in mine))
         more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
-        sentence = alarms.ALARMS[name]
+        sentence = alarm_rules.ALARMS[name]
         found.append(
             f"{sentence[0].upper()}{sentence[1:]}: {', '.join(runs[:3])}{more} ({mine[0]['detail']})."
         )
@@ -160,7 +160,7 @@ _known: dict[tuple[str, Path, Stamp], dict[str, Any]] = {}
 
 def _of_training(folder: Path) -> list[Alarm]:
     progress = folder / PROGRESS
-    return [*_of_progress(progress, file_stamp(progress)), *alarms.leaks(leaked_tasks(folder) or 0)]
+    return [*_of_progress(progress, file_stamp(progress)), *alarm_rules.leaks(leaked_tasks(folder) or 0)]
 
 
 @functools.lru_cache(maxsize=4096)
@@ -168,7 +168,7 @@ def _of_progress(path: Path, _stamp: Stamp) -> tuple[Alarm, ...]:
     steps = [one for one in progress_records(path) if one.get("stage") == "train"]
     seen = [one["seen_accuracy"] for one in steps if one.get("seen_accuracy") is not None]
     losses = ((one.get("step", 0), one.get("loss")) for one in steps)
-    return (*alarms.losses(losses), *alarms.seen_accuracy(seen))
+    return (*alarm_rules.losses(losses), *alarm_rules.seen_accuracy(seen))
 
 
 class _Repeated(Record):
@@ -187,10 +187,10 @@ def _repeated(folder: Path) -> list[tuple[int | None, Alarm]]:
         return []
     seed, compared = record.eval_seed, record.asked
     found: list[tuple[int | None, Alarm]] = [
-        (seed, alarm) for alarm in alarms.repeated(record.equal, compared, exact=record.exact)
+        (seed, alarm) for alarm in alarm_rules.repeated(record.equal, compared, exact=record.exact)
     ]
     if record.equal_to_base is not None:
-        found += [(None, alarm) for alarm in alarms.same_as_base(record.equal_to_base, compared)]
+        found += [(None, alarm) for alarm in alarm_rules.same_as_base(record.equal_to_base, compared)]
     return found
 
 
@@ -208,7 +208,7 @@ def _computed_unlike(folder: Path, runs: Sequence[Run]) -> list[tuple[Run, int |
     return [
         (run, None, alarm)
         for part, of_runs in ways.items()
-        for run, alarm in alarms.computed_unlike(part, of_runs).items()
+        for run, alarm in alarm_rules.computed_unlike(part, of_runs).items()
     ]
 
 
@@ -232,11 +232,11 @@ def _identical(answered: dict[Run, dict[int, Answers]]) -> list[tuple[Run, int |
     found: list[tuple[Run, int | None, Alarm]] = []
     by_variant: dict[tuple[str, int], dict[int, Answers]] = {}
     for (variant, train_seed), evaluations in answered.items():
-        alike = alarms.identical(evaluations, "identical_predictions", "evaluation seed")
+        alike = alarm_rules.identical(evaluations, "identical_predictions", "evaluation seed")
         found += [((variant, train_seed), seed, alarm) for seed, alarm in alike.items()]
         for eval_seed, answers in evaluations.items():
             by_variant.setdefault((variant, eval_seed), {})[train_seed] = answers
     for (variant, eval_seed), trainings in by_variant.items():
-        alike = alarms.identical(trainings, "identical_trainings", "training seed")
+        alike = alarm_rules.identical(trainings, "identical_trainings", "training seed")
         found += [((variant, train_seed), eval_seed, alarm) for train_seed, alarm in alike.items()]
     return found

@@ -7,16 +7,16 @@ from itertools import pairwise
 from pathlib import Path
 
 from core.experiments.experiment import known_folder
-from core.experiments.looks import looks_of
+from core.experiments.look_log import looks_of
+from core.number_words import share_text
 from core.results.loading import Scores
 from core.results.number_format import evaluated_sentence, missing_sentence, spread_text_of, unit_words
 from core.results.reading import PLAIN, Reading
-from core.results.tables import is_binary, progress_sentence
+from core.results.run_values import is_binary, progress_sentence
 from core.results.verdicts import is_comparable, judged
 from core.runs.layout import record_of_variant
-from core.runs.record import read_record_file
-from core.shares import share_text
-from core.spread.looks import alarms_over_looks
+from core.runs.run_record import read_record_file
+from core.spread.interim_looks import alarms_over_looks
 
 FLOOR, CEILING = 0.01, 0.99
 MANY_UNANSWERED = 0.2

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from core.errors import UserError
 from core.runs.layout import SPEC, experiment_folder, record_files, runs_folder
-from core.runs.record import read_record_file
 from core.runs.recorded_leaks import Counts, counts_by_variant
+from core.runs.run_record import read_record_file
 
 if TYPE_CHECKING:
     from core.results.loading import Scores

@@ -7,7 +7,7 @@ which of them make up the project, so a later launch does not change what an ear
 
 from pathlib import Path
 
-from core.curation.names import stored_name
+from core.curation.source_names import stored_name
 from core.curation.stored import parquet_path
 from core.errors import UserError
 from core.runs.layout import SPEC, TASKS, experiment_folder

@@ -13,11 +13,12 @@ from core.cluster.settings import LOCAL, ClusterSettings, address_of, check_ray,
 from core.errors import UserError
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.experiments.listing import list_runs
-from core.machine.processes import Heartbeat, Identity, Notify
+from core.machine.heartbeat import Heartbeat
+from core.machine.processes import Identity, Notify
 from core.pipeline.conductor import Conductor
 from core.pipeline.executor import Job
-from core.pipeline.order import wants_work
-from core.reports.on_finish import tell_of_end
+from core.pipeline.job_order import wants_work
+from core.reports.finish_notice import tell_of_end
 from core.runs.done import STAGES_IN_PARTS
 from core.runs.layout import (
     DRIVER,
@@ -28,7 +29,7 @@ from core.runs.layout import (
     experiment_folder,
 )
 from core.runs.state import fail, finish, read_state
-from core.runs.workers import driver_of
+from core.runs.supervisors import driver_of
 from core.storage.files import locked, write_json
 
 SECONDS_BETWEEN_LOOKS = 1.0

@@ -25,9 +25,10 @@ from core.cluster.snapshot import (
 )
 from core.errors import UserError
 from core.experiments.provenance import code_version
-from core.machine.processes import Notify, beat
+from core.machine.heartbeat import beat
+from core.machine.processes import Notify
 from core.runs.layout import ADAPTER, CHECKPOINT, MODEL, STATE, STOP, Run
-from core.runs.record import read_record
+from core.runs.run_record import read_record
 from core.runs.state import fail
 from core.storage.files import fingerprint, write_json
 from core.storage.stores import IncompleteError, Store

@@ -19,7 +19,7 @@ from core.cluster.settings import ClusterSettings, Share
 from core.cluster.shared_node import work_on
 from core.errors import UserError
 from core.experiments.launched_experiment import LaunchedExperiment
-from core.machine.processes import Heartbeat
+from core.machine.heartbeat import Heartbeat
 from core.pipeline.executor import Job
 from core.pipeline.shards import Shard, progress_of_shards, put_together, shard_is_done, shards
 from core.pipeline.stages import mark_next

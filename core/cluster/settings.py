@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from core.errors import UserError
 from core.machine.processes import start_detached
 from core.runs.layout import CLUSTER, DRIVER_LOG, DRIVER_START_LOCK, experiment_folder
-from core.runs.workers import driver_of
+from core.runs.supervisors import driver_of
 from core.settings import Settings, validated
 from core.storage.files import locked, read_json, write_json
 

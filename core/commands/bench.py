@@ -68,9 +68,9 @@ def _measure_gpu(out: Path | None, seconds: float, *, tiny: bool, as_json: bool)
 def _measure(only: list[str], out: Path | None, repeats: int, folder: Path | None, as_json: bool) -> None:
     from rich.console import Console
 
+    from core.bench.bench_context import Workshop
     from core.bench.measuring import HEADER, keep, project_folder, records_of, row_texts
     from core.bench.registry import chosen
-    from core.bench.workshop import Workshop
 
     picked = chosen(only)
     rows = {row.name: row for one in picked for row in one.rows}

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from core.amounts import amount
 from core.commands.printing import HERE, AsJson, Experiment, Root, print_records, progress_bar, say
+from core.number_words import amount
 
 
 def check(
@@ -28,7 +28,7 @@ def check(
     from core.checks.demonstration_proofs import demonstration_proofs
 
     if repeat:
-        from core.pipeline.recheck import repeat_evaluations
+        from core.launching.recheck import repeat_evaluations
 
         repeat_evaluations(root, experiment, partial(say, err=True))
     records = check_records(root, experiment)
@@ -51,7 +51,7 @@ def rescore(
 
     Then `results EXPERIMENT --metric rescored_2` stands beside vote_2 and pass_n on the same answers.
     """
-    from core.pipeline.recheck import rescore_experiment
+    from core.launching.recheck import rescore_experiment
 
     with progress_bar() as progress:
         count = rescore_experiment(root, experiment, views, most, progress, partial(say, err=True))

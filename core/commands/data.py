@@ -109,8 +109,8 @@ def stats(
     """Show counts and sizes: medians of demonstrations and cells per task, shares as fractions."""
     from dataclasses import asdict
 
+    from core.curation.source_stats import statistics
     from core.curation.sources import load_tasks, sources_named
-    from core.curation.stats import statistics
 
     chosen = [source for one in sources or ["all"] for source in sources_named(root, one)]
     records = [
@@ -164,8 +164,8 @@ def lengths(
 
 
 def _length_texts(lengths: "Lengths") -> list[str]:
+    from core.number_words import share_text
     from core.prompts.lengths import WINDOWS
-    from core.shares import share_text
 
     shares = [lengths.fitting(window) for window in WINDOWS]
     numbers = (lengths.median, lengths.longest[1] if lengths.longest else None)

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from core.amounts import amount
 from core.commands.printing import HERE, AsJson, Root, print_records, say
 from core.machine.account import account
+from core.number_words import amount
 
 app = typer.Typer(no_args_is_help=True)
 

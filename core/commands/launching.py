@@ -8,12 +8,12 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from core.amounts import amount
 from core.cluster.settings import option_fields
+from core.commands.command_text import given_command
+from core.commands.dashboard import PORT, Port, check_port, serve
 from core.commands.printing import HERE, Experiment, Root, say
-from core.commands.serving import PORT, Port, check_port, serve
-from core.commands.typed import given_command
 from core.machine.account import account
+from core.number_words import amount
 from core.runs.layout import Run, spec_path
 
 
@@ -41,7 +41,7 @@ def demo(
     root: Root = HERE,
 ) -> None:
     """Run the main job on real ARC tasks: train, predict, score, and show mean ± std."""
-    from core.commands.following import follow
+    from core.commands.follow_progress import follow
     from core.commands.results import show
     from core.launching.demo import launch_demo
 
@@ -78,7 +78,7 @@ def launch(
 ) -> None:
     """Start all runs of an experiment in the background; finished stages are not repeated."""
     from core.cluster.settings import cluster_of, requested_cluster
-    from core.commands.following import follow
+    from core.commands.follow_progress import follow
     from core.launching.launch import launch as launch_spec
     from core.preflight.cautions import cautions_of
     from core.specs.spec import find_spec, read_spec
@@ -115,7 +115,7 @@ def worker(
     """
     from core.errors import UserError
     from core.launching.worker import work
-    from core.runs.workers import worker_of
+    from core.runs.supervisors import worker_of
 
     if not work(root, _say_with_time, gpus=gpus, stay=stay):
         other = worker_of(root)
@@ -162,10 +162,10 @@ def run(
     root: Root = HERE,
 ) -> None:
     """Work through a launched experiment and show its progress, or do one stage of runs in this process."""
-    from core.commands.following import follow
+    from core.commands.follow_progress import follow
     from core.errors import UserError
     from core.experiments.listing import chosen_runs
-    from core.launching.stop import resume_runs
+    from core.launching.stop_and_resume import resume_runs
     from core.launching.worker import ensure_worker
     from core.machine.processes import end_with_parent
     from core.pipeline.stages import reasons_not_done
@@ -198,11 +198,11 @@ def _do_stage(
     """Do one stage of runs in this process, in slots of their own unless it is free of them; whether it is
     done."""
     from core.experiments.launched_experiment import LaunchedExperiment
-    from core.experiments.small_models import slots_held
-    from core.pipeline.kinds_of_work import work_of
-    from core.pipeline.parts_side_by_side import in_parts
+    from core.experiments.slot_sharing import slots_held
+    from core.pipeline.local_shards import in_parts
     from core.pipeline.shards import Shard, run_shard
     from core.pipeline.stages import run_stage_of
+    from core.pipeline.work_registry import work_of
 
     with ExitStack() as held:
         holding = slots_held(chosen, say, all_gpus=all_gpus, parts=parts)

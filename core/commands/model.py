@@ -78,7 +78,7 @@ def shrink(
 
     Adapters trained on it fit the whole model as they are.
     """
-    from core.modeling.shrinking import shrink_model
+    from core.modeling.model_shrinking import shrink_model
     from core.storage.models import model_location, new_model_folder
 
     before, after = shrink_model(model_location(root, base), new_model_folder(root, name))
@@ -93,7 +93,7 @@ def expand(
     root: Root = HERE,
 ) -> None:
     """Put the weights of a model with a small vocabulary back into the whole model."""
-    from core.modeling.shrinking import expand_model
+    from core.modeling.model_shrinking import expand_model
     from core.storage.models import model_location, new_model_folder
 
     expand_model(shrunk, model_location(root, base), new_model_folder(root, name))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.amounts import amount
 from core.commands.printing import (
     HERE,
     AsJson,
@@ -20,6 +19,7 @@ from core.commands.printing import (
     say,
     say_json,
 )
+from core.number_words import amount
 from core.settings import LARGEST_SEED
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def show(
     from core.reports.text_tables import answers_table, with_test_time
     from core.results.answers import answer_record, answers_of
     from core.results.loading import load_scores
-    from core.results.tables import with_evaluations
+    from core.results.run_values import with_evaluations
 
     scores = with_evaluations(load_scores(root, experiment))
     print_leaks(root, experiment, noted=True)
@@ -90,7 +90,7 @@ def export(
     from core.errors import UserError
     from core.exchange.submissions import all_attempts, evaluated_tasks, submission
     from core.results.loading import load_scores
-    from core.results.tables import with_evaluations
+    from core.results.run_values import with_evaluations
     from core.storage.files import write_text
 
     if kaggle is None and attempts is None:

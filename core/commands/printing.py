@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from core.commands.typed import as_typed
+from core.commands.command_text import as_typed
 from core.errors import UserError
 
 if TYPE_CHECKING:

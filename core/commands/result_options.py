@@ -81,9 +81,9 @@ Parted = Annotated[By | None, typer.Option(help="Results of each source, concept
 
 def scores_of(root: Path, experiment: str, beside: str | None = None) -> "Scores":
     """The scores of an experiment, and those of another one beside them."""
-    from core.results.joined import joined
+    from core.results.joint import joined
     from core.results.loading import load_scores
-    from core.results.tables import with_evaluations
+    from core.results.run_values import with_evaluations
 
     scores = with_evaluations(load_scores(root, experiment))
     print_leaks(root, experiment, noted=True)

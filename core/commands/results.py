@@ -83,7 +83,7 @@ def show(
     from core.reports.captions import marks, results_caption
     from core.reports.text_tables import results_table, with_test_time
     from core.results.conclusion import experiment_answer
-    from core.results.records import records_of
+    from core.results.table_records import records_of
 
     scores = scores_of(root, experiment, beside)
     if by is not None:
@@ -117,7 +117,7 @@ def _of_both(
     of: Callable[[Path, str], dict[str, Any]], root: Path, experiment: str, beside: str | None
 ) -> dict[str, Any]:
     """What is known of each variant, those of the experiment beside under their names in the joint table."""
-    from core.results.joined import other_name
+    from core.results.joint import other_name
 
     if beside is None:
         return of(root, experiment)
@@ -132,7 +132,7 @@ def _show_parts(
     reading: "Reading",
     output: OutputFormat,
 ) -> None:
-    from core.reports.parts import BY, exploratory, part_records, parts_table
+    from core.reports.task_subsets import BY, exploratory, part_records, parts_table
     from core.reports.text_tables import with_test_time
 
     worth = exploratory(reading.level)
@@ -156,10 +156,10 @@ def _say_beside(root: Path, scores: "Scores", reading: "Reading", *, joint: bool
 
 
 def _write_note(root: Path, experiment: str, reading: "Reading", file: Path) -> None:
-    from core.reports.lab_note import lab_note
+    from core.reports.html_report import html_report
     from core.storage.files import write_text
 
-    write_text(file, lab_note(root, experiment, reading))
+    write_text(file, html_report(root, experiment, reading))
     say(f"Written to {file} ({file.stat().st_size / 1000:,.0f} kB). It opens in any browser.")
 
 
@@ -192,8 +192,8 @@ def import_(
     root: Root = HERE,
 ) -> None:
     """Import results from elsewhere as an experiment."""
-    from core.amounts import amount
     from core.exchange.import_scores import import_results
+    from core.number_words import amount
 
     pairs = [one.rpartition("=") for one in unit or ()]
     if any(not name or not of for name, _, of in pairs):

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from core.amounts import amount
 from core.commands.printing import (
     HERE,
     AsJson,
@@ -20,6 +19,7 @@ from core.commands.printing import (
     say,
     say_json,
 )
+from core.number_words import amount
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -80,7 +80,7 @@ def show(
     from core.checks.alarms import alarm_sentences, check_records
     from core.experiments.listing import one_run, run_records
     from core.runs.progress import log_tail
-    from core.runs.record import read_record
+    from core.runs.run_record import read_record
     from core.runs.state import state_of
 
     one = one_run(root, experiment, variant, train_seed)
@@ -105,7 +105,7 @@ def show(
 @app.command()
 def stop(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
     """Stop runs, which leave a checkpoint first; what is finished stays, and they can be resumed."""
-    from core.launching.stop import stop_runs
+    from core.launching.stop_and_resume import stop_runs
 
     stopped = stop_runs(root, experiment, of or ())
     count = amount(len(stopped), "runs")
@@ -115,7 +115,7 @@ def stop(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
 @app.command()
 def resume(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
     """Let stopped, failed and forgotten runs go on from where they stand."""
-    from core.launching.stop import resume_runs
+    from core.launching.stop_and_resume import resume_runs
 
     count = amount(len(resume_runs(root, experiment, of or ())), "runs")
     say(f"Going on with {count} of '{experiment}'.")
@@ -124,7 +124,7 @@ def resume(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
 @app.command()
 def retry(experiment: Experiment, of: Of = None, root: Root = HERE) -> None:
     """Let failed runs go on from where they stand; stopped ones stay stopped."""
-    from core.launching.stop import retry_runs
+    from core.launching.stop_and_resume import retry_runs
 
     count = amount(len(retry_runs(root, experiment, of or ())), "runs")
     say(f"Trying {count} of '{experiment}' again.")

@@ -49,7 +49,7 @@ def compare(
     from core.results.paired import MEANING, SHARED, paired_records
     from core.results.reading import Reading
     from core.results.verdicts import compare_records
-    from core.spread.intervals import SCOPES
+    from core.spread.scopes import SCOPES
 
     several = metric if metric and len(metric) > 1 else None
     others = {"--scope": scope, "--noise-of": noise_of, "a second --metric": several}
@@ -61,7 +61,7 @@ def compare(
     scores, lender = scores_of(root, experiment, beside), lender_of(root, noise_of)
     reading = Reading(tuple(metric or ()), aggregation, baseline=baseline, lender=lender, level=level)
     if by is not None:
-        from core.reports.parts import compared_parts, compared_parts_table
+        from core.reports.task_subsets import compared_parts, compared_parts_table
 
         parts = compared_parts(root, scores, by, a, b, reading)
         table = with_test_time(compared_parts_table(parts, by, a, b, level=level), scores)
@@ -139,8 +139,8 @@ def plan(
     root: Root = HERE,
 ) -> None:
     """Plan from the noise at hand: what a design can show, or what a wanted difference needs."""
-    from core.preflight.pilot import noise_known
-    from core.preflight.planning import plan_records
+    from core.preflight.pilot_noise import noise_known
+    from core.preflight.run_plan import plan_records
     from core.reports.text_tables import plan_table, with_test_time
 
     scores = scores_of(root, experiment)

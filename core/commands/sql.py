@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from core.amounts import amount
 from core.commands.printing import (
     HERE,
     AsJson,
@@ -17,6 +16,7 @@ from core.commands.printing import (
     say,
 )
 from core.errors import UserError
+from core.number_words import amount
 
 
 def sql(

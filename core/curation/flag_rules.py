@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from core.curation.flags import REVERSIBLE, all_flags, latest_by_person
-from core.curation.names import REVERSED
+from core.curation.source_names import REVERSED
 from core.errors import UserError
 from core.settings import Settings, nearest
 

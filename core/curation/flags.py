@@ -14,11 +14,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from core.amounts import amount
 from core.arc.tasks import Task
 from core.curation.labels import records_of
 from core.curation.stored import list_sources, load_stored, unknown_task
 from core.errors import UserError
+from core.number_words import amount
 from core.plain_files import decoded
 from core.storage.files import append_records, read_records, read_unfolded, write_text
 

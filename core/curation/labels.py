@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from core.errors import UserError
-from core.storage.plain_json import is_by_line, lines_of, parse_json
+from core.storage.untrusted_json import is_by_line, lines_of, parse_json
 
 Record = dict[str, Any]
 

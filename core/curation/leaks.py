@@ -15,7 +15,7 @@ from pathlib import Path
 from core.arc.tasks import REVERSED_SUFFIX, Pair, Task
 from core.curation.canonical import bits, canonical_pair, colour_counts, signatures, view_key, view_sketch
 from core.curation.flags import flags_path
-from core.curation.names import REVERSED, stored_name
+from core.curation.source_names import REVERSED, stored_name
 from core.curation.sources import list_sources, load_tasks
 from core.curation.stored import source_stamp
 from core.curation.twins import are_twins

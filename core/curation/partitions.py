@@ -16,13 +16,13 @@ from pydantic import Field
 from core.arc.tasks import REVERSED_SUFFIX, Task
 from core.curation.flag_rules import FlagRule
 from core.curation.leaks import find_leaks, related_families
-from core.curation.names import stored_name
+from core.curation.source_names import stored_name
 from core.curation.sources import load_tasks
 from core.curation.stored import unknown_task
 from core.errors import UserError
 from core.seeds import generator
 from core.storage.files import write_json
-from core.storage.records import Record, Text, read_as
+from core.storage.json_records import Record, Text, read_as
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 

@@ -18,7 +18,7 @@ from core.arc.tasks import Task
 from core.curation.canonical import is_own_reversal
 from core.curation.flag_rules import FlagRule, flagged
 from core.curation.flags import flags_path, latest_flags
-from core.curation.names import (
+from core.curation.source_names import (
     REVERSED,
     demonstrations_of,
     drawn_from,

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from core.amounts import amount
 from core.arc.grids import COLOURS, MAX_SIDE
 from core.arc.tasks import Pair, Task
 from core.errors import UserError
+from core.number_words import amount
 from core.plain_files import Stamp, file_stamp
 from core.storage.files import write_json, writing
-from core.storage.records import read_as
+from core.storage.json_records import read_as
 from core.storage.schemas import PAIRS, grid_columns, grids_of, read_table, write_table
 from core.storage.seals import damaged
 

@@ -19,7 +19,7 @@ from core.runs.imported_rows import FROM_ELSEWHERE
 from core.runs.layout import IMPORTED, LAUNCH_LOCK, SPEC, Run, experiment_folder, runs_folder
 from core.scoring.scores import Scoring, score, truths_of
 from core.storage.files import locked, sha256_of, write_json, writing
-from core.storage.records import Record, Text, read_as
+from core.storage.json_records import Record, Text, read_as
 from core.storage.schemas import PREDICTIONS, grid_columns, write_table
 
 ORIGIN = "origin.json"

@@ -19,7 +19,7 @@ from core.results.loading import SHARE
 from core.runs.imported_rows import IMPORTED_COLUMNS
 from core.runs.layout import IMPORTED, IMPORTED_FILE, LAUNCH_LOCK, experiment_folder, runs_folder
 from core.storage.files import locked, sha256_of, write_json, writing
-from core.storage.records import read_as
+from core.storage.json_records import read_as
 from core.storage.schemas import write_table
 
 _UNITS = {

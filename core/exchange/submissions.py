@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.amounts import amount
 from core.arc.grids import Grid, parse_grid
 from core.arc.tasks import Task
 from core.curation.sources import load_tasks
 from core.errors import UserError
 from core.importing.archives import members_of
+from core.number_words import amount
 from core.results.answers import evaluated_task, prediction_paths
 from core.results.loading import Evaluation
 from core.storage.evaluation_files import CANDIDATES_FILE
-from core.storage.plain_json import parse_json
 from core.storage.queries import parquet, query
 from core.storage.schemas import CANDIDATES, PREDICTIONS, grids_of
+from core.storage.untrusted_json import parse_json
 
 SUBMITTED = ("attempt_1", "attempt_2")
 NOTHING = [[0]]

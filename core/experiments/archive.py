@@ -26,9 +26,9 @@ from core.runs.layout import (
     experiment_folder,
     runs_folder,
 )
-from core.runs.record import read_record_file
+from core.runs.run_record import read_record_file
 from core.runs.state import read_state, seconds_silent, state_of
-from core.runs.workers import is_worked_on
+from core.runs.supervisors import is_worked_on
 from core.storage.files import locked
 
 _THROWN = re.compile(r"^(?P<name>.+)-(?P<day>\d{8})-(?P<clock>\d{6})(-\d+-\d+)?$")

@@ -6,7 +6,7 @@ Each is a folder of `data/examples`, with what an experiment's folder in `runs/`
 import shutil
 from pathlib import Path
 
-from core.curation.names import stored_name
+from core.curation.source_names import stored_name
 from core.curation.stored import list_sources
 from core.errors import UserError
 from core.experiments.archive import archived_experiments, trashed

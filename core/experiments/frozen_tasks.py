@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from core.arc.tasks import Task
-from core.curation.names import is_drawn
+from core.curation.source_names import is_drawn
 from core.curation.sources import tasks_fingerprint, tasks_named
 from core.curation.stored import UnknownTaskError
 from core.errors import UserError
@@ -22,7 +22,7 @@ from core.mixing.mixtures import Mixture, MixtureSettings, mixture_tasks, small_
 from core.runs.layout import TASKS, experiment_folder
 from core.specs.spec import ExperimentSpec, Recipe, evaluated_tasks
 from core.storage.files import write_json
-from core.storage.records import read_as
+from core.storage.json_records import read_as
 
 
 def changed_sentence(source: str) -> str:

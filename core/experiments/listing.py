@@ -11,10 +11,10 @@ from core.errors import UserError
 from core.plain_files import Stamp, file_stamp
 from core.runs.layout import RECORD, Run, experiment_folder, run_folders, run_place, spec_path
 from core.runs.progress import latest_progress
-from core.runs.record import read_record_file
 from core.runs.recorded_leaks import leaked_tasks, seen_tasks
+from core.runs.run_record import read_record_file
 from core.runs.state import RunState, corrected, go_on, read_state, seconds_silent
-from core.runs.workers import LEAST_FREE_BYTES, SECONDS_TO_BEGIN, has_room, is_on_cluster, is_worked_on
+from core.runs.supervisors import LEAST_FREE_BYTES, SECONDS_TO_BEGIN, has_room, is_on_cluster, is_worked_on
 
 _COLUMNS = (
     "experiment",

@@ -14,7 +14,7 @@ from core.errors import UserError
 from core.experiments.frozen_tasks import FrozenTasks
 from core.machine.hardware import hardware
 from core.runs.layout import Run
-from core.runs.record import read_record
+from core.runs.run_record import read_record
 from core.settings import validated
 from core.specs.spec import EvaluationSettings, ExperimentSpec, Recipe
 from core.storage.files import fingerprint, write_json

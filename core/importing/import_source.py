@@ -12,7 +12,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from core.amounts import amount
 from core.curation.basics import make_basics
 from core.curation.sources import tasks_fingerprint
 from core.curation.stored import SourceInfo, parquet_path, store_source
@@ -43,10 +42,11 @@ from core.importing.layouts import (
     with_solutions,
 )
 from core.importing.store_candidates import checked_candidates, store_candidates
+from core.number_words import amount
 from core.plain_files import unfolded
 from core.storage.files import plain_name, sha256_of
-from core.storage.plain_json import parse_json
-from core.storage.sent_file import sent_file
+from core.storage.untrusted_json import parse_json
+from core.storage.upload_file import sent_file
 
 
 def import_set(

@@ -16,7 +16,7 @@ from typing import Any
 from core.errors import UserError
 from core.importing.archives import is_placeholder, members_of
 from core.importing.layouts import Candidate
-from core.storage.plain_json import parse_json
+from core.storage.untrusted_json import parse_json
 
 PLACEHOLDER = "Kaggle's test file holds a placeholder of this id; the task itself was taken."
 _PART = re.compile(r"[a-z0-9]+")

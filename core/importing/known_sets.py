@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from core.errors import UserError
-from core.storage.plain_json import parse_json
+from core.storage.untrusted_json import parse_json
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from core.curation.stored import DEFAULT_N_TRAIN
 from core.errors import UserError
 from core.plain_files import decoded
-from core.storage.plain_json import Repeated, is_by_line, lines_of, parse_json
+from core.storage.untrusted_json import Repeated, is_by_line, lines_of, parse_json
 
 MAX_ID = 200
 _NAMES = ("id", "task_id", "name")

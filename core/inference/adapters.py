@@ -13,8 +13,8 @@ from core.errors import panics_as_errors
 from core.modeling.vocabulary_rows import grow_vocabulary
 from core.prompts.vocabulary import load_tokenizer
 from core.storage.files import writing
+from core.storage.json_records import Count, Record, Text, read_as
 from core.storage.models import is_out_of_memory, load_model, unreadable
-from core.storage.records import Count, Record, Text, read_as
 
 log = logging.getLogger(__name__)
 

@@ -27,9 +27,9 @@ from core.inference.prediction_parts import (
     predictions_path,
 )
 from core.inference.requests import Completion, Engine, Request
-from core.prompts.checks import check_prompts
 from core.prompts.grammar import grid_grammar
-from core.prompts.shortening import fitted_prompt
+from core.prompts.prompt_shortening import fitted_prompt
+from core.prompts.template_checks import check_prompts
 from core.prompts.templates import check_tokenizer, longest_answer
 from core.seeds import derived_seed
 from core.storage.schemas import PREDICTIONS, write_table

@@ -20,7 +20,7 @@ from core.arc.tasks import Task
 from core.inference.attempts import draw_view
 from core.inference.prediction_parts import Evaluation, Report, keys_in, predictions_path
 from core.inference.requests import Engine, Request
-from core.prompts.shortening import fitted_prompt
+from core.prompts.prompt_shortening import fitted_prompt
 from core.prompts.templates import answer_tokens
 from core.seeds import derived_seed
 from core.storage.evaluation_files import CANDIDATES_FILE

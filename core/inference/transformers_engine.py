@@ -12,7 +12,7 @@ from typing import Any
 
 from core.errors import UserError
 from core.inference.adapters import check_adapter, load_merged
-from core.inference.constraints import AllowedTokens, grammar_compiler
+from core.inference.constrained_decoding import AllowedTokens, grammar_compiler
 from core.inference.requests import Completion, Request
 from core.inference.sampling import TokenChoice
 from core.inference.settings import InferenceSettings

@@ -12,10 +12,10 @@ from typing import Any
 
 from core.errors import UserError
 from core.inference.adapters import adapter_rank
-from core.inference.cpu_adapters import multiply_by_adapter
 from core.inference.requests import Completion, Request
 from core.inference.search import alternatives_of
 from core.inference.settings import InferenceSettings
+from core.inference.vllm_cpu_adapters import multiply_by_adapter
 from core.machine.allocator import keep_freed_memory, release_memory
 from core.prompts.vocabulary import load_tokenizer
 from core.storage.models import are_alike, leave_out_unneeded, reads_generation, unreadable

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from core.amounts import amount
 from core.arc.tasks import Task
 from core.cluster.settings import ClusterSettings, check_ray, ensure_driver, set_cluster
 from core.curation.leaks import Leak
@@ -18,20 +17,21 @@ from core.experiments.archive import put_aside
 from core.experiments.frozen_tasks import FrozenTasks, freeze, write_frozen
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.experiments.listing import list_runs
-from core.experiments.looks import note_look
+from core.experiments.look_log import note_look
 from core.experiments.provenance import describe_run, settings_of
 from core.launching.worker import ensure_worker
 from core.machine.processes import end_group
 from core.mixing.held_out import hold_out
 from core.mixing.mixtures import Gate, Mixture, mixture_tasks, training_leaks
-from core.pipeline.kinds_of_work import wanted_work, work_named
-from core.pipeline.order import wants_work
-from core.preflight.pair_tasks import check_pairs
+from core.number_words import amount
+from core.pipeline.job_order import wants_work
+from core.pipeline.work_registry import wanted_work, work_named
+from core.preflight.pair_requirements import check_pairs
 from core.runs.done import STAGES
 from core.runs.layout import LAUNCH_LOCK, LAUNCHES, Run, experiment_folder, runs_folder, spec_path
-from core.runs.record import read_record
+from core.runs.run_record import read_record
 from core.runs.state import RunState, corrected, finish, queue_for, read_state
-from core.runs.workers import is_on_cluster
+from core.runs.supervisors import is_on_cluster
 from core.specs.edit import as_yaml
 from core.specs.spec import ExperimentSpec, Recipe, evaluated_tasks
 from core.storage.files import append_record, locked, write_json, write_text
@@ -61,7 +61,7 @@ def prepare(
 
     `by` is who launches; it goes into the records of the runs that are new. With `fresh_work` these take
     nothing over from runs that did the same work. `work` names the kind of their work (None: what this
-    process launches, see `kinds_of_work`).
+    process launches, see `core.pipeline.work_registry`).
 
     Folders that exist stay as they are. Raises `UserError` where one of them was made with other
     settings, where data or base model are missing, or where the disk has too little room.

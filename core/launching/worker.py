@@ -18,12 +18,13 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from core.machine.processes import Heartbeat, Identity, Notify, start_detached
+from core.machine.heartbeat import Heartbeat
+from core.machine.processes import Identity, Notify, start_detached
 from core.machine.slots import Slot, find_slots
 from core.pipeline.conductor import SECONDS_BETWEEN_LOOKS, Conductor
 from core.pipeline.executor import LocalExecutor
-from core.pipeline.order import planned_jobs, runs_to_go_on
-from core.reports.on_finish import tell_of_end
+from core.pipeline.job_order import planned_jobs, runs_to_go_on
+from core.reports.finish_notice import tell_of_end
 from core.runs.layout import (
     WORKER,
     WORKER_CALL,
@@ -33,7 +34,7 @@ from core.runs.layout import (
     WORKER_START_LOCK,
     runs_folder,
 )
-from core.runs.workers import has_room, worker_of
+from core.runs.supervisors import has_room, worker_of
 from core.storage.files import locked, write_json
 
 SECONDS_BETWEEN_ROUNDS = 3.0

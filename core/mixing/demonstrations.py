@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from core.arc.tasks import Pair, Task
 from core.curation.canonical import canonical_pair, colour_counts, signatures
 from core.curation.leaks import Leak, TaskKey, find_leaks, key
-from core.curation.names import is_demonstrations, stored_key
+from core.curation.source_names import is_demonstrations, stored_key
 
 KIND = "test pair"
 """The kind of a leak by a demonstration that equals a test pair of an evaluated task."""

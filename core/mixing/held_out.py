@@ -15,8 +15,8 @@ from pydantic import Field
 
 from core.arc.tasks import Task
 from core.arc.views import IDENTITY_COLOURS, SYMMETRIES, View, draw_task_colours
-from core.curation.names import is_demonstrations
 from core.curation.partitions import listed_tasks
+from core.curation.source_names import is_demonstrations
 from core.errors import UserError
 from core.mixing.augmentations import Augmentation, can_be_asked, draw_question
 from core.mixing.mixtures import Mixture, draw_sample

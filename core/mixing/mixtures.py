@@ -18,8 +18,8 @@ from core.arc.grids import MAX_SIDE
 from core.arc.tasks import Pair, Task
 from core.curation.flag_rules import FlaggedSource, FlagRule
 from core.curation.leaks import Leak, TaskKey, find_leaks, key, leaking_families, related_families
-from core.curation.names import is_demonstrations, is_drawn, stored_key
 from core.curation.partitions import chosen_tasks
+from core.curation.source_names import is_demonstrations, is_drawn, stored_key
 from core.curation.sources import load_tasks
 from core.errors import UserError
 from core.mixing.augmentations import Augmentation, can_be_asked, draw_problem, draw_question, draw_view

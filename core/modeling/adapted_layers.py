@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
 from core.modeling.last_block import block_stacks
-from core.shares import share_text
+from core.number_words import share_text
 
 if TYPE_CHECKING:
     import torch

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from core.monitoring.clock import Clock
+from core.monitoring.run_times import Clock
 from core.runs.progress import Report
-from core.storage.records import read_fitting_from
+from core.storage.json_records import read_fitting_from
 
 MOST_POINTS = 400
 LOOKED_AT = tuple(

@@ -11,7 +11,7 @@ from core.experiments.experiment import list_experiments
 from core.experiments.listing import run_records
 from core.plain_files import file_stamp
 from core.runs.layout import RECORD, experiment_folder, run_folders, spec_path
-from core.runs.workers import SECONDS_TO_BEGIN, is_worked_on
+from core.runs.supervisors import SECONDS_TO_BEGIN, is_worked_on
 from core.specs.spec import ExperimentSpec, read_spec
 
 

@@ -21,9 +21,9 @@ from core.runs.layout import CHECKPOINT, Run
 from core.runs.reporter import Reporter
 from core.specs.spec import Recipe
 from core.storage.files import fingerprint, locked, write_json
+from core.storage.json_records import fitting, read_as
 from core.storage.model_files import SUMS
 from core.storage.models import check_seal, model_location
-from core.storage.records import fitting, read_as
 from core.training.adaptation import (
     AdaptationSettings,
     Group,

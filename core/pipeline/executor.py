@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from core.experiments.small_models import slots_taken
+from core.experiments.slot_sharing import slots_taken
 from core.machine.processes import end_group, exit_code, start_detached
 from core.machine.slots import Slot
 from core.runs.done import Stage

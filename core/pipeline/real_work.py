@@ -11,7 +11,7 @@ from core.experiments.launched_experiment import LaunchedExperiment
 from core.experiments.provenance import add_to_record
 from core.pipeline.adapt import adapt
 from core.pipeline.answer_groups import answer_adapted
-from core.pipeline.ask_again import repeat, rescore_answers
+from core.pipeline.repeat_inference import repeat, rescore_answers
 from core.pipeline.shared_engine import answer_runs, engine_groups
 from core.pipeline.work import Reporting, Work, one_by_one
 from core.runs.layout import Run

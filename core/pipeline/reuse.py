@@ -20,7 +20,7 @@ from core.runs.done import Stage
 from core.runs.fingerprints import eval_fingerprint, train_fingerprint
 from core.runs.layout import ADAPTER, MODEL, Run
 from core.runs.progress import write_log
-from core.runs.record import read_record
+from core.runs.run_record import read_record
 from core.storage.files import writing
 from core.storage.schemas import PREDICTIONS, read_table, write_table
 

@@ -33,7 +33,7 @@ from core.runs.layout import SHARDS, Run
 from core.runs.reporter import failure_message
 from core.storage.evaluation_files import PREDICTIONS_FILE
 from core.storage.files import locked, write_json
-from core.storage.records import Amount, Count, Record, Text, read_as_or_none
+from core.storage.json_records import Amount, Count, Record, Text, read_as_or_none
 from core.storage.schemas import PREDICTIONS, read_tables, write_table
 from core.training.adaptation import Group
 

@@ -22,8 +22,8 @@ from core.inference.prediction_parts import Evaluation
 from core.inference.requests import Engine
 from core.runs.layout import Run
 from core.runs.progress import write_log
-from core.runs.record import read_record
 from core.runs.reporter import Reporter
+from core.runs.run_record import read_record
 from core.runs.state import begin
 from core.storage.models import model_location
 
@@ -91,7 +91,7 @@ def check_trained_prompts(
     experiment: LaunchedExperiment, run: Run, tokenizer: "PreTrainedTokenizerBase"
 ) -> None:
     """Raise `UserError` where prompts are not those that the run was trained on, as with another library."""
-    from core.prompts.checks import prompts_fingerprint
+    from core.prompts.template_checks import prompts_fingerprint
 
     trained = (read_record(run).get("training") or {}).get("prompts")
     if trained is not None and prompts_fingerprint(tokenizer, experiment.recipe_of(run).prompt) != trained:

@@ -12,7 +12,7 @@ from itertools import product
 from core.errors import UserError, panics_as_errors
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.inference.prediction_parts import PARTS
-from core.machine.processes import Heartbeat
+from core.machine.heartbeat import Heartbeat
 from core.pipeline.adapt import forget_weights
 from core.pipeline.answer_groups import GROUPS
 from core.pipeline.real_work import REAL_WORK

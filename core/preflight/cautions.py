@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from core.amounts import amount
 from core.arc.tasks import Task
-from core.curation.names import asked_without_demonstrations, is_demonstrations
+from core.curation.source_names import asked_without_demonstrations, is_demonstrations
 from core.errors import UserError
 from core.mixing.mixtures import mixture_tasks
-from core.preflight.pair_tasks import without_token
+from core.number_words import amount
+from core.preflight.pair_requirements import without_token
 from core.prompts.templates import PromptSettings, prompt_of_model
 from core.specs.spec import ExperimentSpec, Recipe, evaluated_tasks
 from core.storage.models import model_location, model_summary

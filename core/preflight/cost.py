@@ -25,7 +25,7 @@ from core.runs.adapted import adapted_groups
 from core.runs.done import EVERY_STAGE
 from core.runs.layout import Run
 from core.runs.progress import progress_of
-from core.runs.record import read_record
+from core.runs.run_record import read_record
 from core.runs.state import state_of
 from core.specs.spec import ExperimentSpec
 from core.storage.files import bytes_of

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from core.curation.names import stored_name
+from core.curation.source_names import stored_name
 from core.curation.sources import list_sources
 from core.errors import UserError
 from core.importing.known_sets import SET_OF

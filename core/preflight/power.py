@@ -11,10 +11,10 @@ from pathlib import Path
 
 from core.errors import UserError
 from core.experiments.experiment import list_experiments
-from core.preflight.pilot import Design, Pilot, pilot
-from core.preflight.planning import design_sentence
+from core.preflight.pilot_noise import Design, Pilot, pilot
+from core.preflight.run_plan import design_sentence
 from core.results.loading import load_scores
-from core.results.tables import with_evaluations
+from core.results.run_values import with_evaluations
 from core.runs.layout import spec_path
 from core.specs.spec import ExperimentSpec, evaluated_tasks, read_spec
 from core.spread.planning import detectable_difference

@@ -14,7 +14,7 @@ from core.errors import UserError
 from core.inference.settings import InferenceSettings
 from core.mixing.mixtures import Mixture, load_mixture
 from core.prompts.pairs import pair_count
-from core.prompts.shortening import shorten
+from core.prompts.prompt_shortening import shorten
 from core.prompts.templates import PromptSettings, answer_text, longest_answer, prompt_text
 from core.specs.spec import ExperimentSpec, Recipe, evaluated_tasks
 from core.training.adaptation import (

@@ -5,8 +5,8 @@ In come scores and the records of runs, out comes plain text that stands below a
 
 from pathlib import Path
 
-from core.amounts import amount
 from core.checks.leak_warnings import leaked_by_variant, notices, seen_by_variant
+from core.number_words import amount
 from core.results.loading import Scores
 from core.results.number_format import evaluated_sentence, scope_sentence
 from core.results.reading import PLAIN, Reading

@@ -11,7 +11,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from core.checks.leak_warnings import TEST_TIME
-from core.reports.variant_marks import (
+from core.reports.variant_styles import (
     DASHES,
     LETTERS,
     chart_text,
@@ -53,8 +53,8 @@ def run_chart(
 ) -> go.Figure:
     """Every run as a dot, mean ± std as a bar, the interval as a whisker; one line per variant, best on top.
 
-    `rows` are `core.results.verdicts.Row`, in order; `runs` are records of `core.results.tables.dot_records`;
-    `test_time` names the variants that were trained at test time.
+    `rows` are `core.results.verdicts.Row`, in order; `runs` are records of
+    `core.results.run_values.dot_records`; `test_time` names the variants that were trained at test time.
     """
     unit = rows[0].unit if rows else SHARE
     scale = scale_of(unit)

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from core.errors import UserError
 from core.results.answers import ORDERS
 from core.results.number_format import decimals_for, interval, p_text, percent
-from core.scoring.budgets import expected_vote_curve
+from core.scoring.attempt_budgets import expected_vote_curve
 from core.scoring.metrics import AGGREGATIONS, describe, pass_k
-from core.spread.intervals import SCOPES, Summary, summarize
+from core.spread.intervals import Summary, summarize
 from core.spread.scope_verdicts import compare_scope
+from core.spread.scopes import SCOPES
 from core.spread.verdict import Comparison
 
 SOURCE = "“Iteration 17. Revisit external training data”, a lab note of 2 September 2024"

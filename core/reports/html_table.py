@@ -24,7 +24,7 @@ from core.results.number_format import (
     unit_words,
 )
 from core.results.verdicts import Row
-from core.spread.intervals import SCOPES
+from core.spread.scopes import SCOPES
 
 _ONCE = "evaluation noise in it, as each was evaluated once"
 _ALARMS = {

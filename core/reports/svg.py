@@ -20,7 +20,7 @@ import plotly.graph_objects as go
 from core.checks.leak_warnings import TEST_TIME
 from core.reports.figures import GRID
 from core.reports.svg_axes import Axis, axis_of
-from core.reports.variant_marks import TEST_TIME_COLOUR
+from core.reports.variant_styles import TEST_TIME_COLOUR
 
 WIDTH = 760
 _LETTER, _LINE, _SMALL = 7.0, 18, 11

@@ -114,7 +114,7 @@ def results_table(
     records: Records, line: str = "", caption: str = "", marks: Mapping[str, str] | None = None
 ) -> Table:
     """A line per variant, a column per metric, and n and verdict by the first one (records of
-    `core.results.records.records_of`).
+    `core.results.table_records.records_of`).
 
     Each column has one number of decimals. A cell that rests on other runs than n says on how many. `marks`
     stand behind the names of variants and are explained in the caption.
@@ -191,7 +191,7 @@ def _component(record: Mapping[str, Any]) -> str:
 
 
 def plan_table(records: Records, line: str = "") -> Table:
-    """A line per plan (records of `core.preflight.planning.plan_records`)."""
+    """A line per plan (records of `core.preflight.run_plan.plan_records`)."""
     header = [
         *("metric", "difference", "runs per variant", "possible", "evaluations per run", "tasks", "attempts"),
         *("variants", "power"),

@@ -18,11 +18,11 @@ from core.results.answers import evaluated_task, prediction_paths
 from core.results.loading import Evaluation
 from core.runs.imported_rows import FROM_ELSEWHERE
 from core.runs.layout import Run
-from core.runs.record import read_record_file
+from core.runs.run_record import read_record_file
 from core.settings import validated
+from core.storage.json_records import read_as
 from core.storage.models import model_location, unreadable
 from core.storage.queries import parquet, query
-from core.storage.records import read_as
 from core.storage.schemas import PREDICTIONS
 from core.storage.seals import damaged
 

@@ -6,12 +6,12 @@ text, the same on Results, on Home, on the command line and in a lab note.
 
 from collections.abc import Sequence
 
-from core.amounts import amount
+from core.number_words import amount
 from core.results.loading import Scores
 from core.results.number_format import decimals_of_interval, p_text, percent, scale_of, unit_words
 from core.results.reading import PLAIN, Reading
 from core.results.verdicts import Row, verdict_rows
-from core.spread.intervals import SCOPES
+from core.spread.scopes import SCOPES
 from core.spread.verdict import BETTER, WORSE
 
 MOST_NAMED = 3

@@ -17,7 +17,7 @@ from core.errors import UserError
 from core.experiments.experiment import known_folder
 from core.results.loading import Floats, Scores, file_places, outputs_of
 from core.runs.layout import Run
-from core.scoring.budgets import pass_k_curve
+from core.scoring.attempt_budgets import pass_k_curve
 from core.scoring.metrics import check_for_search, task_values
 from core.scoring.vote_curves import expected_vote_curves
 from core.spread.intervals import summarize

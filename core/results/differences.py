@@ -14,18 +14,18 @@ import numpy as np
 from core.experiments.experiment import known_folder
 from core.results.loading import SHARE, Floats, Scores
 from core.results.number_format import UNKNOWN, difference_with_unit, p_text
-from core.results.tables import check_variants, measured, variant_values
+from core.results.run_values import check_variants, measured, variant_values
 from core.results.verdicts import verdict_rows
 from core.runs.layout import record_of_variant
-from core.runs.record import read_record_file
+from core.runs.run_record import read_record_file
 from core.scoring.metrics import form_of_one_task
-from core.spread.scopes import task_means
-from core.spread.second_opinions import (
+from core.spread.companion_tests import (
     Improvement,
     PairedTasks,
     paired_tasks,
     probability_of_improvement,
 )
+from core.spread.scopes import task_means
 from core.spread.verdict import BETTER, WORSE, tells
 
 SHOWN = {

@@ -20,11 +20,11 @@ from core.plain_files import file_stamp
 from core.runs.imported_rows import imported_table
 from core.runs.layout import TASKS, evaluation_files, evaluation_place
 from core.scoring.metrics import higher_is_better
-from core.scoring.row_limits import broken_row
+from core.scoring.score_bounds import broken_row
 from core.storage.evaluation_files import CANDIDATES_FILE, SCORES_FILE
+from core.storage.json_records import Record, Text, read_as
 from core.storage.parquet_files import open_parquet
 from core.storage.queries import exact_name, parquet, query, real_path
-from core.storage.records import Record, Text, read_as
 from core.storage.schemas import CANDIDATES, SCORES
 from core.storage.seals import damaged
 

@@ -12,14 +12,14 @@ import numpy as np
 
 from core.errors import UserError
 from core.results.loading import Scores
-from core.results.tables import Measured, measured
+from core.results.run_values import Measured, measured
 from core.spread.components import Components, components, pooled, run_components
 from core.spread.crossed import shared_components, shared_run_components
 from core.spread.intervals import known, mean_and_variance
-from core.spread.likelihood import reml
-from core.spread.planned_tables import RunNoise
+from core.spread.judging_variance import BorrowedNoise, freedom_of_counts, pooled_noise
 from core.spread.planning import std_interval
-from core.spread.variances import BorrowedNoise, freedom_of_counts, pooled_noise
+from core.spread.power_simulation import RunNoise
+from core.spread.reml import reml
 
 ALL_VARIANTS = "(all)"
 OF_RUN_MEANS = " of run means"

@@ -9,11 +9,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from core.amounts import amount
 from core.errors import UserError
+from core.number_words import amount
 from core.results.loading import SHARE, Scores
 from core.scoring.metrics import AGGREGATIONS, describe
-from core.spread.intervals import SCOPES
+from core.spread.scopes import SCOPES
 
 if TYPE_CHECKING:
     from core.results.noise import Noise

@@ -11,7 +11,7 @@ import numpy as np
 
 from core.results.loading import Scores
 from core.results.reading import PLAIN, Reading
-from core.results.tables import check_variants, measured
+from core.results.run_values import check_variants, measured
 from core.runs.fingerprints import share_a_training
 from core.runs.layout import Run
 from core.spread.paired_trainings import PairedTrainings, paired_trainings

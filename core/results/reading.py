@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from core.results.loading import Scores
 from core.results.noise import borrowed_noise
-from core.results.tables import check_variants
-from core.spread.variances import BorrowedNoise
+from core.results.run_values import check_variants
+from core.spread.judging_variance import BorrowedNoise
 
 
 @dataclass(frozen=True)

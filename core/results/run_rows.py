@@ -1,6 +1,6 @@
 """The runs of an experiment as people compare them: with score, times and owner, and summed up by variant.
 
-In come the records of `core.experiments.listing`, the clocks of `core.monitoring.clock` and the scores;
+In come the records of `core.experiments.listing`, the clocks of `core.monitoring.run_times` and the scores;
 owners are kept until a run's record changes.
 """
 
@@ -12,13 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.monitoring.clock import Clock, experiment_seconds_left, seconds_left, share_of_all, typical_seconds
+from core.monitoring.run_times import (
+    Clock,
+    experiment_seconds_left,
+    seconds_left,
+    share_of_all,
+    typical_seconds,
+)
 from core.plain_files import Stamp, file_stamp
 from core.results.loading import Scores
 from core.results.number_format import UNKNOWN, column_texts, decimals_of_records, percent
 from core.results.reading import Reading
-from core.results.records import records_of
-from core.results.tables import run_records as scored_records
+from core.results.run_values import run_records as scored_records
+from core.results.table_records import records_of
 from core.runs.layout import Run
 from core.runs.progress import share_done
 from core.storage.files import read_json

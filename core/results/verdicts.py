@@ -16,11 +16,11 @@ from core.errors import UserError
 from core.results.loading import Scores
 from core.results.noise import noise_to_come, run_mean_components
 from core.results.reading import PLAIN, Reading
-from core.results.tables import Measured, check_variants, measured
-from core.spread.intervals import SCOPES, Summary
+from core.results.run_values import Measured, check_variants, measured
+from core.spread.intervals import Summary
 from core.spread.planning import noise_interval, runs_needed
 from core.spread.scope_verdicts import compare_scope, comparisons_beside
-from core.spread.scopes import summarize_scope
+from core.spread.scopes import SCOPES, summarize_scope
 from core.spread.verdict import Comparison, Verdicts, judge
 
 LARGEST_TABLE_WITH_LETTERS = 60

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from core.runs.layout import ADAPT, ADAPTED
-from core.storage.records import Amount, Count, Record, Text, read_as, read_as_or_none
+from core.storage.json_records import Amount, Count, Record, Text, read_as, read_as_or_none
 
 RESULT = "group.json"
 BEGUN = "begun.json"

@@ -4,10 +4,10 @@ from typing import Any
 
 from core.errors import UserError
 from core.runs.layout import Run
-from core.runs.record import read_record
+from core.runs.run_record import read_record
 from core.storage.files import fingerprint
+from core.storage.json_records import read_as_or_none
 from core.storage.model_files import SUMS
-from core.storage.records import read_as_or_none
 
 
 def train_fingerprint(record: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from core.plain_files import open_plain
 from core.runs.done import EVERY_STAGE, Stage
 from core.runs.layout import Run
 from core.storage.files import append_record
-from core.storage.records import Record, Text, Whole, fitting_or_none, read_fitting_from
+from core.storage.json_records import Record, Text, Whole, fitting_or_none, read_fitting_from
 
 BYTES_OF_LAST_RECORD = 4096
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from core.errors import UserError
 from core.plain_files import Stamp, file_stamp
 from core.runs.layout import RECORD, record_files
-from core.runs.record import read_record_file
+from core.runs.run_record import read_record_file
 
 
 class Counts(NamedTuple):

@@ -26,7 +26,7 @@ from core.machine.processes import Identity
 from core.runs.done import Stage
 from core.runs.layout import Run
 from core.storage.files import write_json
-from core.storage.records import Count, Text, read_as_or_none
+from core.storage.json_records import Count, Text, read_as_or_none
 
 StateName = Literal["queued", "running", "done", "failed", "cancelled"]
 

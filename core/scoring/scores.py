@@ -17,7 +17,7 @@ import pyarrow as pa
 from core.arc.grids import Grid
 from core.arc.tasks import Task
 from core.errors import UserError
-from core.scoring.distinct import Distinct, Output, Whole, distinct_answers
+from core.scoring.votes import Distinct, Output, Whole, distinct_answers
 from core.storage.evaluation_files import PREDICTIONS_FILE, SCORES_FILE
 from core.storage.schemas import SCORES, write_table
 

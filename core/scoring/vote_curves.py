@@ -1,8 +1,8 @@
 """The chance to be voted for over the number of attempts, for many outputs at once.
 
-`budgets.expected_vote_curve` counts the draws of one output, which takes milliseconds; here thousands of
-outputs share the work. In come the votes of every output, out come the same curves, to 1e-6 (the worst seen
-of up to 512 attempts is 4e-7, where all answers differ or all have as many votes).
+`attempt_budgets.expected_vote_curve` counts the draws of one output, which takes milliseconds; here thousands
+of outputs share the work. In come the votes of every output, out come the same curves, to 1e-6 (the worst
+seen of up to 512 attempts is 4e-7, where all answers differ or all have as many votes).
 
 How: let every attempt be drawn with chance p = s / n on its own. Then the answers' votes are independent and
 the probability generating function of "the truth wins with s' draws" is, with z on a circle,
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from core.scoring.budgets import MOST_EXACT_ATTEMPTS, expected_vote_curve
+from core.scoring.attempt_budgets import MOST_EXACT_ATTEMPTS, expected_vote_curve
 from core.scoring.metrics import Floats, expected_vote_k
 
 Whole = NDArray[np.int64]

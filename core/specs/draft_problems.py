@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.curation.names import stored_name
+from core.curation.source_names import stored_name
 from core.curation.sources import list_sources
 from core.errors import UserError
 from core.importing.known_sets import SET_OF

@@ -12,8 +12,8 @@ from pydantic import Field, field_validator, model_validator
 
 from core.arc.tasks import Task
 from core.curation.flag_rules import FlaggedSource
-from core.curation.names import DRAWN, is_drawn, stored_name
 from core.curation.partitions import chosen_tasks
+from core.curation.source_names import DRAWN, is_drawn, stored_name
 from core.errors import UserError
 from core.inference.settings import InferenceSettings
 from core.mixing.mixtures import MOST_CELLS, MixtureSettings

@@ -18,9 +18,10 @@ evaluation, `task_index` says which task each of its outputs belongs to:
 Results from elsewhere, known only as one number per evaluation, enter as variant → runs → numbers; scope
 "new_tasks" and the paired task test are then out of reach.
 
-The modules: `intervals` and `scopes` (one variant); `components`, `crossed` and `likelihood` (sources of
-spread); `verdict`, `scope_verdicts`, `letters` and `second_opinions` (several variants); `planning` with
-`planned_tables`, `looks` and `simulate` (what a verdict is worth); `distributions` beneath them.
+The modules: `intervals` and `scopes` (one variant); `components`, `crossed` and `reml` (sources of spread);
+`verdict` with `judging_variance`, `scope_verdicts`, `letters`, `paired_trainings` and `companion_tests`
+(several variants); `planning` with `power_simulation`, `interim_looks` and `simulate` (what a verdict is
+worth); `distributions` beneath them.
 
 The trap that this room is made against, from a lab note with two trained models, A and B. Judged by five
 evaluations of each, B's correct_size differs from A's with p = 2e−5. Judged by three and two trainings of

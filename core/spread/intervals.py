@@ -15,30 +15,6 @@ from scipy import special
 from core.errors import UserError
 from core.scoring.metrics import Floats
 
-
-@dataclass(frozen=True)
-class Scope:
-    """What a spread generalises over, what its n counts, and the name of one alone, whose std is unknown."""
-
-    over: str
-    counts: str
-    alone: str
-
-
-SCOPES: dict[str, Scope] = {
-    "checkpoint": Scope(
-        "these trained models, evaluated with other seeds; it says nothing of other trainings",
-        "evaluations",
-        "One evaluation of each model",
-    ),
-    "recipe": Scope("new trainings of the same recipe, on the same tasks", "trainings", "One training"),
-    "new_tasks": Scope(
-        "new trainings of the same recipe, on new tasks of the same kind",
-        "trainings",
-        "One training, or one task",
-    ),
-}
-
 ROUNDING = 1e-13
 """Differences below this share of the values are rounding, not spread."""
 SKEWED = 0.2

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from core.spread.intervals import ROUNDING, Estimate, mean_and_variance
-from core.spread.variances import UNDECIDED
+from core.spread.judging_variance import UNDECIDED
 from core.spread.verdict import CANNOT_TELL, two_sided_p, word
 
 

@@ -2,9 +2,9 @@
 
 In come what is known of the noise between runs, a number of runs and of variants; out come chances,
 differences and runs. The power is that of `core.spread.verdict` in a table of so many variants, in simulated
-tables (`core.spread.planned_tables`), so it is the same on every call. Where the noise is known from few runs
-only, the tables draw it too: a difference "found in 4 of 5 cases" is found so often over all that the pilot
-leaves possible. What can't be known is None.
+tables (`core.spread.power_simulation`), so it is the same on every call. Where the noise is known from few
+runs only, the tables draw it too: a difference "found in 4 of 5 cases" is found so often over all that the
+pilot leaves possible. What can't be known is None.
 """
 
 import math
@@ -16,7 +16,7 @@ from scipy import special
 
 from core.errors import UserError
 from core.spread.components import variance_interval
-from core.spread.planned_tables import RunNoise, chance_found, difference_found, largest_difference
+from core.spread.power_simulation import RunNoise, chance_found, difference_found, largest_difference
 
 MOST_RUNS = 100_000
 _HALVINGS = 5

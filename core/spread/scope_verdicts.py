@@ -10,8 +10,8 @@ import numpy as np
 
 from core.errors import UserError
 from core.spread.intervals import ROUNDING, Estimate, mean_and_variance
+from core.spread.judging_variance import Resolution
 from core.spread.scopes import Cells, Runs, cells_of, exceeds, mean_squares, scope_estimate, whole_runs
-from core.spread.variances import Resolution
 from core.spread.verdict import CANNOT_TELL, OTHERS_SHARE, Comparison, two_sided_p, word
 
 

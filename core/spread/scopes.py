@@ -13,8 +13,32 @@ import numpy as np
 
 from core.errors import UserError
 from core.scoring.metrics import Floats
-from core.spread.intervals import SCOPES, Estimate, Summary, mean_and_variance, share_interval
-from core.spread.variances import Resolution
+from core.spread.intervals import Estimate, Summary, mean_and_variance, share_interval
+from core.spread.judging_variance import Resolution
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a spread generalises over, what its n counts, and the name of one alone, whose std is unknown."""
+
+    over: str
+    counts: str
+    alone: str
+
+
+SCOPES: dict[str, Scope] = {
+    "checkpoint": Scope(
+        "these trained models, evaluated with other seeds; it says nothing of other trainings",
+        "evaluations",
+        "One evaluation of each model",
+    ),
+    "recipe": Scope("new trainings of the same recipe, on the same tasks", "trainings", "One training"),
+    "new_tasks": Scope(
+        "new trainings of the same recipe, on new tasks of the same kind",
+        "trainings",
+        "One training, or one task",
+    ),
+}
 
 Runs = Sequence[Any]
 """Runs of one variant: each a sequence of evaluations, each a number or an array of one number per task."""

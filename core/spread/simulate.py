@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from core.scoring.metrics import Floats
 from core.seeds import generator
 from core.spread.intervals import share_interval
+from core.spread.judging_variance import Resolution, judged_variances
 from core.spread.scopes import scope_estimate
-from core.spread.variances import Resolution, judged_variances
 from core.spread.verdict import critical_against, critical_elsewhere
 
 TASKS = 29

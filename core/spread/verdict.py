@@ -6,8 +6,8 @@ right together: with no true difference anywhere, at least 95 % of tables show n
 
 The method, chosen by simulation over the tables that people make (`core.spread.simulate`,
 docs/statistics.md): each variant has a variance between runs, mostly the one pooled over the table
-(`core.spread.variances`). Comparisons with the baseline share the error by Dunnett's distribution (Dunnett
-1955); all other pairs get half as much again by Tukey's and Kramer's (1956).
+(`core.spread.judging_variance`). Comparisons with the baseline share the error by Dunnett's distribution
+(Dunnett 1955); all other pairs get half as much again by Tukey's and Kramer's (1956).
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,8 +28,14 @@ from core.spread.distributions import (
     studentized_range_tail,
 )
 from core.spread.intervals import ROUNDING, known, mean_and_variance
+from core.spread.judging_variance import (
+    BorrowedNoise,
+    Resolution,
+    judged_variances,
+    pooled_noise,
+    resolution_of,
+)
 from core.spread.letters import grouping_letters
-from core.spread.variances import BorrowedNoise, Resolution, judged_variances, pooled_noise, resolution_of
 
 BETTER, WORSE, CANNOT_TELL = "better", "worse", "cannot tell"
 OTHERS_SHARE = 0.5

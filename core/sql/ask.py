@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from core.amounts import amount
 from core.errors import UserError
 from core.experiments.experiment import latest_evaluated, list_experiments, read_experiment
+from core.number_words import amount
 from core.results.loading import load_scores
 from core.sql.chart_queries import runs_query
 from core.sql.examples import SOURCES

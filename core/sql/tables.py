@@ -21,8 +21,8 @@ from core.results.loading import score_paths
 from core.runs.imported_rows import imported_table
 from core.runs.layout import IMPORTED_FILE, experiment_folder
 from core.runs.progress import progress_of
-from core.runs.record import read_record
 from core.runs.recorded_leaks import leaked_tasks, seen_tasks
+from core.runs.run_record import read_record
 from core.runs.state import state_of
 from core.storage.evaluation_files import PREDICTIONS_FILE
 from core.storage.schemas import PAIRS, PREDICTIONS, SCORES

@@ -24,7 +24,7 @@ from typing import Any
 
 from core.errors import UserError
 from core.plain_files import MOST_BYTES, open_plain, read_bytes, unfolded, unreadable_file
-from core.storage.plain_json import parse_json
+from core.storage.untrusted_json import parse_json
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from core.errors import UserError, is_full_disk, panics_as_errors
 from core.plain_files import file_stamp, read_bytes
 from core.storage.files import sha256_of, write_json
 from core.storage.hub import check_hub_model
+from core.storage.json_records import Count, Record, Text, read_as
 from core.storage.model_files import SUMS
-from core.storage.records import Count, Record, Text, read_as
 
 CONFIG = "config.json"
 GENERATION = "generation_config.json"

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from core.arc.tasks import Task
-from core.curation.names import DEMOS, demonstrations_of
+from core.curation.source_names import DEMOS, demonstrations_of
 from core.mixing.augmentations import Augmentation
 from core.mixing.demonstrations import are_among
 from core.mixing.mixtures import Mixture, MixtureSettings, SourceShare

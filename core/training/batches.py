@@ -18,7 +18,7 @@ from core.arc.tasks import Task
 from core.mixing.mixtures import Mixture
 from core.parallel.prefetch import Draws, Following, draws_of
 from core.parallel.ranks import Workers
-from core.prompts.shortening import fitted_sample
+from core.prompts.prompt_shortening import fitted_sample
 from core.prompts.templates import PromptSettings, Sample
 from core.training.settings import TrainingSettings
 

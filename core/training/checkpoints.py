@@ -15,7 +15,7 @@ import psutil
 
 from core.errors import UserError
 from core.storage.files import read_json, sha256_of, write_json, writing
-from core.storage.records import read_as
+from core.storage.json_records import read_as
 from core.training.numerics import Numerics
 from core.training.optimizers import Optimizers
 

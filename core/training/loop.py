@@ -16,13 +16,13 @@ from core.errors import UserError
 from core.machine.allocator import keep_freed_memory, release_memory
 from core.mixing.held_out import Questions
 from core.mixing.mixtures import Mixture
-from core.modeling.shrinking import carry_mapping
+from core.modeling.model_shrinking import carry_mapping
 from core.parallel.ranks import Workers
 from core.prompts.templates import PromptSettings, keep_prompt
 from core.seeds import derived_seed
 from core.storage.files import writing
 from core.storage.models import is_out_of_memory, seal
-from core.training.base import load_base
+from core.training.base_model import load_base
 from core.training.batches import MULTIPLE, Batch, Drawing, StepBatches
 from core.training.checkpoints import Position
 from core.training.efficiency import memory_bytes, operations, peak_of

@@ -9,8 +9,8 @@ import streamlit as st
 from core.results.loading import Scores
 from core.runs.adapted import AdaptedGroup, adapted_groups, adapted_tasks
 from core.runs.layout import Run
+from dashboard.components.error_guard import sentences
 from dashboard.components.launch_card import STYLE
-from dashboard.components.sentences import sentences
 from dashboard.components.wording import plain, seconds_in_words
 
 UNKNOWN = "–"

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from core.arc.grids import Grid
 from core.arc.tasks import Task
 from core.results.answers import KINDS, NO_GRID, RIGHT, WRONG_SIZE, Answer, wrong_cells
-from dashboard.components.dictionary import address
+from dashboard.components.glossary_links import address
 from dashboard.components.grids import STYLE as GRID_STYLE
 from dashboard.components.grids import grid_html, mask_address
 

@@ -14,9 +14,9 @@ from core.results.answers import KINDS, Answer, attempts_of
 from core.results.attempt_prompt import attempt_prompt
 from core.results.loading import Evaluation
 from dashboard.components.answer_cards import STYLE, answer_id, answer_lines, card_html, owner_words
-from dashboard.components.dictionary import word
+from dashboard.components.error_guard import sentences
+from dashboard.components.glossary_links import word
 from dashboard.components.picker import pick
-from dashboard.components.sentences import sentences
 from dashboard.components.wording import plain
 
 ANSWER, PLACE, SIDE = "answer", "attempt", "side"

@@ -10,7 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from core.reports.figures import GRID, add_summary, finished
-from core.reports.variant_marks import DASHES, MARKERS, PALETTE, chart_text, variant_text
+from core.reports.variant_styles import DASHES, MARKERS, PALETTE, chart_text, variant_text
 from core.results.loading import SHARE
 from core.results.number_format import scale_of, unit_words
 

@@ -4,13 +4,14 @@ from typing import Any
 
 import streamlit as st
 
+from core.number_words import share_text
 from core.results import differences as core_differences
 from core.results import number_format
 from core.results.differences import TaskDifference
 from core.results.loading import Scores
 from core.results.number_format import p_text
-from core.shares import share_text
-from core.spread.intervals import SCOPES, wilson
+from core.spread.intervals import wilson
+from core.spread.scopes import SCOPES
 from dashboard.components.wording import plain
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from core.amounts import amount
 from core.monitoring.curve_bands import Band
+from core.number_words import amount
 from core.reports.figures import label_ends, legend_fits
-from core.reports.variant_marks import chart_text
+from core.reports.variant_styles import chart_text
 
 HEIGHT = 320
 DASHES = ("solid", "dash", "dot", "dashdot")

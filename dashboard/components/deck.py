@@ -1,7 +1,7 @@
 """The curation deck: one task fills the screen, and keys are handled in the browser.
 
 The browser fetches a source's tasks once, by URL, and keeps what a person decides until this side has
-written it to the flags and said so (see `ledger`). The component is one JavaScript module, written as
+written it to the flags and said so (see `deck_actions`). The component is one JavaScript module, written as
 the parts in `static/`; Streamlit takes a component's code as text, so the parts are joined here.
 """
 
@@ -33,7 +33,7 @@ from core.curation.stored import source_stamp
 from core.errors import UserError
 from core.plain_files import Stamp, file_stamp
 from core.reversibility.suggestions import Suggestion
-from dashboard.components.ledger import Ledger, Receipt, person_note
+from dashboard.components.deck_actions import Ledger, Receipt, person_note
 from dashboard.components.rights import permitted, rights
 
 KEY = "deck"

@@ -11,7 +11,7 @@ import streamlit as st
 from core.errors import UserError
 from core.experiments.archive import restore_experiment
 from core.experiments.experiment import latest_evaluated, list_experiments
-from core.experiments.unknown_name import Absent, absent_experiment
+from core.experiments.name_suggestions import Absent, absent_experiment
 from dashboard.components.picker import CHOICES, IN_ADDRESS
 from dashboard.components.rights import may_change, permitted
 from dashboard.components.wording import plain

@@ -1,6 +1,6 @@
 """The list of all experiments as HTML to click on; every name is also a link that opens in a tab of its own.
 
-In come records of `core.reports.index`, out comes HTML for `picker.pick`; every text is escaped.
+In come records of `core.reports.experiment_index`, out comes HTML for `picker.pick`; every text is escaped.
 """
 
 import html

@@ -9,14 +9,14 @@ import streamlit as st
 from core.arc.tasks import Task
 from core.curation.sources import load_tasks
 from core.errors import UserError
-from core.results import tables
+from core.results import run_values
 from core.results.answers import evaluated_task
 from core.results.loading import Scores, load_scores, scores_stamp
+from dashboard.components.error_guard import fragment
 from dashboard.components.experiment_choice import bring_to_address, chosen_experiment, there
 from dashboard.components.grids import task_html
 from dashboard.components.leak_notice import leak_notice
 from dashboard.components.picker import NotThereError, choose, say_not_there, task_name
-from dashboard.components.sentences import fragment
 from dashboard.components.wording import plain
 
 Stamp = tuple[int, int, int]
@@ -49,7 +49,7 @@ def page(root: Path, widths: Sequence[float], show: Callable[[str, Stamp, list[A
             leak_notice(root, name)
             stamp = stamp_of(root, name)
             show(name, stamp, boxes)
-            if tables.progress_sentence(scores_of(root, name, stamp)):
+            if run_values.progress_sentence(scores_of(root, name, stamp)):
                 follow(root, name, stamp)
     except NotThereError as problem:
         say_not_there(problem)
@@ -105,7 +105,7 @@ def waiting(scores: Scores) -> bool:
         return False
     name = scores.experiment.name
     st.subheader(plain(scores.experiment.question or name))
-    sentence = tables.progress_sentence(scores) or "No run is evaluated yet"
+    sentence = run_values.progress_sentence(scores) or "No run is evaluated yet"
     st.info(f"{plain(sentence)}. Results appear here with the first evaluation.")
     offer_runs(name)
     return True

@@ -10,10 +10,10 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.curation.flags import REVERSIBLE, VALUES, held_flags, import_flags
 from core.errors import UserError
-from core.storage.sent_file import sent_file
+from core.storage.upload_file import sent_file
 from dashboard.components.deck import read_flags_anew
+from dashboard.components.draft_field import kept_text
 from dashboard.components.file_field import empty_field, file_field
-from dashboard.components.kept_text import kept_text
 from dashboard.components.rights import attempt, may_change, rights
 from dashboard.components.wording import plain
 

@@ -7,14 +7,14 @@ import streamlit as st
 
 from core.curation.sources import tasks_stamp
 from core.reports import text_tables
-from core.reports.variant_marks import variant_colours
+from core.reports.variant_styles import variant_colours
 from core.results import differences as core_differences
 from core.results import verdicts
 from core.results.answers import Answer
-from core.results.joined import home_of, joined, joint_answers
+from core.results.joint import home_of, joined, joint_answers
 from core.results.loading import Scores
 from core.results.reading import Reading
-from core.results.tables import offered_metrics
+from core.results.run_values import offered_metrics
 from core.scoring.metrics import AGGREGATIONS
 from dashboard.components import charts, experiment_page, sql_links
 from dashboard.components.attempts import show_cards, show_opened

@@ -7,11 +7,11 @@ from typing import Any
 
 import streamlit as st
 
-from core.amounts import amount
 from core.checks.leak_warnings import no_leak_sentence, seen_label, seen_sentence
-from core.experiments.small_models import runs_at_a_time
+from core.experiments.slot_sharing import runs_at_a_time
 from core.launching.launch import leaks_of
 from core.mixing.mixtures import Gate
+from core.number_words import amount
 from core.plain_files import file_stamp
 from core.preflight.cost import bytes_needed, measured, seconds_needed, seconds_per_task
 from core.preflight.power import Detectable, detectable

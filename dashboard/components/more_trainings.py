@@ -5,8 +5,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.amounts import amount
 from core.launching.more_trainings import add_trainings
+from core.number_words import amount
 from dashboard.components.rights import attempt, may_change, rights
 
 USUAL, MOST = 3, 100

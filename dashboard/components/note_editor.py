@@ -5,11 +5,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.amounts import amount
 from core.experiments.notes import Notes, read_notes, write_notes
+from core.number_words import amount
 from core.results.loading import Scores
-from core.results.references import Reference, filled, frozen_note, references
-from dashboard.components.kept_text import forget, is_outdated, kept_text
+from core.results.note_references import Reference, filled, frozen_note, references
+from dashboard.components.draft_field import forget, is_outdated, kept_text
 from dashboard.components.rights import attempt, may_change
 from dashboard.components.wording import plain
 

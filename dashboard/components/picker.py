@@ -17,7 +17,7 @@ from core.results.differences import TaskDifference
 from core.results.number_format import percent
 from core.settings import nearest
 from dashboard.components import grids
-from dashboard.components.shown import is_entry, put_value
+from dashboard.components.widget_state import is_entry, put_value
 from dashboard.components.wording import plain
 
 _component = st.components.v2.component(

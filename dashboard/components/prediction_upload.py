@@ -4,15 +4,15 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.amounts import amount
 from core.curation.sources import list_sources
 from core.errors import UserError
 from core.exchange.import_predictions import import_predictions
 from core.exchange.submissions import MOST_BYTES, tasks_with_tests
-from core.storage.sent_file import sent_file
+from core.number_words import amount
+from core.storage.upload_file import sent_file
+from dashboard.components.draft_field import forget, kept_text
 from dashboard.components.experiment_choice import go_to
 from dashboard.components.file_field import empty_field, file_field
-from dashboard.components.kept_text import forget, kept_text
 from dashboard.components.rights import attempt, may_change
 from dashboard.components.wording import plain
 

@@ -7,8 +7,8 @@ from typing import Any
 import streamlit as st
 
 from core.reports import figures
-from core.reports.variant_marks import variant_colours
-from core.results import curves, number_format, tables
+from core.reports.variant_styles import variant_colours
+from core.results import curves, number_format, run_values
 from core.results.loading import Scores
 from core.sql import chart_queries
 from dashboard.components import experiment_page, sql_links
@@ -28,7 +28,7 @@ def runs_figure(
     """Every run of each variant as a dot, with mean, std and interval."""
     scores = experiment_page.scores_of(root, name, stamp)
     rows = rows_of(root, name, stamp, metric, form, scope, baseline, None)
-    runs = tables.dot_records(scores, metric, form, scope)
+    runs = run_values.dot_records(scores, metric, form, scope)
     return figures.run_chart(
         rows, runs, scores.variants, scores.experiment.baseline, metric, scores.experiment.test_time
     )

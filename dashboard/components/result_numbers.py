@@ -7,8 +7,8 @@ from typing import Any
 import streamlit as st
 
 from core.checks import caveats
-from core.preflight import planning
-from core.results import records, verdicts
+from core.preflight import run_plan
+from core.results import table_records, verdicts
 from core.results.conclusion import answer_sentence
 from core.results.noise import Noise, noise
 from core.results.reading import Reading
@@ -48,7 +48,7 @@ def records_of(
 ) -> list[dict[str, Any]]:
     """The records of all variants in these metrics."""
     reading = reading_of(root, metrics, form, scope, baseline, lender)
-    return records.records_of(experiment_page.scores_of(root, name, stamp), reading)
+    return table_records.records_of(experiment_page.scores_of(root, name, stamp), reading)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -85,4 +85,4 @@ def noise_of(root: Path, name: str, stamp: Stamp, metric: str, form: str) -> Noi
 @st.cache_data(max_entries=64, show_spinner=False)
 def detectable_of(root: Path, name: str, stamp: Stamp, metric: str, form: str) -> str:
     """Which difference so many runs would find."""
-    return planning.detectable_sentence(experiment_page.scores_of(root, name, stamp), metric, form)
+    return run_plan.detectable_sentence(experiment_page.scores_of(root, name, stamp), metric, form)

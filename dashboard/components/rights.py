@@ -18,7 +18,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from core.errors import UserError, disk_sentence
 from core.machine.account import account
 from dashboard.components.wording import plain
-from dashboard.doors import wait_for_upload
+from dashboard.middleware import wait_for_upload
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.amounts import amount
 from core.cluster.settings import cluster_of
 from core.experiments.archive import (
     archive_experiment,
@@ -26,8 +25,9 @@ from core.experiments.archive import (
 )
 from core.experiments.clone import clone_experiment, free_name
 from core.launching.launch import launch
-from core.launching.stop import resume_runs, retry_runs, stop_runs
+from core.launching.stop_and_resume import resume_runs, retry_runs, stop_runs
 from core.monitoring.overview import Overview
+from core.number_words import amount
 from core.runs.layout import experiment_folder
 from dashboard.components.experiment_choice import forget
 from dashboard.components.more_trainings import more_trainings

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.amounts import amount
 from core.errors import UserError
 from core.exchange.import_scores import import_results, is_import, unit_of
 from core.exchange.read_scores import ScoreTable, read_scores
+from core.number_words import amount
 from core.results.loading import SHARE
 from core.scoring.metrics import higher_is_better
-from core.storage.sent_file import sent_file
+from core.storage.upload_file import sent_file
+from dashboard.components.draft_field import forget, kept_text
 from dashboard.components.experiment_choice import go_to
 from dashboard.components.file_field import empty_field, file_field
-from dashboard.components.kept_text import forget, kept_text
 from dashboard.components.rights import attempt, may_change
 from dashboard.components.wording import plain
 

@@ -16,8 +16,8 @@ from core.errors import UserError
 from core.settings import Settings
 from core.specs.differing_settings import as_text
 from core.yaml_text import parse_yaml
-from dashboard.components.dictionary import more
-from dashboard.components.shown import is_entry, put_value
+from dashboard.components.glossary_links import more
+from dashboard.components.widget_state import is_entry, put_value
 
 Key = tuple[str, ...]
 Change = Callable[[Key, Any], None]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from core.checks.leak_warnings import TEST_TIME
 from core.reports.figures import ALWAYS, NEVER, OFTEN, RARELY
-from core.reports.variant_marks import TEST_TIME_COLOUR
+from core.reports.variant_styles import TEST_TIME_COLOUR
 from core.results.curves import Solved
 from dashboard.components.picker import pick, task_name
 

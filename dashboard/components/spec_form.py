@@ -30,7 +30,7 @@ from core.specs.draft import (
 )
 from core.specs.draft_problems import Problem
 from core.specs.spec import ExperimentSpec
-from dashboard.components.shown import is_entry, put_value
+from dashboard.components.widget_state import is_entry, put_value
 from dashboard.components.wording import plain
 
 Change = Callable[[Callable[[Data], Data]], None]

@@ -8,7 +8,7 @@ import streamlit as st
 from core.curation.sources import tasks_stamp
 from core.experiments.experiment import list_experiments
 from core.reports import captions, text_tables
-from core.reports.variant_marks import variant_colours
+from core.reports.variant_styles import variant_colours
 from core.results import answers as core_answers
 from core.results import differences as core_differences
 from core.results import number_format, verdicts
@@ -18,19 +18,19 @@ from core.results.loading import Evaluation, Scores
 from core.results.number_format import p_text
 from core.results.paired import MEANING, paired_records
 from core.results.reading import Reading
-from core.results.tables import offered_metrics
+from core.results.run_values import offered_metrics
 from core.scoring.metrics import AGGREGATIONS
-from core.spread.intervals import SCOPES
+from core.spread.scopes import SCOPES
 from core.sql.chart_queries import differences_query
 from dashboard.components import charts, experiment_page, sql_links
 from dashboard.components.attempts import show_cards, show_opened
-from dashboard.components.beside import beside
 from dashboard.components.comparison import show_numbers, show_recipes
 from dashboard.components.files import file_row
 from dashboard.components.joint import show_joint
-from dashboard.components.parts import show_compared_parts
 from dashboard.components.picker import choose, choose_some, chooses, difference_list, pick, task_name
+from dashboard.components.responsive_columns import beside
 from dashboard.components.small_table import show_small_table
+from dashboard.components.task_subsets import show_compared_parts
 from dashboard.components.wording import plain
 from dashboard.root import project_root
 

@@ -9,9 +9,9 @@ from core.importing.import_source import import_bundle
 from core.reversibility.suggestions import judge
 from dashboard.components.agreement import show_agreement
 from dashboard.components.deck import deck
+from dashboard.components.error_guard import fragment
 from dashboard.components.flag_upload import flag_files
 from dashboard.components.rights import may_change, permitted
-from dashboard.components.sentences import fragment
 from dashboard.components.wording import plain
 from dashboard.root import project_root
 

@@ -6,7 +6,6 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from core.amounts import amount
 from core.curation.overlaps import Overlap, is_known, overlaps, side_by_side
 from core.curation.sources import derived_sources, list_sources
 from core.curation.stored import SOURCE_COLUMNS, SourceInfo, source_problems
@@ -14,21 +13,22 @@ from core.errors import UserError
 from core.importing.import_source import import_set, import_upload
 from core.importing.known_sets import BASICS, BUNDLES, PUBLIC
 from core.mixing.mixtures import MixtureSettings, load_mixture
+from core.number_words import amount
 from core.prompts import lengths
 from core.prompts.templates import PromptSettings
 from core.reports.text_tables import command, free_table
 from core.settings import validated
 from core.specs.spec import Recipe, read_spec
-from dashboard.components import overview, sql_links
-from dashboard.components.beside import beside
+from dashboard.components import source_overview, sql_links
+from dashboard.components.draft_field import forget, kept_text
+from dashboard.components.error_guard import fragment
 from dashboard.components.file_field import empty_field, file_field
 from dashboard.components.files import file_row
 from dashboard.components.grids import task_html
-from dashboard.components.kept_text import forget, kept_text
 from dashboard.components.picker import say_unknown
 from dashboard.components.progress import progress_bar
+from dashboard.components.responsive_columns import beside
 from dashboard.components.rights import may_change, permitted
-from dashboard.components.sentences import fragment
 from dashboard.components.wording import plain
 from dashboard.root import project_root
 
@@ -164,7 +164,7 @@ def show_sources(infos: list[SourceInfo]) -> None:
         import_form()
     if "imported" in st.session_state:
         st.success(plain(st.session_state.pop("imported")))
-    st.html(overview.source_table(infos))
+    st.html(source_overview.source_table(infos))
     records = [info.record for info in infos]
     line = command("data", "list")
     file_row(lambda: free_table(SOURCE_COLUMNS, records, line), line, "sources", "sources")
@@ -199,11 +199,11 @@ def show_fit(names: list[str], colours: dict[str, str], model: str, prompt: Prom
             return
     chart, table = beside("fit", [5, 6])
     with chart:
-        figure = overview.fit_chart(found, colours)
+        figure = source_overview.fit_chart(found, colours)
         st.plotly_chart(figure, key="fit chart", config=sql_links.picture_button("lengths"))
         sql_links.svg_button(lambda: figure, "lengths")
     with table:
-        st.html(overview.fit_table(found, colours))
+        st.html(source_overview.fit_table(found, colours))
         st.caption(
             "One training sample per task, as training counts it: prompt, answer and end token. Longer ones"
             " than `training.max_seq_len` are dropped, or shortened where `prompt.too_long` says so.",
@@ -222,7 +222,7 @@ def show_leaks(infos: list[SourceInfo]) -> None:
     place = st.container()
     chosen = st.query_params.get("leak")
     with place:
-        clicked = overview.leak_matrix(found, sizes, chosen)
+        clicked = source_overview.leak_matrix(found, sizes, chosen)
     if clicked is not None and clicked != chosen:
         st.query_params["leak"] = clicked
         st.session_state["leaks"] = 1
@@ -318,8 +318,8 @@ def show_drawn(names: list[str], model: str, prompt: PromptSettings) -> None:
         st.error(plain(problem))
         return
     limit = recipe.training.max_seq_len if recipe else None
-    st.markdown(plain(overview.drawn_sentence(drawn, limit)))
-    st.html(overview.drawn_html(drawn[:SHOWN], limit, (recipe.prompt if recipe else prompt).too_long))
+    st.markdown(plain(source_overview.drawn_sentence(drawn, limit)))
+    st.html(source_overview.drawn_html(drawn[:SHOWN], limit, (recipe.prompt if recipe else prompt).too_long))
 
 
 try:
@@ -331,7 +331,7 @@ try:
         show_sources(infos)
         st.subheader("Does it fit?", anchor=False)
         model, prompt = choose_prompt()
-        show_fit(names, overview.source_colours(names), model, prompt)
+        show_fit(names, source_overview.source_colours(names), model, prompt)
         leaks_place = st.container()
         show_drawn(names, model, prompt)
         with leaks_place:  # the slowest comes last and finds its place above

@@ -18,7 +18,7 @@ from core.experiments.examples import examples, open_example
 from core.experiments.experiment import list_experiments
 from core.experiments.notes import pin
 from core.launching.demo import launch_demo
-from core.reports.index import (
+from core.reports.experiment_index import (
     ORDERS,
     STATES,
     Answered,
@@ -28,10 +28,10 @@ from core.reports.index import (
 )
 from core.results.loading import load_scores, scores_stamp
 from dashboard.components import experiment_list, sql_links
+from dashboard.components.error_guard import fragment
 from dashboard.components.picker import choose, choose_some, keeps, pick
 from dashboard.components.rights import attempt, may_change, permitted
 from dashboard.components.run_buttons import offer_to_empty_trash
-from dashboard.components.sentences import fragment
 from dashboard.components.wording import plain
 from dashboard.root import project_root
 
@@ -207,7 +207,7 @@ def empty() -> None:
             st.switch_page("screens/runs.py", query_params={"experiment": name})
         offer_examples()
         st.page_link("screens/launch.py", label="Make an experiment of your own", icon=":material/add:")
-        st.page_link("screens/reading.py", label="How to read this", icon=":material/menu_book:")
+        st.page_link("screens/how_to_read.py", label="How to read this", icon=":material/menu_book:")
     if archived_experiments(root) or trashed(root):
         put_away()
 

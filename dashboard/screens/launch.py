@@ -9,7 +9,7 @@ from core.errors import UserError
 from core.experiments.clone import free_name
 from core.monitoring.overview import launched_experiments
 from core.preflight.cautions import cautions_of
-from core.reports.variant_marks import variant_colours
+from core.reports.variant_styles import variant_colours
 from core.specs.differing_settings import differences
 from core.specs.draft import Data, data_of, keep_draft, list_drafts, with_value
 from core.specs.draft_problems import Problem, problems
@@ -25,7 +25,7 @@ from dashboard.components.launch_start import needs, start
 from dashboard.components.picker import NotThereError, choose, chooses, say_not_there
 from dashboard.components.rights import attempt, may_change, permitted
 from dashboard.components.settings_form import field_widget, settings_form
-from dashboard.components.shown import is_entry, put_value
+from dashboard.components.widget_state import is_entry, put_value
 from dashboard.components.wording import plain
 from dashboard.root import project_root
 

@@ -11,22 +11,21 @@ from core.checks.leak_warnings import seen_labels
 from core.errors import UserError
 from core.experiments.experiment import list_experiments
 from core.reports import captions, text_tables
+from core.reports.html_report import html_report
 from core.reports.html_table import result_table
-from core.reports.lab_note import lab_note
-from core.reports.variant_marks import variant_colours
-from core.results import number_format, tables, verdicts
+from core.reports.variant_styles import variant_colours
+from core.results import number_format, run_values, verdicts
 from core.results.loading import Scores
 from core.results.reading import Reading
 from core.scoring.metrics import AGGREGATIONS
-from core.spread.intervals import SCOPES
+from core.spread.scopes import SCOPES
 from dashboard.components import experiment_page, picker
 from dashboard.components.alarms import show_alarms
-from dashboard.components.dictionary import DICTIONARY, more, word
 from dashboard.components.experiment_choice import GONE_TO
 from dashboard.components.experiment_page import Stamp
 from dashboard.components.files import file_row
+from dashboard.components.glossary_links import DICTIONARY, more, word
 from dashboard.components.note_editor import note_editor
-from dashboard.components.parts import show_parts
 from dashboard.components.prediction_upload import prediction_upload
 from dashboard.components.result_charts import show_curves, show_runs, show_solved
 from dashboard.components.result_numbers import (
@@ -39,6 +38,7 @@ from dashboard.components.result_numbers import (
     spreads_of,
 )
 from dashboard.components.score_upload import score_upload
+from dashboard.components.task_subsets import show_parts
 from dashboard.components.wording import plain
 from dashboard.root import project_root
 
@@ -54,7 +54,7 @@ def choose(scores: Scores, boxes: list[Any]) -> tuple[str, str, str, str]:
         ["recipe"] if spec.summaries else ["recipe", "checkpoint"] if spec.imported else list(SCOPES_SHOWN)
     )
     forms = [name for name in AGGREGATIONS if name == "by_task" or not spec.imported]
-    metrics = tables.offered_metrics(scores)
+    metrics = run_values.offered_metrics(scores)
     with boxes[0]:
         words = "The table is sorted by it; chart and verdicts are about it."
         metric = picker.choose("metric", "metric", metrics, metrics[0], help=words)
@@ -85,7 +85,7 @@ def choose_columns(scores: Scores, metric: str) -> list[str]:
         st.session_state["columns"] = list(scores.experiment.metrics)
     chosen = st.multiselect(
         "columns of the table",
-        tables.offered_metrics(scores),
+        run_values.offered_metrics(scores),
         default=list(scores.experiment.metrics),
         key="columns",
         bind="query-params",
@@ -193,7 +193,7 @@ def show_table(
             made = text_tables.results_table(best_first, line, caption, captions.marks(root, name))
             return text_tables.with_test_time(made, scores)
 
-        file_row(table, line, name, "results", lambda: lab_note(root, name, reading))
+        file_row(table, line, name, "results", lambda: html_report(root, name, reading))
 
 
 def compare_links(name: str, rows: list[verdicts.Row], baseline: str, metric: str) -> dict[str, str]:

@@ -7,17 +7,17 @@ import streamlit as st
 
 from core.errors import UserError
 from core.experiments.listing import run_columns
-from core.monitoring.clock import experiment_seconds_left
 from core.monitoring.curve_bands import band, smoothed
 from core.monitoring.log_text import read_log
 from core.monitoring.loss_curve import BESIDE, LOOKED_AT, MOST_POINTS, Curve
 from core.monitoring.overview import Overview, launched_experiments, overview
+from core.monitoring.run_times import experiment_seconds_left
 from core.reports.text_tables import command, free_table
-from core.reports.variant_marks import variant_colours, variant_dashes
+from core.reports.variant_styles import variant_colours, variant_dashes
 from core.results.conclusion import experiment_answer
 from core.results.run_rows import NO_SCORES, RunScores, run_rows, run_scores, variant_rows
 from core.runs.layout import Run, spec_path
-from core.runs.record import read_record
+from core.runs.run_record import read_record
 from core.settings import nearest
 from core.specs.differing_settings import differences
 from core.specs.spec import read_spec
@@ -26,13 +26,13 @@ from dashboard.components import experiment_page, sql_links
 from dashboard.components.adaptation import run_adaptation
 from dashboard.components.alarms import show_alarms
 from dashboard.components.curves import HEIGHT, LOSS, NAMES, Line, curve_chart, points_of_each
+from dashboard.components.error_guard import fragment, sentences
 from dashboard.components.experiment_choice import bring_to_address, chosen_experiment, there
 from dashboard.components.files import file_row
 from dashboard.components.launch_card import differences_table
 from dashboard.components.leak_notice import leak_notice
 from dashboard.components.run_buttons import put_away, run_buttons
 from dashboard.components.run_table import Chosen, run_id, run_table
-from dashboard.components.sentences import fragment, sentences
 from dashboard.components.wording import plain, seconds_in_words
 from dashboard.root import project_root
 

@@ -9,7 +9,7 @@ import streamlit as st
 from core.checks.leak_warnings import queried_experiments
 from core.errors import UserError
 from core.reports import text_tables
-from core.reports.variant_marks import variant_colours, variant_markers
+from core.reports.variant_styles import variant_colours, variant_markers
 from core.results.number_format import common_decimals
 from core.sql.ask import cut_sentence, first_query, known_variants, records, start
 from core.sql.examples import example_queries
@@ -17,12 +17,12 @@ from core.sql.sandbox import LIMITS, Answer, Question
 from core.sql.saved import list_queries, read_query, save_query
 from core.sql.tables import PHRASES, all_columns, schema
 from dashboard.components import charts, sql_links
-from dashboard.components.beside import beside
+from dashboard.components.error_guard import fragment
 from dashboard.components.experiment_choice import there
 from dashboard.components.files import file_row
 from dashboard.components.leak_notice import leak_notice
+from dashboard.components.responsive_columns import beside
 from dashboard.components.rights import may_change, permitted
-from dashboard.components.sentences import fragment
 from dashboard.components.wording import plain
 from dashboard.root import project_root
 

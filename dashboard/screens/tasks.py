@@ -4,11 +4,11 @@ from typing import Any
 
 import streamlit as st
 
-from core.amounts import amount
 from core.arc.tasks import Task
 from core.curation.sources import tasks_stamp
+from core.number_words import amount
 from core.reports import text_tables
-from core.reports.variant_marks import variant_colours
+from core.reports.variant_styles import variant_colours
 from core.results import answers as core_answers
 from core.results.answers import KINDS, ORDERS, Answer
 from core.results.curves import Solved, solved

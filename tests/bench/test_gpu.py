@@ -58,7 +58,7 @@ def test_a_part_that_hangs_or_dies_leaves_the_others_alone(
     (tmp_path / "code" / "core" / "bench").mkdir(parents=True)
     for folder in ("core", "core/bench"):
         (tmp_path / "code" / folder / "__init__.py").touch()
-    (tmp_path / "code" / "core" / "bench" / "gpu_part.py").write_text(
+    (tmp_path / "code" / "core" / "bench" / "gpu_process.py").write_text(
         "import sys, time, os\n"
         "{'hangs': lambda: time.sleep(60), 'dies': lambda: os.abort(), 'ends': lambda: None}[sys.argv[1]]()\n"
     )

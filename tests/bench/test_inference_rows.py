@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from core.arc.tasks import Task
-from core.bench import answering, inference
+from core.bench import inference, inference_process
+from core.bench.bench_context import Workshop
 from core.bench.registry import all_rows
-from core.bench.workshop import Workshop
 from core.errors import UserError
 from core.prompts.vocabulary import load_tokenizer
 from tests.inference.conftest import CopyingEngine
@@ -16,7 +16,7 @@ from tests.inference.conftest import CopyingEngine
 
 @pytest.fixture(scope="module")
 def tasks(tmp_path_factory: pytest.TempPathFactory) -> list[Task]:
-    return answering.prepared(tmp_path_factory.mktemp("data"))
+    return inference_process.prepared(tmp_path_factory.mktemp("data"))
 
 
 def test_the_rows_are_listed() -> None:
@@ -29,9 +29,9 @@ def test_ours_is_counted_from_tasks_to_files(tasks: list[Task], tmp_path: Path) 
     sizes = [task.cells for task in tasks[: inference.TASKS]]
     assert max(sizes) > 4 * min(sizes), "prompts are ragged"
     engine = CopyingEngine()
-    evaluation = answering.evaluation_of(tasks[:3], 2, 5)
-    job = answering.job_of(tmp_path, evaluation)
-    found = answering.answered([job], engine, load_tokenizer(answering.MODEL))
+    evaluation = inference_process.evaluation_of(tasks[:3], 2, 5)
+    job = inference_process.job_of(tmp_path, evaluation)
+    found = inference_process.answered([job], engine, load_tokenizer(inference_process.MODEL))
     texts = [request.tokens for request in engine.asked]
     assert len(texts) == 2 * sum(len(task.test) for task in tasks[:3])
     assert found["tokens"] > sum(map(len, texts)) and found["seconds"] > 0
@@ -43,8 +43,8 @@ def test_ours_is_counted_from_tasks_to_files(tasks: list[Task], tmp_path: Path) 
 def test_the_peer_gets_the_same_prompts_whatever_the_batch(
     tasks: list[Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answering, "ANSWER_TOKENS", 4)
-    turn = answering.generate_side(sorted(tasks, key=lambda task: task.cells)[:2], 2)
+    monkeypatch.setattr(inference_process, "ANSWER_TOKENS", 4)
+    turn = inference_process.generate_side(sorted(tasks, key=lambda task: task.cells)[:2], 2)
     assert turn("1", 0)["tokens"] == turn("3", 0)["tokens"] > 100
 
 

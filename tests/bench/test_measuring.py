@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from core.__main__ import app
 from core.bench import registry
+from core.bench.bench_context import Workshop
 from core.bench.measuring import BEGIN, END, keep, markdown, put_into, read_measured, records_of
 from core.bench.registry import Benchmark, Measured, Row, all_rows, benchmarks, chosen, holds, ratio_of
-from core.bench.workshop import Workshop
 from core.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]

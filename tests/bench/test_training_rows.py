@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.bench import training
-from core.bench.workshop import Workshop
+from core.bench.bench_context import Workshop
 from core.prompts.templates import PromptSettings, training_sample
 from core.prompts.vocabulary import embedded_tokenizer
 

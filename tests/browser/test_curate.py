@@ -13,7 +13,7 @@ from core.arc.grids import ARC_COLOURS, Grid
 from core.curation.flags import add_flag, all_flags, latest_flags
 from core.curation.sources import load_tasks
 from core.importing.import_source import import_bundle
-from dashboard.components.ledger import person_note
+from dashboard.components.deck_actions import person_note
 from tests.browser.conftest import Dashboard, Watch, check_contrast, wait_to_see
 from tests.browser.deck_page import (
     SOURCE,

@@ -14,11 +14,11 @@ from core.arc.grids import ARC_COLOURS, Grid
 from core.curation.flags import add_flags, flags_path
 from core.curation.sources import load_tasks
 from core.mixing.mixtures import MixtureSettings, load_mixture
+from core.number_words import share_text
 from core.prompts.encoders import GridEncoding
 from core.prompts.lengths import EMBEDDED, embedded_count, source_lengths
 from core.prompts.templates import PromptSettings
 from core.reversibility.suggestions import judge, suggest
-from core.shares import share_text
 from tests.browser.conftest import Dashboard, check_contrast, wait_to_see
 
 pytestmark = pytest.mark.browser

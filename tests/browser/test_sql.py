@@ -83,7 +83,7 @@ def test_errors_are_sentences_and_an_endless_query_can_be_cancelled(page: Page, 
 
 
 def test_how_to_read_this_counts_the_trap(page: Page, results: Dashboard) -> None:
-    page.goto(f"{results.address}/reading?word=expected_vote_2")
+    page.goto(f"{results.address}/how_to_read?word=expected_vote_2")
     expect(page.locator(".words .asked")).to_contain_text("expected_vote_k")
     expect(page.locator(".words .asked")).to_be_in_viewport()
     expect(page.get_by_text("p = 0.00002")).to_be_visible()

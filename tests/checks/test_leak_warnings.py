@@ -13,7 +13,7 @@ from core.storage.files import read_json, write_json
 from core.synthetic.experiments import make_experiment
 from tests.dashboard.alone import page_alone
 from tests.patience import patience
-from tests.results.test_tables import NAME, run_verb
+from tests.results.test_run_values import NAME, run_verb
 from tests.shown import as_read
 
 SENTENCE = (

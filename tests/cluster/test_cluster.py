@@ -29,7 +29,7 @@ from core.cluster.shared_node import check_shared
 from core.errors import UserError
 from core.launching import launch as launch_module
 from core.launching.launch import launch, prepare
-from core.pipeline.order import runs_to_go_on
+from core.pipeline.job_order import runs_to_go_on
 from core.pipeline.stages import run_stage
 from core.runs.done import STAGES
 from core.runs.layout import DRIVER_LOCK, Run, experiment_folder

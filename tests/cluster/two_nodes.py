@@ -24,10 +24,10 @@ import psutil
 from core.cluster.settings import ClusterSettings
 from core.experiments.listing import run_records
 from core.launching.launch import launch
-from core.launching.stop import resume_runs, stop_runs
+from core.launching.stop_and_resume import resume_runs, stop_runs
 from core.runs.layout import Run
 from core.runs.state import state_of
-from core.runs.workers import driver_of
+from core.runs.supervisors import driver_of
 from core.specs.spec import find_spec, read_spec
 
 ROOT = Path(sys.argv[1])

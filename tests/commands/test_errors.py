@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from core import __main__ as command_line
-from core.commands import following
+from core.commands import follow_progress
 from core.commands.printing import print_records
 from core.errors import UserError
 from core.experiments import listing
@@ -228,15 +228,15 @@ def test_following_ends_with_the_truth(
 ) -> None:
     (run,) = prepare(root, spec_of(root), ["launch"])
     write_state(run, state)
-    assert following.follow(root, "trial") is done
+    assert follow_progress.follow(root, "trial") is done
     assert ("plain seed 0 failed: The disk is full." in capsys.readouterr().out) is not done
 
 
 def test_a_worker_that_never_comes_ends_the_following(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "SECONDS_TO_START", 0.0)
+    monkeypatch.setattr(follow_progress, "SECONDS_TO_START", 0.0)
     (run,) = prepare(root, spec_of(root), ["launch"])
     write_state(run, RunState("queued", "train"))
-    assert following.follow(root, "trial") is False
+    assert follow_progress.follow(root, "trial") is False
 
 
 def test_leaving_the_following_stops_nothing(
@@ -246,7 +246,7 @@ def test_leaving_the_following_stops_nothing(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(listing, "run_records", leave)
-    assert following.follow(root, "trial") is True
+    assert follow_progress.follow(root, "trial") is True
     assert "The runs go on. See them with: python -m core runs list trial" in capsys.readouterr().out
 
 

@@ -10,14 +10,14 @@ import typer
 
 import core.commands
 from core import __main__ as command_line
+from core.commands.command_text import as_typed
 from core.commands.printing import clean, print_records, progress_bar, say_json
 from core.commands.result_options import Aggregation, Scope
-from core.commands.typed import as_typed
 from core.curation.flags import add_flag
 from core.curation.sources import load_tasks
 from core.errors import disk_sentence
 from core.scoring.metrics import AGGREGATIONS
-from core.spread.intervals import SCOPES
+from core.spread.scopes import SCOPES
 from core.synthetic.experiments import SOURCE, make_experiment
 from tests.commands.test_errors import said
 

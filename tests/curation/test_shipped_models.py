@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.curation.leaks import key
-from core.curation.names import stored_name
+from core.curation.source_names import stored_name
 from core.curation.sources import load_tasks
 from core.mixing.mixtures import MixtureSettings, SourceShare, eligible_tasks, mixture_leaks
 from core.specs.spec import find_spec, read_spec

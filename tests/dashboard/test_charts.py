@@ -2,7 +2,7 @@
 
 import time
 
-from core.reports.variant_marks import PALETTE
+from core.reports.variant_styles import PALETTE
 from dashboard.components.charts import MOST_GROUPS, Axes, first_axes, free_chart
 from tests.patience import slowness
 

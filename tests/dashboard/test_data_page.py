@@ -8,10 +8,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.curation.stored import Dropped, SourceInfo
+from core.number_words import share_text
 from core.prompts.lengths import Lengths
-from core.shares import share_text
 from dashboard.components import progress as progress_bars
-from dashboard.components.overview import fit_chart, fit_table, source_colours, source_table
+from dashboard.components.source_overview import fit_chart, fit_table, source_colours, source_table
 from tests.made_once import copy_of_arc1
 from tests.shown import as_read
 

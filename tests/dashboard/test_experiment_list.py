@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from core.reports.index import experiment_records
+from core.reports.experiment_index import experiment_records
 from core.synthetic.experiments import make_experiment
 from dashboard.components.experiment_list import experiment_rows
 

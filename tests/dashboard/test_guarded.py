@@ -26,11 +26,11 @@ READS = {
     "core.storage.queries.exact_name": "links odd names among temporary files",
     "core.machine.hardware.list_gpus": "asks the driver",
     "core.machine.processes.end_with_parent": "lets the server end with the process that started it",
-    "core.storage.sent_file.sent_file": "holds a sent file among temporary files while it is read",
+    "core.storage.upload_file.sent_file": "holds a sent file among temporary files while it is read",
 }
 
 # The deck hands what it receives to the ledger through `permitted`; test_rights sends it forged flags.
-ASKED_BY_THEIR_CALLERS = {"dashboard.components.ledger"}
+ASKED_BY_THEIR_CALLERS = {"dashboard.components.deck_actions"}
 
 
 def defined(tree: ast.Module, module: str) -> dict[str, str]:
@@ -118,7 +118,7 @@ def unguarded(tree: ast.Module, module: str, forbidden: set[str]) -> list[str]:
 def test_what_changes_something_is_found() -> None:
     found = changing()
     expected = {
-        *("core.launching.launch.launch", "core.launching.stop.stop_runs"),
+        *("core.launching.launch.launch", "core.launching.stop_and_resume.stop_runs"),
         *("core.experiments.archive.delete_experiment", "core.curation.flags.add_flags"),
         *("core.sql.saved.save_query", "core.preflight.missing.provide"),
     }
@@ -146,8 +146,8 @@ def test_every_guard_calls_permitted() -> None:
 
 
 def test_an_unasked_change_is_seen() -> None:
-    source = "from core.launching.stop import stop_runs as stop\n{}"
-    forbidden = {"core.launching.stop.stop_runs"}
+    source = "from core.launching.stop_and_resume import stop_runs as stop\n{}"
+    forbidden = {"core.launching.stop_and_resume.stop_runs"}
     calls = {"stop(root, name)": 1, "st.button('x', on_click=stop)": 1, "permitted(stop, root, name)": 0}
     for call, expected in calls.items():
         assert len(unguarded(ast.parse(source.format(call)), "page", forbidden)) == expected

@@ -17,7 +17,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.arc.tasks import Pair, Task
-from core.commands import serving
+from core.commands import dashboard
 from core.curation.flags import all_flags
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
@@ -108,19 +108,19 @@ def test_permitted_hands_on_or_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_login_is_found_where_streamlit_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
-    assert serving.login_settings(tmp_path) is None
+    assert dashboard.login_settings(tmp_path) is None
     path = tmp_path / ".streamlit" / "secrets.toml"
     path.parent.mkdir()
     path.write_text("[workbench]\npeople = []\n")
-    assert serving.login_settings(tmp_path) is None
+    assert dashboard.login_settings(tmp_path) is None
     path.write_text('[auth]\nredirect_uri = "https://arc.lab.org/oauth2callback"\n')
-    login = serving.login_settings(tmp_path)
-    assert "arc.lab.org" in serving.server_options("127.0.0.1", 1, login)
-    assert "read-only" in serving.warning(with_login=False)
-    assert "read-only" not in serving.warning(with_login=True)
+    login = dashboard.login_settings(tmp_path)
+    assert "arc.lab.org" in dashboard.server_options("127.0.0.1", 1, login)
+    assert "read-only" in dashboard.warning(with_login=False)
+    assert "read-only" not in dashboard.warning(with_login=True)
     path.write_text("[auth")
     with pytest.raises(UserError, match=r"secrets.toml is no valid TOML"):
-        serving.login_settings(tmp_path)
+        dashboard.login_settings(tmp_path)
 
 
 # ------------------------------------------------------------------ a real server
@@ -142,7 +142,7 @@ class Server:
             path = folder / "secrets.toml"
             path.write_text(secrets.replace("{port}", str(self.port)))
             command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py"]
-            command += [*serving.server_options(host, self.port, {}), "--secrets.files", str(path)]
+            command += [*dashboard.server_options(host, self.port, {}), "--secrets.files", str(path)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 command,
@@ -209,7 +209,7 @@ def test_among_others_without_a_login_nothing_changes(root: Path, tmp_path: Path
     # 127.0.0.1 in a spelling that the check can't tell from an address of others: nobody else hears the test.
     server = Server(root, tmp_path / "server", "127.1")
     try:
-        assert serving.warning(with_login=False) in server.log.read_text()
+        assert dashboard.warning(with_login=False) in server.log.read_text()
         assert "it only shows" in flag(server)
         sql = Page(server.address, "sql")
         assert sql.button("Save").disabled

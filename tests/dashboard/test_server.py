@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from dashboard import server
 from dashboard.server import shows_others
-from dashboard.statics import FOLDER
+from dashboard.static_cache import FOLDER
 
 SERVER = Path(server.__file__)
 SCRIPT = next(iter(sorted(FOLDER.glob("static/js/index.*.js"))))
@@ -100,7 +100,7 @@ def test_scripts_that_a_page_begins_with_are_fetched_and_started_early(
     assert all(fetched(address, path)[0] == 200 for path in named)
     started = body.decode().rpartition('<script type="module">')[2].partition("</script>")[0]
     assert json.dumps([f".{path}" for path in named]) in started
-    assert fetched(address, "/reading")[1]["link"] is None
+    assert fetched(address, "/how_to_read")[1]["link"] is None
 
 
 def test_a_page_is_streamlits_that_knows_its_server(address: str) -> None:

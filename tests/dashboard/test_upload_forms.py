@@ -14,8 +14,8 @@ def pages() -> None:
     """The forms, and another page."""
     import streamlit as st
 
+    from dashboard.components.draft_field import forget
     from dashboard.components.flag_upload import flag_files
-    from dashboard.components.kept_text import forget
     from dashboard.components.prediction_upload import prediction_upload
     from dashboard.components.score_upload import score_upload
     from dashboard.root import project_root

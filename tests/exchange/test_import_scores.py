@@ -16,15 +16,15 @@ from core.exchange.read_scores import read_scores
 from core.results.conclusion import experiment_answer
 from core.results.loading import load_scores
 from core.results.reading import Reading
-from core.results.tables import offered_metrics, run_records
+from core.results.run_values import offered_metrics, run_records
 from core.results.verdicts import compare_records, verdict_rows
 from core.scoring.metrics import higher_is_better
 from core.spread.verdict import judge
 from core.storage.seals import seal_path
-from core.storage.sent_file import sent_file
+from core.storage.upload_file import sent_file
 from core.synthetic.experiments import make_experiment
 from tests.result_table import result_records
-from tests.results.test_tables import REPOSITORY, run_verb
+from tests.results.test_run_values import REPOSITORY, run_verb
 
 LAB_NOTE = REPOSITORY / "data" / "experiments" / "lab-note" / "results.csv"
 PRINTED = REPOSITORY.parent / "shared" / "reference" / "lab_note_tables.csv"

@@ -20,7 +20,7 @@ from core.exchange.submissions import all_attempts, problems_of, read_attempts, 
 from core.results import attempt_prompt
 from core.results.loading import Evaluation, load_scores
 from core.results.reading import Reading
-from core.results.records import records_of
+from core.results.table_records import records_of
 from core.sql.ask import ask
 from core.storage.schemas import PREDICTIONS, write_table
 from tests.dashboard.alone import page_alone

@@ -16,7 +16,7 @@ from core.experiments.archive import (
 )
 from core.experiments.experiment import known_folder, list_experiments
 from core.experiments.listing import list_runs
-from core.experiments.unknown_name import absent_experiment
+from core.experiments.name_suggestions import absent_experiment
 from core.launching.launch import prepare
 from core.runs.layout import runs_folder
 from core.runs.state import RunState, write_state

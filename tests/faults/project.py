@@ -218,7 +218,15 @@ def slow_verbs(root: Path) -> list[list[str]]:
 
 def pages(root: Path) -> list[str]:
     """Every page, as its address."""
-    found = ["home", "curate", "data", f"launch?spec={LAUNCHED}", "launch?spec=my-question", "sql", "reading"]
+    found = [
+        "home",
+        "curate",
+        "data",
+        f"launch?spec={LAUNCHED}",
+        "launch?spec=my-question",
+        "sql",
+        "how_to_read",
+    ]
     found += [f"runs?experiment={name}" for name in (EXPERIMENT, LAUNCHED)]
     found += [f"results?experiment={name}" for name in (EXPERIMENT, IMPORTED, ANSWERED)]
     found += [f"{page}?experiment={EXPERIMENT}" for page in ("compare", "tasks")]

@@ -12,8 +12,8 @@ from core.errors import UserError
 from core.experiments.experiment import latest_evaluated
 from core.experiments.listing import list_runs
 from core.monitoring.overview import launched_experiments
-from core.pipeline.order import planned_jobs
-from core.reports.index import experiment_records
+from core.pipeline.job_order import planned_jobs
+from core.reports.experiment_index import experiment_records
 from core.results.loading import load_scores
 from core.runs.layout import Run
 from core.runs.state import queue_for

@@ -21,7 +21,7 @@ from core import __main__ as command_line
 from core.bench.pages import served
 from core.errors import UserError, panics_as_errors
 from core.pipeline.shards import Shard, progress_of_shards
-from core.reports.on_finish import project_settings
+from core.reports.finish_notice import project_settings
 from core.runs.layout import Run
 from core.storage.seals import seal_path
 from tests.dashboard.browserless import Page

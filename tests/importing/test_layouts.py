@@ -13,7 +13,7 @@ from core.curation.stored import SourceInfo
 from core.errors import UserError
 from core.importing import store_candidates as module
 from core.importing.import_source import import_set
-from core.storage import plain_json
+from core.storage import untrusted_json
 
 CASES = Path(__file__).parents[2].parent / "shared" / "cases"
 
@@ -235,18 +235,18 @@ def test_what_is_not_read_names_what_is(tmp_path: Path) -> None:
 def test_what_would_not_fit_into_memory_is_refused_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plain_json.parse_json, "__kwdefaults__", {"repeated": False, "most_lists": 100})
+    monkeypatch.setattr(untrusted_json.parse_json, "__kwdefaults__", {"repeated": False, "most_lists": 100})
     archive = tmp_path / "set.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
         opened.writestr("many.json", json.dumps([{"input": [[1]], "output": [[1]]}] * 50))
         opened.writestr("a.json", json.dumps(task(1)))
     info = imported(tmp_path, archive)
     assert "holds about 251 lists, more than the 100" in info.dropped[0].reason
-    monkeypatch.setattr(plain_json, "MOST_TEXTS", 5)
-    monkeypatch.setattr(plain_json, "MOST_VALUES", 5)
+    monkeypatch.setattr(untrusted_json, "MOST_TEXTS", 5)
+    monkeypatch.setattr(untrusted_json, "MOST_VALUES", 5)
     for value, what in ((["a"] * 6, "6 texts"), ([1] * 7, "6 values")):
         with pytest.raises(UserError, match=f"holds about {what}, more than the 5"):
-            plain_json.parse_json(json.dumps(value), "it")
+            untrusted_json.parse_json(json.dumps(value), "it")
     monkeypatch.undo()
     monkeypatch.setattr(module, "MAX_PAIRS", 1)
     with pytest.raises(UserError, match=r"or 1 pairs\. Import a part of it"):

@@ -26,7 +26,7 @@ from core.prompts.vocabulary import load_tokenizer
 from core.results.curves import pass_curves, vote_curves
 from core.results.loading import COLUMNS, Scores
 from core.results.loading import Evaluation as ScoredEvaluation
-from core.results.tables import evaluation_values, offered_metrics
+from core.results.run_values import evaluation_values, offered_metrics
 from core.scoring.metrics import check_for_search, output_metric
 from core.specs.spec import checked_spec
 from tests.training.tiny import copy_task, tiny_root, tiny_spec

@@ -14,9 +14,9 @@ import pytest
 
 from core.experiments.listing import list_runs, run_records
 from core.launching.launch import launch, prepare
-from core.launching.stop import resume_runs, retry_runs, stop_runs
+from core.launching.stop_and_resume import resume_runs, retry_runs, stop_runs
 from core.runs.state import state_of
-from core.runs.workers import worker_of
+from core.runs.supervisors import worker_of
 from tests.faults import refused_writes
 from tests.patience import patience, wait_for
 from tests.pipeline.driving import (

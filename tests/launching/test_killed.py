@@ -11,11 +11,11 @@ from core.errors import UserError
 from core.experiments.archive import delete_experiment
 from core.experiments.listing import run_records
 from core.launching.launch import launch
-from core.launching.stop import resume_runs, retry_runs, stop_runs
+from core.launching.stop_and_resume import resume_runs, retry_runs, stop_runs
 from core.machine import processes
 from core.runs.done import STAGES
 from core.runs.state import read_state, state_of, write_state
-from core.runs.workers import worker_of
+from core.runs.supervisors import worker_of
 from tests.patience import patience, wait_for
 from tests.pipeline.driving import (
     all_done,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from core.commands.typed import given_command
+from core.commands.command_text import given_command
 from core.launching import launch as launch_module
 from core.launching.launch import LAUNCHES, launch
 from core.runs.layout import experiment_folder

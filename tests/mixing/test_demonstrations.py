@@ -12,7 +12,7 @@ from core.arc.tasks import Pair, Task
 from core.arc.views import View
 from core.curation.canonical import canonical_pair
 from core.curation.flags import add_flag
-from core.curation.names import asked_without_demonstrations, stored_name
+from core.curation.source_names import asked_without_demonstrations, stored_name
 from core.curation.sources import content_key, load_tasks, source_fingerprint, tasks_named
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError

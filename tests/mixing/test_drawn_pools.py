@@ -7,7 +7,7 @@ import pytest
 
 from core.arc.tasks import Task
 from core.checks.leak_warnings import notices
-from core.curation.names import stored_name
+from core.curation.source_names import stored_name
 from core.curation.sources import load_tasks
 from core.errors import UserError
 from core.experiments.frozen_tasks import read_frozen

@@ -13,7 +13,7 @@ from core.prompts.templates import PromptSettings, prompt_tokens
 from core.prompts.vocabulary import load_tokenizer
 from core.storage.models import load_model
 from core.training.train import Training, train
-from tests.modeling.test_shrinking import large_tokenizer
+from tests.modeling.test_model_shrinking import large_tokenizer
 from tests.training.conftest import tiny_settings, toy_mixture
 from tests.training.tiny import copy_task
 

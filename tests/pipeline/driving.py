@@ -15,7 +15,7 @@ from core.launching.launch import launch
 from core.runs.done import STAGES, stages_left
 from core.runs.layout import Run
 from core.runs.state import read_state, state_of
-from core.runs.workers import worker_of
+from core.runs.supervisors import worker_of
 from core.specs.spec import ExperimentSpec, read_spec
 from tests.patience import wait_for
 from tests.pipeline.trivial import HOLDS_AT, MODULE, SECONDS, hold, witnessed

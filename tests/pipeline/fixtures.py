@@ -7,7 +7,7 @@ import pytest
 
 from core.launching.launch import prepare
 from core.machine import processes
-from core.pipeline.kinds_of_work import VARIABLE
+from core.pipeline.work_registry import VARIABLE
 from core.runs.layout import Run
 from tests.pipeline.driving import QUICK
 from tests.pipeline.trivial import (

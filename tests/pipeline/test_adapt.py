@@ -15,8 +15,8 @@ from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.launching.launch import prepare
+from core.launching.recheck import repeat_evaluations, rescore_experiment
 from core.pipeline import adapt as adapt_module
-from core.pipeline.recheck import repeat_evaluations, rescore_experiment
 from core.pipeline.shards import Shard, progress_of_shards, run_shard, shard_is_done, shards
 from core.pipeline.stages import run_stage
 from core.runs.adapted import AdaptedGroup, adapted_groups

@@ -9,11 +9,11 @@ from core.experiments.launched_experiment import LaunchedExperiment
 from core.experiments.provenance import add_to_record
 from core.launching.launch import prepare
 from core.pipeline.shared_engine import check_trained_prompts
-from core.prompts.checks import prompts_fingerprint
+from core.prompts.template_checks import prompts_fingerprint
 from core.prompts.vocabulary import load_tokenizer
 from core.runs.fingerprints import train_fingerprint
 from core.runs.layout import Run
-from core.runs.record import read_record
+from core.runs.run_record import read_record
 from tests.specs.tiny import spec_of
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from core.commands.following import follow
+from core.commands.follow_progress import follow
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.experiments.listing import list_runs
 from core.launching.launch import launch, prepare
-from core.pipeline.order import jobs_of
+from core.pipeline.job_order import jobs_of
 from core.pipeline.shared_engine import engine_groups
 from core.pipeline.stages import run_stage, run_stage_of
 from core.runs.layout import Run

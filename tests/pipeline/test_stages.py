@@ -21,7 +21,7 @@ from core.runs.done import STAGES, Stage, stages_left
 from core.runs.layout import Run
 from core.runs.progress import progress_of
 from core.runs.state import state_of
-from core.runs.workers import worker_of
+from core.runs.supervisors import worker_of
 from core.storage.files import read_json
 from tests.patience import wait_for
 from tests.specs.tiny import spec_of

@@ -21,8 +21,8 @@ from core.errors import Stopped
 from core.experiments.launched_experiment import LaunchedExperiment
 from core.launching import worker
 from core.machine import processes
-from core.pipeline.kinds_of_work import VARIABLE, register_work
 from core.pipeline.work import Work, all_together, one_by_one
+from core.pipeline.work_registry import VARIABLE, register_work
 from core.runs import reporter
 from core.runs.done import Stage
 from core.runs.layout import Run

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import UserError
-from core.preflight.pilot import pilot
+from core.preflight.pilot_noise import pilot
 from core.preflight.power import detectable
 from core.results.loading import load_scores
 from core.specs.spec import read_spec

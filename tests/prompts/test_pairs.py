@@ -13,7 +13,7 @@ from core.arc.views import View, compose_symmetries
 from core.errors import UserError
 from core.prompts.encoders import GridEncoding, grid_to_text, text_to_grid, whole_canvas
 from core.prompts.pairs import add_task_tokens, pair_count, pair_text, symmetry_token, task_token
-from core.prompts.shortening import fitted_prompt, fitted_sample
+from core.prompts.prompt_shortening import fitted_prompt, fitted_sample
 from core.prompts.templates import PromptSettings, answer_text, longest_answer, prompt_tokens, training_sample
 from core.prompts.vocabulary import VOCABULARY, embedded_tokenizer
 from core.settings import validated

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.reports.variant_marks import BASELINE, PALETTE, TEST_TIME_COLOUR
+from core.reports.variant_styles import BASELINE, PALETTE, TEST_TIME_COLOUR
 
 THEMES = tomllib.loads((Path(__file__).parents[2] / ".streamlit" / "config.toml").read_text())["theme"]
 

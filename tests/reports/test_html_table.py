@@ -6,7 +6,7 @@ from core.reports.glossary import WORDS, meaning
 from core.reports.html_table import result_table
 from core.results.loading import load_scores
 from core.results.reading import Reading
-from core.results.records import records_of
+from core.results.table_records import records_of
 from core.results.verdicts import verdict_rows
 from core.synthetic.experiments import make_experiment
 
@@ -18,9 +18,9 @@ def test_a_variant_and_a_word_lead_on_where_there_is_a_page(tmp_path: Path) -> N
     cells = {(one["variant"], one["metric"]): one for one in records_of(scores, Reading(("accuracy",)))}
     table = (rows, cells, ["accuracy"], "accuracy", "plain", "recipe", {"plain": "#888", "longer": "#00f"})
     assert "<a " not in result_table(*table)
-    shown = result_table(*table, links={"longer": "compare?a=plain&b=longer"}, dictionary="reading?word=")
+    shown = result_table(*table, links={"longer": "compare?a=plain&b=longer"}, dictionary="how_to_read?word=")
     assert '<a href="compare?a=plain&amp;b=longer">longer</a>' in shown
-    assert shown.count('<a href="reading?word=') == 5  # metric, letters, verdict, two deviations
+    assert shown.count('<a href="how_to_read?word=') == 5  # metric, letters, verdict, two deviations
 
 
 def test_every_word_of_an_address_stands_in_the_dictionary() -> None:

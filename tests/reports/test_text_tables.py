@@ -10,7 +10,7 @@ import pytest
 
 from core.reports.text_tables import command, free_table, unless
 from tests.printed import printed
-from tests.results.test_tables import NAME
+from tests.results.test_run_values import NAME
 
 A, B = "plain", "twice-as-long"
 VERBS = {

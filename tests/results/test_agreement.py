@@ -13,12 +13,12 @@ import pytest
 from core.checks.leak_warnings import seen_labels
 from core.reports.html_table import result_table
 from core.reports.text_tables import results_table
-from core.reports.variant_marks import variant_colours
+from core.reports.variant_styles import variant_colours
 from core.results.conclusion import experiment_answer
 from core.results.loading import load_scores
 from core.results.number_format import difference
 from core.results.reading import Reading
-from core.results.records import records_of
+from core.results.table_records import records_of
 from core.results.verdicts import verdict_rows
 from core.seeds import generator
 from core.synthetic.experiments import make_experiment

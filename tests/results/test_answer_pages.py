@@ -15,7 +15,7 @@ from core.results.loading import load_scores
 from core.synthetic.experiments import SOURCE, make_experiment, make_tasks
 from tests.dashboard.alone import page_alone
 from tests.patience import slowness
-from tests.results.test_tables import REPOSITORY
+from tests.results.test_run_values import REPOSITORY
 from tests.shown import as_read
 
 NAME = "my-question"

@@ -8,16 +8,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from core.bench import by_hand
+from core.bench import plain_metrics
 from core.errors import UserError
 from core.reports import figures
 from core.results.curves import budgets_up_to, pass_curves, solved, vote_curves
 from core.results.loading import load_scores
 from core.results.reading import Reading
-from core.results.records import records_of
+from core.results.table_records import records_of
 from core.storage.seals import seal_path
 from core.synthetic.experiments import make_experiment, make_tasks
-from tests.results.test_tables import NAME
+from tests.results.test_run_values import NAME
 
 
 @pytest.mark.parametrize("how", ["by_task", "by_output", "all_outputs"])
@@ -41,7 +41,7 @@ def test_a_vote_curve_is_the_mean_over_all_draws(tmp_path: Path) -> None:
     scores = load_scores(tmp_path, NAME)
     curve = {record["k"]: record["mean"] for record in vote_curves(tmp_path, scores, 1)}
     path = tmp_path / "runs" / NAME / "plain" / "train-0" / "eval-0" / "predictions.parquet"
-    attempts = by_hand.attempts_of(path)
+    attempts = plain_metrics.attempts_of(path)
     for budget in (1, 3, 5):
         by_task = []
         for task in make_tasks(6):

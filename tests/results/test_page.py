@@ -13,7 +13,7 @@ from core.exchange.import_scores import import_results
 from core.synthetic.experiments import SOURCE, make_experiment, make_tasks
 from tests.dashboard.alone import page_alone
 from tests.patience import slowness
-from tests.results.test_tables import NAME, REPOSITORY
+from tests.results.test_run_values import NAME, REPOSITORY
 from tests.shown import as_read
 
 SECONDS = 60

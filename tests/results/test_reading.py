@@ -15,18 +15,18 @@ from core.__main__ import app
 from core.checks.caveats import spreads_sentence, warnings
 from core.errors import UserError
 from core.exchange.import_scores import import_results
-from core.preflight import planning
-from core.reports.lab_note import lab_note
+from core.preflight import run_plan
+from core.reports.html_report import html_report
 from core.reports.text_tables import results_table
 from core.results.conclusion import experiment_answer
 from core.results.curves import solved
 from core.results.loading import Scores, load_scores
 from core.results.noise import noise
+from core.results.note_references import references
 from core.results.number_format import difference, noise_sentence
 from core.results.reading import Reading
-from core.results.records import records_of
-from core.results.references import references
-from core.results.tables import has_shared_views
+from core.results.run_values import has_shared_views
+from core.results.table_records import records_of
 from core.results.verdicts import compare_records, judged, verdict_rows
 from core.runs.layout import Run
 from core.seeds import generator
@@ -99,7 +99,7 @@ def test_an_option_without_effect_is_refused(root: Path, arguments: tuple[str, .
 def test_the_file_is_read_as_the_table(root: Path) -> None:
     scores = load_scores(root, LENDER)
     reading = Reading(("vote_2", "accuracy"), "by_output", "checkpoint", "other")
-    note = lab_note(root, LENDER, reading)
+    note = html_report(root, LENDER, reading)
     rows = verdict_rows(scores, "vote_2", reading)
     assert bold(note) == experiment_answer(scores, reading) and "vote_2" in bold(note)
     assert "other" in bold(note) and "evaluations" in bold(note)
@@ -173,11 +173,11 @@ def test_a_variant_alone_is_planned_beside_another(tmp_path: Path) -> None:
     make_experiment(tmp_path, "alone", {"plain": 0}, runs=3, tasks=20)
     scores = load_scores(tmp_path, "alone")
     assert all(
-        one["variants"] == 2 and one["difference"] for one in planning.plan_records(scores, ["accuracy"])
+        one["variants"] == 2 and one["difference"] for one in run_plan.plan_records(scores, ["accuracy"])
     )
-    needed = planning.plan_records(scores, ["accuracy"], points=20)
+    needed = run_plan.plan_records(scores, ["accuracy"], points=20)
     assert all(one["runs_per_variant"] for one in needed)
-    assert planning.detectable_sentence(scores, "accuracy").startswith("With 3 runs of each of 2 variants,")
+    assert run_plan.detectable_sentence(scores, "accuracy").startswith("With 3 runs of each of 2 variants,")
 
 
 def test_a_reference_has_the_unit_of_its_metric(tmp_path: Path) -> None:
@@ -298,7 +298,7 @@ def test_a_sentence_gives_the_reason_that_holds(root: Path, tmp_path: Path) -> N
 def test_unequal_runs_are_planned_with_the_fewest(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root / "runs", tmp_path / "runs")
     shutil.rmtree(Run(tmp_path, LENDER, "other", 2).folder)
-    sentence = planning.detectable_sentence(load_scores(tmp_path, LENDER), "accuracy")
+    sentence = run_plan.detectable_sentence(load_scores(tmp_path, LENDER), "accuracy")
     assert sentence.startswith("With 2 runs, the fewest here, of each of 3 variants,")
 
 

@@ -1,7 +1,7 @@
 """What `results`, `compare` and `spread` say, once more from the predictions, by other formulas.
 
-An experiment drawn at random; every value per output comes from `by_hand`, in plain Python. Means, stds,
-intervals, tests and components are then written out here, with scipy's distributions and nothing of the
+An experiment drawn at random; every value per output comes from `plain_metrics`, in plain Python. Means,
+stds, intervals, tests and components are then written out here, with scipy's distributions and nothing of the
 project's statistics.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from core.bench import by_hand
+from core.bench import plain_metrics
 from core.synthetic.experiments import make_experiment, make_tasks
 from tests.printed import printed
 
@@ -40,7 +40,7 @@ def cells(root: Path) -> dict[tuple[str, str], np.ndarray]:
         for variant in (A, B):
             table = [
                 [
-                    [np.mean(values) for values in by_hand.output_values(tasks, path, metric).values()]
+                    [np.mean(values) for values in plain_metrics.output_values(tasks, path, metric).values()]
                     for path in sorted(run.glob("eval-*/predictions.parquet"))
                 ]
                 for run in sorted((root / "runs" / NAME / variant).glob("train-*"))
@@ -191,7 +191,7 @@ def test_scores_are_the_counts_of_plain_python(root: Path) -> None:
     assert len(paths) == 2 * RUNS * EVALUATIONS
     for path in paths[::5]:
         rows = pq.read_table(path.with_name("scores.parquet"), partitioning=None).to_pylist()
-        counted = by_hand.counted_outputs(make_tasks(TASKS), path)
+        counted = plain_metrics.counted_outputs(make_tasks(TASKS), path)
         assert len(rows) == len(counted) == 18
         for row in rows:
             for name, value in counted[row["task_id"], row["test_index"]].items():
@@ -204,7 +204,7 @@ def test_plain_python_writes_the_file_that_it_is_timed_against(root: Path, tmp_p
     path = min((root / "runs" / NAME).rglob("predictions.parquet"))
     theirs = pq.read_table(path.with_name("scores.parquet"), partitioning=None)
     key = {name: theirs.column(name)[0].as_py() for name in theirs.column_names[:4]}
-    by_hand.write_counted(make_tasks(TASKS), path, tmp_path / "scores.parquet", key)
+    plain_metrics.write_counted(make_tasks(TASKS), path, tmp_path / "scores.parquet", key)
     ours = pq.read_table(tmp_path / "scores.parquet", partitioning=None)
     assert ours.schema.equals(theirs.schema) and ours.num_rows == theirs.num_rows == 18
     for name in ours.column_names:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.experiments.listing import run_records
-from core.monitoring.clock import Clock
+from core.monitoring.run_times import Clock
 from core.results.loading import load_scores
 from core.results.run_rows import run_rows, run_scores, variant_rows
 from core.synthetic.experiments import make_experiment

@@ -15,7 +15,7 @@ from core.reports.text_tables import results_table, with_test_time
 from core.results.answers import answers_of
 from core.results.conclusion import experiment_answer
 from core.results.loading import Scores, load_scores
-from core.results.records import records_of
+from core.results.table_records import records_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STUDY = REPOSITORY / FOLDER / "study"

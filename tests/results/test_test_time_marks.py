@@ -18,7 +18,7 @@ from core.experiments.experiment import Experiment
 from core.reports import figures, html_table
 from core.reports.svg import svg
 from core.reports.text_tables import comparison_table, results_table, with_test_time
-from core.reports.variant_marks import TEST_TIME_COLOUR, variant_colours
+from core.reports.variant_styles import TEST_TIME_COLOUR, variant_colours
 from core.results.loading import Evaluation, Scores
 from core.results.verdicts import Row
 from core.spread.intervals import summarize

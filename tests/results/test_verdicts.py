@@ -9,18 +9,18 @@ import pytest
 
 from core.checks import caveats
 from core.errors import UserError
-from core.preflight import planning
-from core.preflight.pilot import pilot
+from core.preflight import run_plan
+from core.preflight.pilot_noise import pilot
 from core.results import number_format, verdicts
 from core.results.conclusion import answer_sentence, experiment_answer
 from core.results.loading import Scores, load_scores
 from core.results.noise import ALL_VARIANTS, borrowed_noise, noise
 from core.results.reading import Reading
-from core.results.tables import evaluation_values, has_shared_views, measured, run_records
+from core.results.run_values import evaluation_values, has_shared_views, measured, run_records
 from core.spread.planning import detectable_difference
 from core.spread.verdict import judge
 from core.synthetic.experiments import make_experiment
-from tests.results.test_tables import NAME, run_verb
+from tests.results.test_run_values import NAME, run_verb
 
 
 @pytest.fixture(scope="module")
@@ -181,15 +181,15 @@ def test_plans_reach_the_power_they_promise(project: Path, scores: Scores) -> No
         assert runs == sorted(runs, reverse=True) and all(
             one["low"] <= one["runs_per_variant"] for one in own
         )
-    detectable = planning.plan_records(scores, ["accuracy"])
+    detectable = run_plan.plan_records(scores, ["accuracy"])
     by_runs = {record["runs_per_variant"]: record["difference"] for record in detectable}
     known = pilot(scores, "accuracy")
     assert by_runs[3] == detectable_difference(known.noise, 3, 3)
     assert (
         by_runs[5] < by_runs[3] and detectable[0]["low"] < detectable[0]["difference"] < detectable[0]["high"]
     )
-    more = planning.plan_records(scores, ["accuracy"], tasks=400, attempts=64)
-    fewer = planning.plan_records(scores, ["accuracy"], tasks=3)
+    more = run_plan.plan_records(scores, ["accuracy"], tasks=400, attempts=64)
+    fewer = run_plan.plan_records(scores, ["accuracy"], tasks=3)
     assert more[0]["difference"] < detectable[0]["difference"] < fewer[0]["difference"]
 
 
@@ -201,7 +201,7 @@ def test_one_run_per_variant_can_tell_nothing(tmp_path: Path) -> None:
     assert {row.verdict for row in verdicts.verdict_rows(scores, "accuracy")} == {None, "cannot tell"}
     with pytest.raises(UserError, match="one run per variant"):
         pilot(scores, "accuracy")
-    assert "the std is unknown" in planning.detectable_sentence(scores, "accuracy")
+    assert "the std is unknown" in run_plan.detectable_sentence(scores, "accuracy")
     assert "One training of a variant can't tell" in experiment_answer(scores)
     cautions = " ".join(caveats.warnings(scores, Reading(("accuracy",))))
     assert "no known std" in cautions and "Near the floor" in cautions

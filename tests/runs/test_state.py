@@ -9,7 +9,7 @@ from core.experiments.listing import run_records
 from core.launching.launch import prepare
 from core.machine.processes import Identity
 from core.runs.layout import WORKER, experiment_folder
-from core.runs.workers import SECONDS_TO_BEGIN
+from core.runs.supervisors import SECONDS_TO_BEGIN
 from core.storage.files import write_json
 from tests.specs.tiny import spec_of
 

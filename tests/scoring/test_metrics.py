@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import UserError
-from core.scoring.budgets import expected_vote_curve, pass_k_curve
+from core.scoring.attempt_budgets import expected_vote_curve, pass_k_curve
 from core.scoring.metrics import (
     METRICS,
     describe,

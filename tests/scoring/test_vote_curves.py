@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from core.scoring.budgets import expected_vote_curve
+from core.scoring.attempt_budgets import expected_vote_curve
 from core.scoring.vote_curves import _binomial, expected_vote_curves
 from core.seeds import generator
 

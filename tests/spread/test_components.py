@@ -16,7 +16,7 @@ from core.spread.components import (
     variance_interval,
 )
 from core.spread.crossed import shared_run_components
-from core.spread.likelihood import reml
+from core.spread.reml import reml
 from core.spread.scopes import mean_squares
 from tests.spread.simulations import by_run, crossed_scores, unhurried
 

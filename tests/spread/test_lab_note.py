@@ -9,7 +9,7 @@ import pytest
 
 from core.spread.components import pooled, run_components
 from core.spread.intervals import summarize
-from core.spread.likelihood import reml
+from core.spread.reml import reml
 from core.spread.scope_verdicts import compare_scope
 from core.spread.verdict import compare
 

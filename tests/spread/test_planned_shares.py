@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from core.seeds import generator
-from core.spread.planned_tables import RunNoise
+from core.spread.judging_variance import Resolution, freedom_of_counts, judged_variances
 from core.spread.planning import detectable_difference, power, runs_needed, std_interval
-from core.spread.variances import Resolution, freedom_of_counts, judged_variances
+from core.spread.power_simulation import RunNoise
 from core.spread.verdict import critical_against
 
 RATES, TASKS, RUNS, VARIANTS = (0.005, 0.02, 0.05, 0.2, 0.5), (29, 400), (2, 3, 5), (2, 6)

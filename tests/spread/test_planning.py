@@ -11,13 +11,13 @@ from core.spread.distributions import (
     studentized_range_quantile,
     studentized_range_tail,
 )
-from core.spread.planned_tables import RunNoise
 from core.spread.planning import (
     detectable_difference,
     power,
     runs_needed,
     std_interval,
 )
+from core.spread.power_simulation import RunNoise
 from core.spread.verdict import judge
 
 NOISE = RunNoise(1.0)

@@ -5,11 +5,11 @@ import pytest
 from scipy import stats
 
 from core.seeds import generator
-from core.spread.planned_tables import RunNoise
+from core.spread.companion_tests import paired_tasks, probability_of_improvement
+from core.spread.judging_variance import BorrowedNoise, Resolution
 from core.spread.planning import noise_interval, runs_needed
+from core.spread.power_simulation import RunNoise
 from core.spread.scopes import summarize_scope
-from core.spread.second_opinions import paired_tasks, probability_of_improvement
-from core.spread.variances import BorrowedNoise, Resolution
 from core.spread.verdict import judge
 
 

@@ -8,13 +8,13 @@ from scipy import stats
 from core.results.noise import Noise
 from core.seeds import generator
 from core.spread.components import run_components
+from core.spread.interim_looks import alarms_over_looks
 from core.spread.intervals import summarize, wilson
-from core.spread.looks import alarms_over_looks
-from core.spread.planned_tables import RunNoise
+from core.spread.judging_variance import BorrowedNoise, Resolution
 from core.spread.planning import detectable_difference, noise_interval, std_interval
+from core.spread.power_simulation import RunNoise
 from core.spread.scope_verdicts import compare_scope, comparisons_beside
 from core.spread.scopes import summarize_scope
-from core.spread.variances import BorrowedNoise, Resolution
 from core.spread.verdict import judge
 
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from core.bench.spread import scores, whole_table
-from core.spread.likelihood import reml
+from core.spread.reml import reml
 from tests.patience import slowness
 
 

@@ -27,11 +27,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from core.spread.companion_tests import paired_tasks
 from core.spread.components import components, run_components
 from core.spread.distributions import dunnett_tail
 from core.spread.intervals import wilson
 from core.spread.scopes import mean_squares
-from core.spread.second_opinions import paired_tasks
 from core.spread.verdict import critical_elsewhere, judge
 
 BLOOD = {

@@ -10,14 +10,14 @@ from scipy import stats
 
 from core.errors import UserError
 from core.seeds import generator
+from core.spread.companion_tests import paired_tasks
 from core.spread.distributions import dunnett_quantile, dunnett_tail
+from core.spread.interim_looks import alarms_over_looks
+from core.spread.judging_variance import BorrowedNoise, Resolution, resolution_of, weight_of_few
 from core.spread.letters import grouping_letters
-from core.spread.looks import alarms_over_looks
 from core.spread.scope_verdicts import compare_scope
 from core.spread.scopes import run_means
-from core.spread.second_opinions import paired_tasks
 from core.spread.simulate import Design, designs, simulate
-from core.spread.variances import BorrowedNoise, Resolution, resolution_of, weight_of_few
 from core.spread.verdict import compare, judge, word
 from tests.spread.simulations import crossed_scores, unhurried
 

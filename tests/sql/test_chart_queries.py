@@ -11,10 +11,10 @@ from core.monitoring.loss_curve import Curve
 from core.results.curves import curve_records, solved
 from core.results.differences import task_differences
 from core.results.loading import Scores, load_scores
-from core.results.tables import offered_metrics, run_records
+from core.results.run_values import offered_metrics, run_records
 from core.runs.layout import Run
 from core.scoring.metrics import AGGREGATIONS
-from core.scoring.row_limits import COUNTS
+from core.scoring.score_bounds import COUNTS
 from core.sql.ask import ask, records
 from core.sql.chart_queries import (
     curve_query,

@@ -23,7 +23,7 @@ NUMERICAL = (
     "tests/modeling/test_last_block.py",
     "tests/training/test_batches.py",
     "tests/training/test_efficiency.py",
-    "tests/inference/test_cpu_adapters.py::test_an_update_is_added_to_its_rows_alone",
+    "tests/inference/test_vllm_cpu_adapters.py::test_an_update_is_added_to_its_rows_alone",
 )
 """Tests that compare floating-point numbers, and take seconds."""
 
