@@ -159,6 +159,7 @@ class TransformersEngine:
                 input_ids=tokens,
                 attention_mask=mask,
                 max_new_tokens=max(row.max_output_tokens for row in rows),
+                use_cache=True,  # a training's own model says it goes without
                 logits_processor=[*processors, choice],
             )
         logprobs = choice.logprobs(output)

@@ -266,7 +266,9 @@ class Loop:
             if self.training.settings.method == "lora":
                 save_adapter(self.model, temporary, self.initial)
             else:
+                self.model.config.use_cache = True  # a training goes without, answers do not
                 self.model.save_pretrained(temporary)
+                self.model.config.use_cache = False
             self.tokenizer.save_pretrained(temporary)
             carry_mapping(self.training.base, temporary)
             keep_prompt(temporary, self.training.prompt)

@@ -241,6 +241,12 @@ def test_every_kind_of_adapter_fits_the_untouched_base_and_resumes(
     assert same_weights(tmp_path / "a", tmp_path / "b")
 
 
+def test_a_trained_model_answers_with_its_cache(training: Make, tmp_path: Path) -> None:
+    folder = train(training(steps=1, method="full"), tmp_path, lambda record: None)
+    for name in ("config.json", "generation_config.json"):
+        assert json.loads((folder / name).read_text())["use_cache"] is True
+
+
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_what_was_trained_is_sealed_and_damage_is_seen(training: Make, tmp_path: Path, method: str) -> None:
     made = training(steps=1, method=method)
