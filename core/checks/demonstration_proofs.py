@@ -31,8 +31,9 @@ def demonstration_proofs(root: Path, experiment: str) -> list[dict[str, Any]]:
     records = []
     for variant, count in seen.items():
         tasks = [task for members in launched.trained(variant).values() for task in members]
-        if launched.spec.recipe_of(variant).test_time is not None:
-            tasks += demonstrations_to_learn(evaluated, evaluated)
+        recipe = launched.spec.recipe_of(variant)
+        if recipe.test_time is not None:
+            tasks += demonstrations_to_learn(evaluated, evaluated, recipe.prompt.encoding)
         trained = pair_forms(tasks).keys()
         common = len(trained & tested)
         label = seen_label(count, len(evaluated))

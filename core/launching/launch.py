@@ -127,7 +127,7 @@ def _gate(root: Path, recipe: Recipe, by_source: Mapping[str, Sequence[Task]], e
     """What a recipe shows of the evaluated tasks, in its mixture and at test time."""
     trained = [task for tasks in by_source.values() for task in tasks]
     if recipe.test_time is not None:
-        trained += demonstrations_to_learn(evaluated, evaluated)
+        trained += demonstrations_to_learn(evaluated, evaluated, recipe.prompt.encoding)
     return training_leaks(root, trained, evaluated)
 
 

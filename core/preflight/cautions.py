@@ -75,12 +75,8 @@ def _with_token(root: Path, recipe: Recipe, evaluated: Sequence[Task]) -> set[st
         mixture = mixture_tasks(root, recipe.mixture, evaluated)
         found |= {task.task_id for members in mixture.values() for task in members}
     if recipe.test_time is not None:
-        holds = recipe.prompt.encoding.holds
-        found |= {
-            task.task_id
-            for task in demonstrations_to_learn(evaluated, evaluated)
-            if any(all(grid is None or holds(grid) for grid in (one.input, one.output)) for one in task.pairs)
-        }
+        learned = demonstrations_to_learn(evaluated, evaluated, recipe.prompt.encoding)
+        found |= {task.task_id for task in learned}
     return found
 
 

@@ -17,9 +17,12 @@ from core.curation.source_names import DEMOS, demonstrations_of
 from core.mixing.augmentations import Augmentation
 from core.mixing.demonstrations import are_among
 from core.mixing.mixtures import Mixture, MixtureSettings, SourceShare
+from core.prompts.encoders import GridEncoding
 from core.seeds import derived_seed
 from core.settings import Settings
 from core.training.settings import LoraSettings, TrainingSettings
+
+ANY_GRID = GridEncoding()
 
 
 class AdaptationSettings(Settings):
@@ -85,14 +88,21 @@ def groups_of(tasks: Sequence[Task], settings: AdaptationSettings) -> list[Group
     return [Group(f"{number:04d}", part) for number, part in enumerate(parts, 1)]
 
 
-def demonstrations_to_learn(tasks: Sequence[Task], evaluated: Sequence[Task]) -> list[Task]:
+def demonstrations_to_learn(
+    tasks: Sequence[Task], evaluated: Sequence[Task], encoding: GridEncoding = ANY_GRID
+) -> list[Task]:
     """The demonstrations of some evaluated tasks as tasks of `demos:` sources, without what equals a test
-    pair of any evaluated task."""
+    pair of any evaluated task, and without what an encoding has no room for."""
     tested = [pair for task in evaluated for pair in task.test if pair.output is not None]
     hidden = iter(are_among([pair for task in tasks for pair in task.train], tested))
     found = []
     for task in tasks:
-        kept = tuple(pair for pair, is_hidden in zip(task.train, hidden, strict=False) if not is_hidden)
+        shown = [pair for pair, is_hidden in zip(task.train, hidden, strict=False) if not is_hidden]
+        kept = tuple(
+            pair
+            for pair in shown
+            if all(grid is None or encoding.holds(grid) for grid in (pair.input, pair.output))
+        )
         if kept:
             found.append(demonstrations_of(replace(task, train=kept), DEMOS + task.source))
     return found

@@ -12,6 +12,7 @@ from core.curation.sources import load_tasks
 from core.curation.stored import SourceInfo, store_source
 from core.errors import UserError
 from core.experiments.frozen_tasks import freeze
+from core.launching.launch import leaks_of
 from core.preflight.cautions import cautions_of
 from core.preflight.pair_requirements import check_pairs
 from core.specs.spec import ExperimentSpec, checked_spec, merged
@@ -51,9 +52,13 @@ def test_evaluated_tasks_that_test_time_training_can_t_learn_are_named(tmp_path:
     known = load_tasks(root, "toy")["00000000"]
     wide = replace(known, task_id="wide", family="wide", train=(large,))
     store_source(root, SourceInfo("toy", "made up", "1", "none", "0"), [known, wide])
-    spec = checked(root, training={"method": "none"}, test_time={"method": "full"})
+    without = {"sources": [{"source": "demos:toy", "exclude": ["wide"]}]}
+    spec = checked(root, mixture=without, training={"method": "none"}, test_time={"method": "full"})
     (said,) = [one for one in cautions_of(root, spec) if "token," in one]
     assert said.startswith("1 of 2 evaluated tasks have no token") and said.endswith("wrong: wide.")
+    assert leaks_of(root, spec)[spec.baseline].test_time == (
+        ("toy", "00000000"),
+    )  # nobody sees what does not fit
 
 
 def test_the_canvas_is_the_model_s(tmp_path: Path) -> None:
